@@ -2,8 +2,9 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "landlord/v1/access.proto",
+    "landlord/v1/diff.proto",
     "landlord/v1/logs.proto",
     "landlord/v1/audit.proto",
     "landlord/v1/auth.proto",

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
-    customer::{Logs, Rotate, TenantAccess, UpdateRevision},
+    customer::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
 };
 
@@ -130,6 +130,8 @@ pub enum Command {
     Verify(Verify),
     /// Shows what is handed over to a tenant's customer: addresses, host keys, certificates, credentials.
     Access(TenantAccess),
+    /// Shows what would change of a tenant's objects if it were brought to what is on offer now. Changes nothing.
+    Diff(Diff),
     /// Shows what a tenant's apps write down.
     Logs(Logs),
     /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.

@@ -193,6 +193,7 @@ actions! {
         RotateTenantCredentials: Operate Tenant,
         UpdateTenantRevision: Operate Tenant,
         GetTenantLogs: Operate Tenant,
+        DiffTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,

@@ -137,6 +137,10 @@ impl StackApps {
         Ok(all)
     }
 
+    pub(crate) fn helm(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
     pub(crate) fn checks(&self) -> &Checks {
         &self.checks
     }

@@ -45,6 +45,7 @@ pub mod chart;
 mod chart_policy;
 pub mod check;
 mod checks;
+mod diff;
 mod driver;
 mod error;
 mod hand_over;

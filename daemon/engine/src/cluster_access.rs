@@ -12,8 +12,8 @@ use landlord_core::{
     Tenant, TenantUid, Timestamp,
     isolation::{IsolationSettings, SharedTarget},
     ports::{
-        AppAccess, AppLogs, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials,
-        KubeIdentity, Providers, TargetCluster, TenantStore, Verifier,
+        AppAccess, AppDiff, AppLogs, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess,
+        KubeCredentials, KubeIdentity, Providers, TargetCluster, TenantStore, Verifier,
     },
 };
 use landlord_provider_api::v1;
@@ -42,6 +42,8 @@ pub struct ClusterAccess {
     pub app_access: Option<Arc<dyn AppAccess>>,
     /// What apps write down.
     pub app_logs: Option<Arc<dyn AppLogs>>,
+    /// What would change of their objects.
+    pub app_diff: Option<Arc<dyn AppDiff>>,
 }
 
 impl std::fmt::Debug for ClusterAccess {

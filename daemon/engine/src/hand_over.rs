@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use landlord_core::{
     Environment, ErrorKind, Failure,
-    ports::{AccessFacts, AppAccess, CredentialFact, Handover, LogQuery, LogSink, TenantLogs},
+    ports::{AccessFacts, AppAccess, CredentialFact, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs},
 };
 use secrecy::SecretString;
 
@@ -59,5 +59,15 @@ impl TenantLogs for ClusterAccess {
             return Err(nothing(tenant)("its class has no stack", "use a class with a stack"));
         };
         apps.logs(&self.target(tenant, nothing(tenant)).await?, query, sink).await
+    }
+}
+
+#[async_trait]
+impl TenantDiff for ClusterAccess {
+    async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
+        let Some(apps) = &self.app_diff else {
+            return Err(nothing(tenant)("its class has no stack", "use a class with a stack"));
+        };
+        apps.diff(&self.target(tenant, nothing(tenant)).await?).await
     }
 }

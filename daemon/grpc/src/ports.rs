@@ -31,6 +31,8 @@ pub struct Ports {
     pub handover: Arc<dyn Handover>,
     /// What tenants' apps write down.
     pub logs: Arc<dyn TenantLogs>,
+    /// What would change in tenants' clusters.
+    pub diff: Arc<dyn TenantDiff>,
     /// Who has read what of it.
     pub credentials: Arc<dyn CredentialStore>,
     /// Who calls.

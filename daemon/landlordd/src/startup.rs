@@ -97,7 +97,8 @@ pub async fn run(config: &Config, mut checked: Checked, create_store: bool, stop
         kube_access: access.clone(),
         verifier: access.clone(),
         handover: access.clone(),
-        logs: access,
+        logs: access.clone(),
+        diff: access,
         credentials: store_port.clone(),
         authenticator: checked.callers,
         authorizer: policies,
@@ -348,7 +349,8 @@ fn cluster_access(
     let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
     let app_access = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppAccess>);
     let app_logs = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppLogs>);
-    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs }
+    let app_diff = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppDiff>);
+    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs, app_diff }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

@@ -76,3 +76,14 @@ pub struct Rotate {
     #[arg(long)]
     pub request_id: Option<uuid::Uuid>,
 }
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}

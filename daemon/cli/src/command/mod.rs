@@ -7,6 +7,7 @@ mod auth;
 mod config;
 mod delete;
 mod describe;
+mod diff;
 mod explain;
 mod get;
 mod host;
@@ -94,6 +95,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
         Command::Access(of) => access::run(server, of, customer).await,
+        Command::Diff(of) => diff::run(server, of, customer).await,
         Command::Logs(of) => logs::run(server, of, customer).await,
         Command::Update(of) => update(server, of, customer).await,
         Command::Rotate(of) => access::rotate(server, of, customer).await,

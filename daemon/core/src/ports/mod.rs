@@ -6,6 +6,7 @@ pub mod apps;
 mod audit;
 mod availability;
 mod daemons;
+mod diff;
 mod handover;
 mod history;
 pub mod host_clusters;
@@ -30,6 +31,7 @@ pub use apps::{
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
     AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
     Handover, HostKey, RotationEffect,

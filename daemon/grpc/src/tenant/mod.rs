@@ -2,6 +2,7 @@
 
 mod access;
 mod create;
+mod diff;
 mod explain;
 mod kubeconfig;
 mod lifecycle;
@@ -175,6 +176,11 @@ impl v1::tenant_service_server::TenantService for Tenants {
     async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
         let ports = self.guarded(&request)?.ports;
         Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
+    }
+
+    async fn diff_tenant(&self, request: Request<v1::DiffTenantRequest>) -> Rpc<v1::DiffTenantResponse> {
+        let ports = self.guarded(&request)?.ports;
+        Ok(Response::new(diff::diff(&ports, request.get_ref()).await?))
     }
 
     type GetTenantLogsStream = Pin<Box<dyn Stream<Item = Result<v1::GetTenantLogsResponse, Status>> + Send>>;

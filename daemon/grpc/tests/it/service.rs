@@ -226,6 +226,7 @@ async fn the_socket_is_ours_alone() {
         verifier: Arc::new(NoClusters),
         handover: Arc::new(crate::common::Clusters),
         logs: Arc::new(crate::common::Clusters),
+        diff: Arc::new(crate::common::Clusters),
         credentials: Arc::new(daemon.store.clone()),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),

@@ -24,10 +24,10 @@ use landlord_core::{
     journal,
     ports::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
-        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, Handover, KubeAccess, KubeCredentials, KubeIdentity,
-        LogLine, LogQuery, LogSink, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
-        RotationEffect, StackParameter, Stacks, TenantLogs, TenantStore as _, Unauthenticated, Verifier, Wake,
-        WorkStore,
+        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, KubeAccess, KubeCredentials,
+        KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, Peer, ProviderHealth,
+        ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantDiff, TenantLogs, TenantStore as _,
+        Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -188,6 +188,16 @@ impl TenantLogs for Clusters {
         }
         while query.follow && sink.line(line("2026-11-29T10:00:02Z flickers")).await {}
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDiff for Clusters {
+    async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
+        self.access(tenant).await?;
+        let field = FieldDiff { path: "spec.colour".into(), live: "\"white\"".into(), offered: "\"red\"".into() };
+        let (app, kind, name) = ("lamp".into(), "Deployment".into(), "lamp".into());
+        Ok(vec![ObjectDiff { app, kind, name, change: "changed".into(), fields: vec![field] }])
     }
 }
 
@@ -417,6 +427,7 @@ impl Daemon {
             verifier: Arc::new(Clusters),
             handover: Arc::new(Clusters),
             logs: Arc::new(Clusters),
+            diff: Arc::new(Clusters),
             credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
