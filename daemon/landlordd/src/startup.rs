@@ -15,6 +15,7 @@ use landlord_auth::{
 use landlord_core::{
     ProviderName,
     ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
+    revision::CurrentRevisions,
 };
 use landlord_engine::{
     AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories,
@@ -32,9 +33,7 @@ use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, retention,
-    revisions::{self, OnDisk},
-    store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention, revisions, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -56,35 +55,20 @@ pub async fn run(config: &Config, mut checked: Checked, create_store: bool, stop
     let store = store::open(&config.store, create_store).await?;
     signer.into_iter().for_each(|signer| store.sign_audit(signer));
     let store_port = Arc::new(store.clone());
-    let on_disk = std::mem::take(&mut clusters.on_disk);
-    checked.catalog.revisions = on_disk.current.clone();
-    open_revisions(config, &clusters, store_port.clone(), on_disk, (&tasks, &stop)).await?;
+    checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let ports = EnginePorts {
-        store: store_port.clone(),
-        providers: host.clone(),
-        apps: clusters.apps.clone(),
-        isolation: clusters.isolation.clone(),
-        host_clusters: clusters.isolation.clone(),
-    };
+    let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let watch_figures = AvailabilityFigures::default();
-    let figures = Figures {
-        plugins: measurements,
-        tls: tls_figures,
-        store: store.clone(),
-        engine: handle.clone(),
-        watch: watch_figures.clone(),
-    };
-    let rpc_figures = figures.serve(config, &tasks, &stop).await?;
+    let (store_figures, watch_figures) = (store.clone(), AvailabilityFigures::default());
+    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures.clone())?;
+    let figures = (measurements, tls_figures, store_figures, handle.clone(), watch_figures);
+    let rpc_figures = Figures::of(figures).serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
-    if let Some(watch) = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures)? {
-        tasks.spawn(watch.run(stop.clone()));
-    }
+    watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
     let catalog = Arc::new(checked.catalog);
     tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
@@ -116,9 +100,7 @@ pub async fn run(config: &Config, mut checked: Checked, create_store: bool, stop
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
-    tasks.close();
-    tasks.wait().await;
-    hand_over(&store, &this.id).await;
+    end(&tasks, &store, &this.id).await;
     if let Some(reason) = lost.get() {
         bail!("{reason}");
     }
@@ -127,21 +109,34 @@ pub async fn run(config: &Config, mut checked: Checked, create_store: bool, stop
     Ok(())
 }
 
+/// Waits for what still runs, and gives back what this daemon holds.
+async fn end(tasks: &TaskTracker, store: &Store, daemon: &str) {
+    tasks.close();
+    tasks.wait().await;
+    hand_over(store, daemon).await;
+}
+
+fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    EnginePorts { store, providers, apps, isolation: isolation.clone(), host_clusters: isolation }
+}
+
 /// Keeps the revisions on disk, and reads those that environments name otherwise: once before any of them is worked on, and then
 /// whenever another daemon accepts one.
 async fn open_revisions(
     config: &Config,
-    clusters: &in_cluster::InCluster,
+    clusters: &mut in_cluster::InCluster,
     store: Arc<Store>,
-    on_disk: OnDisk,
     (tasks, stop): (&TaskTracker, &CancellationToken),
-) -> Result<()> {
+) -> Result<CurrentRevisions> {
+    let on_disk = std::mem::take(&mut clusters.on_disk);
+    let current = on_disk.current.clone();
     revisions::keep(&*store, on_disk).await?;
-    let Some(apps) = clusters.deployer.clone() else { return Ok(()) };
+    let Some(apps) = clusters.deployer.clone() else { return Ok(current) };
     let mirrors = config.deploy.chart_mirrors.clone();
     revisions::load(&*store, &apps, &mirrors).await.context("reading the revisions that environments name")?;
     tasks.spawn(revisions::follow(store, apps, mirrors, stop.clone()));
-    Ok(())
+    Ok(current)
 }
 
 /// Nothing works any more: others need not wait for the leases to end.
@@ -162,6 +157,12 @@ struct Figures {
 }
 
 impl Figures {
+    fn of(
+        (plugins, tls, store, engine, watch): (Measurements, TlsFigures, Store, EngineHandle, AvailabilityFigures),
+    ) -> Self {
+        Self { plugins, tls, store, engine, watch }
+    }
+
     /// Serves and samples the figures, if an address is configured. Gives those of the API.
     async fn serve(self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<RpcFigures> {
         let rpcs = RpcFigures::default();
