@@ -14,7 +14,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{AppAccess, AppDiff, AppLogs, AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
 use landlord_engine::{
