@@ -40,8 +40,8 @@ pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;
 pub use domains::Domains;
 pub use environment::{
-    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
-    TenantSpec, Violation, Violations,
+    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, Progress, State,
+    Tenant, TenantSpec, Violation, Violations,
 };
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
@@ -53,7 +53,6 @@ pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{PlacementRule, RuleVerdict};
-pub use progress::Progress;
 pub use residency::{Residencies, Residency};
 pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};

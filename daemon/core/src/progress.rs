@@ -2,25 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use crate::{OperationId, Stage, StageRecord, StageState, Timestamp, graph::Node};
+use crate::{OperationId, Stage, StageRecord, StageState, Timestamp, environment::Progress, graph::Node};
 
 /// A stage that takes longer than expected still has this part of its expected duration to go.
 const OVERDUE_PART: f64 = 0.1;
 /// What runs is never shown as done.
 const PERCENT_MAX: u8 = 99;
-
-/// How far an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Which operation.
-    pub operation: OperationId,
-    /// 0 to 99; it never goes back within an operation.
-    pub percent: u8,
-    /// When it will have ended, if everything takes as long as it did before.
-    pub end_time: Timestamp,
-}
 
 /// How far `operation` is. `record` gives what is recorded of a stage in this generation, `expected` how long it takes.
 #[must_use]

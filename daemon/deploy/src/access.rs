@@ -3,17 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use landlord_core::{
-    AppName,
-    ports::{CredentialFact, DeployTarget, RotationEffect},
-};
+use landlord_core::{AppName, ports::RotationEffect};
 use serde::Deserialize;
 
-use crate::{
-    check::Request,
-    render,
-    stack::{Manifest, SecretKey},
-};
+use crate::check::Request;
 
 /// A credential for the customer.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,52 +52,35 @@ impl Rotation {
     }
 }
 
-impl CredentialSpec {
-    /// Without its value.
-    pub(crate) fn fact(&self, target: &DeployTarget) -> CredentialFact {
-        CredentialFact {
-            name: self.name.clone(),
-            app: self.app.to_string(),
-            addresses: self.entry_points.clone(),
-            username: render::replace(&self.username, target),
-            rotation: self.rotation.as_ref().map(Rotation::effect),
-        }
-    }
-}
-
-/// What does not fit of a stack's credentials.
-pub(crate) fn problems(manifest: &Manifest) -> Vec<String> {
+/// What does not fit of a stack's credentials. `generated`: whether a key of a secret is a generated one.
+pub(crate) fn problems(
+    credentials: &[CredentialSpec],
+    releases: &[&AppName],
+    records: &[&str],
+    generated: impl Fn(&str, &str) -> bool,
+) -> Vec<String> {
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
-    for credential in &manifest.access {
+    for credential in credentials {
         let name = &credential.name;
         if !seen.insert(name.as_str()) {
             problems.push(format!("access {name} is there twice"));
         }
-        if !manifest.releases.iter().any(|release| release.name == credential.app) {
+        if !releases.contains(&&credential.app) {
             problems.push(format!("access {name}: there is no release {}", credential.app));
         }
-        for record in &credential.entry_points {
-            if !manifest.entry_points.iter().any(|entry| entry.record == *record) {
-                problems.push(format!("access {name}: there is no entry point {record}"));
-            }
+        for record in credential.entry_points.iter().filter(|record| !records.contains(&record.as_str())) {
+            problems.push(format!("access {name}: there is no entry point {record}"));
         }
-        let secret = manifest.secrets.iter().find(|secret| secret.name == credential.secret);
-        let key = secret.and_then(|secret| secret.keys.get(&credential.key));
-        if !matches!(key, Some(SecretKey::Generate(_))) {
-            let (secret, key) = (&credential.secret, &credential.key);
+        let (secret, key) = (&credential.secret, &credential.key);
+        if !generated(secret, key) {
             problems.push(format!("access {name}: {secret}.{key} must be a generated key of a secret of the stack"));
         }
-        if let Some(rotation) = &credential.rotation
-            && rotation.requests.is_empty()
-            && rotation.restart.is_empty()
-        {
+        let Some(rotation) = &credential.rotation else { continue };
+        if rotation.requests.is_empty() && rotation.restart.is_empty() {
             problems.push(format!("access {name}: rotation needs requests or restart"));
         }
-        if let Some(rotation) = &credential.rotation
-            && !rotation.requests.is_empty()
-            && rotation.proof.is_empty()
-        {
+        if !rotation.requests.is_empty() && rotation.proof.is_empty() {
             problems.push(format!("access {name}: rotation by requests needs a proof"));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     StackApps,
     access::CredentialSpec,
     apps::no_turn,
-    checks::rotate,
+    checks::{facts, rotate},
     error::{Error, Result},
     render,
     stack::Stack,
@@ -25,7 +25,7 @@ use crate::{
 impl AppAccess for StackApps {
     fn credential_facts(&self, target: &DeployTarget) -> Result<Vec<CredentialFact>, Failure> {
         let stack = self.stack(&target.stack, target.revision.as_ref())?;
-        Ok(stack.manifest.access.iter().map(|credential| credential.fact(target)).collect())
+        Ok(stack.manifest.access.iter().map(|credential| facts::fact(credential, target)).collect())
     }
 
     async fn facts(&self, target: &DeployTarget) -> Result<AccessFacts, Failure> {

@@ -289,7 +289,12 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     }
     let records: Vec<&str> = manifest.entry_points.iter().map(|entry| entry.record.as_str()).collect();
     problems.extend(check::problems(&manifest.checks, &records));
-    problems.extend(access::problems(manifest));
+    let releases: Vec<&AppName> = manifest.releases.iter().map(|release| &release.name).collect();
+    let generated = |secret: &str, key: &str| {
+        let secret = manifest.secrets.iter().find(|own| own.name == secret);
+        matches!(secret.and_then(|own| own.keys.get(key)), Some(SecretKey::Generate(_)))
+    };
+    problems.extend(access::problems(&manifest.access, &releases, &records, generated));
     for entry in &manifest.entry_points {
         if entry.service.is_some() == entry.gateway {
             problems.push(format!("entry point {} needs either a service or the gateway", entry.record));

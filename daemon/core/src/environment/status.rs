@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, progress::Progress};
+use crate::{OperationId, Timestamp};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +59,17 @@ pub struct Endpoint {
     pub name: String,
     /// URL.
     pub url: String,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which operation.
+    pub operation: OperationId,
+    /// 0 to 99; it never goes back within an operation.
+    pub percent: u8,
+    /// When it will have ended, if everything takes as long as it did before.
+    pub end_time: Timestamp,
 }
 
 /// What is.

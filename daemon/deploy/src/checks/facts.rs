@@ -4,12 +4,15 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_PAD};
-use landlord_core::ports::{AccessAddress, AccessFacts, CertificateState, HostKey};
+use landlord_core::ports::{AccessAddress, AccessFacts, CertificateState, CredentialFact, DeployTarget, HostKey};
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, process::Command, time::timeout};
 
 use super::{Scene, route::Route, tls};
-use crate::render;
+use crate::{
+    access::{CredentialSpec, Rotation},
+    render,
+};
 
 /// One handshake of SSH.
 const KEY_TIMEOUT: Duration = Duration::from_secs(8);
@@ -29,8 +32,19 @@ pub(super) async fn facts(scene: &mut Scene<'_>) -> AccessFacts {
         facts.addresses.push(AccessAddress { name, url, address });
     }
     facts.certificates = certificates(scene).await;
-    facts.credentials = manifest.access.iter().map(|credential| credential.fact(scene.target)).collect();
+    facts.credentials = manifest.access.iter().map(|credential| fact(credential, scene.target)).collect();
     facts
+}
+
+/// A credential without its value.
+pub(crate) fn fact(credential: &CredentialSpec, target: &DeployTarget) -> CredentialFact {
+    CredentialFact {
+        name: credential.name.clone(),
+        app: credential.app.to_string(),
+        addresses: credential.entry_points.clone(),
+        username: render::replace(&credential.username, target),
+        rotation: credential.rotation.as_ref().map(Rotation::effect),
+    }
 }
 
 async fn certificates(scene: &mut Scene<'_>) -> Vec<CertificateState> {

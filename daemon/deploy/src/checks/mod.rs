@@ -16,7 +16,7 @@
 mod chat;
 mod closed;
 mod documents;
-mod facts;
+pub(crate) mod facts;
 mod files;
 mod names;
 mod request;
