@@ -3,6 +3,7 @@
 
 mod announce;
 mod audit;
+mod availability;
 mod class_drift;
 pub mod config;
 pub mod descriptors;
@@ -14,6 +15,7 @@ mod metrics;
 mod plugin_check;
 pub mod reload;
 mod retention;
+mod revisions;
 pub mod startup;
 pub mod store;
 pub mod systemd;
