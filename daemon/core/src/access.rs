@@ -189,6 +189,11 @@ actions! {
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
         VerifyTenant: Operate Tenant,
+        GetTenantAccess: Operate Tenant,
+        RotateTenantCredentials: Operate Tenant,
+        UpdateTenantRevision: Operate Tenant,
+        GetTenantLogs: Operate Tenant,
+        DiffTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,

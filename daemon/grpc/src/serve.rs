@@ -41,7 +41,7 @@ use crate::{
     provider::ProviderList,
     serve_error::ServeError,
     status::explain,
-    tenant::Tenants,
+    tenant::{Tenants, logs::Readers},
     tenant_class::TenantClasses,
     watch::Watches,
 };
@@ -107,7 +107,9 @@ pub async fn serve(
         result
     };
     let (result, ()) = tokio::join!(serving, denials.follow(&*ports.audit, &ended));
-    let _ = std::fs::remove_file(&listen.socket);
+    if listen.passed.is_none() {
+        let _ = std::fs::remove_file(&listen.socket);
+    }
     result
 }
 
@@ -125,7 +127,11 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let watching = watches.clone();
-    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let tenants = bounded!(TenantServiceServer::new(Tenants {
+        ports: ports.clone(),
+        watches: watching,
+        readers: Readers::default()
+    }));
     let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
     let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
     let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));
@@ -157,7 +163,17 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(|request| {
-            tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
+            let path = request.uri().path();
+            let span = tracing::info_span!(
+                "request",
+                "rpc.path" = path,
+                otel.name = path,
+                otel.kind = "server",
+                principal = tracing::field::Empty
+            );
+            let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
+            landlord_trace::from_caller(&span, caller);
+            span
         })
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))

@@ -13,6 +13,7 @@ pub mod accepting;
 pub mod auditing;
 pub mod claiming;
 pub mod committing;
+pub mod credentials;
 pub mod customers;
 pub mod daemons;
 pub mod domains;
@@ -25,6 +26,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod proxy;
 pub mod reading;
+pub mod revisions;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -107,6 +109,8 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            credentials: a_credential_is_given_as_its_class_says;
+            revisions: revisions_are_kept_for_who_names_them;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;

@@ -64,6 +64,11 @@ pub enum Change {
         /// New placement.
         placement: Placement,
     },
+    /// UpdateTenantRevision: a tenant that stays what it is, with other revisions.
+    Renew {
+        /// New placement.
+        placement: Placement,
+    },
     /// RetryTenant: failed stages start again. FailedPrecondition unless FAILED.
     Retry,
 }

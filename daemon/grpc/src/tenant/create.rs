@@ -102,7 +102,7 @@ fn check(
     labels: &BTreeMap<String, String>,
     mut violations: Vec<Violation>,
 ) -> Result<NewTenant, Error> {
-    let catalog = &ports.catalog;
+    let catalog = &ports.catalog.now();
     let adopt = adopted(&request.adopt_uid, &mut violations);
     let wanted = wanted(ports, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
@@ -154,15 +154,16 @@ pub(crate) fn wanted(
     violations.extend(convert::non_finite(&resource));
     let input = convert::spec_input(resource);
     let class = input.class.parse::<ClassName>().ok();
-    if let Some(class) = class.as_ref().and_then(|class| ports.catalog.classes.get(class)) {
+    let catalog = ports.catalog.now();
+    if let Some(class) = class.as_ref().and_then(|class| catalog.classes.get(class)) {
         violations.extend(values::check(ports, class.stack.as_ref(), &input.stack_values));
     }
     let spec = TenantSpec::parse(input.clone());
     let spec = spec
         .map_err(|more| {
             // Placing needs a whole spec; what a class forbids can be named without one.
-            let class = class.and_then(|class| ports.catalog.unknown_class(&class));
-            let more = more.0.into_iter().chain(class).chain(ports.catalog.class_faults(&input));
+            let class = class.and_then(|class| catalog.unknown_class(&class));
+            let more = more.0.into_iter().chain(class).chain(catalog.class_faults(&input));
             violations.extend(more.map(of_tenant));
         })
         .ok();

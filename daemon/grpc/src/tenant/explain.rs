@@ -24,9 +24,10 @@ pub(crate) async fn explain(
     let ports = &access.guard(ports);
     let labels = customer::labels(ports, &name.customer).await?;
     let orderer = Orderer { name: &name, labels: &labels };
+    let catalog = ports.catalog.now();
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),
-        None => ports.catalog.verdicts(orderer, &spec),
+        None => catalog.verdicts(orderer, &spec),
     };
     let verdicts = verdicts.into_iter().map(|verdict| v1::PlacementVerdict {
         rule: verdict.rule,
@@ -35,7 +36,7 @@ pub(crate) async fn explain(
         reason: verdict.mismatches.join("; "),
     });
     let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
-    let (mut placement, mut problems) = match ports.catalog.place(orderer, &spec) {
+    let (mut placement, mut problems) = match catalog.place(orderer, &spec) {
         Ok(placement) => (
             Some(placement.clone()),
             provider::start_failure(&*ports.providers, &placement).into_iter().collect::<Vec<_>>(),
@@ -52,7 +53,7 @@ pub(crate) async fn explain(
     if !violations.is_empty() {
         return Err(Violations(violations).into());
     }
-    if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
+    if let Some(selector) = placement.as_ref().and_then(|placement| catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();

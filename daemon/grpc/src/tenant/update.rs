@@ -103,7 +103,7 @@ fn check(
     request: &v1::UpdateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<Change, Violations> {
-    let catalog = &ports.catalog;
+    let catalog = &ports.catalog.now();
     let wanted = request.tenant.clone().unwrap_or_default();
     let mut merged = convert::tenant(environment, current);
     for path in mask::paths(request) {

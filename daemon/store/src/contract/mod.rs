@@ -4,7 +4,9 @@
 
 mod accept;
 mod audit;
+mod availability;
 mod commit;
+mod credentials;
 mod customers;
 mod daemons;
 mod domains;
@@ -13,6 +15,7 @@ mod hosts;
 pub(crate) mod identity;
 mod inventories;
 mod orphans;
+mod revisions;
 mod tenants;
 mod work;
 

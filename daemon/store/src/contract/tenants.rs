@@ -264,6 +264,7 @@ async fn change_tenant(
             }
             (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
         }
+        Change::Renew { placement } => (OperationKind::Update, lifecycle::renew(&before, placement, id)?),
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };
     write(connection, &before, transition, (id, kind), &request, events_max).await
