@@ -17,7 +17,8 @@ use landlord_core::{
     ports::{DaemonStore as _, ProviderKey, TenantStore as _},
 };
 use landlord_engine::{
-    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, Inventories,
+    ProviderOptions,
 };
 use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -68,6 +69,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    tasks.spawn(host_inventories(&checked, store_port.clone(), host.clone(), &clusters).compare(stop.clone()));
     let catalog = Arc::new(checked.catalog);
     tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
@@ -174,6 +176,17 @@ fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>,
     };
     let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
     Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
+}
+
+/// What compares the namespaces of host clusters with the store.
+fn host_inventories(
+    checked: &Checked,
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    clusters: &in_cluster::InCluster,
+) -> HostInventories {
+    let (installation, host_clusters) = (checked.installation.clone(), clusters.isolation.clone());
+    HostInventories { installation, store, providers, host_clusters }
 }
 
 /// Where environments can be by the configuration.

@@ -863,9 +863,24 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
         "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } }] } });
     cloud.stranger("PUT", &card, NETWORK, body).await;
     cloud.settled(&card, NETWORK).await;
-    let names = ["customergpu", "the lock keep (CanNotDelete)", "the lock nodes (ReadOnly)", "customer-nic"];
+    // AKS deletes the nodes' group with whatever is in it.
+    let endpoint = format!("{}/providers/Microsoft.Network/privateEndpoints/customer-endpoint", group("-nodes"));
+    cloud.stranger("DELETE", &nodes, LOCKS, Value::Null).await;
+    let body =
+        json!({ "location": "westeurope", "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } });
+    cloud.stranger("PUT", &endpoint, NETWORK, body).await;
+    cloud.settled(&endpoint, NETWORK).await;
+    cloud.stranger("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
+    let names = [
+        "customer-endpoint",
+        "customergpu",
+        "the lock keep (CanNotDelete)",
+        "the lock nodes (ReadOnly)",
+        "customer-nic",
+    ];
     flow.is_held_first(&names).await;
     cloud.stranger("DELETE", &nodes, LOCKS, Value::Null).await;
+    cloud.stranger("DELETE", &endpoint, NETWORK, Value::Null).await;
     cloud.stranger("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");

@@ -9,6 +9,7 @@ mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod namespaces;
 mod orphans;
 mod tenants;
 mod work;
