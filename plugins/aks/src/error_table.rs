@@ -106,12 +106,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("aks", "MaxClusterCountExceeded", Quota, QUOTA_CLUSTERS),
     ("aks", "NodesNotReady", Transient, ""),
     ("aks", "OperationNotAllowed", Conflict, ""),
-    (
-        "aks",
-        "OutboundConnFailVMExtensionError",
-        Transient,
-        "nodes start and cannot reach out: check the NAT gateway of the tenant's network",
-    ),
+    ("aks", "OutboundConnFailVMExtensionError", Transient, REACH),
     ("aks", "PodDrainFailure", Conflict, "a PodDisruptionBudget keeps pods from leaving: loosen it"),
     (
         "aks",
@@ -197,7 +192,12 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     ("authorization", "InvalidCreateRoleAssignmentRequest", Internal, ""),
     ("authorization", "InvalidRoleAssignmentId", Internal, ""),
-    ("authorization", "PrincipalNotFound", Transient, "a new identity has not spread through Entra yet"),
+    (
+        "authorization",
+        "PrincipalNotFound",
+        Transient,
+        "a new identity has not spread through Entra yet; landlord tries again by itself",
+    ),
     ("authorization", "RoleAssignmentExists", Conflict, ""),
     (
         "authorization",
