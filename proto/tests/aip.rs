@@ -167,9 +167,9 @@ fn standard_methods_have_their_shapes() {
         api.expect(!method.is_client_streaming(), 127, || method.full_name().to_owned());
         let Some((verb, resource)) = standard(&method, &resources) else { continue };
         seen.insert(verb.clone());
-        let (field, answer) = (snake(resource.name()), output.full_name().to_owned());
+        let (field, response) = (snake(resource.name()), output.full_name().to_owned());
         let expect_output = |api: &mut Api, aip: u32, expected: &str| {
-            api.expect(answer == expected, aip, || format!("{} returns {answer}", method.full_name()));
+            api.expect(response == expected, aip, || format!("{} returns {response}", method.full_name()));
         };
         match verb.as_str() {
             "Get" => {
@@ -338,12 +338,14 @@ fn fields_say_what_they_are() {
     let mut api = Api::load();
     let resources = api.resources();
     for message in api.messages() {
-        let answer = message.name().ends_with("Response");
+        let response = message.name().ends_with("Response");
         for field in message.fields() {
             let behavior = api.behavior(&field);
-            api.expect(answer || !behavior.is_empty(), 203, || format!("{} has no field_behavior", field.full_name()));
-            let asked = message.name().ends_with("Request");
-            api.expect(!asked || !behavior.contains(&OUTPUT_ONLY), 203, || {
+            api.expect(response || !behavior.is_empty(), 203, || {
+                format!("{} has no field_behavior", field.full_name())
+            });
+            let requested = message.name().ends_with("Request");
+            api.expect(!requested || !behavior.contains(&OUTPUT_ONLY), 203, || {
                 format!("{} is OUTPUT_ONLY in a request", field.full_name())
             });
             let (kind, name) = (kind_name(&field), field.name().to_owned());

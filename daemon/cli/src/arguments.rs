@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod audit;
 mod orphans;
 
 use std::{path::PathBuf, time::Duration};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
+    audit::{Audit, AuditCommand},
     orphans::Orphans,
 };
 
@@ -91,7 +93,7 @@ pub enum Command {
     Cordon(Cordon),
     /// Opens a cordoned host cluster to new tenants again.
     Uncordon(Cordon),
-    /// Tells what moving a tenant to another class would take.
+    /// Shows what moving a tenant to another class would take.
     Move(Move),
     /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
     Delete(Delete),
@@ -124,7 +126,7 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
-    /// Tells why something is as it is.
+    /// Shows why something is as it is.
     Explain {
         /// What.
         #[command(subcommand)]
@@ -156,6 +158,8 @@ pub enum Command {
     Login(Login),
     /// Forgets the tokens of the context.
     Logout,
+    /// Shows who did what, or verifies that nothing of it was changed.
+    Audit(Audit),
     /// What callers may do.
     Auth {
         /// What.

@@ -6,9 +6,10 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
-        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
+        daemon_service_client::DaemonServiceClient, host_cluster_service_client::HostClusterServiceClient,
+        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -23,7 +24,7 @@ use crate::{connection::Connection, error::Error, login, user_files::read};
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of a thousand tenants.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// A connection through which nothing comes is tried this often, so that a watch notices a daemon that vanished.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -33,6 +34,8 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 /// Clients of the daemon's services over one connection.
 #[derive(Debug, Clone)]
 pub struct Client {
+    /// Who did what.
+    pub audit: AuditServiceClient<Transport>,
     /// Who calls, and what they may do.
     pub auth: AuthServiceClient<Transport>,
     /// Tenants.
@@ -97,11 +100,12 @@ impl Client {
         bearer.header()?;
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
+            audit: AuditServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             auth: AuthServiceClient::new(channel.clone()),
-            tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            operations: OperationsClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),

@@ -218,6 +218,9 @@ actions! {
         ListDaemons: Read Installation,
         GetDaemon: Read Installation,
     }
+    "landlord.v1.AuditService" {
+        ListAuditEvents: Read Installation,
+    }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,
         CheckAccess: Own Installation,

@@ -56,7 +56,7 @@ pub struct Class {
     /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
     pub guardrails: Option<IsolationSettings>,
-    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
+    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` reports it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
 }
@@ -111,7 +111,7 @@ impl Catalog {
         Ok(Placement { guardrails, ..placement })
     }
 
-    /// `forbidden`: why the region is no place for it, for all violations to be told together.
+    /// `forbidden`: why the region is no place for it, for all violations to be reported together.
     fn placement(
         &self,
         class_name: &ClassName,
@@ -182,7 +182,7 @@ impl Catalog {
     }
 
     /// Which host cluster a placement needs; `None`: none. A placement of a class that is gone, or that
-    /// grows by one that is gone, needs what can still be told.
+    /// grows by one that is gone, needs what can still be reported.
     #[must_use]
     pub fn host_selector(&self, placement: &Placement) -> Option<HostSelector> {
         let class = self.classes.get(&placement.class).filter(|_| placement.level.is_shared())?;

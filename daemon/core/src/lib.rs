@@ -5,6 +5,7 @@
 //! time arrives as a value.
 
 pub mod access;
+pub mod audit;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;

@@ -47,8 +47,8 @@ impl PlacementRule {
         for (key, value) in &self.labels {
             match spec.labels.get(key) {
                 Some(has) if has == value => {}
-                Some(has) => mismatches.push(format!("it asks for the label {key}={value}, not {key}={has}")),
-                None => mismatches.push(format!("it asks for the label {key}={value}, which is missing")),
+                Some(has) => mismatches.push(format!("it requests the label {key}={value}, not {key}={has}")),
+                None => mismatches.push(format!("it requests the label {key}={value}, which is missing")),
             }
         }
         if !self.regions.is_empty() {

@@ -1,7 +1,7 @@
 //! Before the first change of a store that goes on from a copy: what each provider's cloud holds, by the installation's
 //! marker, compared with the records. Lists, and changes nothing.
 //!
-//! Until a provider was compared, the store gives out none of its environments; a cloud that does not answer delays its own
+//! Until a provider was compared, the store gives out none of its environments; a cloud that does not respond delays its own
 //! environments and nobody else's.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::shared::Chain;
 
 /// A plugin that is being started is there in seconds.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
-/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is asked so often.
+/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is queried so often.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;
@@ -54,8 +54,8 @@ impl std::fmt::Debug for Inventories {
 impl Inventories {
     /// Compares every provider that is to be compared in the store's present epoch, until `stop`.
     pub async fn compare(self, stop: CancellationToken) {
-        let (mut told, mut retry) = (BTreeMap::new(), RETRY_FIRST);
-        while let Some(open) = stop.run_until_cancelled(self.round(&mut told)).await {
+        let (mut reported, mut retry) = (BTreeMap::new(), RETRY_FIRST);
+        while let Some(open) = stop.run_until_cancelled(self.round(&mut reported)).await {
             match open {
                 // Another daemon on the same store may begin an epoch.
                 Ok(0) => retry = RETRY_MAX,
@@ -69,8 +69,8 @@ impl Inventories {
         }
     }
 
-    /// Tries each provider once; gives how many are still to be compared. `told`: what was logged of each already.
-    async fn round(&self, told: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
+    /// Tries each provider once; gives how many are still to be compared. `reported`: what was logged of each already.
+    async fn round(&self, reported: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
         let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
         let mut open = 0;
         for due in self.store.inventories_due(&configured).await? {
@@ -79,7 +79,7 @@ impl Inventories {
                 Err(failure) if failure.kind == ErrorKind::Invalid && !configured.contains(&due.key) => None,
                 Err(failure) => {
                     let why = failure.to_string();
-                    if told.insert(due.key.clone(), why.clone()).as_ref() != Some(&why) {
+                    if reported.insert(due.key.clone(), why.clone()).as_ref() != Some(&why) {
                         let remedy = failure.remedy;
                         tracing::warn!(provider = %due.key, why, remedy, "its inventory can't be listed yet; its environments wait");
                     }

@@ -248,7 +248,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Loads again; says whether the API changed what is wanted.
+    /// Loads again; returns whether the API changed what is wanted.
     async fn reload(&mut self) -> Result<bool, StoreError> {
         let work = self.shared.ports.store.load(self.claim).await?;
         let (old, new) = (&self.work.environment, &work.environment);

@@ -2,7 +2,7 @@
 //!
 //! # Expected flow
 //! 1. [`Write::check`] turns the message into a checked change, or into everything that is wrong with it.
-//! 2. What is refused is looked for among earlier requests first: a repeated `request_id` gets the first response, also
+//! 2. What is refused is searched for among earlier requests first: a repeated `request_id` gets the first response, also
 //!    when the offer has changed since.
 //! 3. With `validate_only`, [`Write::dry_run`] refuses what the store would refuse; nothing is written.
 //! 4. [`Write::commit`] has the store accept it, and the engine is woken.
@@ -48,7 +48,7 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
         ""
     }
 
-    /// Among whose requests the id is looked for; `None`: the resource's name is malformed, which the check refuses.
+    /// Among whose requests the id is searched for; `None`: the resource's name is malformed, which the check refuses.
     fn scope(&self) -> Option<RequestScope>;
 
     /// What it makes something in. Whoever has no right there learns nothing of what can be ordered: it is checked before

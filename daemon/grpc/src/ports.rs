@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
+    ports::{
+        AuditStore, Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
+    },
 };
 
 use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
@@ -28,6 +30,8 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.

@@ -6,10 +6,10 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
-        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
-        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
-        tenant_service_server::TenantServiceServer,
+        audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
+        daemon_service_server::DaemonServiceServer, host_cluster_service_server::HostClusterServiceServer,
+        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
+        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,11 @@ use tower::{
 };
 
 use crate::{
+    audit::Audit,
     auth::Auth,
     authenticate::AuthenticateLayer,
     daemon::Daemons,
+    denials::Denials,
     figures::MeasureLayer,
     host_cluster::HostClusters,
     listen::{self, CONNECTION_AGE_MAX, Listen},
@@ -77,7 +79,8 @@ pub async fn serve(
     ready: impl FnOnce() + Send,
 ) -> Result<(), ServeError> {
     let incoming = listen::bind(listen).await?;
-    let router = router(&ports, &stop).await?;
+    let denials = Arc::new(Denials::default());
+    let router = router(&ports, &denials, &stop).await?;
     ready();
     let drained = {
         let stop = stop.clone();
@@ -86,46 +89,51 @@ pub async fn serve(
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
-    let result = tokio::select! {
-        result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
-            result.map_err(ServeError::Transport)
+    let served = async {
+        tokio::select! {
+            result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
+                result.map_err(ServeError::Transport)
+            }
+            () = drained => Ok(()),
         }
-        () = drained => Ok(()),
     };
+    // Ends with what was denied until the last call.
+    let ended = CancellationToken::new();
+    let serving = async {
+        let result = served.await;
+        ended.cancel();
+        result
+    };
+    let (result, ()) = tokio::join!(serving, denials.follow(&*ports.audit, &ended));
     let _ = std::fs::remove_file(&listen.socket);
     result
 }
 
-async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
+/// A service that takes what may come and sends what may be sent.
+macro_rules! bounded {
+    ($server:expr) => {
+        $server
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(RESPONSE_BYTES_MAX)
+    };
+}
+
+async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
-    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let classes = TenantClassServiceServer::new(TenantClasses { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let watching = watches.clone();
+    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
+    let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
+    let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));
+    let providers = bounded!(ProviderServiceServer::new(ProviderList { ports: ports.clone() }));
+    let orphans = bounded!(OrphanServiceServer::new(Orphans { ports: ports.clone() }));
+    let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
+    let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
+    let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
-    let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<AuditServiceServer<Audit>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
@@ -150,7 +158,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         })
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
-        .layer(AuthenticateLayer::new(ports))
+        .layer(AuthenticateLayer::new(ports, denials))
         .add_service(health_service.max_decoding_message_size(HEALTH_BYTES_MAX))
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         // Older clients, many a grpcurl among them, ask for this one.
@@ -162,5 +170,6 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(providers)
         .add_service(orphans)
         .add_service(daemons)
+        .add_service(audit)
         .add_service(auth))
 }

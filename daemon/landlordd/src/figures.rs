@@ -1,4 +1,4 @@
-//! Figures of the whole daemon: registers what each part measures, and samples what must be asked for. Knows none of the parts'
+//! Figures of the whole daemon: registers what each part measures, and samples what must be requested. Knows none of the parts'
 //! figures itself, but for those that the store counts.
 
 use std::{

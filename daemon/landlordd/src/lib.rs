@@ -2,6 +2,7 @@
 //! in the crates that it wires.
 
 mod announce;
+mod audit;
 mod class_drift;
 pub mod config;
 pub mod descriptors;

@@ -17,7 +17,7 @@ use landlordd::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Where the configuration is looked for.
+/// Where the configuration is searched for.
 const CONFIG_PATH: &str = "/etc/landlord/landlord.toml";
 
 /// Builds, keeps and removes customers' environments.

@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 /// <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#overall-structure>
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Binds the address, so that a bad one is told at start.
+/// Binds the address, so that a bad one is reported at start.
 ///
 /// # Errors
 /// The address is taken or not this machine's.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     let taken = || format!("server.metrics_listen: cannot listen on {address}; another program may use it");
     let listener = TcpListener::bind(address).await.with_context(taken)?;
-    // Told, since port 0 is whichever was free.
+    // Reported, since port 0 is whichever was free.
     tracing::info!(url = %format_args!("http://{}/metrics", listener.local_addr()?), "figures are served");
     Ok(listener)
 }

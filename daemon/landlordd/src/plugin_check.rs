@@ -48,10 +48,10 @@ async fn of_plugin(
                 found.push(format!("classes.{name}: can't be validated in {region}: {failed}"));
                 if failed.is_silent {
                     let left = asked.count();
-                    let told = format!(
+                    let rest = format!(
                         "{at}: is not asked about the {left} classes and regions left, since it did not respond"
                     );
-                    found.extend((left > 0).then_some(told));
+                    found.extend((left > 0).then_some(rest));
                     break;
                 }
             }

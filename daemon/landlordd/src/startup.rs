@@ -1,4 +1,4 @@
-//! Wires the parts and runs them until told to stop.
+//! Wires the parts and runs them until instructed to stop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, Inventories,
@@ -29,7 +29,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, class_drift,
+    announce, audit, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
     in_cluster, listeners, metrics, plugin_check, retention, store, trust,
@@ -50,7 +50,9 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
     let policies = Arc::new(open_policies(config)?);
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
+    let signer = audit::signer(&config.audit)?;
     let store = store::open(&config.store, create_store).await?;
+    signer.into_iter().for_each(|signer| store.sign_audit(signer));
     let store_port = Arc::new(store.clone());
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
@@ -82,6 +84,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         figures: rpc_figures,
@@ -155,6 +158,7 @@ fn open_policies(config: &Config) -> Result<Policies> {
 /// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
 fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
     tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
+    tasks.spawn(audit::follow(Arc::new(store.clone()), config.audit.clone(), stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -204,6 +208,7 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 /// Every file that would be refused.
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     check_trust(config)?;
+    audit::signer(&config.audit)?;
     listeners::check(&config.server)?;
     open_policies(config)?;
     plugins(checked, &Measurements::default()).map(|_| ())

@@ -17,7 +17,7 @@ const NAMESPACE: &str = "ai-fileserver";
 const DOMAIN: &str = "acme.example.com";
 const CUSTOMER: &str = "acme";
 
-/// What it takes, told before anything is built; refused where it can't work.
+/// What it takes, reported before anything is built; refused where it can't work.
 pub(crate) fn announce(cloud: &Cloud) -> Result<()> {
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");
@@ -62,10 +62,10 @@ pub(crate) fn show(world: &World, artifacts: &Artifacts) -> Result<()> {
     if !output.status.success() {
         bail!("the customer's part failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let told: Value = serde_json::from_slice(&output.stdout)?;
-    let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+    let reported: Value = serde_json::from_slice(&output.stdout)?;
+    let text = |key: &str| reported[key].as_str().unwrap_or_default().to_owned();
     let (chat_at, sftp_at) = (text("address"), text("sftp_address"));
-    let sources = told["sources"][0].as_str().unwrap_or_default();
+    let sources = reported["sources"][0].as_str().unwrap_or_default();
     let web = forward(socket.clone(), format!("{chat_at}:443"))?.port();
     let files = forward(socket, format!("{sftp_at}:22"))?.port();
     say_block(&format!(

@@ -1,4 +1,4 @@
-//! What would hold the removal of a tenant's cluster or resource group, looked for before anything of it is removed: locks,
+//! What would hold the removal of a tenant's cluster or resource group, searched for before anything of it is removed: locks,
 //! and objects of others. AKS itself takes agent pools along with their cluster, whoever made them.
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>
@@ -27,12 +27,12 @@ struct Lock {
     level: String,
 }
 
-/// Looks, before a kind is removed, for what would stop a later one or be lost by it.
+/// Checks, before a kind is removed, for what would stop a later one or be lost by it.
 ///
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()> {
-    if !holds::are_looked_for(kind) {
+    if !holds::are_searched_for(kind) {
         return Ok(());
     }
     if call.names.is_shared() {
@@ -89,7 +89,7 @@ async fn locks(call: &Call<'_>, groups: &[&str], holds: &mut Holds) -> Result<()
 }
 
 /// Types that neither AKS nor Kubernetes makes in the nodes' group of a cluster as landlord orders it.
-const STRANGERS: [&str; 2] = ["Microsoft.Compute/virtualMachines", "Microsoft.Network/privateEndpoints"];
+const FOREIGN: [&str; 2] = ["Microsoft.Compute/virtualMachines", "Microsoft.Network/privateEndpoints"];
 /// What AKS makes of these types all the same: nodes of pools of another kind, and the endpoint of a private cluster.
 const MADE_BY_AKS: (&str, &str) = ("aks-managed", "kube-apiserver");
 
@@ -99,7 +99,7 @@ async fn in_nodes_group(call: &Call<'_>) -> Result<Vec<String>> {
     let is_strange = |object: &&group::Group| {
         let by_aks = object.name() == MADE_BY_AKS.1
             || object.tags().keys().any(|key| key.to_lowercase().starts_with(MADE_BY_AKS.0));
-        STRANGERS.iter().any(|of| of.eq_ignore_ascii_case(object.kind())) && !by_aks && !object.is_ours(call.scope)
+        FOREIGN.iter().any(|of| of.eq_ignore_ascii_case(object.kind())) && !by_aks && !object.is_ours(call.scope)
     };
     Ok(inside.iter().filter(is_strange).map(|object| object.id().to_owned()).collect())
 }

@@ -31,7 +31,7 @@ const ISSUES: &[(&str, ErrorKind, &str)] = &[
         Conflict,
         "undo the changes made to the Auto Scaling group by hand, then retry",
     ),
-    ("AutoScalingGroupNotFound", Conflict, "the Auto Scaling group was deleted by hand: retry makes the pool anew"),
+    ("AutoScalingGroupNotFound", Conflict, "the Auto Scaling group was deleted by hand: retry recreates the pool"),
     ("AutoScalingGroupOptInRequired", Auth, "enable the Region for the account, then retry"),
     ("AutoScalingGroupRateLimitExceeded", Throttled, ""),
     ("ClusterUnreachable", Transient, ""),
@@ -88,7 +88,7 @@ const ISSUES: &[(&str, ErrorKind, &str)] = &[
     ("VpcNotFound", Conflict, "the VPC was deleted by hand: delete and recreate the tenant"),
 ];
 
-/// Words of EC2 inside an issue's message tell more than `AsgInstanceLaunchFailures`.
+/// Words of EC2 inside an issue's message are more specific than `AsgInstanceLaunchFailures`.
 const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("VcpuLimitExceeded", Quota, table::QUOTA_VCPUS),
     ("vCPU capacity", Quota, table::QUOTA_VCPUS),
@@ -118,7 +118,7 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
 pub(crate) fn issue(what: &str, code: &str, message: &str) -> ProviderError {
     let by_words = WORDS.iter().find(|(words, ..)| message.contains(words)).map(|(_, kind, remedy)| (*kind, *remedy));
     let by_code = ISSUES.iter().find(|(of, ..)| *of == code).map(|(_, kind, remedy)| (*kind, *remedy));
-    // Policies of the organization and states of keys are told in words, here as in answers.
+    // Policies of the organization and states of keys are in the words, here as in responses.
     let by_policy = sdk_table::by_words(error_words::WORDS, code, message);
     let (kind, remedy) = by_policy.or(by_words).or(by_code).unwrap_or((Transient, ""));
     ProviderError::new(kind, format!("{what}: {message}"))

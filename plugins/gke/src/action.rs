@@ -9,7 +9,7 @@ pub(crate) struct Action {
     pub(crate) service: &'static str,
     /// The method as the API names it.
     pub(crate) name: &'static str,
-    /// Permissions that IAM asks for, separated by spaces; empty: none in the project.
+    /// Permissions that IAM requests, separated by spaces; empty: none in the project.
     #[cfg_attr(not(test), allow(dead_code, reason = "the custom role is checked against it"))]
     pub(crate) permissions: &'static str,
 }
@@ -97,7 +97,7 @@ mod tests {
         let needed: std::collections::BTreeSet<&str> =
             ALL.iter().flat_map(|a| a.permissions.split_whitespace()).collect();
         // What GKE itself checks in the caller's name, and kubectl-like access as an administrator:
-        // each such line of the file says so.
+        // each such line of the file reports it.
         let others: std::collections::BTreeSet<&str> = text
             .lines()
             .filter(|line| line.contains("# not a call: "))

@@ -128,7 +128,7 @@ impl Cloud {
         format!("{}-{level}-bare", self.provider)
     }
 
-    /// Classes of the shared levels without apps, TOML: what a tenant's life asks of the cloud and of the isolation. Nothing
+    /// Classes of the shared levels without apps, TOML: what a tenant's life requires of the cloud and of the isolation. Nothing
     /// is reserved, so that they fit the smallest host cluster: less than their quotas promise. Each cloud's own host clusters
     /// are chosen, since a class lives in its provider's.
     #[must_use]

@@ -28,7 +28,7 @@ const ACME_DIRECTORY: &str = "https://10.255.0.1:14000/dir";
 pub const STACK: &str = "ai-fileserver-pg";
 /// Its releases, which are also the names of the images.
 const RELEASES: [&str; 4] = ["files", "vectors", "llm", "chat"];
-/// What only one release takes, TOML: small models, bounded answers, a document known soon.
+/// What only one release takes, TOML: small models, bounded responses, a document known soon.
 const OWN_VALUES: [(&str, &str); 2] = [
     ("llm", "models = ['smollm2', 'all-minilm']\n"),
     (
@@ -41,7 +41,7 @@ const OWN_VALUES: [(&str, &str); 2] = [
 
 /// The authority that the daemon's checks trust, in the world's folder.
 const AUTHORITY: &str = "acme-root.pem";
-/// How often the ACME server is asked for it.
+/// How often the ACME server is requested it.
 const TRUST_POLL: Duration = Duration::from_secs(1);
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
@@ -99,7 +99,7 @@ pub(crate) fn checks(folder: &Path) -> String {
     format!("[deploy.checks]\nfrom_outside = false\ntrusted_ca = '{}'\n", folder.join(AUTHORITY).display())
 }
 
-/// Writes the authority of a node's ACME server into the world's folder as soon as that server answers: it makes a new one at
+/// Writes the authority of a node's ACME server into the world's folder as soon as that server responds: it makes a new one at
 /// each start. Ends with that, or when the folder is gone.
 pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
     let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));

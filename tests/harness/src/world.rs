@@ -42,7 +42,7 @@ pub struct WorldOptions {
     pub durable: bool,
     /// Clouds that the daemon has a plugin and classes for.
     pub clouds: Vec<&'static Cloud>,
-    /// Whether API servers of clusters write down who asked them for what.
+    /// Whether API servers of clusters write down who called them for what.
     pub audit: bool,
     /// Whether the first machine of each cluster runs containers; needs root.
     pub real_node: bool,
@@ -137,12 +137,13 @@ impl World {
     /// The daemon's figures in OpenMetrics form.
     ///
     /// # Errors
-    /// No answer, or a log that does not tell the address.
+    /// No response, or a log that does not report the address.
     pub fn metrics(&self) -> Result<String> {
-        // The kernel chose the port: one chosen here could be taken before a restarted daemon asks for it again.
+        // The kernel chose the port: one chosen here could be taken before a restarted daemon needs it again.
         let log = fs::read_to_string(self.log())?;
-        let told = log.lines().rfind(|line| line.contains("figures are served"));
-        let url = told.and_then(|line| line.split_once("url=")).context("the log tells no address of the figures")?.1;
+        let reported = log.lines().rfind(|line| line.contains("figures are served"));
+        let url =
+            reported.and_then(|line| line.split_once("url=")).context("the log reports no address of the figures")?.1;
         Ok(ureq::get(url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
     }
 
@@ -163,7 +164,7 @@ impl World {
     }
 
     /// The folders of the simulated clusters that have run: `admin.kubeconfig` (of the cluster's own administrator,
-    /// not the cloud's), logs, and `audit.jsonl` if asked for.
+    /// not the cloud's), logs, and `audit.jsonl` if requested.
     #[must_use]
     pub fn clusters(&self) -> Vec<PathBuf> {
         clusters_in(&self.folder)
@@ -237,7 +238,7 @@ impl World {
         self.daemon.take().map_or(Ok(true), |daemon| daemon.stop(STOP_TIMEOUT))
     }
 
-    /// Stops everything in order; says whether all ended by itself.
+    /// Stops everything in order; returns whether all ended by itself.
     ///
     /// # Errors
     /// The operating system's.

@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The longest answer's head of the node's own proxy.
+/// The longest response's head of the node's own proxy.
 const HEAD_BYTES_MAX: usize = 1024;
 
 /// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
@@ -44,9 +44,9 @@ pub(crate) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
     if head.starts_with(b"HTTP/1.1 200 ") {
         return Ok(stream);
     }
-    let mut said = String::new();
-    let _ = stream.read_to_string(&mut said);
-    Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{target} in the node: {said}")))
+    let mut reported = String::new();
+    let _ = stream.read_to_string(&mut reported);
+    Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{target} in the node: {reported}")))
 }
 
 /// Leads a free port of this machine's loopback interface to an address in a node (`34.64.0.7:443`), until this process

@@ -1,8 +1,8 @@
-//! The zones of a simulated cloud by the DNS protocol, as their name servers would answer: over TCP framing on a unix socket,
+//! The zones of a simulated cloud by the DNS protocol, as their name servers would respond: over TCP framing on a unix socket,
 //! for machines that reach nothing else.
 //!
-//! Only what a resolver asks of an authoritative server: one question, the records of its name, `CNAME` followed by whoever
-//! asks. <https://www.rfc-editor.org/rfc/rfc1035#section-4>
+//! Only what a resolver requires of an authoritative server: one question, the records of its name, `CNAME` followed by whoever
+//! queries. <https://www.rfc-editor.org/rfc/rfc1035#section-4>
 
 use cloudsim_core::{cloud_side::CloudSide, cluster::RecordSeen};
 use landlord_test_kube::cloud::address_of;
@@ -16,13 +16,13 @@ use tokio::{
 const HEADER_BYTES: usize = 12;
 const CLASS_IN: u16 = 1;
 /// Response, authoritative.
-const ANSWER_FLAGS: u16 = 0x8400;
+const RESPONSE_FLAGS: u16 = 0x8400;
 const NAME_ERROR: u16 = 3;
 /// Questions that are no question are answered by silence.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(60);
 const TYPES: [(&str, u16); 5] = [("A", 1), ("NS", 2), ("CNAME", 5), ("SOA", 6), ("TXT", 16)];
 
-/// Answers on `socket` until the set of its tasks is dropped.
+/// Responds on `socket` until the set of its tasks is dropped.
 ///
 /// # Errors
 /// A socket that can't be made.
@@ -38,7 +38,7 @@ pub(crate) fn serve(socket: PathBuf, cloud: CloudSide) -> std::io::Result<JoinSe
         while let Ok((stream, _)) = listener.accept().await {
             let cloud = cloud.clone();
             connections.spawn(async move {
-                let _ = answer_all(stream, &cloud).await;
+                let _ = respond_all(stream, &cloud).await;
             });
             // Those that ended leave the set.
             while connections.try_join_next().is_some() {}
@@ -47,28 +47,28 @@ pub(crate) fn serve(socket: PathBuf, cloud: CloudSide) -> std::io::Result<JoinSe
     Ok(tasks)
 }
 
-async fn answer_all(mut stream: UnixStream, cloud: &CloudSide) -> std::io::Result<()> {
+async fn respond_all(mut stream: UnixStream, cloud: &CloudSide) -> std::io::Result<()> {
     loop {
         let length = tokio::time::timeout(QUESTION_PATIENCE, stream.read_u16()).await??;
         let mut question = vec![0; usize::from(length)];
         stream.read_exact(&mut question).await?;
-        let Some(answer) = answer(&question, &cloud.records()) else { return Ok(()) };
-        stream.write_u16(u16::try_from(answer.len()).unwrap_or(u16::MAX)).await?;
-        stream.write_all(&answer).await?;
+        let Some(response) = respond(&question, &cloud.records()) else { return Ok(()) };
+        stream.write_u16(u16::try_from(response.len()).unwrap_or(u16::MAX)).await?;
+        stream.write_all(&response).await?;
     }
 }
 
 /// The answer to a message with one question; `None`: it is none.
-fn answer(message: &[u8], records: &[RecordSeen]) -> Option<Vec<u8>> {
+fn respond(message: &[u8], records: &[RecordSeen]) -> Option<Vec<u8>> {
     let (name, end) = read_name(message)?;
     let question = message.get(HEADER_BYTES..end + 4)?;
     let kind = u16::from_be_bytes(message.get(end..end + 2)?.try_into().ok()?);
     let balancer = balancer(&name, records);
     let of_name: Vec<&RecordSeen> = records.iter().filter(|record| record.name == name).chain(&balancer).collect();
-    let asked = |record: &&&RecordSeen| record.kind == "CNAME" || TYPES.contains(&(record.kind.as_str(), kind));
+    let requested = |record: &&&RecordSeen| record.kind == "CNAME" || TYPES.contains(&(record.kind.as_str(), kind));
     let mut body = Vec::new();
     let mut count = 0_u16;
-    for record in of_name.iter().filter(asked) {
+    for record in of_name.iter().filter(requested) {
         let Some((_, kind)) = TYPES.iter().find(|(name, _)| *name == record.kind) else { continue };
         for value in &record.values {
             let Some(data) = data(&record.kind, value) else { continue };
@@ -84,7 +84,7 @@ fn answer(message: &[u8], records: &[RecordSeen]) -> Option<Vec<u8>> {
     }
     let code = if of_name.is_empty() { NAME_ERROR } else { 0 };
     let mut all = message.get(..2)?.to_vec();
-    for field in [ANSWER_FLAGS | code, 1, count, 0, 0] {
+    for field in [RESPONSE_FLAGS | code, 1, count, 0, 0] {
         all.extend(field.to_be_bytes());
     }
     all.extend(question);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_zone_holds_is_answered() {
+    fn what_a_zone_holds_is_handled() {
         let record = |kind: &str, value: &str| RecordSeen {
             name: "chat.acme.example.com".into(),
             kind: kind.into(),
@@ -165,16 +165,20 @@ mod tests {
             values: vec![value.into()],
         };
         let records = [record("A", "34.64.0.7"), record("TXT", "\"owner\"")];
-        let told = answer(&question("Chat.acme.example.com", 1), &records).unwrap_or_default();
-        assert_eq!(&told[..8], [7, 9, 0x84, 0, 0, 1, 0, 1]);
-        assert_eq!(&told[told.len() - 4..], [34, 64, 0, 7]);
-        let none = answer(&question("chat.acme.example.com", 28), &records).unwrap_or_default();
+        let reported = respond(&question("Chat.acme.example.com", 1), &records).unwrap_or_default();
+        assert_eq!(&reported[..8], [7, 9, 0x84, 0, 0, 1, 0, 1]);
+        assert_eq!(&reported[reported.len() - 4..], [34, 64, 0, 7]);
+        let none = respond(&question("chat.acme.example.com", 28), &records).unwrap_or_default();
         assert_eq!((none[3], none[7]), (0, 0), "the name is known, it has no such record");
         let alias = [RecordSeen { values: vec!["lb.example.net.".into()], ..record("CNAME", "") }];
-        let told = answer(&question("lb.example.net", 1), &alias).unwrap_or_default();
-        assert_eq!((told[3], told[7], told[told.len() - 4]), (0, 1, 198), "the name of a load balancer");
-        let unknown = answer(&question("nope.example.com", 1), &records).unwrap_or_default();
+        let reported = respond(&question("lb.example.net", 1), &alias).unwrap_or_default();
+        assert_eq!(
+            (reported[3], reported[7], reported[reported.len() - 4]),
+            (0, 1, 198),
+            "the name of a load balancer"
+        );
+        let unknown = respond(&question("nope.example.com", 1), &records).unwrap_or_default();
         assert_eq!(unknown[3], 3);
-        assert_eq!(answer(&[0; 4], &records), None);
+        assert_eq!(respond(&[0; 4], &records), None);
     }
 }

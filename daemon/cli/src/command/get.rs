@@ -71,7 +71,7 @@ const DAEMON: &[Column<'_>] = &[
     ("VERSION", false, |daemon| text(daemon, "version")),
     ("ENVIRONMENTS", false, |daemon| text(daemon, "environmentLeaseCount")),
     ("ACCOUNTS", false, |daemon| text(daemon, "accountLeaseCount")),
-    ("HEARD", false, |daemon| age(daemon, "heardTime")),
+    ("SEEN", false, |daemon| age(daemon, "heardTime")),
     ("AGE", false, |daemon| age(daemon, "startTime")),
     ("PID", true, |daemon| text(daemon, "pid")),
     ("ANSWERING", true, |daemon| text(daemon, "answering")),

@@ -1,6 +1,7 @@
 //! The commands, one module each where they are more than a call and a print.
 
 mod apply;
+mod audit;
 mod auth;
 mod config;
 mod delete;
@@ -62,6 +63,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         | Command::Login(_)
         | Command::Logout => Ok(()),
         Command::WhoAmI { output } => auth::whoami(server, output).await,
+        Command::Audit(of) => audit::run(server, of).await,
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,

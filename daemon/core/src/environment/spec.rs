@@ -195,7 +195,7 @@ pub struct TenantSpec {
     pub class: Option<ClassName>,
     /// Region wished for; the class must offer it. `None`: the class's first.
     pub region: Option<String>,
-    /// Domain under which the environment answers.
+    /// Domain under which the environment responds.
     pub domain: Domain,
     /// Storage for files. Can only grow.
     pub storage: StorageSize,
@@ -309,7 +309,7 @@ impl TenantSpec {
 
     /// This spec with what a cancelled update may take back as `last` has it: number of nodes and stack values. Storage
     /// can only grow, so what was ordered stays. What is of the record only (names, labels, protection, pause) is as it
-    /// was last said.
+    /// was last reported.
     #[must_use]
     pub fn reverted_to(&self, last: &Self) -> Self {
         Self { node_count: last.node_count, stack_values: last.stack_values.clone(), ..self.clone() }

@@ -137,7 +137,7 @@ const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "10
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>,
 /// <https://cloud.google.com/compute/docs/metadata/querying-metadata>,
 /// <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
-/// The last four are those of smaller clouds, and the link itself, on which a node answers its pods.
+/// The last four are those of smaller clouds, and the link itself, on which a node responds to its pods.
 const METADATA: [&str; 8] = [
     "169.254.169.254/32",
     "fd00:ec2::254/128",

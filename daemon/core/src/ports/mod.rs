@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod audit;
 mod daemons;
 mod history;
 pub mod host_clusters;
@@ -22,6 +23,7 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
@@ -33,14 +35,14 @@ pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
-    TraceParent, Work, WorkStore,
+    TraceParent, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};
 pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
-/// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
+/// Notifies the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.
 pub trait Wake: Send + Sync + 'static {
     /// Hints that something may be due.

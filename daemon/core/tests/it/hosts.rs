@@ -160,7 +160,7 @@ fn a_tenant_goes_where_what_it_needs_is_free() {
     assert_eq!(place(&[full_of(amounts(9_000, 9_216, 90))], none), "a");
     // What was not counted yet takes by number; what was is preferred to nothing.
     assert_eq!(place(&[host("new", 0, 0), full_of(amounts(9_000, 0, 0))], needs), "new");
-    // Every one that was looked at is named with what it lacks.
+    // Every one that was inspected is named with what it lacks.
     let message = place(
         &[full_of(amounts(9_000, 0, 0)), Candidate { cordoned: true, ..host("b", 0, 0) }, host("c", 10, 0)],
         needs,
@@ -328,12 +328,12 @@ fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() 
 proptest! {
     /// Tenants placed one after another never overfill, fill everything, and lie as evenly as they can.
     #[test]
-    fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), asked in 0_u32..40) {
+    fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), requested in 0_u32..40) {
         let mut hosts: Vec<Candidate> = rooms.iter().enumerate()
             .map(|(index, room)| Candidate { tenants_max: *room, ..host(&format!("h{index}"), 0, 0) })
             .collect();
         let mut refused = 0;
-        for _ in 0..asked {
+        for _ in 0..requested {
             let id = match choose(&hosts, &wanted()) {
                 Choice::Host(host) => host.host.id.clone(),
                 _ => { refused += 1; continue }
@@ -343,8 +343,8 @@ proptest! {
             host.of_customer += 1;
         }
         let room: u32 = rooms.iter().sum();
-        prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), asked.min(room));
-        prop_assert_eq!(refused, asked.saturating_sub(room));
+        prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), requested.min(room));
+        prop_assert_eq!(refused, requested.saturating_sub(room));
         prop_assert!(hosts.iter().all(|host| host.tenants <= host.tenants_max));
         let most = hosts.iter().map(|host| host.tenants).max().unwrap();
         let least = hosts.iter().filter(|host| host.tenants < host.tenants_max).map(|host| host.tenants).min();

@@ -28,7 +28,7 @@ pub(super) async fn run(scene: &Scene<'_>, ports: &[ServicePort]) -> Ended {
             ports.len()
         )),
         Ok(Some(cause)) => Ended::failed(cause, REMEDY),
-        Err(why) => Ended::failed(why, "see whether the cluster's API server answers"),
+        Err(why) => Ended::failed(why, "see whether the cluster's API server responds to"),
     }
 }
 
@@ -62,7 +62,7 @@ async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>
     Ok(None)
 }
 
-/// Why a neighbour's pod is let in to a port of a pod; `None`: it is not.
+/// Why a neighbour's pod is admitted to a port of a pod; `None`: it is not.
 fn admitted(
     policies: &[NetworkPolicy],
     pod: &Pod,

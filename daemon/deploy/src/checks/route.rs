@@ -18,7 +18,7 @@ use super::names::Names;
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pods behind a Service that are looked at; any one that is ready will do.
+/// Pods behind a Service that are inspected; any one that is ready will do.
 const PODS_MAX: u32 = 50;
 
 /// A connection, whatever carries it.
@@ -48,7 +48,7 @@ impl Route {
         match self {
             Self::Public(address) => {
                 let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-                let stream = stream.map_err(|_| format!("{address} does not answer"))?;
+                let stream = stream.map_err(|_| format!("{address} does not respond"))?;
                 Ok(Box::new(stream.map_err(|error| format!("{address}: {error}"))?))
             }
             Self::Pod { namespace, pod, port } => {
@@ -71,7 +71,7 @@ pub(super) async fn public(names: &Names, address: &str, port: u16) -> Result<Ro
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(_)) => return Ok(Route::Public(address)),
             Ok(Err(error)) => why = format!("{address}: {error}"),
-            Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+            Err(_) => why = format!("{address} does not respond within {} s", CONNECT_TIMEOUT.as_secs()),
         }
     }
     Err(why)

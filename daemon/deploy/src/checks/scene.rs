@@ -43,7 +43,7 @@ impl Scene<'_> {
         replace(&render::replace(text, self.target), &self.known)
     }
 
-    /// Without what Secrets hold, should somebody's answer have repeated it.
+    /// Without what Secrets hold, should somebody's response have repeated it.
     pub(super) fn redacted(&self, mut result: CheckResult) -> CheckResult {
         for value in self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN) {
             for text in [&mut result.detail, &mut result.remedy] {

@@ -279,7 +279,7 @@ impl Lab {
     }
 }
 
-/// What is broken, the check that says so, its cause and its remedy.
+/// What is broken, the check that reports it, its cause and its remedy.
 const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
@@ -302,8 +302,8 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
         let found = &results[check];
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
         assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
-        let told = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
-        assert!(!told.contains("-secret"), "a password is told: {told}");
+        let reported = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
+        assert!(!reported.contains("-secret"), "a password is reported: {reported}");
     }
     lab.all_pass().await;
     lab.servers.shutdown().await;
@@ -323,7 +323,7 @@ async fn a_wrong_password_is_tried_seldom_and_last() {
 }
 
 #[tokio::test]
-async fn what_a_class_leaves_out_is_told_and_what_depends_on_it_is_not_run() {
+async fn what_a_class_leaves_out_is_reported_and_what_depends_on_it_is_not_run() {
     let mut lab = Lab::start().await;
     let target = DeployTarget { skip_checks: vec!["webdav".into()], ..target() };
     let results = lab.run(Broken::Nothing, &target).await;

@@ -33,7 +33,7 @@ use crate::{
     stack::Stack,
 };
 
-/// The API server's answer to a create of what is there.
+/// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
@@ -49,7 +49,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// What a namespace of the platform is for.
 const PLATFORM_ROLE: &str = "platform";
 
-/// Makes a release exist, and says whether it is ready.
+/// Makes a release exist, and returns whether it is ready.
 pub(crate) async fn ensure(
     client: &Client,
     driver: &dyn Driver,
@@ -99,7 +99,7 @@ pub(crate) async fn remove(
         let r#type = release.driver.object_type().to_owned();
         removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
         if !left.kept.is_empty() {
-            // Said once: the next call finds the release gone.
+            // Logged once: the next call finds the release gone.
             return Ok((pending(format!("kept, since others use it: {}", left.kept.join(", "))), removed));
         }
     }

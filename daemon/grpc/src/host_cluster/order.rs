@@ -181,7 +181,7 @@ fn adopt(
         violations.push(violation(&format!("host_cluster.{field}"), problem));
     }
     let Some(adoption) = resource.adoption else {
-        violations.push(violation("host_cluster.adoption", "is missing; it says which cluster and how it is reached"));
+        violations.push(violation("host_cluster.adoption", "is missing; it names which cluster and how it is reached"));
         return Err(Violations(violations));
     };
     let scope = adoption.provider.parse().ok().map(|provider| (provider, adoption.credentials.clone()));

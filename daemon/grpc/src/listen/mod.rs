@@ -49,7 +49,7 @@ use crate::serve_error::ServeError;
 
 /// A client that has not sent its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections are asked to end after this long, and end then when their calls have.
+/// Connections are requested to end after this long, and end then when their calls have.
 pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// Connections of a listener at the same moment, where the process may have enough descriptors.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -115,7 +115,7 @@ pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Resul
                 all.push(tls(listener, config.clone()).boxed());
             }
             None => {
-                tracing::warn!(%address, "listening WITHOUT TLS: tokens and answers can be read on this interface");
+                tracing::warn!(%address, "listening WITHOUT TLS: tokens and responses can be read on this interface");
                 all.push(tcp(listener).boxed());
             }
         }
@@ -140,7 +140,7 @@ async fn bind_unix(path: &Path, local_users: &BTreeSet<u32>) -> Result<UnixListe
         std::fs::remove_file(path).map_err(error)?;
     }
     let listener = UnixListener::bind(path).map_err(error)?;
-    // The kernel says who connects; the mode only keeps out those who would be refused anyway.
+    // The kernel names who connects; the mode only keeps out those who would be refused anyway.
     let others = local_users.iter().any(|uid| ![0, rustix::process::geteuid().as_raw()].contains(uid));
     let mode = if others { 0o666 } else { 0o600 };
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(error)?;

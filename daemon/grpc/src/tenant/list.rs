@@ -33,7 +33,7 @@ pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Res
     Scan { filter: &filter, order: &order, page }.page(read).await
 }
 
-/// What the store is asked for, and what its items must match.
+/// What the store is requested, and what its items must match.
 fn query(request: &v1::ListTenantsRequest) -> Result<(EnvironmentQuery, Expression), Error> {
     let parent = name::customer_or_all(&request.parent)?;
     let filter = filter::parse(&request.filter, &TENANT_FIELDS)?;

@@ -91,7 +91,7 @@ fn tenant_name(request: &v1::UpdateTenantRequest) -> Result<landlord_core::Tenan
     name::tenant("tenant.name", request.tenant.as_ref().map_or("", |tenant| &tenant.name))
 }
 
-/// The change that a request asks for.
+/// The change that a request requests.
 fn check(
     ports: &Ports,
     environment: &Environment,

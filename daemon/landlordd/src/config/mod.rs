@@ -4,6 +4,7 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod audit;
 mod auth;
 mod check;
 mod duration;
@@ -12,6 +13,7 @@ mod print;
 mod secret;
 mod server;
 
+pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
@@ -36,6 +38,8 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How long it is remembered who did what, and who signs it.
+    pub audit: Audit,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -62,6 +66,7 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
@@ -110,15 +115,15 @@ impl Default for Store {
 pub struct Engine {
     /// Tenants worked on at the same moment.
     pub passes_max: u32,
-    /// A claim ends this long after its owner was last heard of.
+    /// A claim ends this long after its owner was last seen.
     pub lease_ttl: HumanDuration,
-    /// READY tenants are looked at again this often.
+    /// READY tenants are inspected again this often.
     pub resync_interval: HumanDuration,
     /// What host clusters have, and what is taken of it, is counted this often; 5 s to 1 h.
     pub capacity_interval: HumanDuration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_timeout: HumanDuration,
-    /// Passing trouble is retried this long before a stage fails.
+    /// Transient errors is retried this long before a stage fails.
     pub retry_timeout: HumanDuration,
     /// Passes may end for this long after SIGTERM.
     pub drain_deadline: HumanDuration,
@@ -190,7 +195,7 @@ pub struct Checks {
     /// Use public addresses and names from the daemon's network, as customers do. Where an address can't be reached, or with
     /// false, the API server's port-forward is used.
     pub from_outside: bool,
-    /// DNS server that names are asked of, `ADDRESS:PORT`; empty: the machine's own resolver.
+    /// DNS server that names are required of, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,

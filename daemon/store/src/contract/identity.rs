@@ -78,7 +78,7 @@ pub(crate) async fn begin_epoch(
     Ok(())
 }
 
-/// What was claimed before an epoch began was claimed of another state: whoever holds it must claim it anew, which waits until its
+/// What was claimed before an epoch began was claimed of another state: whoever holds it must claim it again, which waits until its
 /// provider was compared.
 async fn end_claims(connection: &mut AnyConnection, now: Timestamp) -> Result<(), StoreError> {
     let failed = unavailable("ending the claims of the last epoch");

@@ -3,6 +3,8 @@
 //! database's dialect.
 
 mod accept;
+mod audit;
+mod commit;
 mod daemons;
 mod domains;
 mod history;

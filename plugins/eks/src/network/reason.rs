@@ -88,7 +88,7 @@ pub(crate) fn read(resource_type: &str, logical_id: &str, reason: &str) -> Provi
         };
     }
     let mut kind = kind;
-    // Policies of the organization and states of keys are told in words, here as in answers.
+    // Policies of the organization and states of keys are in the words, here as in responses.
     if let Some((meant, by_words)) = sdk_table::by_words(error_words::WORDS, code(reason), reason) {
         kind = meant;
         by_words.clone_into(&mut remedy);

@@ -1,5 +1,5 @@
 //! landlord through its public surfaces. Programs of their own: `crash`, which kills daemons by the dozen and computes all the
-//! time, so that it is scheduled apart from what waits for Kubernetes; `real`, which needs root and runs when it is asked for.
+//! time, so that it is scheduled apart from what waits for Kubernetes; `real`, which needs root and runs when it is requested.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -22,8 +22,8 @@ fn use_folder() -> PathBuf {
 struct Forward {
     port: u16,
     process: Child,
-    /// It tells each connection, and ends if nobody listens.
-    _told: BufReader<ChildStdout>,
+    /// It notifies each connection, and ends if nobody listens.
+    _reported: BufReader<ChildStdout>,
 }
 
 impl Drop for Forward {
@@ -40,11 +40,15 @@ fn forward(scene: &Scene, kubeconfig: &Path, service: &str, port: u16) -> Forwar
     command.arg(format!("service/{service}")).arg(format!(":{port}"));
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    let mut told = BufReader::new(process.stdout.take().unwrap());
-    told.read_line(&mut line).unwrap();
+    let mut reported = BufReader::new(process.stdout.take().unwrap());
+    reported.read_line(&mut line).unwrap();
     // Forwarding from 127.0.0.1:41234 -> 8080
     let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    Forward { port: port.unwrap_or_else(|| panic!("kubectl port-forward said {line:?}")), process, _told: told }
+    Forward {
+        port: port.unwrap_or_else(|| panic!("kubectl port-forward reported {line:?}")),
+        process,
+        _reported: reported,
+    }
 }
 
 /// A key of a Secret of the stack.
@@ -53,7 +57,7 @@ fn secret(scene: &Scene, name: &str, key: &str) -> String {
     scene.run(scene.kubectl().args(["-n", NAMESPACE, "get", "secret", name, "-o", &path]))
 }
 
-/// Asks at `https://chat.DOMAIN`, whose address the cloud's zone has, and gives what was seen as JSON.
+/// Queries at `https://chat.DOMAIN`, whose address the cloud's zone has, and gives what was seen as JSON.
 pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
     let socket = node_socket(&scene.cluster());
     let python = python_env(&use_folder().join("requirements.txt")).unwrap();
@@ -64,7 +68,7 @@ pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
     scene.run(&mut used)
 }
 
-/// Puts a file, asks about it, and gives what was seen as JSON.
+/// Puts a file, queries it, and gives what was seen as JSON.
 pub(crate) fn use_by_port_forward(scene: &Scene, tenant: &TenantFile) -> String {
     let kubeconfig = scene.world.folder().join("operator.kubeconfig");
     std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &tenant.name()]).unwrap()).unwrap();

@@ -18,7 +18,7 @@ use scene::Scene;
 /// Far above what it takes (two minutes): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(540);
 
-/// Whether real pods can run; says so where they can't.
+/// Whether real pods can run; reports it where they can't.
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
@@ -41,10 +41,10 @@ fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
     scene.cli().apply(&tenant).unwrap();
     scene.reach(&tenant.name(), "READY", PATIENCE);
     scene.say(&format!("READY after {:?}", started.elapsed()));
-    let told = chat::use_by_port_forward(&scene, &tenant);
-    scene.say(&format!("{told}\nanswered after {:?}", started.elapsed()));
-    let told = chat::use_by_https(&scene, &tenant);
-    scene.say(&format!("{told}\nanswered by HTTPS after {:?}", started.elapsed()));
+    let reported = chat::use_by_port_forward(&scene, &tenant);
+    scene.say(&format!("{reported}\nanswered after {:?}", started.elapsed()));
+    let reported = chat::use_by_https(&scene, &tenant);
+    scene.say(&format!("{reported}\nanswered by HTTPS after {:?}", started.elapsed()));
 
     scene.cli().ok(&["delete", &tenant.name()]).unwrap();
     scene.reach(&tenant.name(), "GONE", PATIENCE);

@@ -1,4 +1,4 @@
-//! A world with real nodes, and what to look at when something in it fails.
+//! A world with real nodes, and what to inspect when something in it fails.
 
 use std::{
     io::Write as _,
@@ -44,8 +44,8 @@ impl Scene {
 
     pub(crate) fn reach(&self, name: &str, state: &str, patience: Duration) {
         if let Err(error) = self.cli().wait_for(name, state, patience) {
-            let told = self.cli().ok(&["describe", name]).unwrap_or_default();
-            panic!("{error:#}\n{told}\n{}\n{}", self.why(), self.world.log_tail(40));
+            let reported = self.cli().ok(&["describe", name]).unwrap_or_default();
+            panic!("{error:#}\n{reported}\n{}\n{}", self.why(), self.world.log_tail(40));
         }
     }
 
@@ -63,14 +63,14 @@ impl Scene {
 
     pub(crate) fn run(&self, command: &mut Command) -> String {
         let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command:?}: {told}\n{}", self.why());
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {reported}\n{}", self.why());
         text(&output)
     }
 
     /// What nodes, pods, events and logs say.
     fn why(&self) -> String {
-        let looks: [&[&str]; 9] = [
+        let observations: [&[&str]; 9] = [
             &["get", "gateways,httproutes,certificates,challenges,clusterissuers", "-A", "-o", "yaml"],
             &["logs", "-n", "cert-manager", "deployment/cert-manager", "--tail=40"],
             &["logs", "-n", "envoy-gateway-system", "deployment/envoy-gateway", "--tail=40"],
@@ -81,11 +81,11 @@ impl Scene {
             &["logs", "-n", "ai-fileserver", "deployment/chat", "-c", "documents", "--tail=30"],
             &["logs", "-n", "ai-fileserver", "deployment/llm", "--all-containers", "--tail=30"],
         ];
-        let look = |look: &&[&str]| {
-            let told = self.kubectl().args(*look).output().map(|output| text(&output)).unwrap_or_default();
-            format!("--- {look:?}\n{told}")
+        let show = |observation: &&[&str]| {
+            let reported = self.kubectl().args(*observation).output().map(|output| text(&output)).unwrap_or_default();
+            format!("--- {observation:?}\n{reported}")
         };
-        looks.iter().map(look).collect()
+        observations.iter().map(show).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 // Command certmanager runs cert-manager's own packages: `certmanager controller` its control loops, `webhook` its admission
-// webhook, `cainjector` the injector of its certificate authority, `acmesolver` what answers an HTTP-01 challenge. Each
+// webhook, `cainjector` the injector of its certificate authority, `acmesolver` what responds to an HTTP-01 challenge. Each
 // takes the flags that cert-manager's chart and controller give, and uses its pod's own service account.
 //
 // cert-manager's own commands are modules of their own that the module proxy does not serve. This module's path lies under
@@ -54,7 +54,7 @@ func run(arguments []string) error {
 	return fmt.Errorf("no command %q", arguments[0])
 }
 
-// options are flags as they were given; those that nobody asks for are left alone.
+// options are flags as they were given; those that nobody requests are left alone.
 type options map[string][]string
 
 func parse(arguments []string) options {

@@ -17,7 +17,7 @@ use crate::{
 
 /// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
-/// Where its DNS server asks for names outside of the cluster.
+/// Where its DNS server requests names outside of the cluster.
 const RESOLVER: &str = "127.0.0.1:5300";
 /// Addresses of its pods: no part of those that kwok hands out on its first node.
 const PODS: &str = "10.245.0.0/24";
@@ -165,7 +165,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             "failSwapOn": false,
             "oomScoreAdj": 0,
             "containerRuntimeEndpoint": format!("unix://{}", self.containerd.display()),
-            // Its pods can reach it: only who has a certificate of the cluster's authority is heard.
+            // Its pods can reach it: only who has a certificate of the cluster's authority is received.
             "authentication": {
                 "anonymous": { "enabled": false },
                 "webhook": { "enabled": false },
@@ -228,7 +228,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             let command =
                 [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
             let mut acme = self.part("acme", "", &command, artifacts);
-            // It would refuse a twentieth of what is right, and wait before it looks.
+            // It would refuse a twentieth of what is right, and wait before it observes.
             acme.env.extend([("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_VA_NOSLEEP", "1")].map(owned));
             parts.push(acme);
         }
@@ -269,7 +269,7 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
     })
 }
 
-/// Names of the cluster, and others if somebody outside answers them: else whoever asks for one is refused.
+/// Names of the cluster, and others if somebody outside responds to them: else whoever requests one is refused.
 fn corefile(kubeconfig: &Path, resolver: bool) -> String {
     let outside = if resolver {
         format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n")

@@ -145,7 +145,7 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     ensure!(other.trim() == "two", "{other:?}");
     // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
     for outside in ["http://example.com/", "http://203.0.113.1/"] {
-        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} answers");
+        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} responds to");
     }
     let limit = format!("/sys/fs/cgroup/memory/{}", node.cgroup());
     if Path::new(&limit).is_dir() {
@@ -155,9 +155,9 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     let address = kubectl.ok(&["-n", "two", "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
     let mut stream = std::net::TcpStream::connect(node.forward(&format!("{address}:80"))?)?;
     stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    ensure!(answer.ends_with("two\n"), "{answer:?}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    ensure!(response.ends_with("two\n"), "{response:?}");
 
     kubectl.ok(&["delete", "namespace", "one", "two", &patience])?;
     let (place, cgroup) = (node.folder().to_owned(), node.cgroup().to_owned());

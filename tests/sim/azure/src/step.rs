@@ -18,7 +18,7 @@ pub(crate) enum AzureStep {
     GroupTick {
         /// The operation's id.
         operation: String,
-        /// Looks in a row at which nothing moved.
+        /// Checks in a row at which nothing moved.
         idle: u32,
     },
 }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Broken, World};
 
-/// A name server that is both the zone's own and the one that is asked on behalf of others.
+/// A name server that is both the zone's own and the one that is queried on behalf of others.
 pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
     let mut buffer = [0; 512];
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
@@ -34,17 +34,17 @@ pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
             (true, name) if name.ends_with("acme.example.com") && world.is(Broken::Delegation) => None,
             _ => Some(Ipv4Addr::LOCALHOST),
         };
-        let mut answer = Packet::new_reply(query.id());
+        let mut response = Packet::new_reply(query.id());
         match address {
             Some(address) if query.questions[0].qtype == QTYPE::TYPE(TYPE::A) => {
                 let data = simple_dns::rdata::RData::A(A { address: address.into() });
-                answer.answers.push(ResourceRecord::new(name, simple_dns::CLASS::IN, 60, data));
+                response.answers.push(ResourceRecord::new(name, simple_dns::CLASS::IN, 60, data));
             }
             Some(_) => {}
-            None => *answer.rcode_mut() = RCODE::NameError,
+            None => *response.rcode_mut() = RCODE::NameError,
         }
-        let answer = answer.build_bytes_vec().unwrap();
-        let _ = socket.send_to(&answer, from).await;
+        let response = response.build_bytes_vec().unwrap();
+        let _ = socket.send_to(&response, from).await;
     }
 }
 

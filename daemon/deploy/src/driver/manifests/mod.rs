@@ -5,7 +5,7 @@
 //! # Guarantees
 //! An object has exactly one owner: one that exists without this release's mark is refused, before anything is applied. What the
 //! record says was made is never taken for gone because its mark is, and what has its name and is not it is never removed: the
-//! record has the uids. A definition whose objects somebody else still uses is kept, told, and gone when they are.
+//! record has the uids. A definition whose objects somebody else still uses is kept, reported, and gone when they are.
 //!
 //! # Assumptions
 //! Hooks are Helm's: a chart that has some is refused.
@@ -26,6 +26,9 @@ use self::{
 use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef, Removal};
 use crate::error::{Error, Result};
 
+/// The release: as an annotation of an object, the only one that changes or removes it; as a label of a record, what it is
+/// found by.
+const RELEASE: &str = "landlord.dev/release";
 /// What marks an object of a chart as a hook.
 const HOOK_POINTER: &str = "/metadata/annotations/helm.sh~1hook";
 
@@ -90,7 +93,7 @@ impl Driver for Manifests {
         };
         let objects = wanted.iter().map(with_uid).chain(dropped.iter().cloned()).collect();
         let unfinished = Record { state: State::Applying, objects, ..Record::default() };
-        record::write(client, release, &unfinished, "").await?;
+        record::write(client, release, &unfinished).await?;
         let mut objects = Vec::with_capacity(wanted.len());
         for object in &wanted {
             objects.push(object.apply(client, &owner).await?);
@@ -101,8 +104,8 @@ impl Driver for Manifests {
         }
         // What is kept, or still ends, stays in the record: it goes with a later delivery or with the release.
         let kept = left.kept.into_iter().chain(left.ending).map(|(entry, _)| entry).collect();
-        let applied = Record { state: State::Applied, objects, kept, ..Record::default() };
-        record::write(client, release, &applied, content.digest).await?;
+        let applied = Record { state: State::Applied, digest: content.digest.to_owned(), objects, kept };
+        record::write(client, release, &applied).await?;
         Ok(())
     }
 
@@ -142,7 +145,7 @@ impl Driver for Manifests {
             Some(Reading::Record(found)) => found,
         };
         let removing = Record { state: State::Removing, digest: String::new(), ..found };
-        record::write(client, release, &removing, "").await?;
+        record::write(client, release, &removing).await?;
         let all = [removing.objects, removing.kept].concat();
         let left = objects::remove(client, &owner, &all).await?;
         if left.ending.is_empty() {

@@ -20,11 +20,9 @@ use landlord_kube::{
 };
 use serde_json::{Value, json};
 
-use super::record::Entry;
+use super::{RELEASE, record::Entry};
 use crate::driver::ReleaseRef;
 
-/// Annotation: the release that an object belongs to. Only that one changes or removes it.
-const OWNER: &str = "landlord.dev/release";
 /// Objects of a definition that are looked at: one that somebody else has is mostly among the first.
 const USERS_MAX: u32 = 500;
 /// A controller takes its finalizer off within minutes. Longer than this, it does not run any more.
@@ -42,11 +40,11 @@ impl Owner {
 
     /// The mark, for messages.
     pub(super) fn mark(&self) -> String {
-        format!("{OWNER}={}", self.0)
+        format!("{RELEASE}={}", self.0)
     }
 
     fn has(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
-        annotations.and_then(|annotations| annotations.get(OWNER)).is_some_and(|owner| *owner == self.0)
+        annotations.and_then(|annotations| annotations.get(RELEASE)).is_some_and(|owner| *owner == self.0)
     }
 }
 
@@ -116,7 +114,7 @@ impl Object {
     /// Applies it; gives it with the uid that it has.
     pub(super) async fn apply(&self, client: &Client, owner: &Owner) -> Result<Entry> {
         let mut body = self.body.clone();
-        body["metadata"]["annotations"][OWNER] = json!(owner.0);
+        body["metadata"]["annotations"][RELEASE] = json!(owner.0);
         if !self.namespace.is_empty() {
             body["metadata"]["namespace"] = json!(self.namespace);
         }
@@ -139,7 +137,7 @@ enum Whose {
 }
 
 fn whose(owner: &Owner, recorded: &str, found: &ObjectMeta) -> Whose {
-    let mark = found.annotations.as_ref().and_then(|annotations| annotations.get(OWNER));
+    let mark = found.annotations.as_ref().and_then(|annotations| annotations.get(RELEASE));
     let is_it = !recorded.is_empty() && found.uid.as_deref() == Some(recorded);
     match mark {
         Some(mark) if *mark == owner.0 => Whose::Ours,
@@ -245,7 +243,7 @@ async fn remove_one(client: &Client, owner: &Owner, entry: &Entry) -> Result<()>
             Err(Error::Unmarked { what: format!("{} {}", object.kind, object.name), mark: owner.mark() })
         }
         Whose::Ours => {
-            // What is made anew under the name between the look and the delete is not what was looked at.
+            // What is recreated under the name between the look and the delete is not what was looked at.
             let this = Preconditions { uid: found.metadata.uid, resource_version: None };
             let params = DeleteParams { preconditions: Some(this), ..DeleteParams::background() };
             gone_is_fine(api.delete(&object.name, &params).await).doing(doing)
@@ -308,7 +306,7 @@ mod tests {
     fn an_object_is_ours_by_its_mark_or_by_its_uid_and_never_absent_for_lack_of_a_mark() {
         let owner = Owner("n/r".into());
         let marked = |mark: Option<&str>| {
-            let annotations = mark.map(|mark| json!({ OWNER: mark })).unwrap_or(json!({ "other": "x" }));
+            let annotations = mark.map(|mark| json!({ RELEASE: mark })).unwrap_or(json!({ "other": "x" }));
             meta(json!({ "uid": "one", "annotations": annotations }))
         };
         // Recorded uid, mark, whose.
@@ -331,7 +329,7 @@ mod tests {
     fn own_objects_that_end_are_no_users_and_are_waited_for() {
         let owner = Owner("n/r".into());
         let live = meta(json!({ "name": "a", "namespace": "x" }));
-        let own = meta(json!({ "name": "b", "annotations": { OWNER: "n/r" } }));
+        let own = meta(json!({ "name": "b", "annotations": { RELEASE: "n/r" } }));
         // Still to come: it has been ending for no time at all.
         let ending = meta(json!({ "name": "c", "namespace": "x", "deletionTimestamp": "2100-01-01T00:00:00Z" }));
         let old = meta(json!({ "name": "c", "deletionTimestamp": "2020-01-01T00:00:00Z", "finalizers": ["f/x"] }));

@@ -1,5 +1,5 @@
 //! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
-//! which write through the store's face for it; plugins and clusters are answers made up here.
+//! which write through the store's face for it; plugins and clusters are responds to made up here.
 
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
 
@@ -23,9 +23,9 @@ use landlord_core::{
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Commit, CustomerAccess, EnvironmentPatch, KubeAccess,
-        KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
-        StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch,
+        KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey,
+        Providers, StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -352,6 +352,7 @@ impl Daemon {
             verifier: Arc::new(Clusters),
             authenticator,
             authorizer,
+            audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
             figures: RpcFigures::default(),
@@ -403,30 +404,37 @@ impl Daemon {
         let mut claims = self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap();
         let claim = claims.pop().expect("a tenant is due");
         assert!(claims.is_empty(), "one tenant at a time");
-        let work = self.store.load(&claim).await.unwrap();
-        let remove = matches!(outcome, OperationOutcome::Deleted { .. });
-        let status =
-            EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
-        let told = NewEvent {
-            kind: landlord_core::ports::EventKind::Tenant,
-            stage: String::new(),
-            reason: "Settled".into(),
-            message: format!("is {}", state.as_str()),
-        };
-        let commit = Commit {
-            stages,
-            environment: EnvironmentPatch {
-                status: Some(status),
-                mark_ready: state == State::Ready,
-                ..Default::default()
-            },
-            operation: Some(OperationEnd { id: work.environment.operation, outcome }),
-            events: vec![told],
-            release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
-            remove,
-        };
-        self.store.commit(&claim, commit).await.unwrap();
+        settle(&self.store, &claim, state, outcome, stages).await;
     }
+
+    /// What the engine would write when it brought all that is due into `state`.
+    pub async fn settle_all(&self, state: State, outcome: &OperationOutcome) {
+        for claim in self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap() {
+            settle(&self.store, &claim, state, outcome.clone(), Vec::new()).await;
+        }
+    }
+}
+
+async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOutcome, stages: Vec<StageRecord>) {
+    let work = store.load(claim).await.unwrap();
+    let remove = matches!(outcome, OperationOutcome::Deleted { .. });
+    let status =
+        EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
+    let told = NewEvent {
+        kind: landlord_core::ports::EventKind::Tenant,
+        stage: String::new(),
+        reason: "Settled".into(),
+        message: format!("is {}", state.as_str()),
+    };
+    let commit = Commit {
+        stages,
+        environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
+        operation: Some(OperationEnd { id: work.environment.operation, outcome }),
+        events: vec![told],
+        release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
+        remove,
+    };
+    store.commit(claim, commit).await.unwrap();
 }
 
 /// What the engine would have counted in a host cluster.
