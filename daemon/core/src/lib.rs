@@ -51,7 +51,7 @@ pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,
     TenantId, TenantName, TenantUid,
 };
-pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
+pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};

@@ -24,7 +24,8 @@ use landlord_core::{
     revision::CurrentRevisions,
 };
 use landlord_engine::{
-    AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories,
+    AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts,
+    HostInventories, Inventories,
     ProviderOptions,
 };
 use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
@@ -93,6 +94,7 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let running = tasks.spawn(engine.run(stop.clone()));
     watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    tasks.spawn(host_inventories(&checked, store_port.clone(), host.clone(), &clusters).compare(stop.clone()));
     let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
     tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
     let (used, names) = (config.clone(), clusters.names.clone());
@@ -259,6 +261,17 @@ fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>,
     };
     let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
     Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
+}
+
+/// What compares the namespaces of host clusters with the store.
+fn host_inventories(
+    checked: &Checked,
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    clusters: &in_cluster::InCluster,
+) -> HostInventories {
+    let (installation, host_clusters) = (checked.installation.clone(), clusters.isolation.clone());
+    HostInventories { installation, store, providers, host_clusters }
 }
 
 /// Where environments can be by the configuration.

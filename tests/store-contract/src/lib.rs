@@ -79,6 +79,7 @@ macro_rules! contract_suite {
             orphans: an_orphan_becomes_one_tenants;
             orphans: an_orphan_is_removed_as_a_tenant_is;
             orphans: an_orphan_in_a_host_cluster_is_removed_there;
+            orphans: a_namespace_without_a_record_is_listed_until_it_is_gone;
             reading: tenants_in_pages_each_once;
             reading: tenants_by_filter;
             reading: operations_in_pages_newest_first;

@@ -14,6 +14,7 @@ mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod namespaces;
 mod orphans;
 mod revisions;
 mod tenants;
