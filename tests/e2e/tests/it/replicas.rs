@@ -103,8 +103,8 @@ impl Load {
 
     async fn call(&self, channel: Channel, index: usize) -> Result<(), Status> {
         let mut tenants = TenantServiceClient::new(channel);
-        if index % WRITES != 0 {
-            let request = v1::GetTenantRequest { name: self.tenant.clone(), ..v1::GetTenantRequest::default() };
+        if !index.is_multiple_of(WRITES) {
+            let request = v1::GetTenantRequest { name: self.tenant.clone() };
             return tenants.get_tenant(request).await.map(drop);
         }
         let tenant = v1::Tenant {

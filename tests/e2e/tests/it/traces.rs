@@ -174,8 +174,7 @@ async fn ordered(collector: &Collector, world: &World) {
     let request = collector.span(CALLER, |span| span.name.ends_with("/CreateTenant")).await;
     assert!(request.links.iter().any(|link| hex(&link.trace_id) == trace), "{request:?}");
     // An error leads to its request's.
-    let missing =
-        v1::GetTenantRequest { name: "customers/acme/tenants/none".into(), ..v1::GetTenantRequest::default() };
+    let missing = v1::GetTenantRequest { name: "customers/acme/tenants/none".into() };
     let refused = tenants.get_tenant(with_caller(missing)).await.unwrap_err();
     let details = refused.get_error_details();
     assert_eq!(details.request_info().map(|info| info.request_id.as_str()), Some(CALLER), "{details:?}");
