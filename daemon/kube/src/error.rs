@@ -185,15 +185,11 @@ const RESPONSES: &[Response] = &[
         "whoever operates the cluster installs the custom resource definitions of that kind, or the class leaves it out; landlord tries again by itself"),
     response(&[500], "database space exceeded", ErrorKind::Quota,
         "whoever operates the cluster frees space in its etcd, then retry"),
-<<<<<<< HEAD
     response(&[500], "message larger than max", ErrorKind::Invalid,
         "the stack's author makes the object smaller, in the chart or in stack_values; then retry"),
     response(&[500], "conversion webhook", ErrorKind::Transient,
         "whoever operates the custom resources' conversion webhook makes it answer, or the cluster's operator removes them; landlord tries again by itself"),
     // From here on only the code decides.
-=======
-    // From here on only the code decides.
->>>>>>> main
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
         "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),
