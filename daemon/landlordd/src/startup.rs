@@ -25,8 +25,7 @@ use landlord_core::{
 };
 use landlord_engine::{
     AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts,
-    HostInventories, Inventories,
-    ProviderOptions,
+    HostInventories, Inventories, ProviderOptions,
 };
 use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};

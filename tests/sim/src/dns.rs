@@ -279,7 +279,11 @@ mod tests {
         assert_eq!((none[3], none[7]), (0, 0), "the name is known, it has no such record");
         let alias = [RecordSeen { values: vec!["lb.example.net.".into()], ..record("CNAME", "") }];
         let response = asked("lb.example.net", 1, &alias);
-        assert_eq!((response[3], response[7], response[response.len() - 4]), (0, 1, 198), "the name of a load balancer");
+        assert_eq!(
+            (response[3], response[7], response[response.len() - 4]),
+            (0, 1, 198),
+            "the name of a load balancer"
+        );
         let response = asked("chat.acme.example.com", 1, &alias);
         assert_eq!((response[7], response[response.len() - 4]), (2, 198), "an alias is followed for whoever asks that");
         let zone = [record("NS", "ns1.cloud.example.")];
