@@ -5,8 +5,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client,
-    api::{ListParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
     AppName,
@@ -15,8 +15,10 @@ use landlord_core::{
 };
 use landlord_kube::{
     Doing as _,
+    absent::gone_is_fine,
     gateway_api::{self, Crds},
     markers::{FIELD_MANAGER, INSTALLATION, ROLE},
+    object::resource,
     progress::pending,
 };
 use serde_json::json;
@@ -32,6 +34,8 @@ use crate::{
 
 /// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
+/// And to a question about a kind that it does not know.
+const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// What a namespace of the platform is for.
@@ -81,6 +85,9 @@ pub(crate) async fn remove(
     let (release, _) = platform.release(name)?;
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
+    if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
+        return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
+    }
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
         let kept =
             driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
@@ -97,6 +104,36 @@ pub(crate) async fn remove(
     }
     let named = left.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     Ok((pending(format!("waiting until {} objects are gone: {named}", left.len())), removed))
+}
+
+/// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer
+/// goes with it. Returns the one that is still there.
+async fn shared_gateway(
+    client: &Client,
+    installation: &str,
+    namespace: &str,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<String>> {
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource("gateway.networking.k8s.io/v1", "Gateway"));
+    let ours = ListParams::default().labels(&format!("{INSTALLATION}={installation}"));
+    let doing = || format!("removing Gateways in {namespace}");
+    let found = match gateways.list(&ours).await {
+        // The cluster does not know the kind.
+        Err(kube::Error::Api(status)) if status.code == NOT_FOUND => return Ok(None),
+        found => found.doing(doing)?,
+    };
+    let mut left = None;
+    for gateway in found {
+        let name = gateway.name_any();
+        if gateway.metadata.deletion_timestamp.is_none() {
+            gone_is_fine(gateways.delete(&name, &DeleteParams::default()).await).doing(doing)?;
+            let id = gateway.uid().unwrap_or_default();
+            removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
+        }
+        left = Some(name);
+    }
+    Ok(left)
 }
 
 /// Load balancers and volumes in namespaces of the platform. Controllers take away what they made when a release goes.
