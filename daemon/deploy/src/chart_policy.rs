@@ -28,7 +28,7 @@ const UNKNOWN: &str = "is of a kind that a tenant on a shared cluster can't have
 const CLUSTER_SCOPED: &str = "is cluster-scoped, which a tenant on a shared cluster can't have";
 
 /// Lists are taken apart, empty documents left out.
-fn objects(documents: Vec<Value>) -> Vec<Value> {
+pub(crate) fn objects(documents: Vec<Value>) -> Vec<Value> {
     let mut all = Vec::new();
     for mut document in documents {
         let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
@@ -61,7 +61,7 @@ fn violation(object: &Value, namespace: &str) -> Option<String> {
     (!own.is_empty() && own != namespace).then(|| format!("is for the namespace {own}, not for the tenant's"))
 }
 
-/// Queried only to say it better; a kind that nobody knows is refused all the same.
+/// Checked only for a better message; a kind that nobody knows is refused all the same.
 async fn is_cluster_scoped(client: &Client, object: &Value) -> bool {
     let api_version = text(object, "/apiVersion");
     let resources = match api_version.split_once('/') {

@@ -19,6 +19,7 @@ use crate::{
     late_waits::LateWaits,
     lease::Lease,
     limits::Limits,
+    observed::Observed,
     options::{EngineOptions, EnginePorts},
     pass,
     shared::{Chain, Shared},
@@ -27,9 +28,9 @@ use crate::{
 
 /// Claims in one round trip; passes begin as soon as a round trip is over.
 const CLAIM_BATCH_MAX: u32 = 64;
-/// Without a hint the store is queried at least this often: another daemon, or a lost hint.
+/// Without a hint the store is read at least this often: another daemon, or a lost hint.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// While the store can't be reached it is queried this often.
+/// While the store can't be reached it is tried this often.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// The engine, before it runs.
@@ -75,6 +76,7 @@ impl Engine {
             late_waits: LateWaits::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
+            observed: Observed::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })

@@ -1,5 +1,5 @@
 //! The reconciling engine: claims what is due, decides by a pure function, calls providers and the deploy stage, records,
-//! and requests a wake-up.
+//! and schedules its wake-up.
 //!
 //! # Expected flow
 //! [`Engine::run`] claims tenants (`engine.rs`) and gives each a pass (`pass.rs`). A pass loads the record, queries
@@ -53,6 +53,7 @@
 //! # impl Isolation for NoClusters {
 //! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
 //! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
+//! #     async fn own_cluster_kubeconfig(&self, _: &DeployTarget, _: landlord_core::CustomerRole, _: Duration) -> Result<CustomerAccess, Failure> { unimplemented!() }
 //! #     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> { unimplemented!() }
 //! # }
 //! # #[async_trait::async_trait]
@@ -106,6 +107,7 @@
 //! It knows no SQL, no gRPC and no provider by name.
 
 mod access;
+mod availability;
 mod clock;
 mod cluster_access;
 mod conditions;
@@ -113,19 +115,23 @@ mod engine;
 mod events;
 mod execute;
 mod figures;
+mod hand_over;
 mod holds;
 mod inventories;
 mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;
+mod observed;
 mod options;
 mod pass;
+mod progress;
 mod request;
 mod shared;
 mod timing;
 mod turns;
 
+pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch};
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;

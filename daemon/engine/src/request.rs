@@ -71,7 +71,7 @@ pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
 
 fn urgency(record: &StageRecord) -> Urgency {
     let throttled = record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Throttled);
-    // A call that changes something has reported nothing yet, or was only sent away.
+    // A call that changes something has returned nothing yet, or was only sent away.
     let begun = record.checkpoint.is_empty() && (record.detail.is_empty() || throttled);
     match record.state {
         StageState::Done => Urgency::Drift,
@@ -258,7 +258,9 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
         uid: environment.uid,
         platform: environment.placement.platform.clone()?,
         domain: tenant.map(|tenant| tenant.spec.domain.clone()),
+        revision: environment.placement.revisions.platform.clone(),
         stack: environment.placement.stack.clone(),
+        stack_revision: environment.placement.revisions.stack.clone(),
     })
 }
 
@@ -301,6 +303,7 @@ pub(crate) fn tenants_target(
         spec: tenant.spec.clone(),
         generation: environment.generation,
         stack,
+        revision: environment.placement.revisions.stack.clone(),
         name_servers: Vec::new(),
         skip_checks: environment.placement.skip_checks.clone(),
     }

@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) ends: Instant,
     /// By which way it came.
     pub(crate) via: Arc<Via>,
-    /// Where its denial is told of.
+    /// Where its denial is noted.
     pub(crate) denials: Arc<Denials>,
 }
 
@@ -82,7 +82,7 @@ impl Access {
         &self.call.via
     }
 
-    /// What the audit log tells of this call and a resource.
+    /// What the audit log keeps of this call and a resource.
     pub(crate) fn record(&self, action: Action, resource: &Resource, outcome: Outcome) -> AuditRecord {
         let author = Author {
             principal: self.principal.name.clone(),
@@ -124,7 +124,7 @@ impl Access {
         Err(self.refusal(action, resource))
     }
 
-    /// What is notified of a refused action: whoever may not read the resource does not learn that it is there.
+    /// What a refusal says: whoever may not read the resource does not learn that it is there.
     pub(crate) fn refusal(&self, action: Action, resource: &Resource) -> StoreError {
         let name = resource.name();
         self.call.denials.note(self.record(action, resource, Outcome::Denied));

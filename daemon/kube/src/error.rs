@@ -171,7 +171,7 @@ const RESPONSES: &[Response] = &[
         "whoever operates the cluster installs the custom resource definitions of that kind, or the class leaves it out; landlord tries again by itself"),
     response(&[500], "database space exceeded", ErrorKind::Quota,
         "whoever operates the cluster frees space in its etcd, then retry"),
-    // From here on the code alone reports.
+    // From here on only the code decides.
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
         "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),

@@ -32,7 +32,7 @@
 //!
 //! # Rooms
 //! `rows` are the tables and their statements, `contract` the promises on top of them, both portable between databases.
-//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`.
+//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`. `transfer` moves a store from one to the other.
 //!
 //! # Example
 //! ```
@@ -86,6 +86,7 @@ mod rows;
 mod silence;
 pub mod sqlite;
 mod store;
+pub mod transfer;
 mod write;
 
 pub use error::Error;

@@ -19,7 +19,9 @@ const NAMESPACE: &str = "ai-fileserver";
 /// What it takes, reported before anything is built; refused where it can't work.
 pub(crate) fn announce(level: Level) -> Result<()> {
     if level == Level::Node {
-        bail!("--real has one node in a cluster, and level node needs two: leave out --level, or take --level namespace");
+        bail!(
+            "--real has one node in a cluster, and level node needs two: leave out --level, or take --level namespace"
+        );
     }
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");

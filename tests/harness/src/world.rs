@@ -202,7 +202,8 @@ impl World {
         if !self.folder.join("landlord.db.mark").exists() {
             arguments.push("--create-store".to_owned());
         }
-        let environment = self.clock.as_ref().map(|clock| clock.environment().to_vec()).unwrap_or_default();
+        let mut environment = self.clock.as_ref().map(|clock| clock.environment().to_vec()).unwrap_or_default();
+        environment.push((cloud::AUTHORITIES.to_owned(), cloud::authorities(&self.folder).display().to_string()));
         let program = &self.binaries.landlordd;
         let mut daemon = Service::start_in("landlordd", program, &arguments, &environment, &self.log())?;
         let deadline = Instant::now() + START_TIMEOUT;
@@ -287,6 +288,10 @@ impl World {
         }
         for cloud in &options.clouds {
             text += &cloud.classes(options.kubernetes.is_some());
+        }
+        // Names of simulated zones lead nowhere.
+        if !options.extra_config.contains("[availability]") {
+            text.push_str("[availability]\nenabled = false\n");
         }
         text.push_str(&options.extra_config);
         fs::write(self.config(), text)?;

@@ -59,6 +59,8 @@ mod ports;
 #[cfg(feature = "cluster")]
 mod process;
 #[cfg(feature = "cluster")]
+mod prometheus;
+#[cfg(feature = "cluster")]
 mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
@@ -79,3 +81,5 @@ pub use everything::{differences, everything};
 pub use images::ensure_stack;
 #[cfg(feature = "cluster")]
 pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};
+#[cfg(feature = "cluster")]
+pub use prometheus::prometheus;

@@ -35,7 +35,7 @@ const GIB: u64 = 1 << 30;
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// As many pods as EKS lets on most instance types.
 const PODS_MAX: u32 = 110;
-/// One line for each request that was handled, without bodies.
+/// One line for each request that was served, without bodies.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
 "omitStages": ["RequestReceived", "ResponseStarted"], "omitManagedFields": true, "rules": [{"level": "Metadata"}]}"#;
 
@@ -43,7 +43,7 @@ struct Running {
     control_plane: ControlPlane,
     /// The machine that runs containers, with real machines.
     node: Option<Node>,
-    /// Responds to the cloud's names for it.
+    /// Resolves the cloud's names for it.
     resolver: Option<(PathBuf, JoinSet<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,
@@ -112,7 +112,8 @@ impl KubeRuntime {
     /// An address that can't be had.
     pub fn named(mut self, address: SocketAddr) -> anyhow::Result<Self> {
         let zones = dns::Zones::default();
-        let tasks = dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
+        let tasks =
+            dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
         self.zones = Some((zones, tasks));
         Ok(self)
     }

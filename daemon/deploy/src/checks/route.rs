@@ -66,7 +66,9 @@ async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Result<TcpStrea
     let connected = async {
         match proxy {
             None => TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}")),
-            Some(proxy) => through(proxy, address).await.map_err(|why| format!("{address} by the proxy {proxy}: {why}")),
+            Some(proxy) => {
+                through(proxy, address).await.map_err(|why| format!("{address} by the proxy {proxy}: {why}"))
+            }
         }
     };
     let timed_out = |_| format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs());

@@ -179,7 +179,7 @@ fn manifest() -> Manifest {
     .unwrap()
 }
 
-fn target() -> DeployTarget {
+pub(crate) fn target() -> DeployTarget {
     let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
     DeployTarget {
         kube: KubeCredentials {
@@ -197,6 +197,7 @@ fn target() -> DeployTarget {
         stack: "s".parse().unwrap(),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
+        revision: None,
     }
 }
 
@@ -280,7 +281,7 @@ impl Lab {
     }
 }
 
-/// What is broken, the check that reports it, its cause and its remedy.
+/// What is broken, the failing check, its cause and its remedy.
 const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
@@ -292,7 +293,7 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
     (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
     (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "landlord retry"),
-    (Broken::Passwords, "wrong-password", "answers 207 to a wrong password", "accounts"),
+    (Broken::Passwords, "wrong-password", "returns 207 to a wrong password", "accounts"),
 ];
 
 #[tokio::test]
@@ -304,7 +305,7 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
         assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
         let reported = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
-        assert!(!reported.contains("-secret"), "a password is reported: {reported}");
+        assert!(!reported.contains("-secret"), "a password is shown: {reported}");
     }
     lab.all_pass().await;
     lab.servers.shutdown().await;

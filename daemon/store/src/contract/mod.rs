@@ -4,7 +4,10 @@
 
 mod accept;
 mod audit;
+mod availability;
 mod commit;
+mod credentials;
+mod customers;
 mod daemons;
 mod domains;
 mod history;
@@ -12,6 +15,7 @@ mod hosts;
 pub(crate) mod identity;
 mod inventories;
 mod orphans;
+mod revisions;
 mod tenants;
 mod work;
 

@@ -55,7 +55,8 @@ fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec
         let mut words = line.split_whitespace();
         let (Some(name), Some(address)) = (words.next(), words.next()) else { continue };
         let ports = words.filter_map(|word| word.parse().ok());
-        targets.extend(ports.map(|port| (format!("pod {name}, port {port}, by its address"), address.to_owned(), port)));
+        targets
+            .extend(ports.map(|port| (format!("pod {name}, port {port}, by its address"), address.to_owned(), port)));
     }
     for (service, port) in [("chat", 8080), ("files", 8080), ("files-sftp", 22), ("vectors", 5432), ("llm", 11434)] {
         let name = format!("{service}.{namespace}.svc.cluster.local");

@@ -168,7 +168,8 @@ impl Scene {
         let mut all = String::new();
         for cluster in self.world.clusters() {
             for look in &looks {
-                let shown = self.as_admin(&cluster).args(*look).output().map(|output| text(&output)).unwrap_or_default();
+                let shown =
+                    self.as_admin(&cluster).args(*look).output().map(|output| text(&output)).unwrap_or_default();
                 all += &format!("--- {look:?}\n{shown}");
             }
         }

@@ -223,7 +223,8 @@ fn compile(
 
 fn key(go_version: &str) -> String {
     let mut digest = Sha256::new();
-    let inputs = NODEBOX.iter().chain(&ACMEBOX).chain(&POLICYBOX).chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
+    let inputs =
+        NODEBOX.iter().chain(&ACMEBOX).chain(&POLICYBOX).chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
     for input in inputs.chain([go_version, BUILD_REVISION]) {
         digest.update(input.len().to_le_bytes());
         digest.update(input.as_bytes());
