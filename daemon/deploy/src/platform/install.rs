@@ -7,8 +7,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
     AppName,
@@ -20,6 +20,7 @@ use landlord_kube::{
     absent::{gone_is_fine, since},
     gateway_api::{self, Crds},
     markers::{FIELD_MANAGER, INSTALLATION, ROLE},
+    object::resource,
     progress::pending,
 };
 use serde_json::json;
@@ -35,6 +36,8 @@ use crate::{
 
 /// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
+/// And to a question about a kind that it does not know.
+const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
@@ -93,6 +96,9 @@ pub(crate) async fn remove(
     let (release, _) = platform.release(name)?;
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
+    if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
+        return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
+    }
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
         let left =
             driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
@@ -170,6 +176,36 @@ fn is_anothers(meta: &ObjectMeta, release: &str) -> bool {
     let mark = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(String::as_str);
     let owner = mark(HELM_RELEASE).or_else(|| mark(RELEASE).map(|owner| owner.rsplit('/').next().unwrap_or(owner)));
     owner.is_some_and(|owner| owner != release)
+}
+
+/// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer
+/// goes with it. Returns the one that is still there.
+async fn shared_gateway(
+    client: &Client,
+    installation: &str,
+    namespace: &str,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<String>> {
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource("gateway.networking.k8s.io/v1", "Gateway"));
+    let ours = ListParams::default().labels(&format!("{INSTALLATION}={installation}"));
+    let doing = || format!("removing Gateways in {namespace}");
+    let found = match gateways.list(&ours).await {
+        // The cluster does not know the kind.
+        Err(kube::Error::Api(status)) if status.code == NOT_FOUND => return Ok(None),
+        found => found.doing(doing)?,
+    };
+    let mut left = None;
+    for gateway in found {
+        let name = gateway.name_any();
+        if gateway.metadata.deletion_timestamp.is_none() {
+            gone_is_fine(gateways.delete(&name, &DeleteParams::default()).await).doing(doing)?;
+            let id = gateway.uid().unwrap_or_default();
+            removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
+        }
+        left = Some(name);
+    }
+    Ok(left)
 }
 
 /// Load balancers and volumes in namespaces of the platform, but those of other releases. Controllers take away what they made
