@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_reloaded_and_what_waits_is_told_by_key() {
+    fn what_can_be_reloaded_and_what_waits_is_named_by_key() {
         let used = Config::default();
         let mut new = Config::default();
         new.log.filter = "debug".into();
