@@ -303,15 +303,12 @@ impl World {
 
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &EnvironmentName) -> Operation {
-        self.order(NewTenant {
-            adopt: None,
-            name: tenant_name(name),
-            spec: spec_of(name),
-            placement: placement(),
-            hosts: None,
-            request: request(),
-        })
-        .await
+        self.order(new_tenant(name)).await
+    }
+
+    /// Accepts a tenant; the engine gets no hint of it.
+    pub(crate) async fn accept(&self, name: &EnvironmentName) {
+        self.store.create(new_tenant(name)).await.unwrap();
     }
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
@@ -473,5 +470,16 @@ fn placement() -> Placement {
         skip_checks: Vec::new(),
         service: landlord_core::ServiceRules::default(),
         revisions: landlord_core::revision::Revisions::default(),
+    }
+}
+
+fn new_tenant(name: &EnvironmentName) -> NewTenant {
+    NewTenant {
+        adopt: None,
+        name: tenant_name(name),
+        spec: spec_of(name),
+        placement: placement(),
+        hosts: None,
+        request: request(),
     }
 }
