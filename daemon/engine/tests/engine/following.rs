@@ -205,15 +205,17 @@ async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
     world.resync_interval = Duration::from_millis(200);
     world.start(Life::until(None), no_faults());
     // As a lease, and a due time, of before the clock was set back; this machine's own clock goes on as ever. The engine reads
-    // the store now and then; it is not the first to claim each of fifty.
+    // the store now and then; it is not the first to claim each of twenty.
     let days = Duration::from_secs(10 * 24 * 60 * 60);
     let mut claimed = None;
-    for turn in 0..50 {
+    for turn in 0..20 {
         world.accept(&name(&format!("t{turn}"))).await;
         claimed = world.store.claim("a daemon of before", 1, days).await.unwrap().pop();
         if claimed.is_some() {
             break;
         }
+        // Then it rests, and sleeps until the resync.
+        world.wait_for(&name(&format!("t{turn}")), Some(State::Ready)).await;
     }
     let claim = claimed.expect("a tenant that nobody works on yet");
     let is_lost = async || matches!(world.store.load(&claim).await, Err(StoreError::FenceLost(_)));
