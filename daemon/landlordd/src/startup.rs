@@ -40,7 +40,7 @@ use crate::{
 /// What can't be started, with what to do about it.
 pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
-    // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
+    // Before anything is touched: a plugin that is not what it should be, an incompatible Helm.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let clusters = in_cluster::open(config, &checked).await?;
