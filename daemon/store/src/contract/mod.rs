@@ -4,14 +4,19 @@
 
 mod accept;
 mod audit;
+mod availability;
 mod commit;
+mod credentials;
+mod customers;
 mod daemons;
 mod domains;
 mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod namespaces;
 mod orphans;
+mod revisions;
 mod tenants;
 mod work;
 
