@@ -37,7 +37,6 @@ pub struct Calls {
 
 /// How a cancelled operation is unwound.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Unwind {
     /// A create: towards absence.
     Remove,
