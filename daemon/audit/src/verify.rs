@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_written_anew_is_not_signed() {
+    fn a_log_that_was_rewritten_is_not_signed() {
         let mut lines = log();
         let mut previous = NONE.to_owned();
         for line in &mut lines {

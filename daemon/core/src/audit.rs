@@ -186,6 +186,8 @@ fn fields(environment: &Environment) -> BTreeMap<String, String> {
     };
     flatten("", &spec, &mut fields);
     let placement = &environment.placement;
+    let revisions = serde_json::to_value(&placement.revisions).unwrap_or_default();
+    flatten("placement.revisions", &revisions, &mut fields);
     let mut put = |field: &str, value: String| fields.insert(field.to_owned(), value);
     put("placement.class", placement.class.to_string());
     put("placement.region", placement.region.clone());

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ClassName, Level, OperationId, Owner, TenantSpec, TenantUid, Timestamp,
+        Level, OperationId, Owner, TenantSpec, TenantUid, Timestamp,
         environment::SpecInput,
         lifecycle,
         revision::{CurrentRevisions, RevisionId},
@@ -170,10 +170,13 @@ mod tests {
         Catalog { classes: [("small".parse().unwrap(), class)].into(), revisions, ..Catalog::default() }
     }
 
+    fn class_of(catalog: &mut Catalog) -> &mut Class {
+        catalog.classes.values_mut().next().unwrap()
+    }
+
     #[test]
     fn a_revision_on_disk_reaches_whoever_asks_for_it() {
         let (old, mut new) = (catalog('a'), catalog('b'));
-        let small: ClassName = "small".parse().unwrap();
         let name: crate::TenantName = "customers/acme/tenants/prod".parse().unwrap();
         let spec = SpecInput {
             domain: "acme.example.com".into(),
@@ -188,8 +191,8 @@ mod tests {
         let (uid, operation) = (TenantUid(uuid::Uuid::nil()), OperationId(uuid::Uuid::nil()));
         let tenant = lifecycle::accept(uid, owner, placement.clone(), operation, Timestamp(0));
         assert!(old.class_differences(&tenant).is_empty());
-        new.classes.get_mut(&small).unwrap().skip_checks = vec!["certificates".into()];
-        new.classes.get_mut(&small).unwrap().machine_type = "m9".into();
+        class_of(&mut new).skip_checks = vec!["certificates".into()];
+        class_of(&mut new).machine_type = "m9".into();
         let fields = |catalog: &Catalog, tenant: &Environment| -> Vec<String> {
             catalog.class_differences(tenant).into_iter().map(|difference| difference.field).collect()
         };
@@ -204,7 +207,7 @@ mod tests {
             (&class.revisions.stack, class.skip_checks.len(), class.machine_type.as_str()),
             (&Some(id('a')), 1, "m1")
         );
-        new.classes.get_mut(&small).unwrap().stack = Some("other".parse().unwrap());
+        class_of(&mut new).stack = Some("other".parse().unwrap());
         assert!(new.renewed(&tenant, &Part::ALL).unwrap_err().contains("landlord move"));
         // On trial in the generation that it made, and accepted as work.
         let renewed = lifecycle::renew(&tenant, stack, operation).unwrap().environment;

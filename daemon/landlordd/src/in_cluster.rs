@@ -160,7 +160,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
 /// Reads what the classes name, and opens what works with it.
 ///
 /// # Errors
-/// A stack or platform that can't be read, a Helm that is unfit.
+/// A stack or platform that can't be read, an incompatible Helm.
 pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster> {
     let read = read(config, checked)?;
     let clients = Arc::new(Clients::default());

@@ -63,7 +63,7 @@ pub struct Start {
 /// What can't be started, with what to do about it.
 pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
-    // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
+    // Before anything is touched: a plugin that is not what it should be, an incompatible Helm.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let mut clusters = in_cluster::open(config, &checked).await?;

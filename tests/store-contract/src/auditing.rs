@@ -190,7 +190,7 @@ pub async fn heads_are_signed_as_the_log_grows<S: Store>(store: Arc<S>) {
     assert_eq!(verifier.end(None).unwrap().signed, 210);
 }
 
-pub async fn what_is_pruned_is_told<S: Store>(store: Arc<S>) {
+pub async fn what_is_pruned_is_recorded<S: Store>(store: Arc<S>) {
     for tenant in 0..5 {
         created(&*store, "acme", &format!("t{tenant}")).await;
     }

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_a_contract_forbids_is_told_at_once() {
+    fn all_that_a_contract_forbids_is_reported_at_once() {
         let customer = CustomerSpec {
             classes: vec!["large".parse().unwrap()],
             levels: vec![Level::Node],
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn everything_that_is_wrong_is_reported_at_once() {
         let wrong = CustomerSpec {
             display_name: "x".repeat(100),
             labels: BTreeMap::from([("-".to_owned(), String::new())]),

@@ -393,7 +393,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
 }
 
 #[test]
-fn nothing_is_deployed_before_its_fence_stands() {
+fn nothing_is_deployed_before_its_isolation_stands() {
     let work = work_of(EnvironmentKind::Tenant(Level::Namespace), true);
     let nodes = graph(DesiredState::Present, work.environment.kind(), &work.environment.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();

@@ -1,6 +1,6 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{Orderer, Violations, access::Resource, ports::StoreError};
+use landlord_core::{Orderer, Placement, TenantName, TenantSpec, Violations, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 
 use super::{create, values};
@@ -65,25 +65,37 @@ pub(crate) async fn explain(
             placement = None;
         }
     }
-    match ports.store.check_domain(&name, &spec.domain).await {
-        Ok(()) => {}
-        Err(taken @ StoreError::DomainTaken { .. }) => {
-            problems.push(taken.to_string());
-            placement = None;
-        }
-        Err(error) => return Err(error.into()),
-    }
-    if let Some(placed) = &placement
-        && let Err(refused) = ports.customers.check_contract(&name, &spec, placed).await
-    {
-        match refused {
-            StoreError::NotInContract { .. } | StoreError::FailedPrecondition(_) => problems.push(refused.to_string()),
-            error => return Err(error.into()),
-        }
+    if let Some(refused) = refused(ports, (&name, &spec), placement.as_ref()).await? {
+        problems.push(refused);
         placement = None;
     }
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
     let placement = placement
         .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
+}
+
+/// What the store would refuse of an order.
+async fn refused(
+    ports: &Ports,
+    (name, spec): (&TenantName, &TenantSpec),
+    placement: Option<&Placement>,
+) -> Result<Option<String>, Error> {
+    let checked = match placement {
+        Some(placement) => ports.customers.check_contract(name, spec, placement).await,
+        None => Ok(()),
+    };
+    let checked = match checked {
+        Ok(()) => ports.store.check_domain(name, &spec.domain).await,
+        refused => refused,
+    };
+    match checked {
+        Ok(()) => Ok(None),
+        Err(
+            why @ (StoreError::DomainTaken { .. }
+            | StoreError::NotInContract { .. }
+            | StoreError::FailedPrecondition(_)),
+        ) => Ok(Some(why.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }

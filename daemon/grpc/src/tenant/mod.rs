@@ -199,7 +199,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
     ) -> Rpc<v1::GetTenantAccessResponse> {
         let access = Access::of(request.extensions())?;
         let ports = access.guard(&self.ports);
-        Ok(Response::new(access::get(&ports, &access.caller(), request.get_ref()).await?))
+        Ok(Response::new(access::get(&ports, &access, request.get_ref()).await?))
     }
 
     async fn rotate_tenant_credentials(

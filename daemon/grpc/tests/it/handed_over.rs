@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use landlord_core::{OperationOutcome, State};
+use landlord_core::{
+    OperationOutcome, State,
+    ports::{AuditQuery, AuditStore as _},
+};
 use landlord_proto::v1;
 use prost::Message as _;
 use tonic::Code;
@@ -75,6 +78,13 @@ async fn credentials_are_given_once_and_stay_nowhere() {
     client.rotate_tenant_credentials(rotate("lamp", id)).await.unwrap();
     let fourth = client.get_tenant_access(read(&["*"])).await.unwrap().into_inner();
     assert_eq!(given(&fourth), [(String::new(), false), (String::new(), false)]);
+
+    // Who read and rotated is in the audit log, also where nothing was left to read; no value is.
+    let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+    let entries = daemon.store.entries(&query).await.unwrap();
+    let named = |action: &str| entries.iter().filter(|kept| kept.entry.record.author.action == action).count();
+    assert_eq!((named("GetTenantAccess"), named("RotateTenantCredentials")), (3, 3), "{entries:?}");
+    assert!(!entries.iter().any(|kept| kept.text.contains(PLANTED)), "a secret is in the audit log");
 
     let events = v1::ListTenantEventsRequest { parent: PROD.into(), ..Default::default() };
     let events = client.list_tenant_events(events).await.unwrap().into_inner();

@@ -59,7 +59,7 @@ pub(super) async fn commit(
     let removed = change.remove && !overtaken;
     let ended = change.operation.as_ref().filter(|_| !overtaken).map(|end| end.outcome.as_str());
     let pair = (&environment, Some(&after).filter(|_| !removed));
-    record(connection, pair, &events, ended).await?;
+    record(connection, pair, (&events, ended), now).await?;
     settle(connection, (&environment, claim.uid), overtaken, &change, now).await
 }
 
@@ -94,8 +94,8 @@ const CHANGING: [&str; 5] = ["StageStarted", "StageDone", "StageFailed", "StageD
 async fn record(
     connection: &mut AnyConnection,
     (before, after): (&Environment, Option<&Environment>),
-    events: &[NewEvent],
-    ended: Option<&str>,
+    (events, ended): (&[NewEvent], Option<&str>),
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let stages = events.iter().filter(|event| CHANGING.contains(&event.reason.as_str()));
     let mut done: Vec<String> = stages.map(|event| format!("{} {}", event.reason, event.stage)).collect();
@@ -108,7 +108,7 @@ async fn record(
     let origin = operations::principal(connection, before.operation).await?;
     let author = Author::daemon("Reconcile", &origin);
     let record = AuditRecord { detail: done.join(", "), ..AuditRecord::of_environment(author, Some(before), after) };
-    audit::append(connection, record).await
+    audit::append(connection, record, now).await
 }
 
 /// Gives a claim back. `due`: when to claim it again; `None`: when the API changes something.

@@ -190,7 +190,7 @@ async fn delete(
     }
     let customer = deletable(connection, &id, etag.as_deref()).await?;
     let now = clock::now(connection).await?;
-    customers::remove(connection, &Author::from(&request), &customer).await?;
+    customers::remove(connection, &Author::from(&request), &customer, now).await?;
     customers::accept(connection, &request.key, &id, now).await
 }
 
@@ -211,12 +211,12 @@ pub(super) async fn admit(
     author: &Author,
     (name, spec, placement): (&TenantName, &TenantSpec, &Placement),
     rules: CustomerRules,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     // The daemon's own, for what it removes.
     if name.customer.as_str() == ORPHANS {
         return Ok(());
     }
-    let now = clock::now(connection).await?;
     match customers::maybe(connection, &name.customer).await? {
         Some(customer) => refuse(connection, &customer, (name, spec, placement), None, now).await,
         None => {

@@ -197,10 +197,9 @@ async fn create(
     if environments::maybe(connection, &name).await?.is_some() {
         return Err(StoreError::AlreadyExists(name.to_string()));
     }
-    let author = Author::from(&new.request);
-    customers::admit(connection, &author, (&new.name, &new.spec, &new.placement), rules).await?;
+    let (author, now) = (Author::from(&new.request), clock::now(connection).await?);
+    customers::admit(connection, &author, (&new.name, &new.spec, &new.placement), rules, now).await?;
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
-    let now = clock::now(connection).await?;
     let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host, last_ready: None });
     let uid = new.adopt.unwrap_or_else(|| TenantUid(Uuid::new_v4()));
     let mut environment = lifecycle::accept(uid, owner, new.placement, new_operation(), now);

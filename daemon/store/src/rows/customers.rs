@@ -63,7 +63,7 @@ pub(crate) async fn insert(
         .execute(&mut *connection)
         .await
         .map_err(unavailable("writing a customer"))?;
-    record(connection, author, id, (None, Some((spec, etag(id, 1))))).await
+    record(connection, author, (id, now), (None, Some((spec, etag(id, 1))))).await
 }
 
 /// Changes one.
@@ -82,7 +82,7 @@ pub(crate) async fn rewrite(
     .fetch_one(&mut *connection)
     .await
     .map_err(unavailable("updating a customer"))?;
-    record(connection, author, &before.id, (Some(before), Some((spec, etag(&before.id, version))))).await
+    record(connection, author, (&before.id, now), (Some(before), Some((spec, etag(&before.id, version))))).await
 }
 
 /// Forgets one.
@@ -90,13 +90,14 @@ pub(crate) async fn remove(
     connection: &mut AnyConnection,
     author: &Author,
     before: &Customer,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM customers WHERE id = $1")
         .bind(before.id.as_str())
         .execute(&mut *connection)
         .await
         .map_err(unavailable("removing a customer"))?;
-    record(connection, author, &before.id, (Some(before), None)).await
+    record(connection, author, (&before.id, now), (Some(before), None)).await
 }
 
 /// Whether a request was accepted before. RequestIdReused if that asked for something else.
@@ -155,7 +156,7 @@ fn customer(row: &AnyRow) -> Result<Customer, StoreError> {
 async fn record(
     connection: &mut AnyConnection,
     author: &Author,
-    id: &CustomerId,
+    (id, now): (&CustomerId, Timestamp),
     (before, after): (Option<&Customer>, Option<(&CustomerSpec, String)>),
 ) -> Result<(), StoreError> {
     let fields = |spec: Option<&CustomerSpec>| {
@@ -174,5 +175,5 @@ async fn record(
         changes,
         ..AuditRecord::new(author.clone(), format!("customers/{id}"), Some(id), Outcome::Done)
     };
-    audit::append(connection, record).await
+    audit::append(connection, record, now).await
 }

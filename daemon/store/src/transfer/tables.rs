@@ -12,6 +12,8 @@ use crate::{Error, dialect::Dialect};
 const LEFT_OUT: &str = "daemons";
 /// Others refer to it, so its rows come first.
 const FIRST: &str = "tenants";
+/// Tables of one row that a store has from the start: which one it is, and where its audit log ends.
+const MADE_WITH: [&str; 2] = ["audit_chain", "identity"];
 /// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
 const POSITIONS_SKIPPED: i64 = 1_000_000;
 
@@ -77,9 +79,10 @@ pub(super) async fn empty(connection: &mut AnyConnection, all: &[Table], place: 
     let failed = |source| Error::Database { path: place.to_owned(), source };
     for table in all {
         let name = &table.name;
-        if name == "identity" {
+        if MADE_WITH.contains(&name.as_str()) {
             // Of a store that was just made; the other's takes its place.
-            sqlx::query("DELETE FROM identity").execute(&mut *connection).await.map_err(failed)?;
+            let sql = AssertSqlSafe(format!("DELETE FROM {name}"));
+            sqlx::query(sql).execute(&mut *connection).await.map_err(failed)?;
             continue;
         }
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {name}"));

@@ -81,6 +81,8 @@ async fn a_moved_store_is_equal_table_by_table() {
         let newest = store.newest_event().await.unwrap();
         created(&store, "acme", "later").await;
         assert!(store.newest_event().await.unwrap() > newest);
+        // The audit log is one chain, over the move.
+        assert!(audit_log(&store).await.len() > 5);
         store.close().await;
         drop(store);
         let refused = transfer::import(&at("first.jsonl"), moved).await.unwrap_err();

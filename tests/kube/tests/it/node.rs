@@ -125,9 +125,9 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
         std::fs::write(&path, manifests(namespace))?;
         kubectl.ok(&["apply", "-f", &path.display().to_string()])?;
     }
-    let patience = format!("--timeout={}s", TIMEOUT.as_secs());
+    let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
     for namespace in ["one", "two"] {
-        kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &patience])?;
+        kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &timeout])?;
     }
     say(&format!("pods ready after {:?}", started.elapsed()));
 
@@ -162,7 +162,7 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     stream.read_to_string(&mut response)?;
     ensure!(response.ends_with("two\n"), "{response:?}");
 
-    kubectl.ok(&["delete", "namespace", "one", "two", &patience])?;
+    kubectl.ok(&["delete", "namespace", "one", "two", &timeout])?;
     let (place, cgroup) = (node.folder().to_owned(), node.cgroup().to_owned());
     say(&format!("in use until {:?}", started.elapsed()));
     node.stop()?;
