@@ -17,7 +17,7 @@ use std::{
 };
 
 use landlord_core::{
-    Availability, AvailabilityChange, TenantUid, Timestamp, WhenUnavailable,
+    AvailabilityChange, TenantUid, Timestamp, WhenUnavailable,
     ports::{AvailabilityStore, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
@@ -214,13 +214,13 @@ impl AvailabilityWatch {
     /// What follows from a look; `None`: nothing that is to be written now.
     fn seen(&self, watch: &mut Watch, looked: Looked) -> Option<SeenAvailability> {
         watch.looking.remove(&looked.uid);
-        let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))) % KEEP_BEATS == 0;
+        let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))).is_multiple_of(KEEP_BEATS);
         let watched = watch.tenants.get_mut(&looked.uid)?;
         let target = &mut watched.target;
         if looked.outcome.is_ok() {
             watched.turn = watched.turn.wrapping_add(1);
         }
-        let outcome = looked.outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let outcome = looked.outcome.as_ref().copied().map_err(String::as_str);
         let (availability, change) = target.availability.beat(outcome, now(), self.options.interval * 2);
         target.availability = availability.clone();
         let repair = change == Some(AvailabilityChange::Lost) && target.when_unavailable == WhenUnavailable::Repair;
@@ -285,7 +285,7 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use landlord_core::{environment::Endpoint, ports::PROBE_TIMEOUT};
+    use landlord_core::{Availability, environment::Endpoint, ports::PROBE_TIMEOUT};
     use parking_lot::Mutex;
 
     use super::*;

@@ -6,7 +6,7 @@ use landlord_core::{
     Catalog,
     ports::{
         AuditStore, Authenticator, Authorizer, CredentialStore, DaemonStore, Handover, KubeAccess, Providers, Stacks,
-        TenantStore, Verifier, Wake,
+        TenantDiff, TenantLogs, TenantStore, Verifier, Wake,
     },
 };
 

@@ -69,13 +69,13 @@ impl World {
 
     fn target(&self) -> PlatformTarget {
         PlatformTarget {
+            revision: None,
+            stack_revision: None,
             kube: KubeCredentials {
                 endpoint: self.plane.endpoint().into(),
                 ca_pem: self.plane.ca_pem().into(),
                 identity: KubeIdentity::Token(self.plane.admin_token().to_owned().into()),
                 expire_time: None,
-                revision: None,
-                stack_revision: None,
             },
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
