@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 11] = [
     "landlord/v1/provider.proto",
     "landlord/v1/orphan.proto",
     "landlord/v1/verify.proto",
+    "landlord/v1/webhook.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

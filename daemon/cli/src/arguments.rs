@@ -2,6 +2,7 @@
 
 mod access;
 mod orphans;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     orphans::Orphans,
+    webhooks::Webhooks,
 };
 
 /// Where the daemon listens by default.
@@ -135,6 +137,15 @@ pub enum Command {
         /// What; without one they are listed.
         #[command(subcommand)]
         what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Receivers of events: shows how far they are and what was given up, delivers again, tests.
+    Webhooks {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Webhooks>,
         /// Form of the output.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,

@@ -9,6 +9,7 @@ use landlord_proto::{
         auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
         host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
         provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
 };
 use tonic::{
@@ -47,6 +48,8 @@ pub struct Client {
     pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
+    /// Receivers of events.
+    pub webhooks: WebhookServiceClient<Transport>,
     connection: Connection,
 }
 
@@ -103,6 +106,7 @@ impl Client {
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),
+            webhooks: WebhookServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),
         })

@@ -218,6 +218,12 @@ actions! {
         ListDaemons: Read Installation,
         GetDaemon: Read Installation,
     }
+    "landlord.v1.WebhookService" {
+        ListWebhooks: Read Installation,
+        GetWebhook: Read Installation,
+        ReplayWebhook: Administer Installation,
+        TestWebhook: Administer Installation,
+    }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,
         CheckAccess: Own Installation,

@@ -41,6 +41,7 @@ mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
+mod webhook;
 
 pub use figures::RpcFigures;
 pub use limits::Limits;

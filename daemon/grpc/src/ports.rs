@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
+    ports::{
+        Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake, Webhooks,
+    },
 };
 
 use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
@@ -32,6 +34,8 @@ pub struct Ports {
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.
     pub daemon: String,
+    /// Where events are delivered to.
+    pub webhooks: Arc<dyn Webhooks>,
     /// What is measured of calls.
     pub figures: RpcFigures,
     /// How much each caller may ask for.

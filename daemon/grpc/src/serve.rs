@@ -9,7 +9,7 @@ use landlord_proto::{
         auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
         host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
         provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
-        tenant_service_server::TenantServiceServer,
+        tenant_service_server::TenantServiceServer, webhook_service_server::WebhookServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,7 @@ use crate::{
     tenant::Tenants,
     tenant_class::TenantClasses,
     watch::Watches,
+    webhook::WebhookList,
 };
 
 /// What every call passes, the outermost last.
@@ -96,36 +97,30 @@ pub async fn serve(
     result
 }
 
+/// A service whose messages are bounded.
+macro_rules! limited {
+    ($server:ident($service:expr)) => {
+        $server::new($service)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(RESPONSE_BYTES_MAX)
+    };
+}
+
 async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
-    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let classes = TenantClassServiceServer::new(TenantClasses { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let tenants = limited!(TenantServiceServer(Tenants { ports: ports.clone(), watches: watches.clone() }));
+    let hosts = limited!(HostClusterServiceServer(HostClusters { ports: ports.clone(), watches }));
+    let operations = limited!(OperationsServer(LongRunning { ports: ports.clone(), stop: stop.clone() }));
+    let classes = limited!(TenantClassServiceServer(TenantClasses { ports: ports.clone() }));
+    let providers = limited!(ProviderServiceServer(ProviderList { ports: ports.clone() }));
+    let orphans = limited!(OrphanServiceServer(Orphans { ports: ports.clone() }));
+    let daemons = limited!(DaemonServiceServer(Daemons { ports: ports.clone() }));
+    let webhooks = limited!(WebhookServiceServer(WebhookList { ports: ports.clone() }));
+    let auth = limited!(AuthServiceServer(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
-    let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<WebhookServiceServer<WebhookList>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
@@ -162,5 +157,6 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(providers)
         .add_service(orphans)
         .add_service(daemons)
+        .add_service(webhooks)
         .add_service(auth))
 }

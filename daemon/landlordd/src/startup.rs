@@ -23,6 +23,7 @@ use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
+use landlord_webhooks::WebhookFigures;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,7 +32,7 @@ use crate::{
     announce, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention, store, trust, webhooks,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -64,10 +65,20 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         host_clusters: clusters.isolation.clone(),
     };
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
+    let webhook_figures = WebhookFigures::default();
+    let figures = Figures {
+        plugins: measurements,
+        tls: tls_figures,
+        store: store.clone(),
+        engine: handle.clone(),
+        webhooks: webhook_figures.clone(),
+    };
     let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    let about = (checked.installation.as_str(), this.id.as_str());
+    let owned = (&tasks, &stop);
+    let webhooks = webhooks::start(about, store_port.clone(), checked.webhooks, &webhook_figures, owned).await?;
     let catalog = Arc::new(checked.catalog);
     tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
@@ -82,6 +93,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         authorizer: policies,
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
+        webhooks: Arc::new(webhooks),
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
@@ -118,6 +130,7 @@ struct Figures {
     tls: TlsFigures,
     store: Store,
     engine: EngineHandle,
+    webhooks: WebhookFigures,
 }
 
 impl Figures {
@@ -133,6 +146,7 @@ impl Figures {
         self.tls.register(&mut registry);
         self.store.figures().register(&mut registry);
         self.engine.figures().register(&mut registry);
+        self.webhooks.register(&mut registry);
         rpcs.register(&mut registry);
         let counts = StoreCounts::default();
         counts.register(&mut registry);

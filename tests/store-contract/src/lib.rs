@@ -23,6 +23,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod proxy;
 pub mod reading;
+pub mod webhooks;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -111,6 +112,9 @@ macro_rules! contract_suite {
             hosting: what_is_promised_is_gone_until_the_record_is;
             hosting: creates_at_once_never_promise_what_is_not_there;
             hosting: a_placement_has_the_host_cluster_looked_at;
+            webhooks: a_webhook_is_delivered_by_one_daemon;
+            webhooks: a_webhook_goes_on_where_it_was;
+            webhooks: a_replay_ends_the_claim_and_what_waits;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

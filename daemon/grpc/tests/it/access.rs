@@ -182,6 +182,10 @@ fn of_stranger(name: &str, action: Action) -> Code {
         | Action::GetDaemon
         | Action::ListOrphans
         | Action::DeleteOrphan
+        | Action::ListWebhooks
+        | Action::GetWebhook
+        | Action::ReplayWebhook
+        | Action::TestWebhook
             if portal =>
         {
             Code::PermissionDenied

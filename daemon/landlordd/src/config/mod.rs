@@ -11,6 +11,7 @@ mod load;
 mod print;
 mod secret;
 mod server;
+mod webhooks;
 
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
@@ -19,6 +20,7 @@ pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use webhooks::Webhook;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub residency: Residencies,
     /// Which domains tenants may have.
     pub domains: Domains,
+    /// Where events are delivered to, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
 }
 
 impl Default for Config {
@@ -71,6 +75,7 @@ impl Default for Config {
             placement: Vec::new(),
             residency: Residencies::default(),
             domains: Domains::default(),
+            webhooks: BTreeMap::new(),
         }
     }
 }

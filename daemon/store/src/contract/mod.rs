@@ -11,6 +11,7 @@ pub(crate) mod identity;
 mod inventories;
 mod orphans;
 mod tenants;
+mod webhooks;
 mod work;
 
 use landlord_core::ports::StoreError;

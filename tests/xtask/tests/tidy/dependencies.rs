@@ -10,7 +10,7 @@ use crate::{checkout, code_of, metadata, show, sources};
 const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 17] = [
+const MAY_DEPEND: [(&str, &[&str]); 18] = [
     ("landlord-provider-api", &[]),
     ("landlord-provider-sdk", &["landlord-provider-api"]),
     ("landlord-proto", &[]),
@@ -23,6 +23,7 @@ const MAY_DEPEND: [(&str, &[&str]); 17] = [
     ("landlord-deploy", &["landlord-core", "landlord-kube"]),
     ("landlord-auth", &["landlord-core"]),
     ("landlord-grpc", &["landlord-core", "landlord-proto"]),
+    ("landlord-webhooks", &["landlord-core"]),
     ("landlord-cli", &["landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api", "landlord-provider-sdk"]),
     ("landlord-plugin-aks", &["landlord-provider-api", "landlord-provider-sdk"]),

@@ -23,9 +23,10 @@ use landlord_core::{
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Commit, CustomerAccess, EnvironmentPatch, KubeAccess,
-        KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
-        StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        Authenticator, Authorizer, CheckOutcome, CheckResult, Commit, CustomerAccess, EnvironmentPatch, HeldTenant,
+        KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ParkedEvent, Peer, ProviderHealth,
+        ProviderKey, Providers, StackParameter, Stacks, StoreError, TenantStore as _, TestDelivery, Unauthenticated,
+        Verifier, Wake, WebhookState, WebhookView, Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -120,6 +121,67 @@ impl Stacks for OneStack {
     fn parameters(&self, _: &StackName) -> Vec<StackParameter> {
         let schema = Some(serde_json::json!({"type": "string"}));
         vec![StackParameter { path: "lamp.colour".into(), schema, default_value: Some("white".into()) }]
+    }
+}
+
+/// The webhook `portal` knows one event, `evt_1`.
+struct OneWebhook;
+
+#[async_trait::async_trait]
+impl Webhooks for OneWebhook {
+    async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
+        let tenant =
+            || landlord_core::TenantName { customer: "acme".parse().unwrap(), tenant: "prod".parse().unwrap() };
+        let state = WebhookState {
+            name: "portal".into(),
+            daemon: Some("this".into()),
+            position: 9,
+            failing_since: Some(Timestamp(1_000)),
+            held: vec![HeldTenant {
+                tenant: tenant(),
+                position: 7,
+                attempts: 3,
+                since: Some(Timestamp(1_000)),
+                next_time: Timestamp(9_000),
+                error: "503".into(),
+            }],
+            delivered_count: 5,
+            missed_count: 0,
+            parked_count: 1,
+            delivery_time: None,
+            error: "503".into(),
+        };
+        let parked = ParkedEvent {
+            position: 3,
+            tenant: tenant(),
+            event_type: "dev.landlord.tenant.ready".into(),
+            event_time: Timestamp(1),
+            park_time: Timestamp(2),
+            attempts: 800,
+            error: "503".into(),
+        };
+        Ok(vec![WebhookView {
+            name: "portal".into(),
+            url: "https://portal.example.com/hooks".into(),
+            event_types: Vec::new(),
+            customers: vec!["acme".parse().unwrap()],
+            state: Some((state, vec!["evt_7".into()])),
+            parked: vec![("evt_3".into(), parked)],
+        }])
+    }
+
+    fn position(&self, event_id: &str) -> Option<i64> {
+        event_id.strip_prefix("evt_")?.parse().ok()
+    }
+
+    async fn replay(&self, name: &str, _: i64) -> Result<(), StoreError> {
+        if name == "portal" { Ok(()) } else { Err(StoreError::NotFound(format!("webhooks/{name}"))) }
+    }
+
+    async fn test(&self, name: &str) -> Result<TestDelivery, StoreError> {
+        self.replay(name, 0).await?;
+        let duration = Duration::from_millis(7);
+        Ok(TestDelivery { event_id: "test_1".into(), status: Some(204), error: String::new(), duration })
     }
 }
 
@@ -354,6 +416,7 @@ impl Daemon {
             authorizer,
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
+            webhooks: Arc::new(OneWebhook),
             figures: RpcFigures::default(),
             limits,
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
