@@ -41,6 +41,7 @@ mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
+mod web;
 mod webhook;
 
 pub use figures::RpcFigures;

@@ -1,6 +1,6 @@
 //! What the API works with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use landlord_core::{
     Catalog,
@@ -40,6 +40,8 @@ pub struct Ports {
     pub figures: RpcFigures,
     /// How much each caller may ask for.
     pub limits: Limits,
+    /// Origins (`https://host`) whose pages may call, by gRPC-Web.
+    pub web_origins: Arc<BTreeSet<String>>,
     /// Seals places in lists and watches.
     pub tokens: Arc<OpaqueTokens>,
     /// Hints to the engine.

@@ -19,6 +19,7 @@ use tonic::{
     codegen::http::Response,
     transport::{Server, server::Router},
 };
+use tonic_web::GrpcWebLayer;
 use tower::{
     layer::util::{Identity, Stack},
     util::MapResponseLayer,
@@ -40,11 +41,14 @@ use crate::{
     tenant::Tenants,
     tenant_class::TenantClasses,
     watch::Watches,
+    web::WebLayer,
     webhook::WebhookList,
 };
 
 /// What every call passes, the outermost last.
-type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Identity>>>;
+type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Pages>>>;
+/// What pages need, in front of what knows gRPC only.
+type Pages = Stack<GrpcWebLayer, Stack<WebLayer, Identity>>;
 
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
@@ -143,6 +147,8 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .trace_fn(|request| {
             tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
         })
+        .layer(WebLayer::new(ports.web_origins.clone()))
+        .layer(GrpcWebLayer::new())
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
         .layer(AuthenticateLayer::new(ports))

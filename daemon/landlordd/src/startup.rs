@@ -96,6 +96,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         webhooks: Arc::new(webhooks),
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
+        web_origins: Arc::new(config.server.web_origins.iter().cloned().collect()),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };

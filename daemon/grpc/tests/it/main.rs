@@ -14,3 +14,4 @@ mod requests;
 mod service;
 mod tenants;
 mod tls;
+mod web;

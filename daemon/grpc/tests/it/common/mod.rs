@@ -125,7 +125,7 @@ impl Stacks for OneStack {
 }
 
 /// The webhook `portal` knows one event, `evt_1`.
-struct OneWebhook;
+pub struct OneWebhook;
 
 #[async_trait::async_trait]
 impl Webhooks for OneWebhook {
@@ -419,6 +419,7 @@ impl Daemon {
             webhooks: Arc::new(OneWebhook),
             figures: RpcFigures::default(),
             limits,
+            web_origins: Arc::new(BTreeSet::from([ORIGIN.to_owned()])),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
@@ -537,6 +538,9 @@ pub fn update(paths: &[&str], tenant: v1::Tenant) -> v1::UpdateTenantRequest {
         ..v1::UpdateTenantRequest::default()
     }
 }
+
+/// Origin whose pages may call.
+pub const ORIGIN: &str = "https://portal.example.com";
 
 pub const PROD: &str = "customers/acme/tenants/prod";
 

@@ -1,0 +1,11 @@
+"""Makes Python modules of the API: generate.py PROTO_FOLDER OUTPUT_FOLDER."""
+
+import sys
+from pathlib import Path
+
+from grpc_tools import protoc
+
+proto, output = map(Path, sys.argv[1:])
+output.mkdir(parents=True, exist_ok=True)
+files = sorted(str(file.relative_to(proto)) for file in proto.glob("landlord/v1/*.proto"))
+sys.exit(protoc.main(["protoc", f"-I{proto}", f"--python_out={output}", f"--grpc_python_out={output}", *files]))
