@@ -2,12 +2,14 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
+    "landlord/v1/audit.proto",
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
+    "landlord/v1/customer.proto",
     "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
     "landlord/v1/orphan.proto",

@@ -335,7 +335,7 @@ static void *create(const landlord_host_table *table) {
 }
 
 /* Nothing here waits for anything, so a call may complete before it returns, on the caller's thread. A provider that
- * asks a cloud copies the request, hands it to a thread of its own, and returns. */
+ * queries a cloud copies the request, hands it to a thread of its own, and returns. */
 static void call(void *instance, uint32_t method, uint64_t call_id, uint64_t deadline_ms, landlord_slice request,
                  void *context, landlord_completion done) {
     call_context c = {context, done};

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod access;
+mod audit;
+mod customer;
 mod orphans;
 mod webhooks;
 
@@ -10,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
+    audit::{Audit, AuditCommand},
+    customer::{Create, CustomerArguments, Update},
     orphans::Orphans,
     webhooks::Webhooks,
 };
@@ -80,7 +84,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations, providers or daemons.
+    /// Shows tenants, host clusters, customers, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -93,9 +97,21 @@ pub enum Command {
     Cordon(Cordon),
     /// Opens a cordoned host cluster to new tenants again.
     Uncordon(Cordon),
-    /// Tells what moving a tenant to another class would take.
+    /// Shows what moving a tenant to another class would take.
     Move(Move),
-    /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
+    /// Creates a customer.
+    Create {
+        /// What.
+        #[command(subcommand)]
+        what: Create,
+    },
+    /// Changes a customer.
+    Update {
+        /// What.
+        #[command(subcommand)]
+        what: Update,
+    },
+    /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
@@ -126,7 +142,7 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
-    /// Tells why something is as it is.
+    /// Shows why something is as it is.
     Explain {
         /// What.
         #[command(subcommand)]
@@ -167,6 +183,8 @@ pub enum Command {
     Login(Login),
     /// Forgets the tokens of the context.
     Logout,
+    /// Shows who did what, or verifies that nothing of it was changed.
+    Audit(Audit),
     /// What callers may do.
     Auth {
         /// What.
@@ -181,6 +199,11 @@ pub enum Command {
     },
     /// Prints the client's version.
     Version,
+    /// Writes the manual pages into a folder.
+    Man {
+        /// Folder, which must exist.
+        folder: PathBuf,
+    },
     /// Prints a completion script.
     Completion {
         /// Shell.
@@ -232,7 +255,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `customers`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
@@ -291,8 +314,8 @@ pub enum Subject {
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
-    /// Tenant or host cluster.
-    #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+    /// Tenant, host cluster or customer.
+    #[arg(value_name = "TENANT|hostcluster NAME|customer NAME", num_args = 1..=2, required = true)]
     pub name: Vec<String>,
     /// Do not wait for an API server that can't be reached.
     #[arg(long)]

@@ -21,7 +21,7 @@ pub enum Exit {
     Conflict = 6,
     /// Not allowed.
     Auth = 7,
-    /// The daemon can't be reached, or asks to come back.
+    /// The daemon can't be reached, or is overloaded.
     Unavailable = 8,
     /// The operation was cancelled.
     Cancelled = 9,
@@ -83,7 +83,7 @@ pub enum Error {
     Output(#[from] std::io::Error),
     /// A response that can't be understood.
     #[error("the daemon's response can't be understood: {0}; is it of another version?")]
-    Answer(String),
+    Response(String),
 }
 
 impl From<Status> for Error {
@@ -104,7 +104,7 @@ impl Error {
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
             // Another change took over.
             Self::Operation { code: Code::Aborted, .. } => Exit::Conflict,
-            Self::Operation { .. } | Self::Check(_) | Self::Output(_) | Self::Answer(_) => Exit::Failed,
+            Self::Operation { .. } | Self::Check(_) | Self::Output(_) | Self::Response(_) => Exit::Failed,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::NotFound(_) => Exit::NotFound,
         }

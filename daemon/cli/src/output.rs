@@ -16,13 +16,13 @@ pub(crate) fn pool() -> Result<DescriptorPool, Error> {
     if let Some(pool) = POOL.get() {
         return Ok(pool.clone());
     }
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| Error::Answer(error.to_string()))?;
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| Error::Response(error.to_string()))?;
     Ok(POOL.get_or_init(|| pool).clone())
 }
 
 /// A message as canonical JSON, with fields that have their default value.
 pub(crate) fn json<M: Message + Name>(message: &M) -> Result<Value, Error> {
-    let unknown = |error: &dyn std::fmt::Display| Error::Answer(error.to_string());
+    let unknown = |error: &dyn std::fmt::Display| Error::Response(error.to_string());
     let pool = pool()?;
     let name = M::full_name();
     let descriptor = pool.get_message_by_name(&name).ok_or_else(|| unknown(&name))?;
@@ -73,7 +73,7 @@ pub(crate) type Column<'a> = (&'a str, bool, fn(&Value) -> String);
 
 /// Writes items in a form. `single`: one object, not a list.
 pub(crate) fn items(output: Output, items: &[Value], columns: &[Column<'_>], single: bool) -> Result<(), Error> {
-    let broken = |error: &dyn std::fmt::Display| Error::Answer(error.to_string());
+    let broken = |error: &dyn std::fmt::Display| Error::Response(error.to_string());
     let whole = || match items {
         [one] if single => one.clone(),
         _ => Value::Array(items.to_vec()),
@@ -133,7 +133,7 @@ impl<'a> Listing<'a> {
             }
             Output::Json => {
                 for (index, item) in items.iter().enumerate() {
-                    let text = serde_json::to_string_pretty(item).map_err(|e| Error::Answer(e.to_string()))?;
+                    let text = serde_json::to_string_pretty(item).map_err(|e| Error::Response(e.to_string()))?;
                     let before = if first && index == 0 { "[\n  " } else { ",\n  " };
                     write(&format!("{before}{}", text.replace('\n', "\n  ")))?;
                 }

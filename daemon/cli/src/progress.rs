@@ -155,12 +155,12 @@ fn draw(bar: &ProgressBar, stage: &StageStatus) {
             let part = if expected > 0.0 { (elapsed / expected).min(0.99) } else { 0.5 };
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 990")]
             bar.set_position((part * 1_000.0) as u64);
-            let trouble = if stage.error_message.is_empty() {
+            let failure = if stage.error_message.is_empty() {
                 stage.detail.clone()
             } else {
                 format!("retrying: {}", stage.error_message)
             };
-            bar.set_message(format!("{} {trouble}", times(stage)));
+            bar.set_message(format!("{} {failure}", times(stage)));
         }
     }
 }
@@ -245,10 +245,10 @@ mod tests {
         assert_eq!(lines.take(), ["cluster          started, expected 90.0s"]);
         progress.update_at(&stage(State::Running, "UPDATING"), now);
         assert_eq!(lines.take(), ["cluster          UPDATING"]);
-        let mut trouble = stage(State::Running, "UPDATING");
-        trouble.stages[0].error_kind = "THROTTLED".into();
-        trouble.stages[0].error_message = "slow down".into();
-        progress.update_at(&trouble, now);
+        let mut failure = stage(State::Running, "UPDATING");
+        failure.stages[0].error_kind = "THROTTLED".into();
+        failure.stages[0].error_message = "slow down".into();
+        progress.update_at(&failure, now);
         assert_eq!(lines.take(), ["cluster          retrying (THROTTLED): slow down"]);
         progress.update_at(&stage(State::Done, ""), now);
         progress.update_at(&stage(State::Done, ""), now);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_would_mend_it() {
+    fn a_failure_says_its_remedy() {
         let lines = Lines::default();
         let mut failed = stage(State::Failed, "");
         failed.stages[0].error_kind = "QUOTA".into();

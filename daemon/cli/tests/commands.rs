@@ -16,7 +16,7 @@ const PROD: &str = "customers/acme/tenants/prod";
 const FILE: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata: {customer: acme, name: prod}\n\
     spec: {tenantClass: small, domain: acme.example.com, storageGib: 100}\n";
 
-struct Answer {
+struct CliOutput {
     code: i32,
     stdout: String,
     stderr: String,
@@ -35,9 +35,9 @@ fn command(socket: &Path, arguments: &[&str]) -> tokio::process::Command {
     command
 }
 
-async fn landlord(daemon: &Daemon, arguments: &[&str]) -> Answer {
+async fn landlord(daemon: &Daemon, arguments: &[&str]) -> CliOutput {
     let output = command(&daemon.socket, arguments).output().await.unwrap();
-    Answer {
+    CliOutput {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -46,9 +46,9 @@ async fn landlord(daemon: &Daemon, arguments: &[&str]) -> Answer {
 
 /// Runs a command that must end with a code; gives both outputs.
 async fn expect(daemon: &Daemon, code: i32, arguments: &[&str]) -> (String, String) {
-    let answer = landlord(daemon, arguments).await;
-    assert_eq!(answer.code, code, "{arguments:?}:\n{}{}", answer.stdout, answer.stderr);
-    (answer.stdout, answer.stderr)
+    let response = landlord(daemon, arguments).await;
+    assert_eq!(response.code, code, "{arguments:?}:\n{}{}", response.stdout, response.stderr);
+    (response.stdout, response.stderr)
 }
 
 async fn apply(daemon: &Daemon, code: i32, text: &str, more: &[&str]) -> (String, String) {
@@ -88,10 +88,10 @@ async fn apply_creates_then_changes_then_leaves_alone() {
         renamed(&grown, "acme", "a").replace("tenantClass: small, ", ""),
         renamed(&grown, "acme", "b")
     );
-    let (told, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
-    assert_eq!(told, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
-    let (told, _) = apply(&daemon, 0, &renamed(&grown, "acme", "a"), &[]).await;
-    assert_eq!(told, "customers/acme/tenants/a unchanged\n");
+    let (reported, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
+    assert_eq!(reported, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
+    let (reported, _) = apply(&daemon, 0, &renamed(&grown, "acme", "a"), &[]).await;
+    assert_eq!(reported, "customers/acme/tenants/a unchanged\n");
     // Another customer's domain is as taken as a name is.
     let stolen = FILE.replace("customer: acme", "customer: globex").replace("acme.example", "files.acme.example");
     let (_, error) = apply(&daemon, 6, &stolen, &[]).await;
@@ -115,7 +115,7 @@ async fn the_same_request_id_is_the_same_request() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_without_a_daemon() {
+async fn mistakes_are_reported_without_a_daemon() {
     let daemon = Daemon::start().await;
     let (_, error) = apply(&daemon, 2, &FILE.replace("storageGib", "storageGB"), &[]).await;
     assert!(error.contains("did you mean spec.storageGib?"), "{error}");
@@ -188,26 +188,26 @@ async fn wait_ends_at_every_end() {
     assert!(error.contains("the work goes on"), "{error}");
     let failure = Failure::new(ErrorKind::Quota, "no network is left").with_remedy("raise the quota");
     let failed = OperationOutcome::Failed { failure };
-    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Failed, failed));
-    assert_eq!(answer.code, 3, "{}", answer.stderr);
-    assert!(answer.stderr.contains("no network is left; raise the quota"), "{}", answer.stderr);
+    let (response, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Failed, failed));
+    assert_eq!(response.code, 3, "{}", response.stderr);
+    assert!(response.stderr.contains("no network is left; raise the quota"), "{}", response.stderr);
     let (described, _) = expect(&daemon, 0, &["describe", "acme/prod"]).await;
     assert!(described.contains("State:       FAILED") && described.contains("raise the quota"), "{described}");
     expect(&daemon, 0, &["retry", "acme/prod"]).await;
     expect(&daemon, 6, &["retry", "acme/prod"]).await;
-    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Ready, OperationOutcome::Ready));
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let (response, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Ready, OperationOutcome::Ready));
+    assert_eq!(response.code, 0, "{}", response.stderr);
     let (kubeconfig, _) = expect(&daemon, 0, &["kubeconfig", "acme/prod"]).await;
     assert_eq!(json(&kubeconfig)["kind"], "Config");
     let customers = ["kubeconfig", "acme/prod", "--for", "customer", "--duration", "45m"];
     let (kubeconfig, _) = expect(&daemon, 0, &customers).await;
     assert_eq!(json(&kubeconfig)["current-context"], "acme-prod-customer");
-    let (_, told) = expect(&daemon, 2, &["kubeconfig", "acme/prod", "--for", "customer", "--duration", "2h"]).await;
-    assert!(told.contains("10 to 60 minutes"), "{told}");
+    let (_, reported) = expect(&daemon, 2, &["kubeconfig", "acme/prod", "--for", "customer", "--duration", "2h"]).await;
+    assert!(reported.contains("10 to 60 minutes"), "{reported}");
     expect(&daemon, 2, &["kubeconfig", "acme/prod", "--duration", "30m"]).await;
     // READY already: apply --wait of the same file ends at once.
-    let (told, _) = apply(&daemon, 0, FILE, &["--wait"]).await;
-    assert!(told.contains("unchanged"), "{told}");
+    let (reported, _) = apply(&daemon, 0, FILE, &["--wait"]).await;
+    assert!(reported.contains("unchanged"), "{reported}");
 }
 
 #[tokio::test]
@@ -218,21 +218,21 @@ async fn a_cancelled_create_ends_its_wait_with_a_code_of_its_own() {
     let operation = json(&expect(&daemon, 0, &["get", "operations", "-o", "json"]).await.0)[0]["name"].clone();
     let operation = operation.as_str().unwrap();
     let wait = ["wait", operation, "--timeout=60s"];
-    let (answer, ()) =
+    let (response, ()) =
         tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Deleting, OperationOutcome::Cancelled));
-    assert_eq!(answer.code, 9, "{}", answer.stderr);
+    assert_eq!(response.code, 9, "{}", response.stderr);
 }
 
 #[tokio::test]
-async fn delete_tells_what_it_removed() {
+async fn delete_shows_what_it_removed() {
     let daemon = Daemon::start().await;
     apply(&daemon, 0, &FILE.replace("spec: {", "spec: {deletionProtection: true, "), &[]).await;
     let (_, error) = expect(&daemon, 6, &["delete", "acme/prod"]).await;
     assert!(error.contains("clear it first"), "{error}");
     apply(&daemon, 0, FILE, &[]).await;
     expect(&daemon, 6, &["delete", "acme/prod", "--etag=old"]).await;
-    let (told, _) = expect(&daemon, 0, &["delete", "acme/prod"]).await;
-    assert!(told.starts_with(&format!("{PROD} deleting (operations/")), "{told}");
+    let (reported, _) = expect(&daemon, 0, &["delete", "acme/prod"]).await;
+    assert!(reported.starts_with(&format!("{PROD} deleting (operations/")), "{reported}");
     let object = RemovedObject { r#type: "network".into(), id: "n-1".into(), name: "net".into() };
     let gone = OperationOutcome::Deleted { removed: vec![object] };
     let wait = ["delete", "acme/prod", "--wait", "-o", "json"];
@@ -240,10 +240,10 @@ async fn delete_tells_what_it_removed() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         daemon.settle(State::Deleting, gone).await;
     };
-    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), removing);
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(json(&answer.stdout)[0]["id"], "n-1", "data is on standard output alone");
-    assert!(answer.stderr.contains("1 objects were removed"), "{}", answer.stderr);
+    let (response, ()) = tokio::join!(landlord(&daemon, &wait), removing);
+    assert_eq!(response.code, 0, "{}", response.stderr);
+    assert_eq!(json(&response.stdout)[0]["id"], "n-1", "data is on standard output alone");
+    assert!(response.stderr.contains("1 objects were removed"), "{}", response.stderr);
     expect(&daemon, 5, &["delete", "acme/prod"]).await;
     expect(&daemon, 0, &["wait", "acme/prod", "--for=deleted"]).await;
     let (events, _) = expect(&daemon, 0, &["events", "acme/prod", "-o", "jsonl"]).await;
@@ -284,22 +284,22 @@ async fn watches_go_on_over_a_restart_and_miss_nothing() {
 }
 
 #[tokio::test]
-async fn explain_tells_which_rule_chooses() {
+async fn explain_shows_which_rule_chooses() {
     let daemon = Daemon::start().await;
     let file = daemon.folder.path().join("unnamed.yaml");
     std::fs::write(&file, FILE.replace("tenantClass: small, ", "")).unwrap();
-    let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
-    assert_eq!(told.code, 0, "{}", told.stderr);
-    assert!(told.stdout.contains("class small, since rule \"rest\" chooses it"), "{}", told.stdout);
-    assert!(told.stdout.contains("it asks for the label tier=gold, which is missing"), "{}", told.stdout);
+    let reported = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(reported.code, 0, "{}", reported.stderr);
+    assert!(reported.stdout.contains("class small, since rule \"rest\" chooses it"), "{}", reported.stdout);
+    assert!(reported.stdout.contains("it requests the label tier=gold, which is missing"), "{}", reported.stdout);
     std::fs::write(&file, FILE.replace("tenantClass: small, ", "region: nowhere, ")).unwrap();
-    let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
-    assert_eq!(told.code, 2, "{}", told.stdout);
+    let reported = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(reported.code, 2, "{}", reported.stdout);
     assert!(
-        told.stdout.contains("nowhere") && told.stderr.contains("can't be built"),
+        reported.stdout.contains("nowhere") && reported.stderr.contains("can't be built"),
         "{}{}",
-        told.stdout,
-        told.stderr
+        reported.stdout,
+        reported.stderr
     );
 }
 
@@ -309,15 +309,15 @@ async fn a_host_cluster_shows_what_is_free() {
     let host = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: one, labels: {tier: shared}}\n\
                 spec: {tenantClass: small, tenantsMax: 3}\n";
     apply(&daemon, 0, host, &[]).await;
-    let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
-    assert!(told.contains("Capacity:    not counted yet\n") && !told.contains("allocatable"), "{told}");
+    let (reported, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
+    assert!(reported.contains("Capacity:    not counted yet\n") && !reported.contains("allocatable"), "{reported}");
     let amounts = |cpu_milli, memory_mib, pods| Amounts { cpu_milli, memory_mib, pods };
     let (allocatable, requested) = (amounts(7_840, 30_000, 110), amounts(900, 1_000, 12));
     let measured = Measured { nodes: 2, allocatable, requested, by_tenants: amounts(100, 200, 2) };
     daemon.settle_with(State::Ready, OperationOutcome::Ready, vec![common::counted(measured)]).await;
     apply(&daemon, 0, &FILE.replace("tenantClass: small", "tenantClass: space"), &[]).await;
-    let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
-    let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
+    let (reported, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
+    let lines: Vec<Vec<&str>> = reported.lines().map(|line| line.split_whitespace().collect()).collect();
     for expected in [
         &["CPU", "MEMORY", "PODS"][..],
         &["allocatable", "7840m", "30000Mi", "110"],
@@ -326,11 +326,11 @@ async fn a_host_cluster_shows_what_is_free() {
         &["reserved", "for", "tenants", "4000m", "12288Mi", "40"],
         &["free", "3040m", "16912Mi", "60"],
     ] {
-        assert!(lines.iter().any(|line| line == expected), "{expected:?} is not in\n{told}");
+        assert!(lines.iter().any(|line| line == expected), "{expected:?} is not in\n{reported}");
     }
-    assert!(told.contains("2 shared nodes, counted "), "{told}");
-    let (told, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
-    assert!(told.contains("3040m") && told.contains("16912Mi"), "{told}");
+    assert!(reported.contains("2 shared nodes, counted "), "{reported}");
+    let (reported, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
+    assert!(reported.contains("3040m") && reported.contains("16912Mi"), "{reported}");
     let refused = renamed(FILE, "acme", "next").replace("tenantClass: small", "tenantClass: space");
     let (_, error) = apply(&daemon, 8, &refused, &[]).await;
     assert!(error.contains("one: 4000 millicores are needed and 3040 of 7840 free"), "{error}");
@@ -341,8 +341,8 @@ async fn callers_see_who_they_are_and_what_they_may_do() {
     let daemon = Daemon::start().await;
     let (name, _) = expect(&daemon, 0, &["whoami", "-o", "name"]).await;
     assert_eq!(name, format!("uid:{}\n", rustix::process::geteuid().as_raw()));
-    let (told, _) = expect(&daemon, 0, &["whoami"]).await;
-    assert!(told.contains("landlord:operators") && told.contains("LOCAL_USER"), "{told}");
+    let (reported, _) = expect(&daemon, 0, &["whoami"]).await;
+    assert!(reported.contains("landlord:operators") && reported.contains("LOCAL_USER"), "{reported}");
     let (yes, _) = expect(&daemon, 0, &["auth", "can-i", "DeleteTenant", PROD]).await;
     assert!(yes.starts_with("yes"), "{yes}");
     let (no, _) = expect(&daemon, 7, &["auth", "can-i", "DeleteTenant", PROD, "--as", "nobody"]).await;
@@ -402,4 +402,63 @@ async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
         (&json["checks"][1]["outcome"], &json["checks"][1]["runDuration"]),
         (&"FAILED".into(), &"1.500s".into())
     );
+}
+
+#[tokio::test]
+async fn who_did_what_is_shown_and_verified() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, FILE, &[]).await;
+    let (shown, _) = expect(&daemon, 0, &["audit"]).await;
+    assert!(shown.contains("CreateTenant") && shown.contains(PROD), "{shown}");
+    let (named, _) = expect(&daemon, 0, &["audit", "--filter", "resource = \"customers/acme\"", "-o", "name"]).await;
+    assert_eq!(named, "auditEvents/1\n");
+    let (verified, _) = expect(&daemon, 0, &["audit", "verify"]).await;
+    assert!(verified.contains("entries 1 to 2 hold"), "{verified}");
+    let head = verified.lines().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    expect(&daemon, 0, &["audit", "verify", "--head", &head]).await;
+    let other = format!("1:{}", "0".repeat(64));
+    for wrong in [other.as_str(), "3:00"] {
+        let (_, error) = expect(&daemon, 3, &["audit", "verify", "--head", wrong]).await;
+        assert!(error.contains("--head"), "{error}");
+    }
+    // What was exported is verified without a daemon, and together with what came after it.
+    let (lines, _) = expect(&daemon, 0, &["audit", "-o", "jsonl"]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    std::fs::write(file.path(), &lines).unwrap();
+    expect(&daemon, 0, &["delete", "acme/prod"]).await;
+    expect(&daemon, 0, &["audit", "verify", "--offline", &path]).await;
+    let (both, _) = expect(&daemon, 0, &["audit", "verify", &path]).await;
+    assert!(both.contains("entries 1 to 3 hold"), "{both}");
+    std::fs::write(file.path(), lines.replace("acme", "evil")).unwrap();
+    let (_, error) = expect(&daemon, 3, &["audit", "verify", "--offline", &path]).await;
+    assert!(error.contains("entry 1 was changed"), "{error}");
+}
+
+#[tokio::test]
+async fn customers_are_made_changed_and_deleted() {
+    let daemon = Daemon::start().await;
+    let contract = ["--contract", "C-17", "--contract-end", "2099-12-31", "--tenants-max", "1", "--label", "tier=gold"];
+    let create: Vec<&str> = ["create", "customer", "acme"].into_iter().chain(contract).collect();
+    let dry: Vec<&str> = create.iter().copied().chain(["--dry-run"]).collect();
+    assert_eq!(expect(&daemon, 0, &dry).await.0, "customers/acme can be created\n");
+    assert_eq!(expect(&daemon, 0, &create).await.0, "customers/acme created\n");
+    expect(&daemon, 6, &create).await;
+    let (shown, _) = expect(&daemon, 0, &["get", "customers"]).await;
+    assert!(shown.contains("acme") && shown.contains("C-17") && shown.contains("2099-12-31"), "{shown}");
+    apply(&daemon, 0, FILE, &[]).await;
+    let second = FILE.replace("name: prod", "name: second").replace("acme.example.com", "second.example.com");
+    let (_, refused) = apply(&daemon, 6, &second, &[]).await;
+    assert!(refused.contains("may have 1 tenants"), "{refused}");
+    expect(&daemon, 2, &["update", "customer", "acme"]).await;
+    expect(&daemon, 0, &["update", "customer", "acme", "--suspended", "--nodes-max", "9"]).await;
+    let (json, _) = expect(&daemon, 0, &["get", "customer", "acme", "-o", "json"]).await;
+    let customer: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&customer["suspended"], &customer["contract"]["number"]), (&true.into(), &"C-17".into()), "{json}");
+    assert_eq!((&customer["limits"]["tenantsMax"], &customer["limits"]["nodesMax"]), (&1.into(), &9.into()), "{json}");
+    let (_, refused) = expect(&daemon, 6, &["delete", "customer", "acme"]).await;
+    assert!(refused.contains(PROD), "{refused}");
+    expect(&daemon, 0, &["create", "customer", "globex"]).await;
+    assert_eq!(expect(&daemon, 0, &["delete", "customer", "globex"]).await.0, "customers/globex deleted\n");
+    expect(&daemon, 5, &["get", "customer", "globex"]).await;
 }

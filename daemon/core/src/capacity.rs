@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Level, Placement, Timestamp};
 
 /// A host cluster is observed again this long after a tenant was placed there: its namespace and first pods are there
-/// then, and a burst of orders costs one look.
+/// then, and a burst of orders costs one observation.
 pub const COUNT_AFTER_PLACEMENT: Duration = Duration::from_secs(30);
 
 /// Amounts of what pods request.

@@ -8,7 +8,7 @@ use crate::Stage;
 /// Who carries a stage out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executor {
-    /// Nobody outside: a look at the store.
+    /// Nobody outside: an observation of the store.
     Store,
     /// An API server of Kubernetes.
     Kubernetes,
@@ -16,7 +16,7 @@ pub enum Executor {
     Provider(Methods),
 }
 
-/// How a stage is asked of a provider.
+/// How a stage is requested from a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Methods {
     /// The contract's name of the method towards presence.
@@ -64,14 +64,14 @@ impl Stage {
         }
     }
 
-    /// Whether only an API server of Kubernetes is asked, and no cloud.
+    /// Whether only an API server of Kubernetes is called, and no cloud.
     #[must_use]
     pub fn is_in_cluster(&self) -> bool {
         self.executor() == Executor::Kubernetes
     }
 
     /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
-    /// nothing when nothing is there. What only an API server knew can't be asked once the cluster is gone.
+    /// nothing when nothing is there. What only an API server knew can't be read once the cluster is gone.
     #[must_use]
     pub fn is_checked_again(&self) -> bool {
         self.resource().is_some()

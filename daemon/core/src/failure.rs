@@ -18,7 +18,7 @@ pub struct Failure {
     /// The cloud's own error code; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
-    /// What would mend it; may be empty.
+    /// Its remedy; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remedy: String,
     /// A hard demand to wait, in milliseconds.
@@ -35,7 +35,7 @@ impl Failure {
         ProviderError::new(kind, message).into()
     }
 
-    /// Adds what would mend it.
+    /// Adds its remedy.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();

@@ -161,7 +161,7 @@ fn own_cluster_absent(placement: &Placement, releases: &[ReleasePlan]) -> Vec<No
 
 /// Only what is the tenant's. The namespace goes first, while its nodes and the host cluster's
 /// controllers still run; an unreachable host cluster delays that and is then passed over, so that
-/// nodes stop costing money. `Isolation` asks once more, and holds the record until the namespace is
+/// nodes stop costing money. `Isolation` checks once more, and holds the record until the namespace is
 /// known to be gone: what is in it is the customer's data.
 fn shared_absent(level: Level) -> Vec<Node> {
     use Stage::{DnsRecords, DnsZone, Inventory, Isolation, NodePool, Teardown};
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_graph_lists_what_must_be_done_first_first() {
-        // The sweep of an inventory asks in this order: it is the one order of removal.
+        // The sweep of an inventory goes in this order: it is the one order of removal.
         for nodes in
             [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())]
         {

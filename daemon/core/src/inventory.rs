@@ -1,4 +1,4 @@
-//! What the clouds hold, compared with what a store says, when the store begins a new epoch: it was made anew or restored
+//! What the clouds hold, compared with what a store says, when the store begins a new epoch: it was recreated or restored
 //! from a copy, so that what it says may be older than what was done. Knows no cloud and no database.
 
 use crate::{EnvironmentName, TenantUid, Timestamp, placement::ProviderKey, stage::RemovedObject};

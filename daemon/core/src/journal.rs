@@ -153,14 +153,14 @@ fn ownership(before: Ownership, result: &Result<CallReport, Failure>) -> Ownersh
         (_, None) => Ownership::Ours,
         (Ownership::Unanswered, Some(ErrorKind::Throttled)) => Ownership::Unanswered,
         (Ownership::Unanswered, Some(ErrorKind::NameTaken)) => Ownership::Foreign,
-        // The answer may be an error, and the object there all the same.
+        // The response may be an error, and the object there all the same.
         (Ownership::Unanswered, Some(_)) => Ownership::Ours,
         (Ownership::Ours | Ownership::Foreign, Some(_)) => before,
     }
 }
 
-/// What is READY stays so when an observation fails. What is gone stays so only if nobody could be asked: any other error
-/// of a removal tells that something is there.
+/// What is READY stays so when an observation fails. What is gone stays so only if nobody could be reached: any other error
+/// of a removal reports that something is there.
 fn is_only_an_observation(before: &StageRecord, failure: &Failure) -> bool {
     before.state == StageState::Done
         && (before.desired_state == DesiredState::Present
@@ -168,7 +168,7 @@ fn is_only_an_observation(before: &StageRecord, failure: &Failure) -> bool {
 }
 
 /// Whether a removal that was reported as FAILED goes on by itself when what keeps it is over: somebody puts a marker back
-/// (ours by record, and an object of its name has none), or a provider that only answered INTERNAL is replaced.
+/// (ours by record, and an object of its name has none), or a provider that only returned INTERNAL is replaced.
 #[must_use]
 pub fn is_held(record: &StageRecord) -> bool {
     record.desired_state == DesiredState::Absent
@@ -211,7 +211,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         after.state = StageState::Running;
         // Waiting for a rate limit is over when a call went out.
         after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
-        // Of a teardown only an API server that can't be reached counts, and this one answered.
+        // Of a teardown only an API server that can't be reached counts, and this one responded.
         let is_over = is_teardown(&after) || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
         if after.failing_since.is_some() && is_over {
             after.failure = None;
@@ -312,7 +312,7 @@ fn failed(
         Verdict::Fail => {
             after.state = StageState::Failed;
             after.end_time = Some(now);
-            // A taken name is looked for again while a removal is held by it: its remedy may say so.
+            // A taken name is searched for again while a removal is held by it: its remedy may say so.
             let promises = |failure: &&mut Failure| failure.kind != ErrorKind::NameTaken || failure.remedy.is_empty();
             if let Some(failure) = after.failure.as_mut().filter(promises) {
                 failure.remedy = given_up(failure);

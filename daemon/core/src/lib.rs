@@ -5,9 +5,11 @@
 //! time arrives as a value.
 
 pub mod access;
+pub mod audit;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;
+mod current_catalog;
 pub mod domains;
 pub mod environment;
 pub mod executor;
@@ -32,6 +34,7 @@ pub mod time;
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;
+pub use current_catalog::CurrentCatalog;
 pub use domains::Domains;
 pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
@@ -46,7 +49,7 @@ pub use ids::{
 pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
-pub use placement_rule::{PlacementRule, RuleVerdict};
+pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};
 pub use time::Timestamp;

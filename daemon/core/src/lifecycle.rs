@@ -2,7 +2,7 @@
 //! record that it finds. Generation, state, cancellation and what becomes due are decided here and nowhere else.
 //!
 //! # Expected flow
-//! The store reads a record in a transaction, asks one of these functions, and writes what it gets. A [`Refusal`] changes
+//! The store reads a record in a transaction, calls one of these functions, and writes what it gets. A [`Refusal`] changes
 //! nothing.
 //!
 //! # Guarantees
@@ -69,7 +69,7 @@ pub enum Effect {
         /// Failed stages begin again.
         restart_failed: bool,
     },
-    /// The request is answered by the operation that runs.
+    /// The request is handled by the operation that runs.
     Joined {
         /// Whether the record changed all the same.
         changed: bool,
@@ -194,7 +194,7 @@ pub fn delete(
     }
     environment.desired_state = DesiredState::Absent;
     environment.delete_time = environment.delete_time.or(Some(now));
-    // A delete that had failed begins again where it stood.
+    // A delete that had failed starts again where it stood.
     Ok(begin(environment, operation, true))
 }
 
@@ -227,7 +227,7 @@ pub fn hold(before: &Environment, now: Timestamp) -> Option<(Environment, Failur
         ErrorKind::Conflict,
         "the store goes on from a copy, and the cloud holds nothing of this environment: it may have been deleted since",
     )
-    .with_remedy("delete it if it was deleted; retry to build it anew");
+    .with_remedy("delete it if it was deleted; retry to rebuild it");
     let mut after = before.clone();
     after.status.state = State::Failed;
     let message = format!("{}; {}", failure.message, failure.remedy);

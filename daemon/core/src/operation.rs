@@ -43,6 +43,20 @@ pub enum OperationOutcome {
     },
 }
 
+impl OperationOutcome {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Deleted { .. } => "DELETED",
+            Self::Failed { .. } => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Superseded { .. } => "SUPERSEDED",
+        }
+    }
+}
+
 /// An accepted change and how far it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
@@ -60,7 +74,7 @@ pub struct Operation {
     pub create_time: Timestamp,
     /// When it ended.
     pub end_time: Option<Timestamp>,
-    /// Whether cancellation was asked for.
+    /// Whether cancellation was requested.
     pub cancel_requested: bool,
     /// `None` while it runs.
     pub outcome: Option<OperationOutcome>,

@@ -53,7 +53,7 @@ pub enum Stage {
     App(AppName),
     /// DNS records of the stack's entry points.
     DnsRecords,
-    /// The environment answers as the customer will use it. Present only.
+    /// The environment responds as the customer will use it. Present only.
     Verify,
     /// Apps frozen, load balancers and volumes released, releases removed. In a shared cluster that is
     /// the tenant's namespace and nothing else. Absent only.
@@ -142,25 +142,25 @@ impl From<Stage> for String {
 pub enum StageState {
     /// The intent is recorded and calls are made.
     Running,
-    /// Done in its desired state (as asked for, or absent) for `generation`.
+    /// Done in its desired state (as requested, or absent) for `generation`.
     Done,
-    /// Given up until Retry, Update or Delete; `failure` says why.
+    /// Given up until Retry, Update or Delete; `failure` gives the reason.
     Failed,
     /// Not needed, with the reason in `detail` (an unreachable API server, a stack that was
     /// never created).
     Skipped,
 }
 
-/// Whose the objects of a stage are, by what the provider answered while the stage worked towards presence.
+/// Whose the objects of a stage are, by what the provider returned while the stage worked towards presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ownership {
-    /// No answer was recorded. A call may have gone out before a crash, so what is found counts as ours.
+    /// No response was recorded. A call may have gone out before a crash, so what is found counts as ours.
     #[default]
     Unanswered,
     /// Ours, or perhaps ours: whoever takes the marker off an object does not change that.
     Ours,
-    /// From the first answer on somebody else had the name; nothing of it is ours.
+    /// From the first response on somebody else had the name; nothing of it is ours.
     Foreign,
 }
 

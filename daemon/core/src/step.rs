@@ -1,6 +1,6 @@
 //! What to do next for one tenant. Pure: no clock, no IO, the same input gives the same step.
 //!
-//! Level-triggered: it looks at what is wanted and at the records of the stages, never at how
+//! Level-triggered: it inspects what is wanted and at the records of the stages, never at how
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
@@ -83,7 +83,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
-    if environment.desired_state == DesiredState::Present && environment.is_paused() {
+    if environment.desired_state == DesiredState::Present && (environment.is_paused() || work.frozen.is_some()) {
         return Step::Rest(Steady::Paused);
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
@@ -107,7 +107,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     Step::Rest(Steady::Ready { wake_time: calls.wake_time })
 }
 
-/// Looks at what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
+/// Inspects what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
 /// back need not ask for anything else.
 fn held(work: &Work, nodes: &[Node]) -> Calls {
     let failed = || {
@@ -172,7 +172,7 @@ impl Calls {
     }
 }
 
-/// While later stages of a removal run, absence is checked again; the inventory asks for everything itself.
+/// While later stages of a removal run, absence is checked again; the inventory requests everything itself.
 fn checks_again(work: &Work, stage: &Stage) -> bool {
     stage.is_checked_again() && record(work, &Stage::Inventory).is_none()
 }

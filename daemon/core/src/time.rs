@@ -1,4 +1,4 @@
-//! Points in time as values. The domain never asks what time it is.
+//! Points in time as values. The domain never reads a clock.
 
 use std::{fmt, time::Duration};
 

@@ -29,7 +29,7 @@ use crate::{
 /// Life of a driver's token: the shortest that the API server issues, and three times the longest run of Helm.
 const DEPLOYER_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Makes a release exist as rendered, and says whether it is ready.
+/// Makes a release exist as rendered, and returns whether it is ready.
 pub(crate) async fn ensure(
     clients: &ClusterClients,
     driver: &dyn Driver,
@@ -54,7 +54,7 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
         }
     }
-    // Only for the driver's sake: looks need no token.
+    // Only for the driver's sake: observing needs no token.
     let access = driver_access(clients, target).await?;
     let release = ReleaseRef { access: &access, namespace, release: app.as_str() };
     if target.cluster.shared().is_some() {

@@ -40,7 +40,7 @@ impl ChartRef {
         }
     }
 
-    /// What no release has: Helm finds nothing there, and says so.
+    /// What no release has: Helm finds nothing there.
     pub(crate) fn missing(release: &str) -> Self {
         Self { location: format!("the chart of {release}"), version: None, digest: String::new(), is_folder: false }
     }
@@ -107,7 +107,7 @@ pub(crate) fn is_reference(chart: &str) -> bool {
     chart.starts_with("oci://") || chart.starts_with("https://")
 }
 
-/// What does not fit in where a release's chart is said to be.
+/// What does not fit in where a release's chart is reported to be.
 pub(crate) fn problem(chart: &str, version: &str) -> Option<&'static str> {
     if is_reference(chart) == version.is_empty() {
         return Some("a referenced chart needs a version, a folder must not have one");
@@ -174,7 +174,7 @@ mod tests {
             copy.join("templates/shared.yaml").symlink_metadata().unwrap().is_file(),
             "what a link leads to is copied"
         );
-        // A copy that somebody touched is made anew; one of a chart that changed meanwhile is refused.
+        // A copy that somebody touched is recreated; one of a chart that changed meanwhile is refused.
         let mut again = ChartRef::in_folder(charts.path()).unwrap();
         assert_ne!(again.digest, chart.digest);
         write("templates/a.yaml", "three");

@@ -32,12 +32,12 @@ pub enum Use {
     /// Puts, lists, gets and deletes a file by WebDAV.
     Webdav(Account),
     /// Signs in to the chatbot, puts a file by WebDAV, waits until the chatbot knows it, and asks about it: three results,
-    /// `NAME-signs-in`, `NAME-knows-the-file`, `NAME-answers`.
+    /// `NAME-signs-in`, `NAME-knows-the-file`, `NAME-responses`.
     Chat(Chat),
-    /// Reads what the program that brings documents to the chatbot tells of itself at `/status`: known, pending, refused. A
+    /// Reads what the program that brings documents to the chatbot reports about itself at `/status`: known, pending, refused. A
     /// refused document is a warning.
     Documents(ServicePort),
-    /// No pod of a neighbour is let in by the network policies, evaluated as they are in the cluster.
+    /// No pod of a neighbour is admitted by the network policies, evaluated as they are in the cluster.
     Closed(Vec<ServicePort>),
     /// A wrong password is refused by WebDAV. Done last, only when all others pass, and not more often than every half
     /// hour: file servers lock out who is wrong too often.
@@ -80,7 +80,7 @@ pub struct Chat {
     pub files: String,
     /// Longest time until the file is known, seconds.
     pub known_within_seconds: u64,
-    /// Longest time for the answer, seconds, at most 240.
+    /// Longest time for the response, seconds, at most 240.
     pub answer_within_seconds: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct ServicePort {
     pub port: u16,
 }
 
-/// An HTTP request and what must be answered.
+/// An HTTP request and its expected response.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
@@ -111,17 +111,17 @@ pub struct Request {
     pub json: Option<serde_json::Value>,
     /// Status that must come.
     pub status: u16,
-    /// Text that must be in the answer.
+    /// Text that must be in the response.
     #[serde(default)]
     pub contains: String,
-    /// Names for later checks (`${NAME}`), and where in the JSON of the answer they stand.
+    /// Names for later checks (`${NAME}`), and where in the JSON of the response they stand.
     #[serde(default)]
     pub keep: BTreeMap<String, String>,
     /// Who must do what when it does not hold.
     pub remedy: String,
 }
 
-/// Longest answer that a check may wait for: below the deadline of a stage's call.
+/// Longest response that a check may wait for: below the deadline of a stage's call.
 const ANSWER_SECONDS_MAX: u64 = 240;
 
 /// What does not fit of a stack's checks.
@@ -138,7 +138,7 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 if !account.folder.starts_with('/') || account.folder.ends_with('/') {
                     problems.push(format!("check {name}: folder {:?} must be /NAME", account.folder));
                 }
-                // Both stand in what `sftp` is told to do.
+                // Both stand in `sftp`'s batch.
                 if !is_plain(&account.folder, "/._-") {
                     problems
                         .push(format!("check {name}: folder {:?} must be letters, digits and /._-", account.folder));

@@ -1,4 +1,4 @@
-//! What goes wrong in the deploy stage, and how the engine is told.
+//! What goes wrong in the deploy stage, and as which failure the engine sees it.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub enum Error {
     /// No such stack.
     #[error("there is no stack {name:?}; the stacks are: {known}")]
     UnknownStack {
-        /// Asked for.
+        /// Requested.
         name: String,
         /// What there is.
         known: String,
@@ -36,7 +36,7 @@ pub enum Error {
     /// No such platform.
     #[error("there is no platform {name:?}; the platforms are: {known}")]
     UnknownPlatform {
-        /// Asked for.
+        /// Requested.
         name: String,
         /// What there is.
         known: String,
@@ -44,7 +44,7 @@ pub enum Error {
     /// No such release in the stack or platform.
     #[error("the stack or platform has no release {name:?}")]
     UnknownRelease {
-        /// Asked for.
+        /// Requested.
         name: String,
     },
     /// A tenant's stack values that are not its to set.
@@ -68,7 +68,7 @@ pub enum Error {
     Helm {
         /// Subcommand and release.
         command: String,
-        /// The end of what it said.
+        /// The end of what it reported.
         output: String,
     },
     /// A chart that can't be applied without Helm.
@@ -108,7 +108,7 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
-    /// Asked of a tenant in a shared cluster.
+    /// Required of a tenant in a shared cluster.
     #[error("the whole cluster would be emptied, and it is shared with other tenants")]
     Shared,
 }
@@ -165,7 +165,7 @@ impl Error {
                 "landlord tries again by itself; if it lasts, whoever operates the cluster finds out why its API server is \
                  slow"
             }
-            Self::HelmIncompatible { .. } => "the operator installs the Helm that the message asks for, then retry",
+            Self::HelmIncompatible { .. } => "the operator installs the Helm that the message requests, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
             Self::Shared => "this is a bug of landlord; report it with the daemon's log",
         };
@@ -230,7 +230,7 @@ mod tests {
                 ErrorKind::Invalid,
             ),
             ("Get \"https://…\": dial tcp: connection refused", ErrorKind::Transient),
-            ("the server has asked for the client to provide credentials: Unauthorized", ErrorKind::Auth),
+            ("the server has requested the client to provide credentials: Unauthorized", ErrorKind::Auth),
             ("Service \"a\" exists and cannot be imported into the current release", ErrorKind::NameTaken),
             (
                 "admission webhook \"labels.example.com\" denied the request: you must provide labels",

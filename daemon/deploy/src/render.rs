@@ -34,7 +34,7 @@ pub(crate) fn namespace<'a>(target: &'a DeployTarget, manifest: &'a Manifest) ->
     target.cluster.shared().map_or(manifest.namespace.as_str(), |place| place.namespace.as_str())
 }
 
-/// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster asks.
+/// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster requires.
 pub(crate) fn release(
     target: &DeployTarget,
     manifest: &Manifest,
@@ -60,9 +60,9 @@ pub(crate) fn release(
     }
     let own = replace_all(&Value::Object(release.values.clone()), target);
     merge(&mut values, &own);
-    if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
-        allowed(release, wish)?;
-        merge(&mut values, wish);
+    if let Some(wanted) = target.spec.stack_values.get(release.name.as_str()) {
+        allowed(release, wanted)?;
+        merge(&mut values, wanted);
     }
     if release.contract
         && let Some(place) = target.cluster.shared()
@@ -116,8 +116,8 @@ pub(crate) fn check_overrides(target: &DeployTarget, manifest: &Manifest) -> Res
         }
     }
     for release in &manifest.releases {
-        if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
-            allowed(release, wish)?;
+        if let Some(wanted) = target.spec.stack_values.get(release.name.as_str()) {
+            allowed(release, wanted)?;
         }
     }
     Ok(())

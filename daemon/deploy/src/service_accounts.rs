@@ -1,4 +1,4 @@
-//! Service accounts with an identity in the cloud: what that needs on the Kubernetes side, as the provider tells it. Whose
+//! Service accounts with an identity in the cloud: what that needs on the Kubernetes side, as the provider reports it. Whose
 //! they are and which cloud it is, is not known here.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use landlord_kube::{
 
 /// Where the labels stand that the account's pods must carry.
 const POD_LABELS: &str = "landlord.dev/pod-labels";
-/// The API server's answer to a create of what is there.
+/// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
 
 /// Makes each account exist and carry its annotations.

@@ -1,5 +1,5 @@
 //! Takes away what Kubernetes made in the cloud while its controllers still run, then the
-//! releases. For clusters that belong to one tenant: it looks at every namespace, since the
+//! releases. For clusters that belong to one tenant: it inspects every namespace, since the
 //! customer may have made load balancers and volumes anywhere.
 //!
 //! Order: apps stop (nothing makes new objects, nothing holds a volume) → load balancer Services,
@@ -209,7 +209,7 @@ where
 }
 
 impl Sweep {
-    /// Notes an object that has to go; says whether it still has to be asked to.
+    /// Notes an object that has to go; returns whether its removal still has to be requested.
     fn note(&mut self, kind: &str, meta: &ObjectMeta) -> bool {
         let name = match (&meta.namespace, &meta.name) {
             (Some(namespace), Some(name)) => format!("{namespace}/{name}"),

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 /// A token is renewed this long before it ends: longer than any one call with it.
 const RENEW_BEFORE: Duration = Duration::from_secs(90);
-/// Access that ends late (client certificates live for a year) is asked for anew after this long all the same, so that
+/// Access that ends late (client certificates live for a year) is requested again after this long all the same, so that
 /// one that was replaced is out of use soon; asking costs one call of a plugin, most often without a call of its cloud.
 const KEEP_MAX: Duration = Duration::from_secs(10 * 60);
 
@@ -75,14 +75,14 @@ mod tests {
 
     use super::*;
 
-    fn known(ends_in: Option<Duration>, asked_before: Duration) -> Known {
+    fn known(ends_in: Option<Duration>, requested_before: Duration) -> Known {
         let credentials = KubeCredentials {
             endpoint: "https://kube.example.com".into(),
             ca_pem: String::new(),
             identity: KubeIdentity::Token("t".to_owned().into()),
             expire_time: ends_in.map(|ends_in| now().after(ends_in)),
         };
-        Known { credentials, requested: Instant::now().checked_sub(asked_before).unwrap() }
+        Known { credentials, requested: Instant::now().checked_sub(requested_before).unwrap() }
     }
 
     #[test]
@@ -95,8 +95,8 @@ mod tests {
             (Some(year), KEEP_MAX, false),
             (None, Duration::ZERO, false),
         ];
-        for (ends_in, asked_before, fresh) in cases {
-            assert_eq!(known(ends_in, asked_before).is_fresh(), fresh, "{ends_in:?} {asked_before:?}");
+        for (ends_in, requested_before, fresh) in cases {
+            assert_eq!(known(ends_in, requested_before).is_fresh(), fresh, "{ends_in:?} {requested_before:?}");
         }
     }
 }

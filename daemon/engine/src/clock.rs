@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-/// What the clocks of a healthy machine drift apart between two looks stays far below this.
+/// What the clocks of a healthy machine drift apart between two observations stays far below this.
 const JUMP_MIN: Duration = Duration::from_secs(5);
 
 /// The wall clock beside the monotonic one.
@@ -31,10 +31,10 @@ impl Default for ClockWatch {
 }
 
 impl ClockWatch {
-    /// Whether the wall clock was set since this was asked last.
+    /// Whether the wall clock was set since the last call of this.
     pub(crate) fn jumped(&self) -> bool {
         let mut seen = self.seen.lock();
-        seen.look();
+        seen.observe();
         std::mem::take(&mut seen.is_news)
     }
 
@@ -42,14 +42,14 @@ impl ClockWatch {
     /// nearer than it seems.
     pub(crate) fn since_jump(&self) -> Option<Duration> {
         let mut seen = self.seen.lock();
-        seen.look();
+        seen.observe();
         seen.jump.map(|jump| jump.elapsed())
     }
 }
 
 impl Seen {
     /// Logs a clock that was set.
-    fn look(&mut self) {
+    fn observe(&mut self) {
         let (wall, monotonic) = (SystemTime::now(), Instant::now());
         let jump = jump(self.wall, wall, monotonic.saturating_duration_since(self.monotonic));
         (self.wall, self.monotonic) = (wall, monotonic);
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_is_noticed_and_a_slow_look_is_not() {
+    fn a_clock_that_was_set_is_noticed_and_a_slow_observation_is_not() {
         let (start, day, minute) = (SystemTime::UNIX_EPOCH, Duration::from_secs(86_400), Duration::from_secs(60));
         let noon = start + day;
         assert_eq!(jump(noon, noon + minute, minute), None);

@@ -249,7 +249,7 @@ mod tests {
         assert!(!isolated().await, "not begun");
         let begun =
             journal::intend(&Stage::Isolation, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(1_000));
-        // Begun, done, put right after a drift, done again.
+        // Begun, done, reconciled after a drift, done again.
         for (state, stands) in [
             (StageState::Running, false),
             (StageState::Done, true),

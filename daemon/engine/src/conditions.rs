@@ -9,7 +9,7 @@ use landlord_core::{
 
 use crate::events::failure;
 
-/// The provider does not answer, for this account.
+/// The provider does not respond, for this account.
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 /// Addresses of the stack that lead nowhere yet, of an environment that is READY without them.
 const ENDPOINTS_PENDING: &str = "EndpointsPending";
@@ -47,7 +47,7 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     status
 }
 
-/// The stage whose trouble lasts longest, if any is tried again.
+/// The stage whose failure lasts longest, if any is tried again.
 fn retrying(work: &Work) -> Option<&StageRecord> {
     let live = work.stages.iter().filter(|record| record.desired_state == work.environment.desired_state);
     let failing = live.filter(|record| record.state == StageState::Running && record.failing_since.is_some());
@@ -70,7 +70,7 @@ fn drifted(work: &Work) -> Vec<String> {
     open.map(|record| format!("{}: {}", record.stage, record.detail)).collect()
 }
 
-/// The status that follows from the records after one of them changed: nothing while looks at what is READY find it so.
+/// The status that follows from the records after one of them changed: nothing while observations of what is READY find it so.
 pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
     let environment = &work.environment;
     let rests = matches!(environment.status.state, State::Ready | State::Failed);
@@ -82,7 +82,7 @@ pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
 }
 
 /// A status with what is known of the provider: the condition `ProviderDegraded` appears with the first error, and turns
-/// when calls are answered again.
+/// when calls are handled again.
 pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: Timestamp) -> EnvironmentStatus {
     let known = status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
     if known.is_some_and(|condition| condition.status) == error.is_some() {
@@ -90,7 +90,7 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
     }
     match error {
         Some(error) => {
-            let message = format!("calls are not answered; this delays and fails nothing; the last error: {error}");
+            let message = format!("calls get no response; this delays and fails nothing; the last error: {error}");
             set(&mut status, PROVIDER_DEGRADED, true, "NoResponse", &message, now);
         }
         None => set(&mut status, PROVIDER_DEGRADED, false, "Responding", "", now),
@@ -135,7 +135,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
         }
         Steady::Paused => {
-            set(&mut status, "Paused", true, "PausedByUser", "no work is done until it is resumed", work.now);
+            let (reason, why) = match &work.frozen {
+                Some(why) => ("CustomerFrozen", format!("{why}; nothing is changed but by a delete")),
+                None => ("PausedByUser", "no work is done until it is resumed".to_owned()),
+            };
+            set(&mut status, "Paused", true, reason, &why, work.now);
             set(&mut status, "Progressing", false, "Paused", "", work.now);
         }
         Steady::Stopped => {
@@ -166,7 +170,7 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
 }
 
-/// A condition that holds while there is something to tell, and is not there before the first time. Reasons: some, none.
+/// A condition that holds while there is something to report, and is not there before the first time. Reasons: some, none.
 fn set_while_any(
     status: &mut EnvironmentStatus,
     kind: &str,
@@ -223,15 +227,15 @@ mod tests {
             status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
         };
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
-        assert!(status.conditions.is_empty(), "nothing to tell: {:?}", status.conditions);
+        assert!(status.conditions.is_empty(), "nothing to report: {:?}", status.conditions);
         let checks = [
             check(CheckOutcome::NotRun, "the class orders it to be left out", ""),
-            check(CheckOutcome::Passed, "1 refused", "tell the customer"),
+            check(CheckOutcome::Passed, "1 refused", "inform the customer"),
         ];
         of_checks(&mut status, &checks, Timestamp(2));
         let left_out = "documents: the class orders it to be left out".to_owned();
         assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((true, left_out)));
-        assert_eq!(holds(&status, CHECKS_WARN), Some((true, "documents: 1 refused; tell the customer".to_owned())));
+        assert_eq!(holds(&status, CHECKS_WARN), Some((true, "documents: 1 refused; inform the customer".to_owned())));
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(3));
         assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((false, String::new())));
         assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));

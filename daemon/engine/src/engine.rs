@@ -16,6 +16,7 @@ use crate::{
     clock::ClockWatch,
     figures::EngineFigures,
     holds::Holds,
+    late_waits::LateWaits,
     lease::Lease,
     limits::Limits,
     options::{EngineOptions, EnginePorts},
@@ -26,9 +27,9 @@ use crate::{
 
 /// Claims in one round trip; passes begin as soon as a round trip is over.
 const CLAIM_BATCH_MAX: u32 = 64;
-/// Without a hint the store is asked at least this often: another daemon, or a lost hint.
+/// Without a hint the store is read at least this often: another daemon, or a lost hint.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// While the store can't be reached it is asked this often.
+/// While the store can't be reached it is tried this often.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// The engine, before it runs.
@@ -71,6 +72,7 @@ impl Engine {
             limits: Limits::default(),
             access: AccessCache::default(),
             holds: Holds::default(),
+            late_waits: LateWaits::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
             hint: Notify::new(),

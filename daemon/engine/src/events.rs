@@ -28,7 +28,7 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
         (_, StageState::Done) if after.failure.is_none() => {
             Some(stage_event(after, "StageDone", format!("{stage} done after {seconds:.1} s")))
         }
-        // A look at what still holds a removal.
+        // An observation of what still holds a removal.
         (StageState::Failed, StageState::Failed) if failure(after) == failure(before) => None,
         (_, StageState::Failed) => {
             Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))

@@ -1,7 +1,7 @@
-//! The only place that asks for outside changes: one stage, one call, one report.
+//! The only place that requests outside changes: one stage, one call, one report.
 //!
 //! Its intent is durable when it gets here. It waits for rate tokens, calls, and maps the
-//! answer; what to make of it is `journal::record`'s to decide.
+//! response; what to make of it is `journal::record`'s to decide.
 
 mod in_cluster;
 mod removal;
@@ -47,13 +47,13 @@ const CLUSTERS: &str = "clusters";
 const DNS: &str = "dns";
 /// Capability of a provider that gives service accounts identities.
 const IDENTITY: &str = "identity";
-/// Capability of a provider whose methods only look at the cluster that its credential leads to.
+/// Capability of a provider whose methods only inspect the cluster that its credential leads to.
 const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
 
-/// The capability without which a provider is not asked for a stage. Networks and node pools are asked for always: a provider
-/// that makes none says whether what is there will do.
+/// The capability without which a provider is not requested a stage. Networks and node pools are requested always: a provider
+/// that makes none returns whether what is there will do.
 fn capability(stage: &Stage) -> Option<&'static str> {
     match stage {
         Stage::DnsZone | Stage::DnsRecords => Some(DNS),
@@ -89,7 +89,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
             tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster().instrument(span)).await.unwrap_or_else(|_| {
                 let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
                 Err(Failure::new(ErrorKind::Transient, problem)
-                    .with_remedy("see whether the tenant's API server answers"))
+                    .with_remedy("see whether the tenant's API server responds"))
             });
         return call.judge_late(call.judge_absence(report));
     };
@@ -101,7 +101,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_late(call.judge_absence(report));
-    // What an API server of Kubernetes refused, or did not answer, says nothing of the account.
+    // What an API server of Kubernetes refused, or did not respond, says nothing of the account.
     if !call.refused_in_cluster.load(Ordering::Relaxed) {
         paid.ended(report.as_ref().err());
     }
@@ -198,14 +198,14 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is asked.
+    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is called.
     fn offers(&self, capability: &str) -> bool {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
         description.is_none_or(|description| description.capabilities.iter().any(|stated| stated == capability))
     }
 
-    /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
-    /// is fit, and tells which one it is, so that another cluster behind the same credential is never taken for it.
+    /// A cluster that was there before is reached, and left as it is. A provider that does nothing else checks whether it
+    /// is fit, and shows which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
         if description.is_some() && self.offers(ADOPTS) {
@@ -374,7 +374,7 @@ fn object(object: v1::OwnedObject) -> RemovedObject {
 
 fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> Report {
     use v1::progress::Outcome;
-    let silent = || ProviderError::new(ErrorKind::Internal, "the plugin answered without an outcome");
+    let silent = || ProviderError::new(ErrorKind::Internal, "the plugin returned no outcome");
     let progress = progress.ok_or_else(silent)?;
     let removed = progress.removed.into_iter().map(object).collect();
     let status = status.map(Message::encode_to_vec);

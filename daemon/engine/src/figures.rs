@@ -12,7 +12,7 @@ use prometheus_client::{
 
 use crate::limit_key::LimitKey;
 
-/// From a pass that only looks to the longest that waits for calls, in seconds.
+/// From a pass that only checks to the longest that waits for calls, in seconds.
 const PASS_SECONDS: [f64; 9] = [0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0, 60.0, 300.0];
 /// From a stage that finds everything there to the slowest cluster of a cloud, in seconds.
 const STAGE_SECONDS: [f64; 10] = [0.5, 2.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1_200.0, 2_400.0, 7_200.0];

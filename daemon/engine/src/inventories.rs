@@ -1,7 +1,7 @@
 //! Before the first change of a store that goes on from a copy: what each provider's cloud holds, by the installation's
 //! marker, compared with the records. Lists, and changes nothing.
 //!
-//! Until a provider was compared, the store gives out none of its environments; a cloud that does not answer delays its own
+//! Until a provider was compared, the store gives out none of its environments; a cloud that does not respond delays its own
 //! environments and nobody else's.
 
 use std::{
@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream};
 use landlord_core::{
-    ErrorKind, Failure, FoundObjects, InventoryDue, ProviderName, TenantUid,
+    ErrorKind, Failure, FoundObjects, InventoryDue, InventoryReport, ProviderName, TenantUid,
     ports::{InventoryStore, ProviderKey, Providers, StoreError, Wake},
     stage::RemovedObject,
 };
@@ -22,10 +23,12 @@ use crate::shared::Chain;
 
 /// A plugin that is being started is there in seconds.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
-/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is asked so often.
+/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is tried so often.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;
+/// Inventories listed at once; each is of another provider or account, whose calls have limits of their own.
+const LISTS_MAX: usize = 16;
 /// Orphans named in a log line.
 const NAMED_MAX: usize = 5;
 
@@ -54,8 +57,8 @@ impl std::fmt::Debug for Inventories {
 impl Inventories {
     /// Compares every provider that is to be compared in the store's present epoch, until `stop`.
     pub async fn compare(self, stop: CancellationToken) {
-        let (mut told, mut retry) = (BTreeMap::new(), RETRY_FIRST);
-        while let Some(open) = stop.run_until_cancelled(self.round(&mut told)).await {
+        let (mut reported, mut retry) = (BTreeMap::new(), RETRY_FIRST);
+        while let Some(open) = stop.run_until_cancelled(self.round(&mut reported)).await {
             match open {
                 // Another daemon on the same store may begin an epoch.
                 Ok(0) => retry = RETRY_MAX,
@@ -69,17 +72,24 @@ impl Inventories {
         }
     }
 
-    /// Tries each provider once; gives how many are still to be compared. `told`: what was logged of each already.
-    async fn round(&self, told: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
+    /// Tries each provider once, all beside each other: one that takes its time delays nobody else. Gives how many are still to be
+    /// compared. `reported`: what was logged of each already.
+    async fn round(&self, reported: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
         let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
+        let due = self.store.inventories_due(&configured).await?;
+        let listing = |due: InventoryDue| async move {
+            let listed = self.list(&due).await;
+            (due, listed)
+        };
+        let mut lists = stream::iter(due).map(listing).buffer_unordered(LISTS_MAX);
         let mut open = 0;
-        for due in self.store.inventories_due(&configured).await? {
-            let found = match self.list(&due).await {
+        while let Some((due, listed)) = lists.next().await {
+            let found = match listed {
                 Ok(found) => Some(found),
                 Err(failure) if failure.kind == ErrorKind::Invalid && !configured.contains(&due.key) => None,
                 Err(failure) => {
                     let why = failure.to_string();
-                    if told.insert(due.key.clone(), why.clone()).as_ref() != Some(&why) {
+                    if reported.insert(due.key.clone(), why.clone()).as_ref() != Some(&why) {
                         let remedy = failure.remedy;
                         tracing::warn!(provider = %due.key, why, remedy, "its inventory can't be listed yet; its environments wait");
                     }
@@ -88,22 +98,7 @@ impl Inventories {
                 }
             };
             let report = self.store.compare_inventory(&due.key, found).await?;
-            let named = |all: Vec<String>| all.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-            tracing::info!(provider = %due.key, reason = due.reason, "inventory compared with the records");
-            if !report.orphans.is_empty() {
-                tracing::warn!(
-                    provider = %due.key, tenants = report.orphans.len(),
-                    uids = named(report.orphans.iter().map(ToString::to_string).collect()),
-                    "the cloud holds objects of tenants that have no record; they were ordered after the copy was made"
-                );
-            }
-            if !report.held.is_empty() {
-                tracing::warn!(
-                    provider = %due.key, environments = report.held.len(),
-                    names = named(report.held.iter().map(ToString::to_string).collect()),
-                    "the cloud holds nothing of these; they are FAILED until they are deleted or retried"
-                );
-            }
+            log_report(&due, &report);
             self.wake.wake();
         }
         Ok(open)
@@ -138,6 +133,26 @@ impl Inventories {
             objects: objects.into_iter().collect(),
         };
         Ok(found.into_iter().map(objects).collect())
+    }
+}
+
+/// Logs what a comparison found.
+fn log_report(due: &InventoryDue, report: &InventoryReport) {
+    let named = |all: Vec<String>| all.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    tracing::info!(provider = %due.key, reason = due.reason, "inventory compared with the records");
+    if !report.orphans.is_empty() {
+        tracing::warn!(
+            provider = %due.key, tenants = report.orphans.len(),
+            uids = named(report.orphans.iter().map(ToString::to_string).collect()),
+            "the cloud holds objects of tenants that have no record; they were ordered after the copy was made"
+        );
+    }
+    if !report.held.is_empty() {
+        tracing::warn!(
+            provider = %due.key, environments = report.held.len(),
+            names = named(report.held.iter().map(ToString::to_string).collect()),
+            "the cloud holds nothing of these; they are FAILED until they are deleted or retried"
+        );
     }
 }
 

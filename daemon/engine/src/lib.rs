@@ -1,17 +1,17 @@
 //! The reconciling engine: claims what is due, decides by a pure function, calls providers and the deploy stage, records,
-//! and asks to be woken.
+//! and schedules its wake-up.
 //!
 //! # Expected flow
-//! [`Engine::run`] claims tenants (`engine.rs`) and gives each a pass (`pass.rs`). A pass loads the record, asks
+//! [`Engine::run`] claims tenants (`engine.rs`) and gives each a pass (`pass.rs`). A pass loads the record, queries
 //! `core::step` what to do, records the intent of every stage before its first call, runs independent stages side by side,
-//! and commits each outcome as it comes. It ends when there is nothing to do but wait. `execute.rs` alone asks for outside
+//! and commits each outcome as it comes. It ends when there is nothing to do but wait. `execute.rs` alone requests outside
 //! changes, after `limits` let the call go.
 //!
 //! # Guarantees
 //! - An intent is durable before the first call for it; every write is fenced by the claim.
 //! - Status and conditions follow the records at every write (`conditions.rs`); what changed is an event once (`events.rs`).
 //! - A killed pass, a lost lease or a panic costs calls that are repeated, never work.
-//! - One tenant's trouble delays nobody beyond a fair share of the account's rate.
+//! - One tenant's failure delays nobody beyond a fair share of the account's rate.
 //! - Nothing waits for longer than the longest legitimate wait, whatever happens to the wall clock (`clock.rs`).
 //!
 //! # Assumptions
@@ -115,6 +115,7 @@ mod execute;
 mod figures;
 mod holds;
 mod inventories;
+mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;

@@ -40,7 +40,7 @@ pub struct EngineOptions {
     pub owner: String,
     /// Tenants worked on at the same moment.
     pub passes_max: u32,
-    /// A claim ends this long after its owner was last heard of.
+    /// A claim ends this long after its owner was last seen.
     pub lease_ttl: Duration,
     /// READY tenants are observed again this often.
     pub resync_interval: Duration,

@@ -71,7 +71,7 @@ pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
 
 fn urgency(record: &StageRecord) -> Urgency {
     let throttled = record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Throttled);
-    // A call that changes something has told nothing yet, or was only sent away.
+    // A call that changes something has returned nothing yet, or was only sent away.
     let begun = record.checkpoint.is_empty() && (record.detail.is_empty() || throttled);
     match record.state {
         StageState::Done => Urgency::Drift,
@@ -94,7 +94,7 @@ fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
     }
 }
 
-/// A host cluster's cluster as its provider told it.
+/// A host cluster's cluster as its provider reported it.
 fn cluster_of(host: &HostView) -> v1::ClusterStatus {
     v1::ClusterStatus::decode(host.cluster.as_slice()).unwrap_or_default()
 }

@@ -9,14 +9,17 @@ use crate::{
     access::AccessCache,
     clock::ClockWatch,
     holds::Holds,
+    late_waits::LateWaits,
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
     turns::Turns,
 };
 
-/// No stage is left alone for longer before its first observation.
+/// No stage of a cloud is left alone for longer before its first observation, before scaling.
 const LONGEST_STAGE: Duration = Duration::from_secs(60 * 60);
+/// Nothing else waits for longer between two observations: a removal that fails with INTERNAL is tried again after five minutes.
+const LONGEST_CHECK: Duration = Duration::from_secs(5 * 60);
 
 /// What every pass shares.
 pub(crate) struct Shared {
@@ -25,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
     pub(crate) holds: Holds,
+    pub(crate) late_waits: LateWaits,
     pub(crate) clock: ClockWatch,
     pub(crate) turns: Turns,
     pub(crate) hint: Notify,
@@ -42,7 +46,9 @@ impl Shared {
 
     /// Longest that anything legitimately waits for its next observation.
     pub(crate) fn longest_wait(&self) -> Duration {
-        self.options.resync_interval.max(self.options.capacity_interval).max(LONGEST_STAGE)
+        let scales = self.options.providers.values().map(|provider| provider.time_scale);
+        let stage = LONGEST_STAGE.mul_f64(scales.reduce(f64::max).unwrap_or(1.0));
+        self.options.resync_interval.max(self.options.capacity_interval).max(stage).max(LONGEST_CHECK)
     }
 
     /// The retry rules for work at a time scale.

@@ -56,7 +56,7 @@ pub(crate) fn expected(
         }
         Stage::Isolation | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
-        // A look at the store.
+        // An observation of the store.
         Stage::Host => Duration::ZERO,
         _ => {
             let typical = method(stage, desired_state)

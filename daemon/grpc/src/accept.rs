@@ -2,7 +2,7 @@
 //!
 //! # Expected flow
 //! 1. [`Write::check`] turns the message into a checked change, or into everything that is wrong with it.
-//! 2. What is refused is looked for among earlier requests first: a repeated `request_id` gets the first response, also
+//! 2. What is refused is searched for among earlier requests first: a repeated `request_id` gets the first response, also
 //!    when the offer has changed since.
 //! 3. With `validate_only`, [`Write::dry_run`] refuses what the store would refuse; nothing is written.
 //! 4. [`Write::commit`] has the store accept it, and the engine is woken.
@@ -10,6 +10,8 @@
 //! # Guarantees
 //! A change that was merged into a version which another change has replaced meanwhile is checked and merged again, unless
 //! the client named an etag: no other change is overwritten.
+
+use std::sync::Arc;
 
 use landlord_core::{
     Catalog, EnvironmentName, Violation,
@@ -48,7 +50,7 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
         ""
     }
 
-    /// Among whose requests the id is looked for; `None`: the resource's name is malformed, which the check refuses.
+    /// Among whose requests the id is searched for; `None`: the resource's name is malformed, which the check refuses.
     fn scope(&self) -> Option<RequestScope>;
 
     /// What it makes something in. Whoever has no right there learns nothing of what can be ordered: it is checked before
@@ -80,7 +82,9 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 /// Takes a write to its response.
 pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
     let access = Access::of(request.extensions())?;
-    if let Some(parent) = request.get_ref().parent(&ports.catalog) {
+    // A reload meanwhile: what was authorized is what is made.
+    let ports = &Ports { catalog: Arc::new(ports.catalog.pinned()), ..ports.clone() };
+    if let Some(parent) = request.get_ref().parent(&ports.catalog.now()) {
         access.check(&parent).map_err(Error::from)?;
     }
     let ports = &access.guard(ports);
@@ -144,6 +148,7 @@ async fn accept<W: Write>(
             }
             accepted => {
                 let accepted = accepted?;
+                landlord_trace::link(accepted.operation.id);
                 if !accepted.replayed {
                     ports.wake.wake();
                 }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use landlord_core::{
     Candidate, EnvironmentName, Level,
     access::{Action, ActionGroup, Decision, EnvironmentAttributes, Principal, Resource},
-    ports::{Authorizer, Caller, StoreError, TenantStore},
+    audit::{AuditRecord, Author, Outcome},
+    ports::{Authorizer, Caller, StoreError, TenantStore, Via},
 };
 use tokio::time::Instant;
 use tonic::Extensions;
 
-use crate::{attributes::Attributes, error::Error, limits::Granted};
+use crate::{attributes::Attributes, denials::Denials, error::Error, limits::Granted};
 
 /// The caller of one rpc, and what it does.
 #[derive(Clone)]
@@ -24,19 +25,29 @@ pub(crate) struct Access {
     authorizer: Arc<dyn Authorizer>,
     attributes: Attributes,
     granted: Granted,
-    ends: Instant,
+    call: Call,
+}
+
+/// One call, as the layer in front has seen it.
+#[derive(Clone)]
+pub(crate) struct Call {
+    /// Until when its principal counts as authenticated.
+    pub(crate) ends: Instant,
+    /// By which way it came.
+    pub(crate) via: Arc<Via>,
+    /// Where its denial is noted.
+    pub(crate) denials: Arc<Denials>,
 }
 
 impl Access {
-    /// `ends`: until when the principal counts as authenticated.
     pub(crate) fn new(
         principal: Principal,
         action: Action,
         authorizer: Arc<dyn Authorizer>,
         attributes: Attributes,
-        (granted, ends): (Granted, Instant),
+        (granted, call): (Granted, Call),
     ) -> Self {
-        Self { principal: Arc::new(principal), action, authorizer, attributes, granted, ends }
+        Self { principal: Arc::new(principal), action, authorizer, attributes, granted, call }
     }
 
     /// Of a request that the layer in front has let through.
@@ -63,7 +74,25 @@ impl Access {
 
     /// When it must authenticate again.
     pub(crate) fn ends(&self) -> Instant {
-        self.ends
+        self.call.ends
+    }
+
+    /// By which way the call came.
+    pub(crate) fn via(&self) -> &Via {
+        &self.call.via
+    }
+
+    /// What the audit log keeps of this call and a resource.
+    pub(crate) fn record(&self, action: Action, resource: &Resource, outcome: Outcome) -> AuditRecord {
+        let author = Author {
+            principal: self.principal.name.clone(),
+            method: self.principal.method.as_str().into(),
+            address: self.call.via.address.clone(),
+            user_agent: self.call.via.user_agent.clone(),
+            action: action.as_str().into(),
+            ..Author::default()
+        };
+        AuditRecord::new(author, resource.name(), resource.customer(), outcome)
     }
 
     /// What is known of environments, a few seconds old at most.
@@ -95,9 +124,10 @@ impl Access {
         Err(self.refusal(action, resource))
     }
 
-    /// What is told of a refused action: whoever may not read the resource does not learn that it is there.
+    /// What a refusal says: whoever may not read the resource does not learn that it is there.
     pub(crate) fn refusal(&self, action: Action, resource: &Resource) -> StoreError {
         let name = resource.name();
+        self.call.denials.note(self.record(action, resource, Outcome::Denied));
         if self.decide(resource.kind().read(), resource).allowed {
             return StoreError::PermissionDenied { action: action.as_str(), resource: name };
         }

@@ -12,22 +12,24 @@ use std::{
 use landlord_core::{
     Timestamp,
     access::Action,
-    ports::{Authenticator, Authorizer},
+    audit::{AuditRecord, Author, Outcome},
+    ports::{Authenticator, Authorizer, Peer, Via},
 };
 use tokio::time::Instant;
 use tonic::{Status, body::Body, codegen::http};
 use tower::{Layer, Service};
 
 use crate::{
-    access::Access,
+    access::{Access, Call},
     attributes::Attributes,
+    denials::Denials,
     error::Error,
     limits::{Granted, Limiter},
     listen::Accepted,
     ports::Ports,
 };
 
-/// Served to anybody, since what asks for it has no identity. `Watch`, a stream without an end, is not.
+/// Served to anybody, since what requests it has no identity. `Watch`, a stream without an end, is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Characters of a refused path in the log; our longest has half of them.
 const PATH_LOGGED_MAX: usize = 128;
@@ -43,15 +45,17 @@ pub(crate) struct AuthenticateLayer {
     authorizer: Arc<dyn Authorizer>,
     attributes: Attributes,
     limiter: Arc<Limiter>,
+    denials: Arc<Denials>,
 }
 
 impl AuthenticateLayer {
-    pub(crate) fn new(ports: &Ports) -> Self {
+    pub(crate) fn new(ports: &Ports, denials: &Arc<Denials>) -> Self {
         Self {
             authenticator: ports.authenticator.clone(),
             authorizer: ports.authorizer.clone(),
             attributes: Attributes::new(ports.store.clone()),
             limiter: Arc::new(Limiter::new(ports.limits)),
+            denials: Arc::clone(denials),
         }
     }
 
@@ -67,13 +71,38 @@ impl AuthenticateLayer {
         let principal = authenticated.map_err(|error| Error::Unauthenticated(error.to_string()))?;
         let expires = principal.expire_time.map_or(connection.ends, |time| Instant::now() + left(time));
         let (authorizer, attributes) = (self.authorizer.clone(), self.attributes.clone());
-        let ends = expires.min(connection.ends);
+        let via = Arc::new(via(&connection.peer, headers));
+        let call = Call { ends: expires.min(connection.ends), via, denials: self.denials.clone() };
         // Without an action there is no such rpc, which the router says; a service does nothing without an `Access`.
         let Some(action) = Action::of_path(path) else { return Ok(None) };
         let stream = self.limiter.request(&principal, action)?;
         let limits = Granted { limiter: self.limiter.clone(), _stream: stream };
-        Ok(Some(Access::new(principal, action, authorizer, attributes, (limits, ends))))
+        Ok(Some(Access::new(principal, action, authorizer, attributes, (limits, call))))
     }
+
+    /// Notes a call in the audit log whose caller is not known. `path`: what it called, cut.
+    fn note(&self, path: &str, peer: Option<&Peer>, headers: &http::HeaderMap) {
+        let via = peer.map(|peer| via(peer, headers)).unwrap_or_default();
+        let author = Author {
+            principal: "anonymous".into(),
+            address: via.address,
+            user_agent: via.user_agent,
+            // Whatever an unknown caller has written is no action.
+            action: Action::of_path(path).map_or("", Action::as_str).into(),
+            ..Author::default()
+        };
+        self.denials.note(AuditRecord::new(author, String::new(), None, Outcome::Unauthenticated));
+    }
+}
+
+/// By which way a request came.
+fn via(peer: &Peer, headers: &http::HeaderMap) -> Via {
+    let address = match peer {
+        Peer::Local { uid } => format!("unix:{uid}"),
+        Peer::Remote { address, .. } => address.map(|address| address.to_string()).unwrap_or_default(),
+    };
+    let user_agent = headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Via::new(address, user_agent.unwrap_or_default())
 }
 
 /// How long it is until then.
@@ -150,6 +179,9 @@ where
                     // At a level that is off by default: whoever is refused decides how often and how long this is.
                     let path: String = request.uri().path().chars().take(PATH_LOGGED_MAX).collect();
                     let peer = connection.map(|connection| connection.peer);
+                    if matches!(error, Error::Unauthenticated(_)) {
+                        layer.note(&path, peer.as_ref(), request.headers());
+                    }
                     tracing::debug!(path, ?peer, %error, "a call was refused");
                     Ok(Status::from(error).into_http())
                 }

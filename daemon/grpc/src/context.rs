@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use landlord_core::{
     Violation,
-    ports::{Caller, Peer, RequestContext, RequestKey},
+    ports::{Caller, Peer, RequestContext, RequestKey, Via},
 };
 use prost::Message;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +15,7 @@ use crate::{access::Access, error::violation, listen::Accepted};
 
 /// The context of `request`. A request id that is none is added to `violations`.
 pub(crate) fn of<M: Message>(
-    method: &str,
+    method: &'static str,
     request: &Request<M>,
     request_id: &str,
     violations: &mut Vec<Violation>,
@@ -24,6 +24,9 @@ pub(crate) fn of<M: Message>(
     RequestContext {
         key: key(method, request_id, &caller, request.get_ref(), violations),
         caller,
+        via: via(request),
+        rpc: method,
+        client_request_id: request_id.to_owned(),
         deadline: deadline(request.metadata()),
         trace: request.metadata().get("traceparent").and_then(|text| text.to_str().ok()?.parse().ok()),
     }
@@ -40,7 +43,12 @@ fn caller<M>(request: &Request<M>) -> Caller {
     }
 }
 
-/// The idempotency key of a request: its id, and the hash of all that it asks for. Ids are each caller's own: nobody gets the
+/// By which way it came, as the layer in front has seen it.
+fn via<M>(request: &Request<M>) -> Via {
+    request.extensions().get::<Access>().map(|access| access.via().clone()).unwrap_or_default()
+}
+
+/// The idempotency key of a request: its id, and the hash of all that it requests. Ids are each caller's own: nobody gets the
 /// response to another's request, nor learns that there was one.
 fn key<M: Message>(
     method: &str,

@@ -38,7 +38,7 @@ pub(crate) enum Error {
     /// A watch has gone on for as long as what its caller has shown counts.
     #[error("authenticate again: watch again with the last resume_token")]
     Reauthenticate,
-    /// The caller has asked for more than it may.
+    /// The caller has requested more than it may.
     #[error("{limit}; try again after {} s", retry_delay.as_secs_f32().ceil())]
     LimitReached {
         /// What is bounded, and by how much.

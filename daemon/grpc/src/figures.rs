@@ -71,7 +71,7 @@ struct Running {
     figures: RpcFigures,
     method: &'static str,
     began: Instant,
-    /// As the headers or trailers said; `None`: not yet.
+    /// As the headers or trailers reported; `None`: not yet.
     end: Option<(&'static str, String)>,
 }
 
@@ -82,7 +82,7 @@ impl Running {
         Self { figures: figures.clone(), method, began: Instant::now(), end: None }
     }
 
-    /// Looks for the status in headers or trailers.
+    /// Searches for the status in headers or trailers.
     fn see(&mut self, headers: &http::HeaderMap) {
         let Some(status) = Status::from_header_map(headers) else { return };
         let reason = match status.code() {

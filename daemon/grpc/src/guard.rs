@@ -3,7 +3,7 @@
 //! # Guarantees
 //! - A record's attributes (class, level, labels, state) take part in the decision, so it is read first; a write is made to
 //!   the version that was decided about, and decided about again if another one came between.
-//! - Lists are filtered before they are cut into pages. Of a caller that acts for a customer the store is asked for that
+//! - Lists are filtered before they are cut into pages. Of a caller that acts for a customer the store is requested that
 //!   customer's only: how many others there are changes neither pages nor times.
 //! - Errors name nothing that the caller may not read.
 
@@ -27,7 +27,7 @@ use crate::{access::Access, ports::Ports};
 const BATCHES_MAX: usize = 20;
 /// Items of a batch after the first one, in which something was hidden.
 const BATCH: u32 = 500;
-/// A write without an etag is decided about anew this often when another one comes between; the engine writes a record a few
+/// A write without an etag is decided about again this often when another one comes between; the engine writes a record a few
 /// times a second at most.
 const DECISIONS_MAX: u32 = 10;
 /// Tenants that keep a host cluster, of those that the caller may read.
@@ -85,7 +85,7 @@ impl Guard {
         }
     }
 
-    /// Has a query ask for the caller's customer only; false: it asks for another's.
+    /// Has a query ask for the caller's customer only; false: it requests another's.
     fn narrow(&self, customer: &mut Option<CustomerId>) -> bool {
         let Some(own) = &self.access.principal().customer else { return true };
         customer.get_or_insert_with(|| own.clone()) == own

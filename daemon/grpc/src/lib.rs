@@ -15,11 +15,14 @@
 mod accept;
 mod access;
 mod attributes;
+mod audit;
 mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod customer;
 mod daemon;
+mod denials;
 mod error;
 mod figures;
 mod guard;

@@ -12,7 +12,7 @@ use crate::{
 
 /// A principal's watches beyond its share: when to try again is not known; a watch ends within the hour.
 const STREAM_RETRY_DELAY: Duration = Duration::from_secs(30);
-/// Principals of whom something is remembered before those who asked for nothing lately are forgotten.
+/// Principals of whom something is remembered before those who requested nothing lately are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// What each principal may ask for; `None`: as much as it wants.
@@ -58,7 +58,7 @@ impl Limiter {
     /// Counts a request, and for a watch takes its place.
     ///
     /// # Errors
-    /// The principal has asked for too much; with the time to wait.
+    /// The principal has requested too much; with the time to wait.
     pub(crate) fn request(&self, principal: &Principal, action: Action) -> Result<Option<StreamPlace>, Error> {
         if let (Some(requests), Some(count)) = (&self.requests, self.limits.requests_per_second) {
             check(requests, principal, || format!("{principal} may make {count} requests a second"))?;

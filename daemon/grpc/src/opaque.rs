@@ -1,9 +1,9 @@
-//! Tokens that clients hand back and can't read: places in lists and watches. A place tells of what lies between two of them,
+//! Tokens that clients hand back and can't read: places in lists and watches. A place reveals what lies between two of them,
 //! and so of what its reader may not see.
 //!
 //! # Guarantees
 //! - A token opens only what it was made for: each is bound to a scope, such as the list with its filter.
-//! - Its length tells nothing but a range: places are padded.
+//! - Its length reveals nothing but a range: places are padded.
 //! - Every daemon on the same store opens it, also after a restart.
 
 use aws_lc_rs::{
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_tells_nothing_of_its_place() {
+    fn a_token_reveals_nothing_of_its_place() {
         let tokens = tokens(1);
         assert_ne!(tokens.seal("watch", "7"), tokens.seal("watch", "7"));
         assert_eq!(tokens.seal("watch", "7").len(), tokens.seal("watch", "9223372036854775807").len());

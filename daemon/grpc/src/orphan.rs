@@ -96,7 +96,7 @@ impl Write for v1::DeleteOrphanRequest {
         self.validate_only
     }
 
-    /// The store looks among the requests of the customer that stands for orphans.
+    /// The store checks among the requests of the customer that stands for orphans.
     fn scope(&self) -> Option<RequestScope> {
         ORPHANS.parse().ok().map(RequestScope::Customer)
     }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use landlord_core::{
-    Catalog,
+    CurrentCatalog,
     ports::{
-        Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake, Webhooks,
+        AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore,
+        Verifier, Wake, Webhooks,
     },
 };
 
@@ -16,8 +17,8 @@ use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 pub struct Ports {
     /// The store.
     pub store: Arc<dyn TenantStore>,
-    /// What is on offer.
-    pub catalog: Arc<Catalog>,
+    /// What is on offer; a reload of the configuration replaces it.
+    pub catalog: Arc<CurrentCatalog>,
     /// What tenants may set in stacks.
     pub stacks: Arc<dyn Stacks>,
     /// The plugins, for their health.
@@ -30,6 +31,10 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who may order, and what.
+    pub customers: Arc<dyn CustomerStore>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.

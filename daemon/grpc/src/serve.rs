@@ -6,7 +6,8 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
+        audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
+        customer_service_server::CustomerServiceServer, daemon_service_server::DaemonServiceServer,
         host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
         provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
         tenant_service_server::TenantServiceServer, webhook_service_server::WebhookServiceServer,
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
     codec::CompressionEncoding,
-    codegen::http::Response,
+    codegen::http::{Request, Response},
     transport::{Server, server::Router},
 };
 use tonic_web::GrpcWebLayer;
@@ -26,9 +27,12 @@ use tower::{
 };
 
 use crate::{
+    audit::Audit,
     auth::Auth,
     authenticate::AuthenticateLayer,
+    customer::Customers,
     daemon::Daemons,
+    denials::Denials,
     figures::MeasureLayer,
     host_cluster::HostClusters,
     listen::{self, CONNECTION_AGE_MAX, Listen},
@@ -82,7 +86,8 @@ pub async fn serve(
     ready: impl FnOnce() + Send,
 ) -> Result<(), ServeError> {
     let incoming = listen::bind(listen).await?;
-    let router = router(&ports, &stop).await?;
+    let denials = Arc::new(Denials::default());
+    let router = router(&ports, &denials, &stop).await?;
     ready();
     let drained = {
         let stop = stop.clone();
@@ -91,39 +96,70 @@ pub async fn serve(
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
-    let result = tokio::select! {
-        result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
-            result.map_err(ServeError::Transport)
+    let served = async {
+        tokio::select! {
+            result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
+                result.map_err(ServeError::Transport)
+            }
+            () = drained => Ok(()),
         }
-        () = drained => Ok(()),
     };
-    let _ = std::fs::remove_file(&listen.socket);
+    // Ends with what was denied until the last call.
+    let ended = CancellationToken::new();
+    let serving = async {
+        let result = served.await;
+        ended.cancel();
+        result
+    };
+    let (result, ()) = tokio::join!(serving, denials.follow(&*ports.audit, &ended));
+    if listen.passed.is_none() {
+        let _ = std::fs::remove_file(&listen.socket);
+    }
     result
 }
 
-/// A service whose messages are bounded.
-macro_rules! limited {
-    ($server:ident($service:expr)) => {
-        $server::new($service)
+/// A service that takes what may come and sends what may be sent.
+macro_rules! bounded {
+    ($server:expr) => {
+        $server
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(RESPONSE_BYTES_MAX)
     };
 }
 
-async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
+/// The span of a request.
+fn span(request: &Request<()>) -> tracing::Span {
+    let path = request.uri().path();
+    let span = tracing::info_span!(
+        "request",
+        "rpc.path" = path,
+        otel.name = path,
+        otel.kind = "server",
+        principal = tracing::field::Empty
+    );
+    let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
+    landlord_trace::from_caller(&span, caller);
+    span
+}
+
+async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
-    let tenants = limited!(TenantServiceServer(Tenants { ports: ports.clone(), watches: watches.clone() }));
-    let hosts = limited!(HostClusterServiceServer(HostClusters { ports: ports.clone(), watches }));
-    let operations = limited!(OperationsServer(LongRunning { ports: ports.clone(), stop: stop.clone() }));
-    let classes = limited!(TenantClassServiceServer(TenantClasses { ports: ports.clone() }));
-    let providers = limited!(ProviderServiceServer(ProviderList { ports: ports.clone() }));
-    let orphans = limited!(OrphanServiceServer(Orphans { ports: ports.clone() }));
-    let daemons = limited!(DaemonServiceServer(Daemons { ports: ports.clone() }));
-    let webhooks = limited!(WebhookServiceServer(WebhookList { ports: ports.clone() }));
-    let auth = limited!(AuthServiceServer(Auth { ports: ports.clone() }));
+    let watching = watches.clone();
+    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
+    let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
+    let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));
+    let providers = bounded!(ProviderServiceServer::new(ProviderList { ports: ports.clone() }));
+    let orphans = bounded!(OrphanServiceServer::new(Orphans { ports: ports.clone() }));
+    let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
+    let customers = bounded!(CustomerServiceServer::new(Customers { ports: ports.clone() }));
+    let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
+    let webhooks = bounded!(WebhookServiceServer::new(WebhookList { ports: ports.clone() }));
+    let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
+    health.set_serving::<AuditServiceServer<Audit>>().await;
     health.set_serving::<WebhookServiceServer<WebhookList>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
@@ -144,14 +180,12 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .max_connection_age_grace(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(|request| {
-            tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
-        })
+        .trace_fn(span)
         .layer(WebLayer::new(ports.web_origins.clone()))
         .layer(GrpcWebLayer::new())
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
-        .layer(AuthenticateLayer::new(ports))
+        .layer(AuthenticateLayer::new(ports, denials))
         .add_service(health_service.max_decoding_message_size(HEALTH_BYTES_MAX))
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         // Older clients, many a grpcurl among them, ask for this one.
@@ -163,6 +197,8 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(providers)
         .add_service(orphans)
         .add_service(daemons)
+        .add_service(customers)
+        .add_service(audit)
         .add_service(webhooks)
         .add_service(auth))
 }

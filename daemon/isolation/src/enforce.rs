@@ -36,7 +36,7 @@ use landlord_kube::{
 /// A quota is counted within a second or two of its making, if at all.
 const RECOUNT_AFTER: Duration = Duration::from_secs(5);
 
-/// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, a look, then rights.
+/// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, an observation, then rights.
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
@@ -149,7 +149,7 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Shared
 }
 
 /// What the API server does not refuse or count yet: it learns of policies, labels and quotas a moment after they are
-/// written. Asked by pods that are never made.
+/// written. Probed by pods that are never made.
 async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<Option<String>> {
     let name = place.namespace.as_str();
     let api: Api<ResourceQuota> = Api::namespaced(client.clone(), name);
@@ -157,9 +157,9 @@ async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Shared
     for quota in &quotas.items {
         let Some(missing) = uncounted(quota) else { continue };
         count_again(&api, quota).await?;
-        // Told, since half a minute is long for a namespace; it is once a cluster.
+        // Reported, since half a minute is long for a namespace; it is once a cluster.
         let why =
-            if quota.name_any() == ROUTES_QUOTA { "; Kubernetes looks every 30 s which kinds there are" } else { "" };
+            if quota.name_any() == ROUTES_QUOTA { "; Kubernetes checks every 30 s which kinds there are" } else { "" };
         return Ok(Some(format!("the quota of {name} is being counted: {missing}{why}")));
     }
     let elsewhere = json!({ POOL_KEY: "somebody-elses" });
@@ -183,7 +183,7 @@ fn uncounted(quota: &ResourceQuota) -> Option<String> {
     hard.into_iter().flatten().map(|(key, _)| key).find(missing).cloned()
 }
 
-/// The quota of routes is recreated if it is not counted: Kubernetes looks every 30 seconds which kinds there are, and
+/// The quota of routes is recreated if it is not counted: Kubernetes checks every 30 seconds which kinds there are, and
 /// afterwards counts a quota that it saw earlier only every 5 minutes.
 async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Result<()> {
     let name = quota.name_any();

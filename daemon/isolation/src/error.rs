@@ -30,7 +30,7 @@ pub enum Error {
         /// What, and why in the controller's words.
         what: String,
     },
-    /// Asked of a tenant with its own cluster.
+    /// Required of a tenant with its own cluster.
     #[error("the tenant has a cluster of its own, and no customer's account on it")]
     NotShared,
 }
@@ -53,7 +53,7 @@ impl From<Error> for Failure {
             ),
             Error::Full { .. } => (
                 ErrorKind::Capacity,
-                "bring the Gateway API 1.5 or newer along, or order the tenant anew on another host cluster; maxTenants of \
+                "bring the Gateway API 1.5 or newer along, or order the tenant again on another host cluster; maxTenants of \
                  63 keeps a host cluster with an older one from taking more",
             ),
             Error::Refused { .. } => (

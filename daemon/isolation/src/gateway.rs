@@ -1,7 +1,7 @@
 //! The Gateway that tenants share: one a host cluster, with a ListenerSet for each tenant's names in its own namespace.
 //!
 //! The ListenerSet is ours: a tenant attaches routes to it, and can't listen for names that are not its own. Routes of
-//! other namespaces are not let in, and the Gateway lets in no other namespaces' ListenerSets than tenants'. Where the
+//! other namespaces are not let in, and the Gateway admits no other namespaces' ListenerSets than tenants'. Where the
 //! cluster's Gateway API knows no ListenerSet, the tenant's listener is in the Gateway itself (`listener`).
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -78,7 +78,7 @@ pub(crate) async fn ensure(
     refuse_conflict(client, place).await
 }
 
-/// A controller that refuses the tenant's listeners, or gives their names to another's, says so with the set.
+/// A controller that refuses the tenant's listeners, or gives their names to another's, shows it with the set.
 async fn refuse_conflict(client: &Client, place: &SharedTarget) -> crate::Result<()> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);

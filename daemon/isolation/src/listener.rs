@@ -3,7 +3,7 @@
 //!
 //! Listeners are a list of the Gateway that is keyed by name
 //! (<https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec>): each tenant's is applied by a field manager of its own,
-//! so the API server merges what tenants' passes write at the same moment, and takes one away without looking at the
+//! so the API server merges what tenants' passes write at the same moment, and takes one away without inspecting the
 //! others. The Gateway's own part is ours under our usual name; a listener that neither we nor a tenant's pass made goes.
 
 use kube::{
@@ -58,7 +58,7 @@ pub(crate) async fn ensure_gateway(client: &Client, target: &DeployTarget, wante
         match found.labels().get(INSTALLATION) {
             None => return Ok(Keeper::Operator),
             Some(other) if *other != target.installation => {
-                // Its tenants' listeners would not be let in: say so before anything waits for them.
+                // Its tenants' listeners would not be admitted: say so before anything waits for them.
                 let what = format!("{} of the installation {other}", wanted.what());
                 return Err(Error::NameTaken { what });
             }

@@ -18,7 +18,7 @@ use landlord_kube::{
 const LIMITS: &str = "landlord";
 /// Name of the quota of routes.
 pub(crate) const ROUTES_QUOTA: &str = "landlord-routes";
-/// Quota of pods that look at other namespaces' pods: none.
+/// Quota of pods whose affinity matches other namespaces' pods: none.
 const AFFINITY_QUOTA: &str = "landlord-affinity";
 /// What a container gets that says nothing: a small helper's needs. The stack's own charts say what they need.
 const DEFAULT_CPU_REQUEST: &str = "50m";
@@ -31,7 +31,7 @@ const DEFAULT_EPHEMERAL_LIMIT: &str = "4Gi";
 const PORTS_OF_A_LOAD_BALANCER: u32 = 4;
 /// Pods that have ended stay as objects; so many for each that may run.
 const ENDED_PODS_FACTOR: u32 = 3;
-/// Old revisions stay as objects, as many as their workload asks for (10 by default): so many for each workload there may be.
+/// Old revisions stay as objects, as many as their workload requests (10 by default): so many for each workload there may be.
 const REVISIONS_FACTOR: u32 = 6;
 
 /// The namespace. Its labels decide what Pod Security and our policies demand.
@@ -162,7 +162,7 @@ pub(crate) fn limits(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut default = json!({ "memory": DEFAULT_MEMORY_LIMIT, "ephemeral-storage": DEFAULT_EPHEMERAL_LIMIT });
     let cpu_limit = place.settings.quota().cpu_limit_milli;
     if cpu_limit > 0 {
-        // An eighth of all: a container that needs more says so.
+        // An eighth of all: a container that needs more states it.
         default["cpu"] = Value::String(milli((cpu_limit / 8).max(100)));
     }
     Wanted::new(json!({

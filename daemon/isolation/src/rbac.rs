@@ -6,7 +6,7 @@
 //!
 //! The customer has no verb on Secrets. That is not secrecy within the namespace: who may start or enter a pod reads
 //! what that pod mounts, and those are the customer's own passwords. It keeps Helm's records what Helm wrote (a forged
-//! record would make the deployer delete what it names) and no token can be asked for through a Secret.
+//! record would make the deployer delete what it names) and no token can be requested through a Secret.
 
 use landlord_core::{
     isolation::{SharedTarget, TENANT_KINDS, TenantKind},

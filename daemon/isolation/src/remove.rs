@@ -2,12 +2,12 @@
 //!
 //! The namespace goes with everything in it: Kubernetes' own controllers delete the content, the cloud's release load
 //! balancers and volumes, since on a host cluster they keep running. What stands in the way is named from the first
-//! look on. After [`REMOVAL_TIMEOUT`] it is dealt with:
+//! observation on. After [`REMOVAL_TIMEOUT`] it is dealt with:
 //!
 //! - a finalizer that nobody serves is taken off, unless the object may hold something in the cloud: that would be
 //!   leaked, so the stage fails with the object's name instead;
-//! - an aggregated API that does not answer keeps Kubernetes from ending any namespace. Once nothing is left in every
-//!   API that does answer, the namespace is ended without it. What such an API keeps elsewhere is not ours.
+//! - an aggregated API that does not respond keeps Kubernetes from ending any namespace. Once nothing is left in every
+//!   API that does respond, the namespace is ended without it. What such an API keeps elsewhere is not ours.
 //!
 //! Waiting is measured by the namespace's own deletion time, so a restart of the daemon changes nothing.
 
@@ -88,7 +88,7 @@ pub(crate) async fn remove(
     Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{conditions}", waited.as_secs())), removed))
 }
 
-/// Notes what goes, lets volumes go with their claims, and asks for the end of exactly this namespace.
+/// Notes what goes, lets volumes go with their claims, and requests the end of exactly this namespace.
 async fn begin(
     client: &Client,
     namespaces: &Api<Namespace>,
@@ -108,7 +108,7 @@ async fn begin(
     Ok(removed)
 }
 
-/// A pod ends when it is told to, not when it likes: until then it runs on, before Kubernetes 1.33 without the namespace's
+/// A pod ends when Kubernetes deletes it, not when it likes: until then it runs on, before Kubernetes 1.33 without the namespace's
 /// network policies (CVE-2024-7598). `at_once`: nobody ends it, its node may be gone.
 async fn end_pods(client: &Client, name: &str, at_once: bool) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);
@@ -124,7 +124,7 @@ async fn end_pods(client: &Client, name: &str, at_once: bool) -> Result<()> {
             pod = format!("{name}/{}", pod.name_any()),
             requested,
             grace_s,
-            "is ended sooner than it asks for"
+            "is ended sooner than it requests"
         );
         let params = DeleteParams { grace_period_seconds: Some(grace_s), ..DeleteParams::default() };
         gone_is_fine(pods.delete(&pod.name_any(), &params).await)
@@ -253,7 +253,7 @@ async fn unblock(client: &Client, namespace: &Namespace, name: &str, timeout: Du
     let silent = !found.silent.is_empty() || is_undiscoverable(namespace);
     if silent && !dead.is_empty() && found.silent.iter().all(|version| dead.contains(version)) {
         finalize(client, namespace, name).await?;
-        return Ok(format!("it is empty and was ended without the APIs that do not answer: {}", dead.join(", ")));
+        return Ok(format!("it is empty and was ended without the APIs that do not respond: {}", dead.join(", ")));
     }
     Ok("nothing is left in it".into())
 }
@@ -277,7 +277,7 @@ fn is_undiscoverable(namespace: &Namespace) -> bool {
     conditions.into_iter().any(|c| c.type_ == "NamespaceDeletionDiscoveryFailure" && c.status == "True")
 }
 
-/// Group and version of aggregated APIs whose server does not answer.
+/// Group and version of aggregated APIs whose server does not respond.
 async fn dead_apis(client: &Client) -> Result<Vec<String>> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apiregistration.k8s.io", "v1", "APIService"));
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -294,7 +294,7 @@ async fn dead_apis(client: &Client) -> Result<Vec<String>> {
 
 /// Ends an empty namespace that Kubernetes can't end.
 async fn finalize(client: &Client, namespace: &Namespace, name: &str) -> Result<()> {
-    tracing::warn!(namespace = name, "is empty, but an API that does not answer keeps it; it is ended without");
+    tracing::warn!(namespace = name, "is empty, but an API that does not respond keeps it; it is ended without");
     let body = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {

@@ -18,7 +18,7 @@ use crate::{
     object::Wanted,
 };
 
-/// Looks at what carries our marker, kind by kind, and writes what is missing or differs. `prune`: what is of these kinds
+/// Inspects what carries our marker, kind by kind, and writes what is missing or differs. `prune`: what is of these kinds
 /// and not wanted any more goes, or a door that was opened once would stay open.
 ///
 /// # Errors
@@ -103,7 +103,7 @@ fn immutable_field_differs(object: &Wanted, known: &Value) -> bool {
     of_kind.into_iter().any(|(_, field)| object.body.pointer(field) != known.pointer(field))
 }
 
-/// Deletes exactly the object that was seen, and applies it again; not before the API server said that it would take it.
+/// Deletes exactly the object that was seen, and applies it again; not before the API server reported that it would take it.
 async fn recreate(api: &Api<DynamicObject>, object: &Wanted, known: Option<&Value>) -> Result<DynamicObject> {
     let doing = || format!("recreating {}", object.what());
     let mut trial = object.body.clone();

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use crate::error::{Error, Result};
 
-/// An API server across the world answers a handshake in well under this.
+/// An API server across the world completes a handshake in well under this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The API server itself ends requests after 60 s.
 const READ_TIMEOUT: Duration = Duration::from_secs(65);
@@ -93,7 +93,7 @@ impl Clients {
     }
 }
 
-/// Tells accesses apart without keeping their secrets.
+/// Distinguishes accesses without keeping their secrets.
 fn digest(access: &KubeCredentials) -> [u8; 32] {
     let mut digest = Sha256::new();
     let (kind, first, second) = match &access.identity {
@@ -109,7 +109,7 @@ fn digest(access: &KubeCredentials) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// A client that asks for everything as somebody else, with that one's rights only, over the connections of `client`.
+/// A client that requests everything as somebody else, with that one's rights only, over the connections of `client`.
 /// The API server adds the groups of a service account by itself.
 ///
 /// # Errors

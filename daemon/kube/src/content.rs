@@ -1,4 +1,4 @@
-//! Everything that is in a namespace, in every API that answers.
+//! Everything that is in a namespace, in every API that responds.
 
 use kube::{
     Api, Client,
@@ -7,19 +7,19 @@ use kube::{
 
 use crate::error::{Doing as _, Result};
 
-/// What answers, and what does not.
+/// What responds, and what does not.
 #[derive(Debug, Default)]
 pub struct Content {
     /// Objects in the namespace, being deleted or not, with their kind.
     pub objects: Vec<(ApiResource, DynamicObject)>,
-    /// Group and version of APIs that did not answer.
+    /// Group and version of APIs that did not respond.
     pub silent: Vec<String>,
 }
 
 /// Lists everything in the namespace. Reads only; costs one request for each kind that the cluster serves.
 ///
 /// # Errors
-/// What the API server says, but for single API groups that do not answer.
+/// What the API server says, but for single API groups that do not respond.
 pub async fn content(client: &Client, name: &str) -> Result<Content> {
     let mut found = Content::default();
     let core = client.list_core_api_resources("v1").await.doing(|| "asking for the core resources".into())?;

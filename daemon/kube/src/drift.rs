@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What the API server writes itself, and what only says of which kind the object is: it was asked for by that, and what
+/// What the API server writes itself, and what only says of which kind the object is: it was requested by that, and what
 /// is listed does not repeat it.
 const NOT_OURS: [&str; 4] = ["status", "metadata", "apiVersion", "kind"];
 

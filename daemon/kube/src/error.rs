@@ -41,7 +41,7 @@ pub enum Error {
         /// The object, and for how long.
         what: String,
     },
-    /// A service account whose token is asked for does not exist yet.
+    /// A service account whose token is requested does not exist yet.
     #[error("the account {account} does not exist yet")]
     AccountMissing {
         /// `namespace/name`.
@@ -137,7 +137,7 @@ const RESPONSES: &[Response] = &[
     response(&[], "denied the request", ErrorKind::Invalid,
         "whoever operates the admission webhook {} says what it demands and adapts it, or the stack's author changes the object; then retry"),
     response(&[500, 503, 504], "failed calling webhook", ErrorKind::Transient,
-        "whoever operates the admission webhook {} makes it answer, or removes its configuration; landlord tries again by itself"),
+        "whoever operates the admission webhook {} makes it response, or removes its configuration; landlord tries again by itself"),
     response(&[], "denied request", ErrorKind::Invalid,
         "whoever owns the admission policy {} adapts it, or the stack's author changes the object; then retry"),
     response(&[403], "violates PodSecurity", ErrorKind::Invalid,
@@ -171,7 +171,7 @@ const RESPONSES: &[Response] = &[
         "whoever operates the cluster installs the custom resource definitions of that kind, or the class leaves it out; landlord tries again by itself"),
     response(&[500], "database space exceeded", ErrorKind::Quota,
         "whoever operates the cluster frees space in its etcd, then retry"),
-    // From here on the code alone tells.
+    // From here on only the code decides.
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
         "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),

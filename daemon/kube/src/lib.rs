@@ -20,7 +20,7 @@
 //! `retry_after`, decided by one table ([`error`]).
 //!
 //! # Example
-//! What an API server refuses says who must do what, also where only its words are known:
+//! What an API server refuses names who must do what, also where only its words are known:
 //!
 //! ```
 //! use landlord_core::ErrorKind;

@@ -13,7 +13,7 @@ pub const INSTALLATION: &str = "landlord-installation";
 pub const TENANT_UID: &str = "landlord-tenant-uid";
 /// Label: what an object is for.
 pub const ROLE: &str = "landlord-role";
-/// Key of the label and taint of a tenant's own nodes, and of the label of its namespace that says which they are.
+/// Key of the label and taint of a tenant's own nodes, and of the label of its namespace that names which they are.
 pub const POOL_KEY: &str = "landlord.dev/tenant";
 /// Label of a tenant's namespace: its isolation level. The policies know tenants' namespaces by it.
 pub const LEVEL_LABEL: &str = "landlord.dev/level";

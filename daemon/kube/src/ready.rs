@@ -16,7 +16,7 @@ use crate::{
 /// Longest reason quoted from a pod or an event.
 const REASON_CHARS_MAX: usize = 240;
 
-/// Kinds that are looked at: of known scope, and made to stay.
+/// Kinds that are inspected: of known scope, and made to stay.
 const KINDS: [&str; 11] = [
     "Deployment",
     "StatefulSet",
@@ -44,7 +44,7 @@ pub enum Found {
     Waiting(String),
 }
 
-/// Looks at one object.
+/// Inspects one object.
 ///
 /// # Errors
 /// What the API server says.

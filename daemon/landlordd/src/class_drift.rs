@@ -30,7 +30,7 @@ pub(crate) async fn report(store: Arc<dyn TenantStore>, catalog: Arc<Catalog>, s
     let Some(drifts) = stop.run_until_cancelled(drifts(&*store, &catalog)).await else { return };
     match drifts {
         Ok(drifts) => drifts.iter().for_each(|(class, drift)| drift.log(class)),
-        Err(error) => tracing::warn!(%error, "which environments differ from their classes can't be told"),
+        Err(error) => tracing::warn!(%error, "which environments differ from their classes can't be reported"),
     }
 }
 

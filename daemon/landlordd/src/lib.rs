@@ -2,17 +2,21 @@
 //! in the crates that it wires.
 
 mod announce;
+mod audit;
 mod class_drift;
 pub mod config;
 pub mod descriptors;
+pub mod documents;
 mod figures;
 mod in_cluster;
 mod listeners;
 mod metrics;
 mod plugin_check;
+pub mod reload;
 mod retention;
 pub mod startup;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 mod trust;
 mod webhooks;

@@ -14,7 +14,7 @@ use landlord_provider_api::{Provider as _, ProviderError, v1};
 
 use crate::config::Checked;
 
-/// For a plugin to start and configure itself, or to validate a class: a start takes a second, a cloud answers within ten.
+/// For a plugin to start and configure itself, or to validate a class: a start takes a second, a cloud responds within ten.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that is wrong with the plugins, and with the classes by their plugins.

@@ -1,9 +1,12 @@
-//! Wires the parts and runs them until told to stop.
+//! Wires the parts and runs them until SIGTERM or SIGINT.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,33 +16,46 @@ use landlord_auth::{
     tls::{POLL_INTERVAL, TlsFigures},
 };
 use landlord_core::{
-    ProviderName,
-    ports::{DaemonStore as _, ProviderKey, TenantStore as _},
+    CurrentCatalog, ProviderName,
+    ports::{AuditStore as _, CustomerStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
 };
-use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
-use landlord_webhooks::WebhookFigures;
-use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, class_drift,
+    announce, audit, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, retention, store, trust, webhooks,
+    figures::Figures,
+    in_cluster, listeners, plugin_check,
+    reload::{Reload, Sources},
+    retention, store,
+    systemd::{self, Passed},
+    trust, webhooks,
 };
 
-/// Runs the daemon until cancelled. `create_store`: make a store if there is none.
+/// What a daemon starts with beside its configuration.
+#[derive(Debug)]
+pub struct Start {
+    /// Make a store if there is none.
+    pub create_store: bool,
+    /// Sockets that were opened for it.
+    pub passed: Passed,
+    /// Where its configuration came from.
+    pub sources: Sources,
+}
+
+/// Runs the daemon until cancelled.
 ///
 /// # Errors
 /// What can't be started, with what to do about it.
-pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
+pub async fn run(config: &Config, checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
@@ -47,40 +63,29 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
-    let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
+    let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
     let policies = Arc::new(open_policies(config)?);
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
-    let store = store::open(&config.store, create_store).await?;
+    let store = open_store(config, start.create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let ports = EnginePorts {
-        store: store_port.clone(),
-        providers: host.clone(),
-        apps: clusters.apps.clone(),
-        isolation: clusters.isolation.clone(),
-        host_clusters: clusters.isolation.clone(),
-    };
+    let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let webhook_figures = WebhookFigures::default();
-    let figures = Figures {
-        plugins: measurements,
-        tls: tls_figures,
-        store: store.clone(),
-        engine: handle.clone(),
-        webhooks: webhook_figures.clone(),
-    };
-    let rpc_figures = figures.serve(config, &tasks, &stop).await?;
+    let figures = Figures::new(measurements, tls_figures, store.clone(), handle.clone());
+    let webhook_figures = figures.webhooks.clone();
+    let ready = Arc::new(AtomicBool::new(false));
+    let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
-    let about = (checked.installation.as_str(), this.id.as_str());
-    let owned = (&tasks, &stop);
-    let webhooks = webhooks::start(about, store_port.clone(), checked.webhooks, &webhook_figures, owned).await?;
-    let catalog = Arc::new(checked.catalog);
-    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
+    let webhooks = webhooks::start(&checked, &this.id, &store, &webhook_figures, (&tasks, &stop)).await?;
+    let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
+    tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
+    let (used, names) = (config.clone(), clusters.names.clone());
+    let reload = Reload { used, sources: start.sources, catalog: catalog.clone(), names, store: store_port.clone() };
     let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
@@ -91,6 +96,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        customers: Arc::new(store.clone()),
+        audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         webhooks: Arc::new(webhooks),
@@ -101,7 +108,11 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let ready = || tracing::info!(socket, "landlordd is ready");
+    let ready = || {
+        became_ready(&socket, &ready);
+        // Not before: systemd takes the end of a reload for the end of the start.
+        tasks.spawn(reload.follow(stop.clone()));
+    };
     let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
@@ -109,12 +120,36 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     tasks.close();
     tasks.wait().await;
     hand_over(&store, &this.id).await;
-    if let Some(reason) = lost.get() {
-        bail!("{reason}");
-    }
+    lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
+}
+
+/// The store, with what it needs of the configuration.
+async fn open_store(config: &Config, create: bool) -> Result<Store> {
+    let signer = audit::signer(&config.audit)?;
+    let store = store::open(&config.store, create).await?;
+    signer.into_iter().for_each(|signer| store.sign_audit(signer));
+    store.set_customer_rules(config.customers.rules());
+    Ok(store)
+}
+
+fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
+    EnginePorts {
+        store,
+        providers,
+        apps: clusters.apps.clone(),
+        isolation: clusters.isolation.clone(),
+        host_clusters: clusters.isolation.clone(),
+    }
+}
+
+/// Clients can connect.
+fn became_ready(socket: &str, flag: &AtomicBool) {
+    tracing::info!(socket, "landlordd is ready");
+    flag.store(true, Ordering::Relaxed);
+    systemd::ready();
 }
 
 /// Nothing works any more: others need not wait for the leases to end.
@@ -123,39 +158,6 @@ async fn hand_over(store: &Store, daemon: &str) {
         tracing::warn!(%error, "the leases are not handed over; they end by themselves");
     }
     store.close().await;
-}
-
-/// What is measured, by who measures it.
-struct Figures {
-    plugins: Measurements,
-    tls: TlsFigures,
-    store: Store,
-    engine: EngineHandle,
-    webhooks: WebhookFigures,
-}
-
-impl Figures {
-    /// Serves and samples the figures, if an address is configured. Gives those of the API.
-    async fn serve(self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<RpcFigures> {
-        let rpcs = RpcFigures::default();
-        if config.server.metrics_listen.is_empty() {
-            return Ok(rpcs);
-        }
-        let mut registry = Registry::default();
-        figures::register_process(&mut registry);
-        self.plugins.register(&mut registry);
-        self.tls.register(&mut registry);
-        self.store.figures().register(&mut registry);
-        self.engine.figures().register(&mut registry);
-        self.webhooks.register(&mut registry);
-        rpcs.register(&mut registry);
-        let counts = StoreCounts::default();
-        counts.register(&mut registry);
-        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
-        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
-        Ok(rpcs)
-    }
 }
 
 /// The shipped policies and those of the configured folder.
@@ -168,6 +170,7 @@ fn open_policies(config: &Config) -> Result<Policies> {
 /// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
 fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
     tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
+    tasks.spawn(audit::follow(Arc::new(store.clone()), config.audit.clone(), stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -206,6 +209,7 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 /// Every file that would be refused.
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     check_trust(config)?;
+    audit::signer(&config.audit)?;
     listeners::check(&config.server)?;
     open_policies(config)?;
     plugins(checked, &Measurements::default()).map(|_| ())
@@ -227,7 +231,9 @@ pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
 fn check_trust(config: &Config) -> Result<()> {
     let plugins =
         config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
-    let files = plugins.chain([("store.path".to_owned(), &config.store.path)]);
+    // A file that is not used may be named anywhere.
+    let store = config.store.url.is_empty().then(|| ("store.path".to_owned(), &config.store.path));
+    let files = plugins.chain(store);
     let problems: Vec<String> = files
         .filter_map(|(key, file)| Some((key, file.parent().filter(|folder| !folder.as_os_str().is_empty())?)))
         .filter_map(|(key, folder)| trust::problem(folder).map(|problem| format!("{key}: {problem}")))

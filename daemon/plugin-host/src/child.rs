@@ -1,5 +1,5 @@
 //! The child process: takes the library over the socket, loads it, carries calls to it and
-//! answers back. It has no configuration, no runtime and no secrets but those in the messages.
+//! returns the responses. It has no configuration, no runtime and no secrets but those in the messages.
 //!
 //! Standard input is the socket. When it closes the daemon is gone or wants an end: a thread
 //! that watches for nothing else kills the process at once, whatever the plugin is doing, so that
@@ -30,7 +30,7 @@ use rustix::{
 };
 
 use crate::{
-    frame::{Answer, Body, FRAME_BYTES_MAX, Frame, Loaded as LoadedFrame, Log, Setup, encode},
+    frame::{Body, FRAME_BYTES_MAX, Frame, Loaded as LoadedFrame, Log, Response, Setup, encode},
     load::{Loaded, Sink},
     sandbox::{self, Sandbox},
 };
@@ -47,14 +47,14 @@ struct Socket(Mutex<UnixStream>);
 impl Socket {
     fn send(&self, body: Body) {
         let too_long = |body: &Body| match body {
-            Body::Answer(answer) => Some(answer.id),
+            Body::Response(response) => Some(response.id),
             _ => None,
         };
         let long = too_long(&body);
         let bytes = encode(body).or_else(|| {
-            let payload = b"the answer is longer than a frame".to_vec();
+            let payload = b"the response is longer than a frame".to_vec();
             let status = landlord_provider_api::abi::STATUS_PANIC;
-            encode(Body::Answer(Answer { id: long?, status, payload }))
+            encode(Body::Response(Response { id: long?, status, payload }))
         });
         let Some(bytes) = bytes else { return };
         if self.0.lock().write_all(&bytes).is_err() {
@@ -65,8 +65,8 @@ impl Socket {
 }
 
 impl Sink for Socket {
-    fn answer(&self, id: u64, status: u32, payload: Vec<u8>) {
-        self.send(Body::Answer(Answer { id, status, payload }));
+    fn respond(&self, id: u64, status: u32, payload: Vec<u8>) {
+        self.send(Body::Response(Response { id, status, payload }));
     }
 
     fn log(&self, level: u32, json: String) {
@@ -139,7 +139,7 @@ fn watch(socket: &UnixStream) -> Result<(), String> {
     let watched = socket.try_clone().map_err(|error| error.to_string())?;
     let wait = move || {
         loop {
-            // No events asked for: only the end is reported.
+            // No events requested: only the end is reported.
             let mut ends = [PollFd::new(&watched, PollFlags::empty())];
             match poll(&mut ends, None) {
                 Err(Errno::INTR) => {}

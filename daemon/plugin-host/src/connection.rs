@@ -27,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Measurements, PluginFile, PluginOptions,
-    frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, Loaded, encode},
+    frame::{Body, Call, FRAME_BYTES_MAX, Frame, Loaded, Response, encode},
     output_limits::{self, LINE_BYTES_MAX, Lines},
     spawn::{hand_over, log_output, spawn},
 };
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// A cancelled call may still answer for this long; then the child is taken for hung.
+/// A cancelled call may still response for this long; then the child is taken for hung.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Between the socket's end and the news of how the process ended; it is usually there first.
 const REAP_TIMEOUT: Duration = Duration::from_millis(200);
@@ -59,11 +59,11 @@ impl From<String> for StartError {
 /// How a call did not succeed.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// The child died, or was killed, before it answered: how.
+    /// The child died, or was killed, before it responded: how.
     Gone(String),
-    /// It did not answer in time, not even to the cancellation: it was killed, after this time.
+    /// It did not respond in time, not even to the cancellation: it was killed, after this time.
     Hung(Duration),
-    /// It did not answer in time, and ended the call when asked, after this time.
+    /// It did not respond in time, and ended the call when cancelled, after this time.
     Late(Duration),
     /// The request is longer than a frame.
     TooLong,
@@ -82,15 +82,15 @@ pub(crate) struct Connection {
 
 #[derive(Debug, Default)]
 struct Shared {
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
-    /// Set once nobody will answer any more; the process is killed then, if it still runs.
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Response>>>,
+    /// Set once nobody will respond any more; the process is killed then, if it still runs.
     dead: CancellationToken,
     /// How it ended.
     ending: OnceLock<String>,
 }
 
 impl Shared {
-    /// Nobody will answer any more. The first cause stays.
+    /// Nobody will respond any more. The first cause stays.
     fn mark_dead(&self, cause: impl Into<String>) {
         let _ = self.ending.set(cause.into());
         self.dead.cancel();
@@ -183,7 +183,7 @@ impl Connection {
         Ok(Self { shared, outbox, next_id: AtomicU64::new(1), pid, _tasks: tasks })
     }
 
-    /// Whether it can still answer.
+    /// Whether it can still response.
     pub(crate) fn is_alive(&self) -> bool {
         !self.shared.dead.is_cancelled()
     }
@@ -198,13 +198,13 @@ impl Connection {
         self.shared.mark_dead(cause);
     }
 
-    /// Carries a call. Dropping the future forgets the answer.
-    pub(crate) async fn call(&self, method: u32, request: Vec<u8>, deadline: Duration) -> Result<Answer, CallError> {
+    /// Carries a call. Dropping the future forgets the response.
+    pub(crate) async fn call(&self, method: u32, request: Vec<u8>, deadline: Duration) -> Result<Response, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let frame = encode(Body::Call(Call { id, method, deadline_ms, request })).ok_or(CallError::TooLong)?;
-        let (answer, mut wait) = oneshot::channel();
-        self.shared.waiting.lock().insert(id, answer);
+        let (response, mut wait) = oneshot::channel();
+        self.shared.waiting.lock().insert(id, response);
         let _pending = PendingGuard { shared: &self.shared, id };
         if !self.is_alive() {
             return Err(self.gone());
@@ -301,11 +301,11 @@ async fn read_loaded(log_sink: &LogSink, reader: &mut OwnedReadHalf) -> Result<O
 async fn receive(log_sink: &LogSink, mut reader: OwnedReadHalf, shared: &Shared) {
     loop {
         match read_frame(&mut reader).await {
-            Ok(Some(Frame { body: Some(Body::Answer(answer)) })) => {
-                let waiting = shared.waiting.lock().remove(&answer.id);
+            Ok(Some(Frame { body: Some(Body::Response(response)) })) => {
+                let waiting = shared.waiting.lock().remove(&response.id);
                 if let Some(waiting) = waiting {
                     // The caller may have gone away meanwhile.
-                    let _ = waiting.send(answer);
+                    let _ = waiting.send(response);
                 }
             }
             Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_sink.log_line(log.level, &log.json),

@@ -1,6 +1,6 @@
 //! Where a plugin's credential scope is read again.
 
-/// Reads a credential scope anew, as JSON: what `ConfigureRequest.credential_json` holds.
+/// Reads a credential scope again, as JSON: what `ConfigureRequest.credential_json` holds.
 pub struct CredentialSource(Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>);
 
 impl CredentialSource {

@@ -3,7 +3,7 @@
 
 use prost::{Message, Oneof};
 
-/// Longest frame: an inventory page or a describe answer is some ten KiB.
+/// Longest frame: an inventory page or a describe response is some ten KiB.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// One frame.
@@ -27,7 +27,7 @@ pub(crate) enum Body {
     Cancel(u64),
     /// Child → daemon.
     #[prost(message, tag = "4")]
-    Answer(Answer),
+    Response(Response),
     /// Child → daemon: a log line of the plugin.
     #[prost(message, tag = "5")]
     Log(Log),
@@ -49,7 +49,7 @@ pub(crate) struct Setup {
     pub(crate) sandboxed: bool,
     #[prost(bool, tag = "3")]
     pub(crate) best_effort: bool,
-    /// Paths as bytes: Linux asks for no encoding.
+    /// Paths as bytes: Linux requests no encoding.
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub(crate) read_paths: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "5")]
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Call {
 /// Holds secrets when the method was KubeAccess: not to be printed.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     #[prost(uint64, tag = "1")]
     pub(crate) id: u64,
     #[prost(uint32, tag = "2")]
@@ -102,7 +102,7 @@ pub(crate) struct Answer {
     pub(crate) payload: Vec<u8>,
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
     }

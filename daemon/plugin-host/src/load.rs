@@ -15,17 +15,17 @@ use landlord_provider_api::abi::{ABI_MAJOR, Buffer, Entry, HostTable, MAGIC, Plu
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use parking_lot::Mutex;
 
-/// Takes the answers and log lines of a plugin, from any thread.
+/// Takes the responses and log lines of a plugin, from any thread.
 pub(crate) trait Sink: Send + Sync + 'static {
     /// A call ended.
-    fn answer(&self, call_id: u64, status: u32, payload: Vec<u8>);
+    fn respond(&self, call_id: u64, status: u32, payload: Vec<u8>);
     /// A log line.
     fn log(&self, level: u32, json: String);
     /// The plugin broke a rule of the ABI: which.
     fn broken(&self, problem: String);
 }
 
-/// Calls that are not completed yet. A completion is told by number, not by pointer: one that comes twice, or for no call,
+/// Calls that are not completed yet. A completion is known by number, not by pointer: one that comes twice, or for no call,
 /// is found here and not in freed memory.
 static IN_FLIGHT: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 /// Where completions go: the process has one plugin.
@@ -43,7 +43,7 @@ extern "C" fn done(context: *mut c_void, status: u32, payload: Buffer) {
     let call = context.addr();
     // By the rules of the ABI `done` is called exactly once for each call.
     if IN_FLIGHT.lock().remove(&call) {
-        sink.answer(call as u64, status, payload.into_vec());
+        sink.respond(call as u64, status, payload.into_vec());
     } else {
         // Whether its memory is still there nobody knows.
         std::mem::forget(payload);
@@ -97,7 +97,7 @@ impl Loaded {
         (self.table.abi_major, self.table.abi_minor)
     }
 
-    /// Starts a call; its answer goes to the sink. `call_id` is not 0, and no other call's.
+    /// Starts a call; its response goes to the sink. `call_id` is not 0, and no other call's.
     pub(crate) fn call(&self, call_id: u64, method: u32, deadline_ms: u64, request: &[u8]) {
         let context = usize::try_from(call_id).unwrap_or_default();
         IN_FLIGHT.lock().insert(context);
@@ -105,7 +105,7 @@ impl Loaded {
         (self.table.call)(self.instance, method, call_id, deadline_ms, Slice::of(request), context, done);
     }
 
-    /// Asks a call to end early.
+    /// Requests a call to end early.
     pub(crate) fn cancel(&self, call_id: u64) {
         (self.table.cancel)(self.instance, call_id);
     }

@@ -78,7 +78,7 @@ impl Measurements {
     pub fn register(&self, registry: &mut Registry) {
         let calls = "Calls of plugins by method and outcome (ok, or the kind of error)";
         registry.register("landlord_plugin_calls", calls, self.calls.clone());
-        let seconds = "Time from the request to the plugin's answer";
+        let seconds = "Time from the request to the plugin's response";
         registry.register_with_unit("landlord_plugin_call_duration", seconds, Unit::Seconds, self.seconds.clone());
         registry.register("landlord_plugin_starts", "Starts of a plugin's process", self.starts.clone());
         let own = "Last value of what a plugin measures itself";

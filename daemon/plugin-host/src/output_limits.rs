@@ -86,13 +86,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_cut_and_counted_and_what_comes_later_is_heard() {
+    fn a_flood_is_cut_and_counted_and_what_comes_later_is_received() {
         let lines = Lines::new();
         let start = Instant::now();
-        let heard = (0..100_000).filter(|_| lines.admit(start).is_some()).count();
-        assert_eq!(heard, 500);
+        let received = (0..100_000).filter(|_| lines.admit(start).is_some()).count();
+        assert_eq!(received, 500);
         let later = start + Duration::from_secs(1);
-        assert_eq!(lines.admit(later), Some(99_500), "what was left out is told once");
+        assert_eq!(lines.admit(later), Some(99_500), "what was left out is reported once");
         assert_eq!(lines.admit(later), Some(0));
         // An hour of silence does not earn more than a burst.
         let much_later = start + Duration::from_secs(3_600);

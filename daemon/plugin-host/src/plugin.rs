@@ -207,7 +207,7 @@ impl Plugin {
             Err(error) => {
                 let mut state = self.state.lock();
                 state.crashes = state.crashes.saturating_add(1);
-                // What would mend it is told with it: this is all that an operator sees of a plugin that never came up.
+                // Its remedy is in the message: this is all that an operator sees of a plugin that never came up.
                 state.last_problem = match error.remedy.as_str() {
                     "" => error.message.clone(),
                     remedy => format!("{}; {remedy}", error.message),
@@ -275,7 +275,7 @@ impl Plugin {
     ) -> Result<A, ProviderError> {
         let attempt = self.attempts.next(method, tenant);
         let span = tracing::info_span!(
-            "call", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
+            "call", otel.name = method.name(), otel.kind = "client", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
         );
         let response = self.measured_call(method, request).instrument(span.clone()).await;
         let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
@@ -317,13 +317,13 @@ impl Plugin {
     /// a plugin takes what it can't understand. `method` may be one that the contract does not have.
     ///
     /// # Errors
-    /// TRANSIENT: no answer came. INVALID: the request is longer than a frame.
+    /// TRANSIENT: no response came. INVALID: the request is longer than a frame.
     pub async fn exchange(&self, method: u32, request: Vec<u8>) -> Result<(u32, Vec<u8>), ProviderError> {
         let name = Method::from_number(method).map_or_else(|| format!("method {method}"), |m| m.name().to_owned());
         let connection = self.connection().await?;
         let deadline = self.options.call_deadline;
-        let answer = connection.call(method, request, deadline).await;
-        answer.map(|answer| (answer.status, answer.payload)).map_err(|error| unanswered(&name, deadline, error))
+        let response = connection.call(method, request, deadline).await;
+        response.map(|response| (response.status, response.payload)).map_err(|error| unanswered(&name, deadline, error))
     }
 
     async fn carry<Q: Message, A: Message + Default>(
@@ -333,17 +333,17 @@ impl Plugin {
         request: &Q,
     ) -> Result<A, ProviderError> {
         let deadline = self.options.call_deadline;
-        let answer = connection.call(method as u32, request.encode_to_vec(), deadline).await;
+        let response = connection.call(method as u32, request.encode_to_vec(), deadline).await;
         let name = method.name();
-        let answer = answer.map_err(|error| unanswered(name, deadline, error))?;
-        let payload = answer.payload.as_slice();
+        let response = response.map_err(|error| unanswered(name, deadline, error))?;
+        let payload = response.payload.as_slice();
         let garbage = |problem: String| {
             // What can't be understood may come from a broken process: a new one is tried.
-            let problem = format!("{name} was answered with garbage: {problem}");
+            let problem = format!("{name} got garbage: {problem}");
             connection.kill(problem.clone());
             ProviderError::new(ErrorKind::Internal, problem)
         };
-        match answer.status {
+        match response.status {
             STATUS_OK => A::decode(payload).map_err(|error| garbage(error.to_string())),
             STATUS_ERROR => match v1::Error::decode(payload) {
                 Ok(error) => Err(output_limits::bounded(error.into())),
@@ -370,7 +370,7 @@ fn unanswered(name: &str, deadline: Duration, error: CallError) -> ProviderError
             "{name} took longer than its deadline of {deadline:?}: it was cancelled, and ended after {took:.1?}"
         )),
         CallError::Hung(took) => transient(format!(
-            "{name} hung: it neither answered within its deadline of {deadline:?} nor ended when it was cancelled; the \
+            "{name} hung: it neither responded within its deadline of {deadline:?} nor ended when it was cancelled; the \
              plugin's process was killed after {took:.1?}"
         )),
         CallError::TooLong => {

@@ -3,9 +3,9 @@
 //!
 //! - Files by Landlock (<https://docs.kernel.org/userspace-api/landlock.html>): what TLS, name resolution, time zones and
 //!   the dynamic loader read, and what the configuration adds. Nothing can be written but what it names.
-//! - System calls by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>): no other program, no look into
-//!   other processes, no mounts, no entering of namespaces (`unshare`, `setns`; the flags of `clone` are not looked at),
-//!   no kernel interfaces that a client of a cloud never needs. They answer EPERM.
+//! - System calls by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>): no other program, no observation into
+//!   other processes, no mounts, no entering of namespaces (`unshare`, `setns`; the flags of `clone` are not inspected),
+//!   no kernel interfaces that a client of a cloud never needs. They return EPERM.
 //! - TCP connections to the ports of the configuration only, and no listening TCP socket (Linux 6.7 or newer); no signal to
 //!   other processes (6.12). An older kernel leaves these open. Landlock knows ports and no addresses: which hosts may be
 //!   reached is for the firewall of the machine or the network policy of the pod.
@@ -56,7 +56,7 @@ const READABLE: [&str; 22] = [
     "/dev/random",
 ];
 
-/// TCP ports that clients of clouds connect to: DNS where an answer is too long for UDP, the metadata services of machines
+/// TCP ports that clients of clouds connect to: DNS where a response is too long for UDP, the metadata services of machines
 /// and pods, and HTTPS.
 const CONNECT_PORTS: [u16; 3] = [53, 80, 443];
 

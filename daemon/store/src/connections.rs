@@ -30,7 +30,7 @@ use crate::{
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A ping takes a round trip.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection is made anew after this, so that a server that was replaced behind its name gets its share again.
+/// A connection is recreated after this, so that a server that was replaced behind its name gets its share again.
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// Reads under way may end for this long when the store closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -176,7 +176,7 @@ impl Connections {
         Ok(Self { pool, reader, dialect, figures })
     }
 
-    /// Reads. Whatever the database does, it ends: with an error if nothing is heard of it.
+    /// Reads. Whatever the database does, it ends: with an error if nothing comes back.
     pub(crate) async fn read<T>(
         &self,
         moment: Moment,
@@ -209,7 +209,7 @@ impl Connections {
             }
             Ok((result, !is_lost))
         };
-        match dialect.answered::<_, sqlx::Error>(reading).await {
+        match dialect.responded::<_, sqlx::Error>(reading).await {
             Ok((result, is_whole)) => {
                 lent.is_whole = is_whole;
                 result
@@ -250,7 +250,7 @@ impl Connections {
         loop {
             let idle = self.pool.retain(|_, _| false).removed;
             for held in idle {
-                let _ = self.dialect.answered(held.connection.close()).await;
+                let _ = self.dialect.responded(held.connection.close()).await;
             }
             if self.pool.status().size == 0 || began.elapsed() > CLOSE_TIMEOUT {
                 break;

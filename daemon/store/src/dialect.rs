@@ -18,7 +18,7 @@ macro_rules! writers_turn {
     };
 }
 
-/// All daemons' writers take turns by this lock of their database. So what one transaction has looked at stands until it ends,
+/// All daemons' writers take turns by this lock of their database. So what one transaction has inspected stands until it ends,
 /// positions of events appear in their order, and nothing has to be repeated for a conflict.
 pub(crate) const WRITERS_TURN: &str = writers_turn!();
 
@@ -45,7 +45,7 @@ impl Dialect {
     }
 
     /// Begins a transaction that writes. No other writes until it ends, and it ends soon whatever becomes of its daemon. The
-    /// last row of PostgreSQL's answer is its id, by which a commit whose answer was lost is looked up.
+    /// last row of PostgreSQL's response is its id, by which a commit whose response was lost is looked up.
     pub(crate) fn begin_write(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",

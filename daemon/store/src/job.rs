@@ -15,29 +15,29 @@ const TRANSIENT: [&str; 9] = ["40001", "40P01", "55P03", "57014", "25P03", "5330
 /// Of these the connection is gone; class 08 beside them.
 const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
 
-/// Said to who connects: too many connections, it stops, it recovers, it starts.
+/// What a server returns to new connections: too many connections, it stops, it recovers, it starts.
 const STARTING: [&str; 4] = ["53300", "57P01", "57P02", "57P03"];
 
 /// Why a transaction did not happen.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct StoreFailure {
     pub(crate) problem: String,
     /// The same may succeed.
     pub(crate) is_transient: bool,
     /// The connection can't be used any more.
     pub(crate) is_broken: bool,
-    /// No answer came.
+    /// No response came.
     pub(crate) is_silence: bool,
 }
 
-impl Trouble {
+impl StoreFailure {
     /// Something that repeating does not mend, and that is not the connection's fault.
     pub(crate) fn lasting(problem: String) -> Self {
         Self { problem, is_transient: false, is_broken: false, is_silence: false }
     }
 
     /// Whether a statement may have been carried out all the same.
-    pub(crate) fn is_lost_answer(error: &sqlx::Error) -> bool {
+    pub(crate) fn is_lost_response(error: &sqlx::Error) -> bool {
         is_broken(error)
     }
 }
@@ -53,7 +53,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether it is what a server says that starts or restarts, or what is said where one will be.
+/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be.
 pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
@@ -67,7 +67,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
     is_broken(error) || code(error).is_some_and(|code| TRANSIENT.contains(&code.as_str()))
 }
 
-impl From<sqlx::Error> for Trouble {
+impl From<sqlx::Error> for StoreFailure {
     fn from(error: sqlx::Error) -> Self {
         Self {
             problem: error.to_string(),
@@ -78,7 +78,7 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for StoreFailure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable { source, .. } => match source.downcast::<sqlx::Error>() {
@@ -103,7 +103,7 @@ pub(crate) fn lost(context: &str, problem: String) -> StoreError {
 /// A change as the writer sees it.
 pub(crate) trait Job: Send {
     /// Runs the change and keeps its result. An error: the transaction can't go on.
-    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), Trouble>>;
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), StoreFailure>>;
 
     /// Lets the caller know, after the transaction; `failure`: it did not happen.
     fn acknowledge(self: Box<Self>, failure: Option<&str>);
@@ -128,7 +128,7 @@ where
     F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync,
 {
     /// All of the change or nothing of it. One that panics is undone, and the writer goes on.
-    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), Trouble>> {
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), StoreFailure>> {
         Box::pin(async move {
             sqlx::query("SAVEPOINT change").execute(&mut *connection).await?;
             let change = &self.change;

@@ -8,12 +8,12 @@
 //! # Guarantees
 //! - Acknowledged is durable: a call that returns success survives a kill and a power cut.
 //! - All or nothing: a refused call has written nothing, and costs those that share its transaction nothing.
-//! - A request id is answered once per scope; a replay gets the operation that the first call made.
+//! - A request id counts once per scope; a replay gets the operation that the first call made.
 //! - An environment has one worker at a time. A claim that was lost, over or given back writes nothing
 //!   ([`StoreError::FenceLost`]). What the API changed during a pass voids that pass's verdict, not the records of its stages.
 //! - A domain, and a place in a host cluster, belongs to one tenant until that tenant's record is gone.
 //! - Events have growing positions without gaps to wait for: whoever resumes after a position misses nothing that is kept.
-//! - A call ends, whatever the database does: a server of which nothing is heard for 12 s fails it or has it repeated (`silence.rs`).
+//! - A call ends, whatever the database does: a server of which nothing is received for 12 s fails it or has it repeated (`silence.rs`).
 //! - Nothing is cached: what a caller reads is what was committed last. No caller's speed holds a connection.
 //!
 //! `tests/store-contract` holds a store to all of these; it knows the ports only.
@@ -32,7 +32,7 @@
 //!
 //! # Rooms
 //! `rows` are the tables and their statements, `contract` the promises on top of them, both portable between databases.
-//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`.
+//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`. `transfer` moves a store from one to the other.
 //!
 //! # Example
 //! ```
@@ -86,6 +86,7 @@ mod rows;
 mod silence;
 pub mod sqlite;
 mod store;
+pub mod transfer;
 mod write;
 
 pub use error::Error;

@@ -61,7 +61,7 @@ impl Notifier {
                 .bind(before)
                 .fetch_all(connection)
                 .await
-                .map_err(unavailable("looking for new events"))?;
+                .map_err(unavailable("searching for new events"))?;
         let Some(last) = newest.iter().map(|(_, seq)| *seq).max() else { return Ok(before) };
         let mut customers = self.lock();
         raise(&self.all, last);

@@ -7,26 +7,26 @@ use tokio::time::timeout;
 
 use crate::dialect::Dialect;
 
-/// A server ends a statement by itself after 10 s (`dialect.rs`): what has not answered by then is not heard of again.
+/// A server ends a statement by itself after 10 s (`dialect.rs`): what has not returned by then never will.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(12);
 /// A server on the same continent takes tens of milliseconds, with TLS.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What stands for a response that did not come.
 pub(crate) fn silent(limit: Duration) -> sqlx::Error {
-    let problem = format!("the database did not answer within {} s", limit.as_secs());
+    let problem = format!("the database did not respond within {} s", limit.as_secs());
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, problem))
 }
 
-/// Whether an error says so.
+/// Whether an error is this one.
 pub(crate) fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 impl Dialect {
     /// Waits for a response of the database. The connection is in an unknown state when none came: it must be given up. A file
-    /// always answers, however slow its disk is: a write to it can't be left alone half done.
-    pub(crate) async fn answered<T, E>(self, response: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    /// always responds, however slow its disk is: a write to it can't be left alone half done.
+    pub(crate) async fn responded<T, E>(self, response: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         E: From<sqlx::Error>,
     {

@@ -2,16 +2,16 @@
 //! same moment share one: they run one after another in one transaction, each in a savepoint of
 //! its own, and are acknowledged after the commit.
 //!
-//! Where the database is another machine's, a transaction that it gave up is run again, and a commit whose answer was lost is
+//! Where the database is another machine's, a transaction that it gave up is run again, and a commit whose response was lost is
 //! looked up: nothing is written twice, and nothing is reported as failed that was written.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
-use landlord_core::ports::StoreError;
+use landlord_core::ports::{HeadSigner, StoreError};
 use sqlx::{AnyConnection, Connection as _, Row as _, any::AnyConnectOptions};
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
@@ -23,9 +23,9 @@ use crate::{
     dialect::Dialect,
     figures::StoreFigures,
     guard::Guard,
-    job::{Job, Pending, Trouble, lost},
+    job::{Job, Pending, StoreFailure, lost},
     notify::Notifier,
-    rows::clock,
+    rows::{audit, clock},
 };
 
 /// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
@@ -39,7 +39,7 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(60);
 /// caller's deadline. A server that is restarted is back by then.
 const TRIES_MAX: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// No further try begins later: a database that nobody answers for takes up a connection's and a response's timeout each time.
+/// No further try begins later: a database that does not respond takes up a connection's and a response's timeout each time.
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Handle to the writer.
@@ -49,7 +49,11 @@ pub(crate) struct Writer {
     task: Arc<Mutex<Option<Task>>>,
     /// Why nothing is written any more, once the database is not the one that was opened.
     lost: watch::Receiver<Option<String>>,
+    /// Who signs heads of the audit log.
+    signer: Signer,
 }
+
+type Signer = Arc<OnceLock<Arc<dyn HeadSigner>>>;
 
 #[derive(Debug)]
 struct Task {
@@ -86,9 +90,16 @@ impl Writer {
         let (stop, stopped) = oneshot::channel();
         let (is_lost, lost) = watch::channel(None);
         let connection = Some(connection);
-        let state = Writing { connection, database, notifier, guard, is_lost, seen: Instant::now() };
+        let signer = Signer::default();
+        let (seen, of_state) = (Instant::now(), signer.clone());
+        let state = Writing { connection, database, notifier, guard, is_lost, seen, signer: of_state };
         let ended = tokio::spawn(run(state, queue, stopped));
-        Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost }
+        Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost, signer }
+    }
+
+    /// Has heads of the audit log signed from now on.
+    pub(crate) fn sign_audit(&self, signer: Arc<dyn HeadSigner>) {
+        let _ = self.signer.set(signer);
     }
 
     /// Waits until the database is found to be another one than was opened; says what happened to it.
@@ -127,7 +138,7 @@ impl Writer {
 
 /// What the writer works with.
 struct Writing {
-    /// None: it broke, and is made anew for the next transaction.
+    /// None: it broke, and is recreated for the next transaction.
     connection: Option<AnyConnection>,
     database: Database,
     notifier: Notifier,
@@ -135,6 +146,7 @@ struct Writing {
     is_lost: watch::Sender<Option<String>>,
     /// When the store last remembered that it is open.
     seen: Instant,
+    signer: Signer,
 }
 
 async fn run(mut state: Writing, mut queue: mpsc::Receiver<Box<dyn Job>>, mut stopped: oneshot::Receiver<()>) {
@@ -161,14 +173,14 @@ impl Writing {
         let mut failure = None;
         let began = Instant::now();
         for turn in 1..=TRIES_MAX {
-            let Err(trouble) = self.transaction(batch).await else {
+            let Err(lost) = self.transaction(batch).await else {
                 failure = None;
                 break;
             };
-            self.give_up(&trouble).await;
-            let again = trouble.is_transient && turn < TRIES_MAX && began.elapsed() < TRY_AGAIN_WITHIN;
-            tracing::error!(problem = trouble.problem, again, "a transaction of the store failed");
-            failure = Some(trouble.problem);
+            self.give_up(&lost).await;
+            let again = lost.is_transient && turn < TRIES_MAX && began.elapsed() < TRY_AGAIN_WITHIN;
+            tracing::error!(problem = lost.problem, again, "a transaction of the store failed");
+            failure = Some(lost.problem);
             if !again {
                 break;
             }
@@ -181,50 +193,61 @@ impl Writing {
         }
         // After the callers: they wait for their own change only.
         let Some(connection) = self.connection.as_mut().filter(|_| failure.is_none()) else { return };
-        let notified = async { Ok::<_, Trouble>(self.notifier.committed(connection).await?) };
-        match self.database.dialect.answered(notified).await {
+        let notified = async { Ok::<_, StoreFailure>(self.notifier.committed(connection).await?) };
+        match self.database.dialect.responded(notified).await {
             Ok(position) => self.guard.committed(position),
-            Err(trouble) => {
+            Err(failure) => {
                 tracing::error!(
-                    problem = trouble.problem,
+                    problem = failure.problem,
                     "readers that wait for events are woken with the next write only"
                 );
-                self.give_up(&trouble).await;
+                self.give_up(&failure).await;
             }
         }
     }
 
-    async fn transaction(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
+    async fn transaction(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreFailure> {
         self.check()?;
         let dialect = self.database.dialect;
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.database.connection().await?),
         };
-        let begun = dialect.answered(sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection)).await?;
+        let begun = dialect.responded(sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection)).await?;
         let id: Option<String> = begun.last().and_then(|row| row.try_get("xid").ok());
         for job in batch.iter_mut() {
-            dialect.answered(job.run(connection)).await?;
+            dialect.responded(job.run(connection)).await?;
         }
         if self.seen.elapsed() > SEEN_INTERVAL {
             let seen = async {
                 let now = clock::now(connection).await?;
-                Ok::<_, Trouble>(identity::seen(connection, now, false).await?)
+                Ok::<_, StoreFailure>(identity::seen(connection, now, false).await?)
             };
-            dialect.answered(seen).await?;
+            dialect.responded(seen).await?;
             self.seen = Instant::now();
         }
-        match (dialect.answered(sqlx::raw_sql(dialect.commit()).execute(connection)).await, id) {
+        let signed = match self.signer.get() {
+            Some(signer) => {
+                let signing = async { Ok::<_, StoreFailure>(audit::sign_if_due(connection, &**signer).await?) };
+                dialect.responded(signing).await?
+            }
+            None => None,
+        };
+        match (dialect.responded(sqlx::raw_sql(dialect.commit()).execute(connection)).await, id) {
             (Ok(_), _) => {}
-            (Err(error), Some(id)) if Trouble::is_lost_answer(&error) => self.settle(&id, error).await?,
+            (Err(error), Some(id)) if StoreFailure::is_lost_response(&error) => self.settle(&id, error).await?,
             (Err(error), _) => return Err(error.into()),
+        }
+        if let Some((end, signature)) = signed {
+            // Whoever keeps the log elsewhere can show by it that the end of the audit log was not cut off.
+            tracing::info!(seq = end.seq, hash = end.hash, signature, "a head of the audit log is signed");
         }
         // What was committed to a file that nobody will open again is not durable.
         self.check()
     }
 
-    /// Whether the commit whose answer was lost has happened.
-    async fn settle(&mut self, id: &str, error: sqlx::Error) -> Result<(), Trouble> {
+    /// Whether the commit whose response was lost has happened.
+    async fn settle(&mut self, id: &str, error: sqlx::Error) -> Result<(), StoreFailure> {
         self.connection = None;
         let began = Instant::now();
         for turn in 0..TRIES_MAX {
@@ -235,42 +258,42 @@ impl Writing {
             let Ok(mut connection) = self.database.connection().await else { continue };
             let status =
                 sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection);
-            let Ok(status) = self.database.dialect.answered::<Option<String>, sqlx::Error>(status).await else {
+            let Ok(status) = self.database.dialect.responded::<Option<String>, sqlx::Error>(status).await else {
                 continue;
             };
             self.connection = Some(connection);
             match status.as_deref() {
                 Some("committed") => return Ok(()),
                 Some("aborted") => {
-                    return Err(Trouble { is_transient: true, ..Trouble::lasting(error.to_string()) });
+                    return Err(StoreFailure { is_transient: true, ..StoreFailure::lasting(error.to_string()) });
                 }
                 _ => {}
             }
         }
-        // Whoever asked may ask again, with the same request id or under the same fence.
+        // The caller may try again, with the same request id or under the same fence.
         let problem = format!("it is not known whether it was committed: {error}");
-        Err(Trouble { is_broken: true, ..Trouble::lasting(problem) })
+        Err(StoreFailure { is_broken: true, ..StoreFailure::lasting(problem) })
     }
 
     /// Nothing of a failed transaction may stay.
-    async fn give_up(&mut self, trouble: &Trouble) {
-        if trouble.is_silence {
+    async fn give_up(&mut self, failure: &StoreFailure) {
+        if failure.is_silence {
             self.database.figures.silent();
         }
-        if trouble.is_broken && self.database.dialect == Dialect::Postgres {
+        if failure.is_broken && self.database.dialect == Dialect::Postgres {
             self.connection = None;
         } else if let Some(connection) = &mut self.connection {
-            let rolled_back = self.database.dialect.answered(sqlx::raw_sql("ROLLBACK").execute(connection)).await;
+            let rolled_back = self.database.dialect.responded(sqlx::raw_sql("ROLLBACK").execute(connection)).await;
             if rolled_back.is_err() && self.database.dialect == Dialect::Postgres {
                 self.connection = None;
             }
         }
     }
 
-    fn check(&self) -> Result<(), Trouble> {
+    fn check(&self) -> Result<(), StoreFailure> {
         self.guard.check().map_err(|problem| {
             self.is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
-            Trouble::lasting(problem)
+            StoreFailure::lasting(problem)
         })
     }
 
@@ -280,16 +303,16 @@ impl Writing {
         if self.guard.check().is_ok() {
             let closed = async {
                 let now = clock::now(&mut connection).await?;
-                Ok::<_, Trouble>(identity::seen(&mut connection, now, true).await?)
+                Ok::<_, StoreFailure>(identity::seen(&mut connection, now, true).await?)
             };
-            if let Err(trouble) = self.database.dialect.answered(closed).await {
+            if let Err(failure) = self.database.dialect.responded(closed).await {
                 tracing::error!(
-                    problem = trouble.problem,
+                    problem = failure.problem,
                     "the store can't be marked as closed; the next start may compare inventories"
                 );
             }
         }
-        let _ = self.database.dialect.answered(connection.close()).await;
+        let _ = self.database.dialect.responded(connection.close()).await;
     }
 }
 

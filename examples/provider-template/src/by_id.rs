@@ -1,6 +1,6 @@
 //! The same as `objects` for a cloud that gives ids instead of taking names, whose lists lag, and whose work may end in error
 //! after it was taken: the markers find an object again, an idempotency key keeps a repeated create from making a second one,
-//! and an object that failed is told, removed and made anew.
+//! and an object that failed is reported, removed and recreated.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn key(place: &Place<'_>, attempt: u32) -> String {
 }
 
 /// All objects of ours in this role, the oldest first, and the first attempt whose key made nothing yet. A list may not show
-/// what was made a moment ago, so the keys are asked, too; what has our markers without one of our keys only the list shows.
+/// what was made a moment ago, so the keys are looked up, too; what has our markers without one of our keys only the list shows.
 async fn find(cloud: &Cloud, place: &Place<'_>) -> Result<(Vec<Object>, u32)> {
     let scope = place.scope;
     let labels = [
@@ -90,12 +90,12 @@ pub(crate) async fn ensure(
     checkpoint: &[u8],
 ) -> Result<(Outcome, Option<Object>)> {
     let earlier = Operations::read(checkpoint);
-    if earlier.observe(WORK, |operation| look(cloud, operation)).await?.is_running() {
+    if earlier.observe(WORK, |operation| observe_operation(cloud, operation)).await?.is_running() {
         let detail = format!("{} of {} is under way", place.collection, place.role);
         return Ok((pending(POLL_AFTER_S, detail).or_checkpoint(checkpoint), None));
     }
     let (mut found, attempt) = find(cloud, place).await?;
-    // Two creates at once, or a key that was lost: the oldest stays, whoever looks.
+    // Two creates at once, or a key that was lost: the oldest stays, whoever compares.
     for surplus in found.drain(1.min(found.len())..) {
         remove(cloud, &surplus).await?;
     }
@@ -115,8 +115,8 @@ pub(crate) async fn ensure(
     }
 }
 
-/// One look at the operation of an earlier call. Whether it failed the object tells, also without a checkpoint.
-async fn look(cloud: &Cloud, operation: String) -> Result<Observed<ProviderError>> {
+/// One observation of the operation of an earlier call. Whether it failed the object reports, also without a checkpoint.
+async fn observe_operation(cloud: &Cloud, operation: String) -> Result<Observed<ProviderError>> {
     // It comes from outside, and becomes a part of a path.
     if !operation.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Ok(Observed::Unknown);
@@ -166,7 +166,7 @@ fn problem_of(what: &str, code: &str, message: &str) -> ProviderError {
     ProviderError::new(kind, format!("{what} failed: {message}")).with_code(code).with_remedy(remedy)
 }
 
-/// Asks for an object's end, unless it was asked for.
+/// Requests an object's end, unless it was requested.
 async fn remove(cloud: &Cloud, object: &Object) -> Result<()> {
     if object.state == "DELETING" {
         return Ok(());

@@ -61,7 +61,7 @@ impl Objects {
         }
     }
 
-    /// Where a cluster's tokens are asked for.
+    /// Where a cluster's tokens are requested.
     pub(crate) fn token_path(&self, cluster: &str) -> String {
         let collection = if self.api == Api::Ids { "objects" } else { "clusters" };
         format!("{collection}/{cluster}/token")

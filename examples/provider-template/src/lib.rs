@@ -4,7 +4,7 @@
 //! `cloud` is the client: requests, and every error of the cloud mapped to a kind. `objects` is the contract's core, once
 //! for all kinds of objects: look up, adopt or create, delete, list. `by_id` is the same for a cloud that gives ids and whose
 //! work may end in error: of the two, keep the one that your cloud is like (`either` is the choice, which yours does not have).
-//! `provider` says which method is which object.
+//! `provider` names which method is which object.
 
 mod by_id;
 mod cloud;

@@ -11,7 +11,7 @@ use landlord_test_kube::{Artifacts, ensure_stack_images};
 
 use crate::narrate::say;
 
-/// How often progress is told while something is built.
+/// How often progress is reported while something is built.
 const TELL_INTERVAL: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
@@ -29,12 +29,12 @@ pub(crate) fn all(cloud: &'static Cloud, real: bool) -> Result<(Artifacts, Binar
     let result = std::thread::scope(|scope| {
         let go = scope.spawn(|| build_go(&progress, started));
         let rust = scope.spawn(|| build_rust(cloud, &progress, started));
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         while !(go.is_finished() && rust.is_finished()) {
             std::thread::sleep(Duration::from_millis(50));
-            if told.elapsed() >= TELL_INTERVAL {
-                told = Instant::now();
-                tell(&progress, started);
+            if reported.elapsed() >= TELL_INTERVAL {
+                reported = Instant::now();
+                report(&progress, started);
             }
         }
         let joined = |_| anyhow!("a build thread panicked");
@@ -71,7 +71,7 @@ fn build_rust(cloud: &Cloud, progress: &Mutex<Progress>, started: Instant) -> Re
     Ok(binaries)
 }
 
-fn tell(progress: &Mutex<Progress>, started: Instant) {
+fn report(progress: &Mutex<Progress>, started: Instant) {
     let Ok(progress) = progress.lock() else { return };
     let rust = match progress.rust {
         Some(_) => "built".to_owned(),

@@ -5,7 +5,7 @@ use landlord_provider_api::v1::ResourceKind as Kind;
 
 use crate::{cluster, dns, error::Result, group, names::Call, node_pool, tags};
 
-/// Nothing of `kind` answers under the tenant's name, nor the group or cluster that it would be in.
+/// Nothing of `kind` responds under the tenant's name, nor the group or cluster that it would be in.
 ///
 /// # Errors
 /// NAME_TAKEN: something does, and does not carry our markers.

@@ -12,7 +12,7 @@ use crate::{
     progress::{Outcome, pending, ready},
 };
 
-/// Seconds between looks at a cluster that is being changed.
+/// Seconds between observations of a cluster that is being changed.
 const POLL_S: i64 = 10;
 
 /// Pointer into the cluster's document, what stands there, what it is called.
@@ -44,7 +44,7 @@ pub(crate) async fn ensure(call: &Call<'_>) -> Result<Outcome> {
     if !off.is_empty() {
         return Err(conflict(
             format!("AKS cluster {} lacks {}, which it was made with", found.name(), off.join(", ")),
-            "turn it on again; landlord looks again by itself",
+            "turn it on again; landlord observes again by itself",
         ));
     }
     Ok(match found.state() {

@@ -1,6 +1,6 @@
 //! The client of Azure Resource Manager: one call is one request, at most one repetition, a
-//! typed answer. It knows paths, conditions, errors, paging, and which hosts may see a token;
-//! what is asked is the caller's affair.
+//! typed response. It knows paths, conditions, errors, paging, and which hosts may see a token;
+//! what is requested is the caller's affair.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,16 +18,16 @@ use serde_json::Value;
 
 use crate::{
     api::{Kind, Verb},
-    error::{self, Error, Result, Said, ServiceError},
+    error::{self, Error, ErrorBody, Result, ServiceError},
     object::{Object, prune},
 };
 
 /// Repetitions beyond this are the daemon's, which sees all tenants of the subscription.
 const ATTEMPTS: u32 = 2;
-/// Attempts of a read that is throttled for a moment: a sweep of a dozen lists that began anew with each throttled one
+/// Attempts of a read that is throttled for a moment: a sweep of a dozen lists that started again with each throttled one
 /// would make more calls, and under steady throttling never end.
 const THROTTLED_READ_ATTEMPTS: u32 = 5;
-/// Before the repetition: enough for a broken connection to be made anew.
+/// Before the repetition: enough for a broken connection to be recreated.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Throttled for no longer than this, a call is repeated here: a stage makes several calls, and
 /// with half of them refused it would hardly ever get through. A longer wait is the daemon's.
@@ -53,7 +53,7 @@ impl fmt::Debug for Arm {
 /// What must hold for a write to happen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum If<'a> {
-    /// Nothing: a look came before.
+    /// Nothing: an observation came before.
     Always,
     /// There is no such object (`If-None-Match: *`).
     Absent,
@@ -61,9 +61,9 @@ pub(crate) enum If<'a> {
     Unchanged(&'a str),
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ArmResponse {
     /// HTTP status, a success.
     pub(crate) status: u16,
     /// `Azure-AsyncOperation` or `Location`, as it came.
@@ -74,7 +74,7 @@ pub(crate) struct Answer {
     pub(crate) document: Value,
 }
 
-impl Answer {
+impl ArmResponse {
     /// The object in it.
     pub(crate) fn object<P: DeserializeOwned + Default>(self, kind: &Kind) -> Result<Object<P>> {
         Object::read(self.document).map_err(|e| error::incomplete(kind, &format!("a readable form: {e}")))
@@ -113,11 +113,11 @@ impl Arm {
 
     /// A token for something else than ARM.
     pub(crate) async fn token(&self, scope: &str) -> Result<AccessToken> {
-        let failed = |e: &azure_core::Error| no_answer(&crate::api::CLUSTER, Verb::Read, "an access token", e);
+        let failed = |e: &azure_core::Error| no_response(&crate::api::CLUSTER, Verb::Read, "an access token", e);
         self.credential.get_token(&[scope], None).await.map_err(|e| failed(&e))
     }
 
-    /// Looks at an object; `None` if it does not exist.
+    /// Inspects an object; `None` if it does not exist.
     pub(crate) async fn get<P: DeserializeOwned + Default>(
         &self,
         kind: &'static Kind,
@@ -128,25 +128,31 @@ impl Arm {
             .call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always })
             .await
         {
-            Ok(answer) => answer.object(kind).map(Some),
+            Ok(response) => response.object(kind).map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Writes an object as a whole.
-    pub(crate) async fn put(&self, kind: &'static Kind, id: &str, body: &Value, condition: If<'_>) -> Result<Answer> {
+    pub(crate) async fn put(
+        &self,
+        kind: &'static Kind,
+        id: &str,
+        body: &Value,
+        condition: If<'_>,
+    ) -> Result<ArmResponse> {
         let url = self.url(kind, id);
         self.call(Call { kind, verb: Verb::Write, url: &url, subject: id, body: Some(body), condition }).await
     }
 
-    /// Asks for the deletion of an object; `None` if it does not exist.
-    pub(crate) async fn delete(&self, kind: &'static Kind, id: &str) -> Result<Option<Answer>> {
+    /// Requests the deletion of an object; `None` if it does not exist.
+    pub(crate) async fn delete(&self, kind: &'static Kind, id: &str) -> Result<Option<ArmResponse>> {
         let url = self.url(kind, id);
         let call = Call { kind, verb: Verb::Delete, url: &url, subject: id, body: None, condition: If::Always };
         match self.call(call).await {
             // 204: there was nothing to delete.
-            Ok(answer) => Ok((answer.status != 204).then_some(answer)),
+            Ok(response) => Ok((response.status != 204).then_some(response)),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
@@ -197,7 +203,7 @@ impl Arm {
         }
         let call = Call { kind, verb: Verb::Read, url: &url, subject: path, body: None, condition: If::Always };
         let document = match self.call(call).await {
-            Ok(answer) => answer.document,
+            Ok(response) => response.document,
             Err(error) if error.is_absent() => return Ok((Vec::new(), String::new())),
             Err(error) => return Err(error),
         };
@@ -209,12 +215,12 @@ impl Arm {
         Ok((objects, next_token(document["nextLink"].as_str().unwrap_or_default())))
     }
 
-    /// Asks a URL that ARM gave for the state of an operation.
-    pub(crate) async fn ask(&self, kind: &'static Kind, url: &Url) -> Result<Answer> {
+    /// Reads a URL that ARM gave for the state of an operation.
+    pub(crate) async fn ask(&self, kind: &'static Kind, url: &Url) -> Result<ArmResponse> {
         self.call(Call { kind, verb: Verb::Read, url, subject: url.path(), body: None, condition: If::Always }).await
     }
 
-    /// The URL if it is ARM's own: it will be asked with our token. `None` for every other host.
+    /// The URL if it is ARM's own: it will be called with our token. `None` for every other host.
     pub(crate) fn own(&self, text: &str) -> Option<Url> {
         let url: Url = text.parse().ok()?;
         let (host, own) = (url.host_str()?, self.base.host_str()?);
@@ -239,13 +245,13 @@ impl Arm {
         url
     }
 
-    async fn call(&self, call: Call<'_>) -> Result<Answer> {
+    async fn call(&self, call: Call<'_>) -> Result<ArmResponse> {
         debug_assert!(call.kind.verbs.contains(&call.verb), "{:?} is not listed for {}", call.verb, call.kind.name);
         let again = |error: &Error, made| error.service().filter(|e| made < attempts(call.verb, e)).and_then(pause);
         repeat(|| self.once(&call), again).await
     }
 
-    async fn once(&self, call: &Call<'_>) -> Result<Answer> {
+    async fn once(&self, call: &Call<'_>) -> Result<ArmResponse> {
         let method = match call.verb {
             Verb::Read => Method::Get,
             Verb::Write => Method::Put,
@@ -264,28 +270,28 @@ impl Arm {
             request.set_body(body.to_string().into_bytes());
         }
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        let answer = self.pipeline.send(&Context::new(), &mut request, Some(options)).await;
-        let answer = answer.map_err(|e| no_answer(call.kind, call.verb, call.subject, &e))?;
-        read(call, &answer)
+        let response = self.pipeline.send(&Context::new(), &mut request, Some(options)).await;
+        let response = response.map_err(|e| no_response(call.kind, call.verb, call.subject, &e))?;
+        read(call, &response)
     }
 }
 
-fn header(answer: &RawResponse, name: &'static str) -> Option<String> {
-    answer.headers().get_optional_str(&HeaderName::from_static(name)).map(str::to_owned)
+fn header(response: &RawResponse, name: &'static str) -> Option<String> {
+    response.headers().get_optional_str(&HeaderName::from_static(name)).map(str::to_owned)
 }
 
-fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
-    let status = u16::from(answer.status());
-    let retry_after = retry_after(answer);
-    let mut document = serde_json::from_slice(answer.body().as_ref()).unwrap_or(Value::Null);
+fn read(call: &Call<'_>, response: &RawResponse) -> Result<ArmResponse> {
+    let status = u16::from(response.status());
+    let retry_after = retry_after(response);
+    let mut document = serde_json::from_slice(response.body().as_ref()).unwrap_or(Value::Null);
     prune(&mut document);
     if (200..300).contains(&status) {
-        let operation = header(answer, "azure-asyncoperation").or_else(|| header(answer, "location"));
-        return Ok(Answer { status, operation, retry_after, document });
+        let operation = header(response, "azure-asyncoperation").or_else(|| header(response, "location"));
+        return Ok(ArmResponse { status, operation, retry_after, document });
     }
-    let Said { code, message } = error::read(&document);
+    let ErrorBody { code, message } = error::read(&document);
     let by_arm =
-        code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
+        code == "SubscriptionRequestsThrottled" || header(response, "x-ms-failure-cause").as_deref() == Some("gateway");
     let message = if message.is_empty() { format!("HTTP status {status}") } else { message };
     let subject = call.subject.to_owned();
     Err(Error::Service(Box::new(ServiceError {
@@ -301,11 +307,11 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
 }
 
 /// A demand to wait: some services say it in milliseconds too, which is then meant.
-fn retry_after(answer: &RawResponse) -> Option<Duration> {
-    let millis = header(answer, "x-ms-retry-after-ms").or_else(|| header(answer, "retry-after-ms"));
+fn retry_after(response: &RawResponse) -> Option<Duration> {
+    let millis = header(response, "x-ms-retry-after-ms").or_else(|| header(response, "retry-after-ms"));
     let millis = millis.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
     millis
-        .or_else(|| header(answer, "retry-after").and_then(|v| error::retry_after(&v)))
+        .or_else(|| header(response, "retry-after").and_then(|v| error::retry_after(&v)))
         .map(|w| w.min(RETRY_AFTER_MAX))
 }
 
@@ -325,21 +331,21 @@ fn pause(error: &ServiceError) -> Option<Duration> {
     }
 }
 
-/// An error of the SDK: no answer, or no token to ask with.
-fn no_answer(kind: &'static Kind, verb: Verb, subject: &str, error: &azure_core::Error) -> Error {
+/// An error of the SDK: no response, or no token to ask with.
+fn no_response(kind: &'static Kind, verb: Verb, subject: &str, error: &azure_core::Error) -> Error {
     use azure_core::error::ErrorKind as Sdk;
     let (mut code, mut status, mut retry_after) = (String::new(), 0, None);
     let mut cause = Some(error);
     while let Some(e) = cause {
         match e.kind() {
-            // Kept unless an inner error tells more.
+            // Kept unless an inner error is more specific.
             Sdk::Credential if code.is_empty() => "CredentialsUnavailable".clone_into(&mut code),
             Sdk::HttpResponse { status: of, raw_response, .. } => {
                 status = u16::from(*of);
                 if let Some(raw) = raw_response {
-                    let said = error::read(&serde_json::from_slice(raw.body().as_ref()).unwrap_or(Value::Null));
-                    if !said.code.is_empty() {
-                        code = said.code;
+                    let reported = error::read(&serde_json::from_slice(raw.body().as_ref()).unwrap_or(Value::Null));
+                    if !reported.code.is_empty() {
+                        code = reported.code;
                     }
                     retry_after = self::retry_after(raw);
                 }

@@ -130,7 +130,7 @@ impl Scope {
         }
     }
 
-    /// The credential. Reaches out, and reads files, only when asked for a token.
+    /// The credential. Reaches out, and reads files, only when requested a token.
     ///
     /// # Errors
     /// INVALID for a tenant or certificate that cannot be one.

@@ -1,4 +1,4 @@
-//! From an answer of ARM or Entra to the contract's typed error. The table says what a code
+//! From a response of ARM or Entra to the contract's typed error. The table says what a code
 //! means; this module reads codes out of the several shapes that ARM has for an error, and
 //! keeps secrets and repetition out of messages.
 
@@ -28,7 +28,7 @@ pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// What a service said.
+/// What a service reported.
 #[derive(Debug, thiserror::Error)]
 #[error("{} of {} {subject} failed: {message}", verb_name(*verb), kind.name)]
 pub(crate) struct ServiceError {
@@ -38,11 +38,11 @@ pub(crate) struct ServiceError {
     pub(crate) verb: Verb,
     /// To what.
     pub(crate) subject: String,
-    /// The service's code; empty when there was no answer or none in it.
+    /// The service's code; empty when there was no response or none in it.
     pub(crate) code: String,
     /// The service's words.
     pub(crate) message: String,
-    /// HTTP status; 0 when there was no answer.
+    /// HTTP status; 0 when there was no response.
     pub(crate) status: u16,
     /// Retry-After.
     pub(crate) retry_after: Option<Duration>,
@@ -61,8 +61,8 @@ fn verb_name(verb: Verb) -> &'static str {
 
 /// Code and words in an error document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// The most telling code.
+pub(crate) struct ErrorBody {
+    /// The most specific code.
     pub(crate) code: String,
     /// All words, each once.
     pub(crate) message: String,
@@ -70,16 +70,16 @@ pub(crate) struct Said {
 
 /// Reads `{"error": {…}}`, a bare `{"code", "message"}`, and Entra's `{"error": "…",
 /// "error_description": "…"}`.
-pub(crate) fn read(document: &Value) -> Said {
+pub(crate) fn read(document: &Value) -> ErrorBody {
     if let Some(text) = document["error"].as_str() {
         let description = document["error_description"].as_str().unwrap_or_default();
-        return Said { code: aad_code(description).unwrap_or(text).to_owned(), message: cut(description) };
+        return ErrorBody { code: aad_code(description).unwrap_or(text).to_owned(), message: cut(description) };
     }
     let root = if document["error"].is_object() { &document["error"] } else { document };
     let (mut codes, mut words) = (Vec::new(), Vec::new());
     collect(root, 0, &mut codes, &mut words);
     // The outermost code is often a mere frame ("the deployment failed"): the first one that
-    // the table knows, from the inside out, tells most.
+    // the table knows, from the inside out, is the most specific.
     let known = codes.iter().rev().find(|c| error_table::is_known(c)).or(codes.first());
     let mut message = String::new();
     for word in words {
@@ -90,7 +90,7 @@ pub(crate) fn read(document: &Value) -> Said {
             message.push_str(&word);
         }
     }
-    Said { code: known.cloned().unwrap_or_default(), message: cut(&message) }
+    ErrorBody { code: known.cloned().unwrap_or_default(), message: cut(&message) }
 }
 
 fn collect(part: &Value, depth: usize, codes: &mut Vec<String>, words: &mut Vec<String>) {
@@ -125,7 +125,7 @@ fn aad_code(description: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
-/// An error and its causes, each said once.
+/// An error and its causes, each stated once.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     cut(&landlord_provider_sdk::error::chain(error))
 }
@@ -182,7 +182,7 @@ fn state(error: &ServiceError) -> ProviderError {
     stated
 }
 
-/// Kind and remedy of what was said, at whatever time it was said: as an answer, or as the end
+/// Kind and remedy of an error, whenever it came: as a response, or as the end
 /// of an operation (status 0 then).
 pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> (ErrorKind, &'static str) {
     // ARM's own 429 has no code of its own in some providers.
@@ -200,15 +200,15 @@ pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> 
 }
 
 /// The contract's error for an operation, or an object, that ended badly.
-pub(crate) fn late(kind: &'static Kind, subject: &str, said: &Said) -> ProviderError {
-    let (mut meant, remedy) = meaning(kind.service, &said.code, &said.message, 0);
-    // Nothing was ever asked that only needs to be asked again.
-    if meant == ErrorKind::Conflict && said.code.is_empty() {
+pub(crate) fn late(kind: &'static Kind, subject: &str, reported: &ErrorBody) -> ProviderError {
+    let (mut meant, remedy) = meaning(kind.service, &reported.code, &reported.message, 0);
+    // Nothing was ever requested that only needs to be requested again.
+    if meant == ErrorKind::Conflict && reported.code.is_empty() {
         meant = ErrorKind::Transient;
     }
-    let why = if said.message.is_empty() { "Azure does not say why" } else { &said.message };
+    let why = if reported.message.is_empty() { "Azure does not say why" } else { &reported.message };
     ProviderError::new(meant, format!("{} {subject} failed: {why}", kind.name))
-        .with_code(&said.code)
+        .with_code(&reported.code)
         .with_remedy(table::addressed(meant, remedy))
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains('/').then_some(action)
 }
 
-/// INVALID, for what the caller asked.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }
@@ -245,14 +245,14 @@ pub(crate) fn conflict(message: impl Into<String>, remedy: impl Into<String>) ->
     landlord_provider_sdk::error::conflict(message, remedy).into()
 }
 
-/// INTERNAL, for an answer that lacks what its documentation promises.
+/// INTERNAL, for a response that lacks what its documentation promises.
 pub(crate) fn incomplete(kind: &Kind, what: &str) -> Error {
-    ProviderError::new(ErrorKind::Internal, format!("the answer about a {} lacks {what}", kind.name)).into()
+    ProviderError::new(ErrorKind::Internal, format!("the response about a {} lacks {what}", kind.name)).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Said, ServiceError, late, missing_permission, read};
+    use super::{Error, ErrorBody, ServiceError, late, missing_permission, read};
     use crate::api::{self, Kind, Verb};
     use landlord_provider_api::{ErrorKind, ProviderError};
     use serde_json::json;
@@ -311,7 +311,7 @@ mod tests {
             (json!("nonsense"), "", ""),
         ];
         for (document, code, message) in cases {
-            assert_eq!(read(&document), Said { code: code.to_owned(), message: message.to_owned() }, "{document}");
+            assert_eq!(read(&document), ErrorBody { code: code.to_owned(), message: message.to_owned() }, "{document}");
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_does_not_know_a_call_is_said_so() {
+    fn an_endpoint_that_does_not_know_a_call_is_reported() {
         let error = stated(&api::CLUSTER, Verb::Read, "", "not found", 404);
         assert_eq!(error.kind, ErrorKind::Internal);
         assert!(error.remedy.contains("endpoint_override"));
@@ -362,10 +362,10 @@ mod tests {
 
     #[test]
     fn a_late_failure_says_what_and_why() {
-        let said = Said { code: "QuotaExceeded".to_owned(), message: "Family DSv5 vCPUs".to_owned() };
-        let error = late(&api::CLUSTER, "c", &said);
+        let reported = ErrorBody { code: "QuotaExceeded".to_owned(), message: "Family DSv5 vCPUs".to_owned() };
+        let error = late(&api::CLUSTER, "c", &reported);
         assert_eq!(error.kind, ErrorKind::Quota);
         assert!(error.message.contains("managedClusters c failed: Family DSv5 vCPUs"), "{error}");
-        assert_eq!(late(&api::CLUSTER, "c", &Said::default()).kind, ErrorKind::Transient);
+        assert_eq!(late(&api::CLUSTER, "c", &ErrorBody::default()).kind, ErrorKind::Transient);
     }
 }

@@ -295,7 +295,7 @@ const QUOTA_NETWORKS: &str =
     "ask for a higher quota \"Virtual Networks\" in Azure's Quotas page, provider Microsoft.Network, then retry";
 const QUOTA_ZONES: &str = "delete zones that are no longer needed or ask Azure support for a higher quota of public DNS zones a subscription, then retry";
 
-/// Words of a message that tell more than its code, in lower case.
+/// Words of a message that are more specific than its code, in lower case.
 const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("vcpu quota", Quota, QUOTA_VCPUS),
     ("family cores quota", Quota, QUOTA_VCPUS),

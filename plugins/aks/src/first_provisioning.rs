@@ -2,7 +2,7 @@
 //! comes up and holds nothing: it is removed, so that its name and its fixed properties are
 //! free for the next attempt. One that was up and failed later holds a customer's work and is
 //! never removed for it. Azure calls both "Failed"; a tag on the tenant's resource group, set
-//! before the first write and taken away once the object was up, tells them apart. A lost tag
+//! before the first write and taken away once the object was up, distinguishes them. A lost tag
 //! counts as "was up". A tenant in a shared cluster gets an empty group of its own for it: the
 //! host's is not its to change.
 

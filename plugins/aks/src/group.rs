@@ -1,5 +1,5 @@
 //! The tenant's resource groups. ARM takes a PUT on a group of that name, whoever made it, so
-//! each is looked at before anything is put into it.
+//! each is inspected before anything is put into it.
 
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     api,
     arm::If,
-    error::{Result, Said, conflict, late},
+    error::{ErrorBody, Result, conflict, late},
     names::Call,
     object::{Object, Plain, State},
     operation::{self, Followed, Work},
@@ -15,7 +15,7 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks at a group that is going.
+/// Seconds between observations of a group that is going.
 const POLL_S: i64 = 10;
 /// So many foreign objects are named in an error.
 const NAMED_MAX: usize = 5;
@@ -23,7 +23,7 @@ const NAMED_MAX: usize = 5;
 /// A group as found.
 pub(crate) type Group = Object<Plain>;
 
-/// The group if it exists and is ours; a stranger's is an error.
+/// The group if it exists and is ours; a foreign one is an error.
 pub(crate) async fn find(call: &Call<'_>, group: &str) -> Result<Option<Group>> {
     let found = call.arm.get::<Plain>(&api::GROUP, &call.names.group_id(group)).await?;
     match found {
@@ -32,7 +32,7 @@ pub(crate) async fn find(call: &Call<'_>, group: &str) -> Result<Option<Group>> 
     }
 }
 
-/// The group if it is ours; `None` for absent and for a stranger's, which a deletion leaves
+/// The group if it is ours; `None` for absent and for a foreign one, which a deletion leaves
 /// alone.
 pub(crate) async fn find_own(call: &Call<'_>, group: &str) -> Result<Option<Group>> {
     let found = call.arm.get::<Plain>(&api::GROUP, &call.names.group_id(group)).await?;
@@ -43,13 +43,13 @@ pub(crate) async fn find_own(call: &Call<'_>, group: &str) -> Result<Option<Grou
 pub(crate) async fn ensure(call: &Call<'_>, group: &str, role: &str) -> Result<std::result::Result<Group, Outcome>> {
     match find(call, group).await? {
         Some(found) if found.state() == State::Deleting => {
-            Ok(Err(pending(POLL_S, format!("resource group {group} is being deleted before it is made anew"))))
+            Ok(Err(pending(POLL_S, format!("resource group {group} is being deleted before it is recreated"))))
         }
         Some(found) => Ok(Ok(found)),
         None => {
             let body = json!({ "location": call.scope.region, "tags": tags::all(call.scope, role) });
-            let answer = call.arm.put(&api::GROUP, &call.names.group_id(group), &body, If::Always).await?;
-            Ok(Ok(answer.object(&api::GROUP)?))
+            let response = call.arm.put(&api::GROUP, &call.names.group_id(group), &body, If::Always).await?;
+            Ok(Ok(response.object(&api::GROUP)?))
         }
     }
 }
@@ -60,7 +60,7 @@ pub(crate) async fn contents(call: &Call<'_>, group: &str) -> Result<Vec<Group>>
 }
 
 /// Deletes the group with all that is in it, if all of it is ours; gives what goes. Azure finds
-/// the order itself. A stranger's object in it is named and keeps the group.
+/// the order itself. A foreign object in it is named and keeps the group.
 pub(crate) async fn remove(
     call: &Call<'_>,
     found: &Group,
@@ -81,16 +81,16 @@ pub(crate) async fn remove(
         ));
     }
     let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;
-    let Some(answer) = call.arm.delete(&api::GROUP, &call.names.group_id(group)).await? else {
+    let Some(response) = call.arm.delete(&api::GROUP, &call.names.group_id(group)).await? else {
         return Ok((Outcome::Gone, vec![found.owned(call.scope)]));
     };
-    // It is asked for again already; the last attempt's end says what may have to be mended.
-    if let Followed::Failed(said) = last {
-        return Err(removal_failed(&api::GROUP, group, &said).into());
+    // It is requested again already; the last attempt's end says what may have to be mended.
+    if let Followed::Failed(reported) = last {
+        return Err(removal_failed(&api::GROUP, group, &reported).into());
     }
     let mut removed: Vec<_> = inside.iter().map(|o| o.owned(call.scope)).collect();
     removed.push(found.owned(call.scope));
-    Ok((operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail), removed))
+    Ok((operation::begun(call.arm, Work::Deletion, &response, POLL_S, detail), removed))
 }
 
 /// Deletes a group whatever is in it: the nodes' own, which AKS alone fills. `None`: it is gone.
@@ -99,13 +99,13 @@ pub(crate) async fn drop_whole(call: &Call<'_>, found: &Group) -> Result<Option<
     if found.state() == State::Deleting {
         return Ok(Some(pending(POLL_S, detail)));
     }
-    let answer = call.arm.delete(&api::GROUP, &call.names.group_id(found.name())).await?;
-    Ok(answer.map(|answer| operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail)))
+    let response = call.arm.delete(&api::GROUP, &call.names.group_id(found.name())).await?;
+    Ok(response.map(|response| operation::begun(call.arm, Work::Deletion, &response, POLL_S, detail)))
 }
 
 /// A deletion that failed: whatever holds the object may let go of it, so none is given up.
-pub(crate) fn removal_failed(kind: &'static api::Kind, name: &str, said: &Said) -> ProviderError {
-    let mut error = late(kind, name, said);
+pub(crate) fn removal_failed(kind: &'static api::Kind, name: &str, reported: &ErrorBody) -> ProviderError {
+    let mut error = late(kind, name, reported);
     if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Internal | ErrorKind::Quota | ErrorKind::Capacity) {
         error.kind = ErrorKind::Conflict;
     }
@@ -129,7 +129,7 @@ pub(crate) async fn mark(call: &Call<'_>, found: &Group, key: &str, value: Optio
     call.arm.put(&api::GROUP, &call.names.group_id(found.name()), &body, If::Always).await.map(drop)
 }
 
-/// What a look at a group means.
+/// What an observation of a group means.
 pub(crate) fn outcome(found: &Group) -> Outcome {
     match found.state() {
         State::Succeeded => ready(),

@@ -23,7 +23,7 @@ use crate::{
 const FEDERATION: &str = "landlord";
 /// What workload identity's tokens are made out to.
 const AUDIENCE: &str = "api://AzureADTokenExchange";
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 5;
 
 /// What is read of a federated credential.
@@ -79,7 +79,7 @@ pub(crate) async fn ensure(
     Ok((ready(), status))
 }
 
-/// What Azure's webhook looks for, to hand a pod its account's token.
+/// What Azure's webhook searches for, to hand a pod its account's token.
 /// <https://learn.microsoft.com/azure/aks/workload-identity-overview#service-account-labels-and-annotations>
 fn service_account(account: &str, client_id: &str) -> v1::ServiceAccount {
     let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
@@ -158,7 +158,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObj
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let mut objects = Vec::new();
     for (account, _) in identities(call).await? {

@@ -1,6 +1,6 @@
 //! What carries our markers. ARM's list of resources by tag finds most of it and lags behind
-//! both ways: what it lists is looked at before it is reported, and what matters most (groups,
-//! cluster, zones) is asked for by name as well.
+//! both ways: what it lists is inspected before it is reported, and what matters most (groups,
+//! cluster, zones) is requested by name as well.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) async fn list(
     let path = format!("{subscription}/resources");
     let (resources, next) = arm.page::<Plain>(&api::RESOURCE, &path, Some(&filter(scope)), page_token).await?;
     for resource in resources.iter().filter(|r| is_ours(scope, r)) {
-        // A type not known here cannot be looked at: better reported once too often.
+        // A type not known here cannot be inspected: better reported once too often.
         let exists = match api::of_type(resource.kind()) {
             Some(kind) => arm.get::<Plain>(kind, resource.id()).await?.is_some(),
             None => true,
@@ -68,7 +68,7 @@ pub(crate) async fn list(
     Ok(v1::ListOwnedResponse { objects: found.into_values().collect(), next_page_token: next })
 }
 
-/// Pools of ours in clusters that are not: ARM lists no pool by tag, but each cluster tells its pools'.
+/// Pools of ours in clusters that are not: ARM lists no pool by tag, but each cluster reports its pools'.
 async fn shared_pools(arm: &Arm, scope: &v1::Scope, subscription: &str, found: &mut Found) -> Result<()> {
     let path = format!("{subscription}/providers/Microsoft.ContainerService/managedClusters");
     for cluster in arm.list::<cluster::Properties>(&api::CLUSTER, &path, None).await? {

@@ -50,8 +50,8 @@ struct Cluster {
 
 /// Endpoint and authority of a cluster that is up.
 pub(crate) async fn reach(call: &Call<'_>, properties: &Properties) -> Result<Reach> {
-    let answer = call.arm.act(&api::CLUSTER, &call.names.home_id()).await?;
-    let text = answer["kubeconfigs"][0]["value"].as_str().unwrap_or_default();
+    let response = call.arm.act(&api::CLUSTER, &call.names.home_id()).await?;
+    let text = response["kubeconfigs"][0]["value"].as_str().unwrap_or_default();
     let mut reach = read(text).ok_or_else(|| incomplete(&api::CLUSTER, "a readable kubeconfig"))?;
     if reach.endpoint.is_empty() {
         let names = [&properties.fqdn, &properties.private_fqdn];

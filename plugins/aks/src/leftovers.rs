@@ -94,8 +94,8 @@ fn owned(call: &Call<'_>, object: &Object<Plain>) -> v1::OwnedObject {
     owned
 }
 
-/// Makes leftovers be absent: asks for what can go now, Pending while anything is there. The
-/// list lags behind; each is looked at before it is counted.
+/// Makes leftovers be absent: requests what can go now, Pending while anything is there. The
+/// list lags behind; each is inspected before it is counted.
 pub(crate) async fn delete(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let (mut removed, mut kept, mut unknown, mut going) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for Leftover { object, kind } in find(call).await? {
@@ -131,7 +131,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObj
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let mut objects = Vec::new();
     for Leftover { object, kind } in find(call).await? {

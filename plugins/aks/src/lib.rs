@@ -3,7 +3,7 @@
 //!
 //! The names of all objects come from the tenant's uid and every object carries the owner
 //! markers, so each call finds its work again without any memory. Azure Resource Manager
-//! overwrites silently, so each write is preceded by a look and a comparison. This crate knows
+//! overwrites silently, so each write is preceded by an observation and a comparison. This crate knows
 //! Azure and the provider contract; it knows nothing of the daemon.
 
 mod absence;

@@ -146,7 +146,7 @@ impl Names {
     }
 
     /// Name of the cluster that the tenant's nodes are in: its own, or a shared one. Only pools and
-    /// access are looked for in a shared one; whatever [`Names::cluster_id`] names can't be it.
+    /// access are searched for in a shared one; whatever [`Names::cluster_id`] names can't be it.
     pub(crate) fn home(&self) -> &str {
         self.host.as_ref().map_or(&self.base, |host| &host.name)
     }

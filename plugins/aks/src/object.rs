@@ -1,4 +1,4 @@
-//! What ARM tells of a resource: the envelope that all types share, the properties that this
+//! What ARM returns of a resource: the envelope that all types share, the properties that this
 //! plugin reads, and the document as it came, so that a change sends back what it did not mean.
 
 use std::collections::BTreeMap;
@@ -123,7 +123,7 @@ impl<P> Object<P> {
 /// `provisioningState`: <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
-    /// As asked for.
+    /// As requested.
     Succeeded,
     /// The last change failed or was canceled.
     Failed,

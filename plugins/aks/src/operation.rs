@@ -1,5 +1,5 @@
 //! Long-running operations. The resource's own provisioningState is the truth; an operation's
-//! URL, kept in the checkpoint, only tells sooner when to look again and more of why it failed.
+//! URL, kept in the checkpoint, only shows sooner when to observe again and more of why it failed.
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>
 
@@ -8,8 +8,8 @@ use landlord_provider_sdk::operation::{Observed, Operations};
 
 use crate::{
     api::{self, Kind},
-    arm::{Answer, Arm},
-    error::{self, Error, Result, Said},
+    arm::{Arm, ArmResponse},
+    error::{self, Error, ErrorBody, Result},
     progress::{Outcome, Sent},
 };
 
@@ -34,12 +34,12 @@ impl Work {
 }
 
 /// What an operation came to.
-pub(crate) type Followed = Observed<Said>;
+pub(crate) type Followed = Observed<ErrorBody>;
 
-/// Pending, with what the answer says of when and where to ask.
-pub(crate) fn begun(arm: &Arm, work: Work, answer: &Answer, poll_s: i64, detail: impl Into<String>) -> Outcome {
-    let outcome = waiting(answer.retry_after, poll_s, detail);
-    let Some(url) = &answer.operation else { return outcome };
+/// Pending, with what the response says of when and where to ask.
+pub(crate) fn begun(arm: &Arm, work: Work, response: &ArmResponse, poll_s: i64, detail: impl Into<String>) -> Outcome {
+    let outcome = waiting(response.retry_after, poll_s, detail);
+    let Some(url) = &response.operation else { return outcome };
     if arm.own(url).is_none() {
         tracing::warn!(host = host(url), "an operation's URL is not Azure Resource Manager's and is not followed");
         return outcome;
@@ -48,8 +48,8 @@ pub(crate) fn begun(arm: &Arm, work: Work, answer: &Answer, poll_s: i64, detail:
 }
 
 /// The same for a change, with the fields that were sent.
-pub(crate) fn changed(arm: &Arm, answer: &Answer, poll_s: i64, sent: Sent) -> Outcome {
-    let mut outcome = begun(arm, Work::Change, answer, poll_s, sent.to_string());
+pub(crate) fn changed(arm: &Arm, response: &ArmResponse, poll_s: i64, sent: Sent) -> Outcome {
+    let mut outcome = begun(arm, Work::Change, response, poll_s, sent.to_string());
     if let Outcome::Pending(pending) = &mut outcome {
         pending.changes = sent.changes;
     }
@@ -62,10 +62,10 @@ fn host(url: &str) -> String {
 
 /// Follows the operation of a checkpoint, if it is of this kind.
 pub(crate) async fn follow(arm: &Arm, work: Work, checkpoint: &[u8]) -> Result<Followed> {
-    Operations::read(checkpoint).observe(work.word(), |url| look(arm, url)).await
+    Operations::read(checkpoint).observe(work.word(), |url| observe(arm, url)).await
 }
 
-async fn look(arm: &Arm, operation: String) -> Result<Followed> {
+async fn observe(arm: &Arm, operation: String) -> Result<Followed> {
     // The checkpoint comes from outside: its URL is checked as if it were new.
     let Some(url) = arm.own(&operation) else {
         tracing::warn!(
@@ -75,11 +75,11 @@ async fn look(arm: &Arm, operation: String) -> Result<Followed> {
         return Ok(Followed::Unknown);
     };
     match arm.ask(kind_of(url.path()), &url).await {
-        Ok(answer) => Ok(read(&answer)),
+        Ok(response) => Ok(read(&response)),
         Err(Error::Service(e)) if matches!(e.status, 0 | 429) => Err(Error::Service(e)),
-        // A `Location` answers with the failure itself; anything else says nothing about it.
+        // A `Location` responds with the failure itself; anything else says nothing about it.
         Err(Error::Service(e)) if is_verdict(e.status) => {
-            Ok(Followed::Failed(Said { code: e.code.clone(), message: e.message.clone() }))
+            Ok(Followed::Failed(ErrorBody { code: e.code.clone(), message: e.message.clone() }))
         }
         Err(_) => Ok(Followed::Unknown),
     }
@@ -101,34 +101,34 @@ fn kind_of(path: &str) -> &'static Kind {
 }
 
 /// Both styles: a document with a status, and a bare 202 until it is done.
-fn read(answer: &Answer) -> Followed {
-    let status = answer.document["status"].as_str().unwrap_or_default().to_ascii_lowercase();
+fn read(response: &ArmResponse) -> Followed {
+    let status = response.document["status"].as_str().unwrap_or_default().to_ascii_lowercase();
     match status.as_str() {
         "succeeded" => Followed::Done,
-        "failed" | "canceled" | "cancelled" => Followed::Failed(error::read(&answer.document["error"])),
-        "" if answer.status != 202 => Followed::Done,
-        _ => Followed::Running { retry_after: answer.retry_after },
+        "failed" | "canceled" | "cancelled" => Followed::Failed(error::read(&response.document["error"])),
+        "" if response.status != 202 => Followed::Done,
+        _ => Followed::Running { retry_after: response.retry_after },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Followed, read};
-    use crate::{arm::Answer, error::Said};
+    use crate::{arm::ArmResponse, error::ErrorBody};
     use serde_json::{Value, json};
 
-    fn answer(status: u16, document: Value) -> Answer {
-        Answer { status, operation: None, retry_after: None, document }
+    fn respond(status: u16, document: Value) -> ArmResponse {
+        ArmResponse { status, operation: None, retry_after: None, document }
     }
 
     #[test]
     fn both_styles_of_operations_are_read() {
-        assert_eq!(read(&answer(202, Value::Null)), Followed::Running { retry_after: None });
-        assert_eq!(read(&answer(200, json!({ "status": "InProgress" }))), Followed::Running { retry_after: None });
-        assert_eq!(read(&answer(200, json!({ "status": "Succeeded" }))), Followed::Done);
-        assert_eq!(read(&answer(204, Value::Null)), Followed::Done);
+        assert_eq!(read(&respond(202, Value::Null)), Followed::Running { retry_after: None });
+        assert_eq!(read(&respond(200, json!({ "status": "InProgress" }))), Followed::Running { retry_after: None });
+        assert_eq!(read(&respond(200, json!({ "status": "Succeeded" }))), Followed::Done);
+        assert_eq!(read(&respond(204, Value::Null)), Followed::Done);
         let failed = json!({ "status": "Failed", "error": { "code": "AllocationFailed", "message": "m" } });
-        let said = Said { code: "AllocationFailed".to_owned(), message: "m".to_owned() };
-        assert_eq!(read(&answer(200, failed)), Followed::Failed(said));
+        let reported = ErrorBody { code: "AllocationFailed".to_owned(), message: "m".to_owned() };
+        assert_eq!(read(&respond(200, failed)), Followed::Failed(reported));
     }
 }

@@ -1,8 +1,9 @@
 //! The class's parameters (`parameters_json`): what a platform engineer chooses for AKS.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters};
 use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
@@ -27,17 +28,6 @@ pub(crate) const CHANNELS: [&str; 5] = ["none", "patch", "stable", "rapid", "nod
 pub(crate) const OS_SKUS: [&str; 2] = ["AzureLinux", "Ubuntu"];
 /// Tiers of the control plane.
 pub(crate) const TIERS: [&str; 3] = ["Free", "Standard", "Premium"];
-
-/// How nodes are bought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Capacity {
-    /// On demand.
-    #[default]
-    OnDemand,
-    /// Spot; the cluster's own pool stays on demand.
-    Spot,
-}
 
 /// The parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -80,15 +70,19 @@ impl Default for Parameters {
     }
 }
 
-impl Parameters {
-    /// Reads the form; values are checked by `validate`.
-    ///
-    /// # Errors
-    /// INVALID, naming the key.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+impl ClassParameters for Parameters {
+    type Error = Error;
+
+    fn parse(text: &str) -> Result<Self, Error> {
         Ok(settings::parameters(text)?)
     }
 
+    fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
+        &mut self.public_access_cidrs
+    }
+}
+
+impl Parameters {
     /// The virtual network's addresses.
     ///
     /// # Errors
@@ -153,7 +147,7 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
-    use super::Parameters;
+    use super::{ClassParameters as _, Parameters};
 
     #[test]
     fn the_dns_address_is_the_tenth() {

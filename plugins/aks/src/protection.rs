@@ -1,4 +1,4 @@
-//! What would hold the removal of a tenant's cluster or resource group, looked for before anything of it is removed: locks,
+//! What would hold the removal of a tenant's cluster or resource group, searched for before anything of it is removed: locks,
 //! and objects of others. AKS itself takes agent pools along with their cluster, whoever made them.
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>
@@ -27,12 +27,12 @@ struct Lock {
     level: String,
 }
 
-/// Looks, before a kind is removed, for what would stop a later one or be lost by it.
+/// Checks, before a kind is removed, for what would stop a later one or be lost by it.
 ///
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()> {
-    if !holds::are_looked_for(kind) {
+    if !holds::are_searched_for(kind) {
         return Ok(());
     }
     if call.names.is_shared() {

@@ -1,4 +1,4 @@
-//! The contract's traits: which part answers which call. Holds no logic of its own.
+//! The contract's traits: which part handles which call. Holds no logic of its own.
 
 use async_trait::async_trait;
 use landlord_provider_api::{
@@ -12,12 +12,21 @@ use landlord_provider_sdk::{
 };
 
 use crate::{
-    absence, addons, arm::Arm, cluster, config::Config, credentials, describe, dns, identity, inventory, kube_access,
-    leftovers, names::Call, network, node_pool, parameters::Parameters, progress::Outcome, protection, transport::Wire,
+    absence, addons,
+    arm::Arm,
+    cluster,
+    config::Config,
+    credentials, describe, dns, identity, inventory, kube_access, leftovers,
+    names::Call,
+    network, node_pool,
+    parameters::{ClassParameters as _, Parameters},
+    progress::Outcome,
+    protection,
+    transport::Wire,
     validate,
 };
 
-type Answer<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 /// AKS with one credential scope.
 #[derive(Debug)]
@@ -29,24 +38,24 @@ pub struct Aks {
 const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a region of Azure, like westeurope" };
 
 /// The scope of a request.
-fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+fn checked(scope: Option<v1::Scope>) -> ProviderResult<v1::Scope> {
     request::scope(scope, REGIONS)
 }
 
 /// The same for what a tenant in a shared cluster has none of.
-fn own(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+fn own(scope: Option<v1::Scope>) -> ProviderResult<v1::Scope> {
     request::own_cluster(checked(scope)?, "agent pools")
 }
 
 impl Aks {
-    fn call<'a>(&'a self, scope: &'a v1::Scope) -> Answer<Call<'a>> {
+    fn call<'a>(&'a self, scope: &'a v1::Scope) -> ProviderResult<Call<'a>> {
         Ok(Call::new(&self.arm, &self.config, scope)?)
     }
 }
 
 #[async_trait]
 impl Network for Aks {
-    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> ProviderResult<v1::EnsureNetworkResponse> {
         let scope = own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&self.call(&scope)?, &parameters, &request.checkpoint).await?;
@@ -56,7 +65,7 @@ impl Network for Aks {
 
 #[async_trait]
 impl Cluster for Aks {
-    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> ProviderResult<v1::EnsureClusterResponse> {
         let scope = own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -65,12 +74,12 @@ impl Cluster for Aks {
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> ProviderResult<v1::EnsureAddonsResponse> {
         let scope = own(request.scope)?;
         Ok(v1::EnsureAddonsResponse { progress: done(addons::ensure(&self.call(&scope)?).await?) })
     }
 
-    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> ProviderResult<v1::KubeAccess> {
         let scope = checked(request.scope)?;
         Ok(kube_access::access(&self.call(&scope)?, request.cluster).await?)
     }
@@ -78,7 +87,7 @@ impl Cluster for Aks {
 
 #[async_trait]
 impl NodePool for Aks {
-    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> ProviderResult<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let cluster = need(request.cluster, "the cluster")?;
@@ -91,14 +100,17 @@ impl NodePool for Aks {
 
 #[async_trait]
 impl Dns for Aks {
-    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> ProviderResult<v1::EnsureDnsZoneResponse> {
         let scope = checked(request.scope)?;
         let spec = need(request.spec, "the zone")?;
         let (outcome, status) = dns::ensure(&self.call(&scope)?, &spec.domain).await?;
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+    async fn ensure_dns_records(
+        &self,
+        request: v1::EnsureDnsRecordsRequest,
+    ) -> ProviderResult<v1::EnsureDnsRecordsResponse> {
         let scope = checked(request.scope)?;
         let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&self.call(&scope)?, &zone, &request.records).await?;
@@ -108,7 +120,7 @@ impl Dns for Aks {
 
 #[async_trait]
 impl Identity for Aks {
-    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> ProviderResult<v1::EnsureIdentityResponse> {
         let scope = own(request.scope)?;
         let network = need(request.network, "the network")?;
         let zone = need(request.zone, "the zone")?;
@@ -119,7 +131,7 @@ impl Identity for Aks {
 
 #[async_trait]
 impl Inventory for Aks {
-    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+    async fn observe(&self, request: v1::ObserveRequest) -> ProviderResult<v1::ObserveResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let scope = checked(request.scope)?;
@@ -141,7 +153,7 @@ impl Inventory for Aks {
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
 
-    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+    async fn delete(&self, request: v1::DeleteRequest) -> ProviderResult<v1::DeleteResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let scope = checked(request.scope)?;
@@ -168,7 +180,7 @@ impl Inventory for Aks {
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 
-    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> ProviderResult<v1::ListOwnedResponse> {
         let scope = checked(request.scope)?;
         Ok(inventory::list(&self.arm, &self.config, &scope, &request.page_token).await?)
     }
@@ -176,11 +188,11 @@ impl Inventory for Aks {
 
 #[async_trait]
 impl Provider for Aks {
-    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+    async fn describe(&self, _request: v1::DescribeRequest) -> ProviderResult<v1::DescribeResponse> {
         Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
-    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+    async fn validate(&self, request: v1::ValidateRequest) -> ProviderResult<v1::ValidateResponse> {
         Ok(v1::ValidateResponse { violations: validate::validate(&request) })
     }
 }
@@ -194,7 +206,7 @@ impl ProviderPlugin for Aks {
         describe::describe(Self::NAME, Self::VERSION)
     }
 
-    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+    async fn configure(request: v1::ConfigureRequest) -> ProviderResult<Self> {
         let mut problems = Problems::default();
         let config = problems.keep(Config::parse(&request.config_json));
         let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Refused));

@@ -50,7 +50,7 @@ pub(crate) async fn ensure(call: &Call<'_>, scope: &str, role: &str, principal: 
     let body = json!({ "properties": {
         "roleDefinitionId": definition,
         "principalId": principal,
-        // Spares the look into Entra, where a new identity takes minutes to appear.
+        // Spares the observation into Entra, where a new identity takes minutes to appear.
         "principalType": "ServicePrincipal",
         "description": tags::line(call.scope, "role-assignment"),
     }});

@@ -17,7 +17,7 @@ use landlord_provider_api::{ErrorKind, ProviderError};
 
 /// A connection that takes longer will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// ARM answers within seconds; what takes longer is a long-running operation.
+/// ARM responds within seconds; what takes longer is a long-running operation.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The client.

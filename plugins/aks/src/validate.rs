@@ -1,10 +1,11 @@
-//! Whether a tenant could be built as described: every violation at once, nothing asked of
+//! Whether a tenant could be built as described: every violation at once, nothing requested from
 //! Azure. What only Azure knows (whether a region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;
 use landlord_provider_sdk::{
     cidr::Cidr,
     findings::{Findings, PoolBounds},
+    parameters,
     versions::is_minor,
 };
 
@@ -42,22 +43,7 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
     if let Err(error) = Names::new(&named) {
         findings.add("uid", error.message);
     }
-    match Parameters::parse(&request.parameters_json) {
-        Ok(mut parameters) => {
-            // A cluster that the tenant shares is there already; who reaches it was said when it was made.
-            if !named.host_cluster.is_empty() {
-                parameters.public_access_cidrs.get_or_insert_default();
-            }
-            check_parameters(&parameters, &mut findings);
-        }
-        Err(error) => findings.add("parameters", error.to_string()),
-    }
-    if let Some(pool) = &request.node_pool {
-        check_pool(pool, &mut findings);
-    }
-    if let Some(zone) = &request.dns_zone {
-        findings.domain(&zone.domain);
-    }
+    parameters::check(&mut findings, request, check_parameters, check_pool);
     findings.into_violations()
 }
 

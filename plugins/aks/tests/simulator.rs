@@ -58,7 +58,7 @@ const FACTS: Facts = Facts {
         Quota { stage: Metered::Zone, name: "dns-zones", low: 0, high: 50, words: &["DNS zones"] },
     ],
     buckets: &[("containerservice", v1::ResourceKind::Cluster, "arm/read")],
-    says_wait: true,
+    states_wait: true,
     held: &[(
         "Microsoft.ContainerService/managedClusters",
         &[v1::ResourceKind::Addons, v1::ResourceKind::NodePool, v1::ResourceKind::Cluster],
@@ -79,8 +79,8 @@ const FACTS: Facts = Facts {
 async fn foreign(sim: &Handle, call: Foreign) -> String {
     let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
     let request = request.bearer_auth(format!("sim-{SUBSCRIPTION}-other")).header("content-type", "application/json");
-    let answer = request.body(call.body).send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.body(call.body).send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
     text
 }
@@ -104,8 +104,8 @@ impl Cloud {
 
     async fn control(&self, method: &str, path: &str, body: Value) -> String {
         let request = self.http.request(method.parse().unwrap(), format!("{}/_sim/{path}", self.sim.url()));
-        let answer = request.json(&body).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        let response = request.json(&body).send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
         assert!(status.is_success(), "{path}: {text}");
         text
     }
@@ -151,16 +151,16 @@ impl Cloud {
     }
 
     /// A call by somebody else.
-    async fn stranger(&self, method: &'static str, path: &str, version: &str, body: Value) -> Value {
+    async fn foreign_call(&self, method: &'static str, path: &str, version: &str, body: Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let text = foreign(&self.sim, Foreign { method, path: format!("{path}?api-version={version}"), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Until an object that a stranger makes is there.
+    /// Until an object that somebody else makes is there.
     async fn settled(&self, path: &str, version: &str) {
         for _ in 0..2_000 {
-            let found = self.stranger("GET", path, version, Value::Null).await;
+            let found = self.foreign_call("GET", path, version, Value::Null).await;
             if found["properties"]["provisioningState"] == "Succeeded" {
                 return;
             }
@@ -222,7 +222,7 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_eq!((first.name.clone(), first.node_count), (shared_pool(NEIGHBOURS[0]), 2));
     assert_eq!(second.name, shared_pool(NEIGHBOURS[1]));
     let pools = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}/agentPools", group(""), name());
-    let pool = cloud.stranger("GET", &format!("{pools}/{}", first.name), AKS, Value::Null).await;
+    let pool = cloud.foreign_call("GET", &format!("{pools}/{}", first.name), AKS, Value::Null).await;
     let hex = NEIGHBOURS[0].replace('-', "");
     for (pointer, value) in [
         ("/properties/nodeLabels/landlord.dev~1tenant", json!(hex)),
@@ -243,14 +243,14 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     all.scope.tenant_uid.clear();
     assert_eq!(of_pools(&all.owned().await.unwrap()).len(), 3);
 
-    // Nothing but pools is made there, and a stranger's pool of a tenant's name is left alone.
+    // Nothing but pools is made there, and a foreign pool of a tenant's name is left alone.
     let error = one.network().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     let taken = format!("{pools}/{}", shared_pool(NEIGHBOURS[2]));
     let subnet = &made.network.private_subnet_ids[0];
     let body = json!({ "count": 1, "mode": "User", "vmSize": "Standard_D2s_v5", "vnetSubnetID": subnet });
     let body = json!({ "properties": body });
-    cloud.stranger("PUT", &taken, AKS, body).await;
+    cloud.foreign_call("PUT", &taken, AKS, body).await;
     cloud.settled(&taken, AKS).await;
     let (three, at_three) = at(NEIGHBOURS[2]).await;
     let error = three.node_pool(&at_three).await.unwrap_err();
@@ -265,7 +265,7 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_eq!(host.create().await.unwrap().cluster.name, made.cluster.name);
     assert_eq!(two.node_pool(&at_two).await.unwrap(), second);
     two.delete().await.unwrap();
-    cloud.stranger("DELETE", &taken, AKS, Value::Null).await;
+    cloud.foreign_call("DELETE", &taken, AKS, Value::Null).await;
     for _ in 0..2_000 {
         if cloud.ids().await == before {
             break;
@@ -279,7 +279,7 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_pool_in_a_shared_cluster_that_never_came_up_is_made_anew() {
+async fn a_pool_in_a_shared_cluster_that_never_came_up_is_recreated() {
     let cloud = Cloud::start().await;
     let host = cloud.flow().await;
     let made = host.create().await.unwrap();
@@ -295,7 +295,7 @@ async fn a_pool_in_a_shared_cluster_that_never_came_up_is_made_anew() {
     other.node_pool(&at_other).await.unwrap();
     let path = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}/agentPools", group(""), name());
     let path = format!("{path}/{}", shared_pool(NEIGHBOURS[0]));
-    let pool = cloud.stranger("GET", &path, AKS, Value::Null).await;
+    let pool = cloud.foreign_call("GET", &path, AKS, Value::Null).await;
     assert_eq!(pool["properties"]["vmSize"], "Standard_D8s_v5", "{pool}");
     other.delete().await.unwrap();
     host.delete().await.unwrap();
@@ -303,7 +303,7 @@ async fn a_pool_in_a_shared_cluster_that_never_came_up_is_made_anew() {
 }
 
 #[tokio::test]
-async fn service_accounts_are_told_what_they_need() {
+async fn service_accounts_are_shown_what_they_need() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
@@ -320,7 +320,7 @@ async fn service_accounts_are_told_what_they_need() {
         assert_eq!(account.pod_labels["azure.workload.identity/use"], "true");
         let path = format!("{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities", group(""));
         let path = format!("{path}/{}-{name}", self::name());
-        let identity = cloud.stranger("GET", &path, "2024-11-30", Value::Null).await;
+        let identity = cloud.foreign_call("GET", &path, "2024-11-30", Value::Null).await;
         let client = &account.annotations["azure.workload.identity/client-id"];
         assert_eq!(identity["properties"]["clientId"], *client, "{identity}");
     }
@@ -344,35 +344,10 @@ async fn what_appears_is_documented(cloud: &Cloud) {
 }
 
 #[tokio::test]
-async fn a_strangers_resource_groups_are_never_touched() {
+async fn a_foreign_group_for_the_nodes_stops_the_cluster_and_stays() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
-    for suffix in ["", "-dns", "-nodes"] {
-        cloud
-            .stranger(
-                "PUT",
-                &group(suffix),
-                RESOURCES,
-                json!({ "location": "westeurope", "tags": { "owner": "other" } }),
-            )
-            .await;
-    }
-    let before = cloud.objects().await;
-    for error in [flow.network().await.unwrap_err(), flow.zone().await.unwrap_err()] {
-        assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
-        assert!(!error.remedy.is_empty());
-    }
-    let removed = flow.delete().await.unwrap();
-    assert!(removed.is_empty(), "{removed:?}");
-    assert!(flow.owned().await.unwrap().is_empty());
-    assert_eq!(cloud.objects().await, before);
-}
-
-#[tokio::test]
-async fn a_strangers_group_for_the_nodes_stops_the_cluster_and_stays() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    cloud.stranger("PUT", &group("-nodes"), RESOURCES, json!({ "location": "westeurope" })).await;
+    cloud.foreign_call("PUT", &group("-nodes"), RESOURCES, json!({ "location": "westeurope" })).await;
     let network = flow.network().await.unwrap();
     let error = flow.cluster(&network).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
@@ -382,7 +357,7 @@ async fn a_strangers_group_for_the_nodes_stops_the_cluster_and_stays() {
 }
 
 #[tokio::test]
-async fn a_strangers_parts_in_our_group_are_never_touched() {
+async fn foreign_parts_in_our_group_are_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
@@ -390,7 +365,7 @@ async fn a_strangers_parts_in_our_group_are_never_touched() {
     let body = json!({ "location": "westeurope", "identity": { "type": "SystemAssigned" }, "properties": {
         "dnsPrefix": "other", "agentPoolProfiles": [{ "name": "system", "mode": "System", "count": 1,
             "vmSize": "Standard_D2s_v5", "vnetSubnetID": network.private_subnet_ids[0] }] } });
-    cloud.stranger("PUT", &id, AKS, body).await;
+    cloud.foreign_call("PUT", &id, AKS, body).await;
     let error = flow.cluster(&network).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
     assert!(flow.delete_kind(v1::ResourceKind::Cluster).await.unwrap().is_empty());
@@ -407,7 +382,7 @@ async fn a_strangers_parts_in_our_group_are_never_touched() {
 }
 
 #[tokio::test]
-async fn a_strangers_pool_and_zone_are_never_touched() {
+async fn a_foreign_pool_and_zone_are_never_touched() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
@@ -415,7 +390,7 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
     let made = Made { network, cluster, ..Made::default() };
     let pool = format!("{}/agentPools/extra", made.cluster.attributes["id"]);
     cloud
-        .stranger(
+        .foreign_call(
             "PUT",
             &pool,
             AKS,
@@ -437,7 +412,7 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
         checkpoint: Vec::new(),
     };
     assert_eq!(flow.provider.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
-    cloud.stranger("PUT", &zone, DNS, json!({ "location": "global" })).await;
+    cloud.foreign_call("PUT", &zone, DNS, json!({ "location": "global" })).await;
     let error = flow.zone().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
     let request = v1::DeleteRequest {
@@ -451,7 +426,7 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_fails_late_says_why_and_is_made_anew() {
+async fn a_cluster_that_fails_late_gives_the_reason_and_is_recreated() {
     let cloud = Cloud::start().await;
     let late = |code: &str, message: &str| {
         json!({ "service": "containerservice", "action": "managedClusters.Ready", "kind": "error", "count": 1,
@@ -472,7 +447,7 @@ async fn a_cluster_that_fails_late_says_why_and_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_deletion_does_not_answer_for_the_failed_creation_before_it() {
+async fn a_deletion_does_not_vouch_for_the_failed_creation_before_it() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
@@ -490,7 +465,7 @@ async fn a_deletion_does_not_answer_for_the_failed_creation_before_it() {
     let begun = flow.provider.ensure_cluster(request).await.unwrap().progress.unwrap().outcome.unwrap();
     let v1::progress::Outcome::Pending(pending) = begun else { panic!("{begun:?}") };
     let id = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}", group(""), name());
-    while cloud.stranger("GET", &id, AKS, Value::Null).await["properties"]["provisioningState"] != "Failed" {
+    while cloud.foreign_call("GET", &id, AKS, Value::Null).await["properties"]["provisioningState"] != "Failed" {
         tokio::time::sleep(flow.pause).await;
     }
     let request = v1::DeleteRequest {
@@ -521,7 +496,7 @@ async fn a_cluster_that_was_up_is_never_removed_for_a_failed_change() {
 }
 
 #[tokio::test]
-async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
+async fn a_group_that_cannot_be_deleted_at_once_gives_the_reason_and_goes_later() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     flow.network().await.unwrap();
@@ -529,7 +504,7 @@ async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
         .fault(json!({ "service": "resources", "action": "resourceGroups.Gone", "kind": "error", "count": 1,
             "error": { "code": "ResourceGroupDeletionBlocked", "status": 409, "message": "something holds it" } }))
         .await;
-    let (mut checkpoint, mut said) = (Vec::new(), Vec::new());
+    let (mut checkpoint, mut reported) = (Vec::new(), Vec::new());
     loop {
         let request = v1::DeleteRequest {
             scope: Some(flow.scope.clone()),
@@ -541,12 +516,12 @@ async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
             Ok(v1::progress::Outcome::Gone(_)) => break,
             Ok(v1::progress::Outcome::Pending(pending)) => checkpoint = pending.checkpoint,
             Ok(other) => panic!("{other:?}"),
-            Err(error) => said.push(error),
+            Err(error) => reported.push(error),
         }
-        assert!(said.len() < 100, "{:?}", said.last());
+        assert!(reported.len() < 100, "{:?}", reported.last());
         tokio::time::sleep(flow.pause).await;
     }
-    let first = said.first().expect("the failure is told");
+    let first = reported.first().expect("the failure is reported");
     assert!(first.kind == ErrorKind::Conflict && first.message.contains("something holds it"), "{first}");
     assert!(!first.remedy.is_empty());
     cloud.is_empty().await;
@@ -562,7 +537,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     let mut by_disk = ours.clone();
     by_disk["kubernetes.io-created-for-pvc-name"] = json!("data");
     cloud
-        .stranger(
+        .foreign_call(
             "PUT",
             &format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared"),
             RESOURCES,
@@ -596,7 +571,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
             address(&json!({ "k8s-azure-cluster-name": "kubernetes", "k8s-azure-service": "files/web" })),
         ),
     ] {
-        cloud.stranger("PUT", &path, version, body).await;
+        cloud.foreign_call("PUT", &path, version, body).await;
         cloud.settled(&path, version).await;
     }
     // The list that finds them lags behind.
@@ -632,8 +607,9 @@ async fn labels_of_a_pool_are_the_clouds() {
     let made = flow.create().await.unwrap();
     flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
     flow.node_pool(&made).await.unwrap();
-    let shown =
-        cloud.stranger("GET", &format!("{}/agentPools/default", made.cluster.attributes["id"]), AKS, Value::Null).await;
+    let shown = cloud
+        .foreign_call("GET", &format!("{}/agentPools/default", made.cluster.attributes["id"]), AKS, Value::Null)
+        .await;
     assert_eq!(shown["properties"]["nodeLabels"], json!({ "tenant": "changed" }));
     flow.delete().await.unwrap();
     cloud.is_empty().await;
@@ -648,7 +624,8 @@ async fn a_pool_with_taints_comes_beside_the_systems_own() {
     flow.pool.node_count_max = 5;
     flow.pool.disk_size_gib = 200;
     let made = flow.create().await.unwrap();
-    let shown = cloud.stranger("GET", &format!("{}/agentPools", made.cluster.attributes["id"]), AKS, Value::Null).await;
+    let shown =
+        cloud.foreign_call("GET", &format!("{}/agentPools", made.cluster.attributes["id"]), AKS, Value::Null).await;
     let pools = shown["value"].as_array().unwrap();
     let of = |name: &str| pools.iter().find(|p| p["name"] == name).unwrap()["properties"].clone();
     assert_eq!((pools.len(), of("system")["mode"].as_str()), (2, Some("System")));
@@ -671,7 +648,7 @@ async fn a_record_of_others_is_not_taken() {
     let zone = flow.zone().await.unwrap();
     let other = format!("{}/A/other", zone.zone_id);
     let body = json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } });
-    cloud.stranger("PUT", &other, DNS, body).await;
+    cloud.foreign_call("PUT", &other, DNS, body).await;
     let taken = vec![v1::DnsRecord { name: format!("other.{DOMAIN}"), ..common::records(DOMAIN)[1].clone() }];
     assert_eq!(flow.records(&zone, taken).await.unwrap_err().kind, ErrorKind::NameTaken);
     flow.records(&zone, common::records(DOMAIN)).await.unwrap();
@@ -685,17 +662,17 @@ async fn a_record_of_others_is_not_taken() {
 async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let cloud = Cloud::start().await;
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/dns");
-    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    cloud.foreign_call("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
     let parent = format!("{group}/providers/Microsoft.Network/dnsZones/example.com");
-    cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
+    cloud.foreign_call("PUT", &parent, DNS, json!({ "location": "global" })).await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
     let zone = flow.zone().await.unwrap();
-    let record = cloud.stranger("GET", &format!("{parent}/NS/acme"), DNS, Value::Null).await;
+    let record = cloud.foreign_call("GET", &format!("{parent}/NS/acme"), DNS, Value::Null).await;
     assert_eq!(record["properties"]["NSRecords"].as_array().unwrap().len(), zone.name_servers.len());
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    let listed = cloud.stranger("GET", &format!("{parent}/recordsets"), DNS, Value::Null).await;
+    let listed = cloud.foreign_call("GET", &format!("{parent}/recordsets"), DNS, Value::Null).await;
     assert!(!listed.to_string().contains("\"acme\""), "{listed}");
     assert_eq!(cloud.of_type("Microsoft.Network/dnsZones").await.len(), 1);
 }
@@ -706,7 +683,7 @@ async fn access_to_an_adopted_cluster_is_by_its_group_and_name() {
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    // What was adopted is known by its group and name from the first answer on, and not asked for again.
+    // What was adopted is known by its group and name from the first response on, and not requested again.
     let both = format!("{0}/{0}", name());
     let of = |host_cluster: &str, status| {
         let scope = v1::Scope { host_cluster: host_cluster.to_owned(), ..flow.scope.clone() };
@@ -799,16 +776,16 @@ async fn liar(target: String) -> (String, std::sync::Arc<std::sync::atomic::Atom
             {
                 forward = forward.header(name, value);
             }
-            let answer = forward.body(body).send().await.unwrap();
-            let mut response = http::Response::builder().status(answer.status());
-            for (name, value) in answer.headers() {
-                response = match name.as_str() {
-                    "azure-asyncoperation" | "location" => response.header(name, &elsewhere),
-                    "content-length" | "transfer-encoding" => response,
-                    _ => response.header(name, value),
+            let response = forward.body(body).send().await.unwrap();
+            let mut copy = http::Response::builder().status(response.status());
+            for (name, value) in response.headers() {
+                copy = match name.as_str() {
+                    "azure-asyncoperation" | "location" => copy.header(name, &elsewhere),
+                    "content-length" | "transfer-encoding" => copy,
+                    _ => copy.header(name, value),
                 };
             }
-            response.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
+            copy.body(axum::body::Body::from(response.bytes().await.unwrap())).unwrap()
         }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -849,30 +826,30 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     let pool = format!("{}/agentPools/customergpu", made.cluster.attributes["id"]);
     let body = json!({ "properties": { "mode": "User", "count": 1, "vmSize": "Standard_D2s_v5",
         "vnetSubnetID": made.network.private_subnet_ids[0] } });
-    cloud.stranger("PUT", &pool, AKS, body).await;
+    cloud.foreign_call("PUT", &pool, AKS, body).await;
     cloud.settled(&pool, AKS).await;
     let lock = format!("{}/providers/Microsoft.Authorization/locks/keep", group(""));
-    cloud.stranger("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
+    cloud.foreign_call("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
     // Locks of the other groups hold as well, and so does what others put into the subnet.
     let nodes = format!("{}/providers/Microsoft.Authorization/locks/nodes", group("-nodes"));
-    cloud.stranger("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
+    cloud.foreign_call("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
     let theirs = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/theirs");
-    cloud.stranger("PUT", &theirs, RESOURCES, json!({ "location": "westeurope" })).await;
+    cloud.foreign_call("PUT", &theirs, RESOURCES, json!({ "location": "westeurope" })).await;
     let card = format!("{theirs}/providers/Microsoft.Network/networkInterfaces/customer-nic");
     let body = json!({ "location": "westeurope", "properties": { "ipConfigurations": [{ "name": "one",
         "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } }] } });
-    cloud.stranger("PUT", &card, NETWORK, body).await;
+    cloud.foreign_call("PUT", &card, NETWORK, body).await;
     cloud.settled(&card, NETWORK).await;
     let names = ["customergpu", "the lock keep (CanNotDelete)", "the lock nodes (ReadOnly)", "customer-nic"];
     flow.is_held_first(&names).await;
-    cloud.stranger("DELETE", &nodes, LOCKS, Value::Null).await;
-    cloud.stranger("DELETE", &theirs, RESOURCES, Value::Null).await;
+    cloud.foreign_call("DELETE", &nodes, LOCKS, Value::Null).await;
+    cloud.foreign_call("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");
         assert_eq!(cloud.of_type(&kind).await.len(), count, "{kind}");
     }
-    cloud.stranger("DELETE", &lock, LOCKS, Value::Null).await;
-    cloud.stranger("DELETE", &pool, AKS, Value::Null).await;
+    cloud.foreign_call("DELETE", &lock, LOCKS, Value::Null).await;
+    cloud.foreign_call("DELETE", &pool, AKS, Value::Null).await;
     while cloud.of_type("Microsoft.ContainerService/managedClusters/agentPools").await.len() > 1 {
         tokio::time::sleep(flow.pause).await;
     }
@@ -881,7 +858,7 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     what_appears_is_documented(&cloud).await;
 }
 
-/// The provider's own token is held to the role, strangers' are not.
+/// The provider's own token is held to the role, foreign tokens are not.
 async fn hold(cloud: &Cloud, document: &str) {
     let rights =
         json!({ "account": SUBSCRIPTION, "cloud": "azure", "document": document, "credentials": ["sim-*-test"] });
@@ -893,7 +870,7 @@ const ROLE: &str = include_str!("../role-definition.json");
 /// Somebody else's leftovers of the tenant's cluster in another group, one of each kind that landlord removes.
 async fn leave_one_of_each(cloud: &Cloud) {
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared");
-    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    cloud.foreign_call("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
     let tags = json!({ "k8s-azure-cluster-name": name(), "k8s-azure-service": "files/web" });
     for (kind, version) in [
         ("Microsoft.Network/loadBalancers", NETWORK),
@@ -907,7 +884,7 @@ async fn leave_one_of_each(cloud: &Cloud) {
         let path = format!("{group}/providers/{kind}/left-over");
         let body = json!({ "location": "westeurope", "tags": tags, "sku": { "name": "Standard" },
             "properties": { "publicIPAllocationMethod": "Static", "diskSizeGB": 8, "creationData": { "createOption": "Empty" } } });
-        cloud.stranger("PUT", &path, version, body).await;
+        cloud.foreign_call("PUT", &path, version, body).await;
         cloud.settled(&path, version).await;
     }
 }
@@ -917,9 +894,9 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     let cloud = Cloud::start().await;
     hold(&cloud, ROLE).await;
     let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/dns");
-    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    cloud.foreign_call("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
     let parent = format!("{group}/providers/Microsoft.Network/dnsZones/example.com");
-    cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
+    cloud.foreign_call("PUT", &parent, DNS, json!({ "location": "global" })).await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
@@ -932,7 +909,7 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     // Somebody takes the way out from the nodes' subnet: it is put back.
     let subnet = &made.network.private_subnet_ids[0];
     let body = json!({ "properties": { "addressPrefix": "10.64.0.0/18" } });
-    cloud.stranger("PUT", subnet, NETWORK, body).await;
+    cloud.foreign_call("PUT", subnet, NETWORK, body).await;
     cloud.settled(subnet, NETWORK).await;
     flow.network().await.unwrap();
     let mut records = common::records(DOMAIN);
@@ -1026,7 +1003,7 @@ async fn a_pool_runs_its_old_version_until_its_upgrade_has_ended() {
     flow.cluster(&made.network).await.unwrap();
     let path = format!("{}/agentPools/default", made.cluster.attributes["id"]);
     let runs = async || {
-        let pool = cloud.stranger("GET", &path, AKS, Value::Null).await;
+        let pool = cloud.foreign_call("GET", &path, AKS, Value::Null).await;
         pool["properties"]["currentOrchestratorVersion"].as_str().unwrap().to_owned()
     };
     assert!(runs().await.starts_with("1.34."), "the control plane alone was upgraded");
@@ -1034,8 +1011,8 @@ async fn a_pool_runs_its_old_version_until_its_upgrade_has_ended() {
     flow.node_pool(&Made { cluster, ..made.clone() }).await.unwrap();
     assert!(runs().await.starts_with("1.35."));
     // A client of an older version of the API: no entity tag, and absent members instead of nulls.
-    let older = cloud.stranger("GET", &path, "2023-11-01", Value::Null).await;
+    let older = cloud.foreign_call("GET", &path, "2023-11-01", Value::Null).await;
     assert!(older.get("eTag").is_none() && !older.to_string().contains("null"), "{older}");
-    let network = cloud.stranger("GET", &made.network.network_id, "2021-05-01", Value::Null).await;
+    let network = cloud.foreign_call("GET", &made.network.network_id, "2021-05-01", Value::Null).await;
     assert!(!network.to_string().contains("null"), "{network}");
 }

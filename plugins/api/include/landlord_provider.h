@@ -6,7 +6,7 @@
  *
  * Rules
  * - Memory is freed by the side that made it: a buffer carries its own free.
- * - No exception or panic crosses: a plugin answers LANDLORD_STATUS_PANIC.
+ * - No exception or panic crosses: a plugin returns LANDLORD_STATUS_PANIC.
  * - call returns at once; done is called exactly once for each call, from any thread, also
  *   after cancel.
  * - The request's bytes are valid only until call returns.
@@ -14,7 +14,7 @@
  *
  * Versions
  * The major number must be equal. A higher minor number adds functions at the end of a table;
- * struct_size tells how many a side has, and neither calls what the other lacks.
+ * struct_size shows how many a side has, and neither calls what the other lacks.
  *
  * The same in Rust is plugins/api/src/abi.rs; a test holds the two together.
  */
@@ -72,7 +72,7 @@ typedef struct landlord_buffer {
     void (*free)(uint8_t *ptr, size_t len, size_t capacity);
 } landlord_buffer;
 
-/* Tells the result of a call: the caller's context, a status, the payload (now the callee's). */
+/* Reports the result of a call: the caller's context, a status, the payload (now the callee's). */
 typedef void (*landlord_completion)(void *context, uint32_t status, landlord_buffer payload);
 
 /* What the host offers to a plugin. Lives as long as the process. */
@@ -96,7 +96,7 @@ typedef struct landlord_plugin_table {
     /* Starts a call; see the rules above. deadline_ms is the time left, in milliseconds. */
     void (*call)(void *instance, uint32_t method, uint64_t call_id, uint64_t deadline_ms,
                  landlord_slice request, void *context, landlord_completion done);
-    /* Asks a call to end early; it still completes, with an error. */
+    /* Requests a call to end early; it still completes, with an error. */
     void (*cancel)(void *instance, uint64_t call_id);
     /* Ends an instance; no call may be under way. */
     void (*destroy)(void *instance);

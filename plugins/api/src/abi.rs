@@ -6,7 +6,7 @@
 //!
 //! # Rules
 //! - Memory is freed by the side that made it: a [`Buffer`] carries its own `free`.
-//! - No panic or exception crosses: a plugin answers [`STATUS_PANIC`].
+//! - No panic or exception crosses: a plugin returns [`STATUS_PANIC`].
 //! - `call` returns at once; `done` is called exactly once for each call, from any thread,
 //!   also after `cancel`.
 //! - The request's bytes are valid only until `call` returns.
@@ -14,7 +14,7 @@
 //!
 //! # Versions
 //! The major number must be equal. A higher minor number adds functions at the end of a table;
-//! `struct_size` tells how many a side has, and neither calls what the other lacks.
+//! `struct_size` shows how many a side has, and neither calls what the other lacks.
 
 use std::ffi::c_void;
 
@@ -57,7 +57,7 @@ pub struct Buffer {
     pub free: extern "C" fn(ptr: *mut u8, len: usize, capacity: usize),
 }
 
-/// Tells the result of a call: the caller's `context`, a status, the payload (now the callee's).
+/// Reports the result of a call: the caller's `context`, a status, the payload (now the callee's).
 pub type Completion = extern "C" fn(context: *mut c_void, status: u32, payload: Buffer);
 
 /// What the host offers to a plugin. Lives as long as the process.
@@ -97,7 +97,7 @@ pub struct PluginTable {
         context: *mut c_void,
         done: Completion,
     ),
-    /// Asks a call to end early; it still completes, with an error.
+    /// Requests a call to end early; it still completes, with an error.
     pub cancel: extern "C" fn(instance: *mut c_void, call_id: u64),
     /// Ends an instance; no call may be under way.
     pub destroy: extern "C" fn(instance: *mut c_void),

@@ -8,7 +8,7 @@ use crate::v1;
 /// Why a call failed; see `proto/landlord/provider/v1` for the meaning of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The cloud asks to slow down.
+    /// The cloud throttles.
     Throttled,
     /// A quota of the account is used up.
     Quota,
@@ -20,11 +20,11 @@ pub enum ErrorKind {
     Conflict,
     /// The cloud has no capacity now.
     Capacity,
-    /// Network trouble, 5xx, timeout.
+    /// Network errors, 5xx, timeout.
     Transient,
     /// An object with our name but not our marker exists.
     NameTaken,
-    /// A bug, or an answer that cannot be understood.
+    /// A bug, or a response that cannot be understood.
     Internal,
 }
 
@@ -88,7 +88,7 @@ pub struct ProviderError {
     pub message: String,
     /// The cloud's own code; may be empty.
     pub code: String,
-    /// What would mend it; may be empty.
+    /// Its remedy; may be empty.
     pub remedy: String,
     /// The cloud's own demand to wait.
     pub retry_after: Option<Duration>,
@@ -116,7 +116,7 @@ impl ProviderError {
         self
     }
 
-    /// Adds what would mend it.
+    /// Adds its remedy.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();

@@ -1,5 +1,5 @@
 //! The methods of the contract with their stable numbers. The names are those of
-//! `MethodCost.method` and `ExpectedDuration.method`, where deletes are told apart by kind
+//! `MethodCost.method` and `ExpectedDuration.method`, where deletes are distinguished by kind
 //! (`DeleteCluster`, …).
 
 macro_rules! methods {

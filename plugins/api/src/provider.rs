@@ -1,17 +1,17 @@
 //! The trait family that every provider implements, and that the daemon calls.
 //!
 //! # Expected flow
-//! The daemon calls `ensure_*` until it answers Ready, `delete` until it answers Gone, each
+//! The daemon calls `ensure_*` until it returns Ready, `delete` until it returns Gone, each
 //! with a durable intent recorded beforehand. A call may be repeated at any moment, also
-//! after an answer that never arrived, also by another daemon.
+//! after a response that never arrived, also by another daemon.
 //!
 //! # What an implementation guarantees
 //! - Idempotent: repeating a call changes nothing more than one call does.
 //! - Quick: it starts or observes, and never waits for the cloud's work to end.
 //! - Deterministic names from `scope.tenant_uid`; client tokens where the API takes one.
 //! - Every object carries the three markers from the create call on. Before creating, it
-//!   looks the name up: ours is adopted, a stranger's is [`ErrorKind::NameTaken`].
-//! - Deleting what is absent succeeds. What answers under the tenant's name is not absent: if the daemon's records say
+//!   looks the name up: ours is adopted, a foreign one is [`ErrorKind::NameTaken`].
+//! - Deleting what is absent succeeds. What responds under the tenant's name is not absent: if the daemon's records say
 //!   that it is the tenant's (`DeleteRequest.recorded`) and its marker is gone, that is [`ErrorKind::NameTaken`], never Gone.
 //! - No secret appears in an error or a log line.
 //!
@@ -132,7 +132,7 @@ pub trait Identity {
 /// Looking, deleting, listing.
 #[async_trait]
 pub trait Inventory {
-    /// Looks without changing anything.
+    /// Observes without changing anything.
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse, ProviderError>;
 
     /// Makes one kind of resource of the tenant absent.
@@ -159,7 +159,7 @@ pub trait ProviderPlugin: Provider + Sized {
     const NAME: &'static str;
     /// Plugin version (semver).
     const VERSION: &'static str;
-    /// Whether the credential leads to one cluster that exists already: network, cluster and nodes are looked at, and nothing
+    /// Whether the credential leads to one cluster that exists already: network, cluster and nodes are inspected, and nothing
     /// makes or removes them.
     const ADOPTS_CLUSTERS: bool = false;
 

@@ -1,5 +1,5 @@
-//! Keeps what plugins log, as the host hands it to `tracing`, so that a run can look for secrets in it. Knows nothing of
-//! what is looked for.
+//! Keeps what plugins log, as the host hands it to `tracing`, so that a run can search for secrets in it. Knows nothing of
+//! what is searched for.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
 
-/// Lines kept; a plugin that logs more in one run is told to be quieter, by failing.
+/// Lines kept; a plugin that logs more in one run fails.
 const LINES_MAX: usize = 200_000;
 
 static LINES: OnceLock<Mutex<Vec<String>>> = OnceLock::new();

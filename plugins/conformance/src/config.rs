@@ -1,4 +1,4 @@
-//! What a run is told: the plugin's settings and credential, where its cloud is, how that cloud reads and throttles.
+//! What a run is given: the plugin's settings and credential, where its cloud is, how that cloud reads and throttles.
 //! Unknown keys are errors. Knows no provider: all that is special about one is in its file.
 
 mod hooks;
@@ -52,13 +52,13 @@ pub struct Config {
     pub endpoint: String,
     /// Domain under which each tenant of the run gets a zone of its own.
     pub domain: String,
-    /// Real seconds per second of the cloud, for simulated ones. What a plugin asks to wait is scaled by it.
+    /// Real seconds per second of the cloud, for simulated ones. What a plugin requests to wait is scaled by it.
     #[serde(default = "defaults::time_scale")]
     pub time_scale: f64,
-    /// Shortest pause between two looks at a stage, in milliseconds.
+    /// Shortest pause between two observations of a stage, in milliseconds.
     #[serde(default = "defaults::poll_min_ms")]
     pub poll_min_ms: u64,
-    /// Longest pause between two looks at a stage, in milliseconds.
+    /// Longest pause between two observations of a stage, in milliseconds.
     #[serde(default = "defaults::poll_max_ms")]
     pub poll_max_ms: u64,
     /// How long one stage may take in a run, in seconds of this machine.
@@ -104,16 +104,16 @@ pub struct Config {
     /// Environment variables that the plugin's process keeps.
     #[serde(default)]
     pub environment: Vec<String>,
-    /// How outside calls are told apart.
+    /// How outside calls are distinguished.
     #[serde(default)]
     pub outside: Outside,
-    /// The cloud's own answers when it throttles; the first that fits a call is given.
+    /// The cloud's own responses when it throttles; the first that fits a call is given.
     #[serde(default)]
     pub throttle: Vec<Throttle>,
     /// Configurations that must be refused.
     #[serde(default)]
     pub wrong: Vec<Wrong>,
-    /// How a stranger's object comes into the cloud.
+    /// How a foreign object comes into the cloud.
     #[serde(default)]
     pub name_taken: Vec<NameTaken>,
     /// How an object ends in error.
@@ -139,12 +139,12 @@ pub struct NodePool {
     /// Nodes.
     #[serde(default = "defaults::node_count")]
     pub node_count: i32,
-    /// Root disk in GiB that the case `node-pool` asks for; 0: it asks for none.
+    /// Root disk in GiB that the case `node-pool` requests; 0: it requests none.
     #[serde(default)]
     pub disk_size_gib: i32,
 }
 
-/// How outside calls are told apart, and which of them change nothing.
+/// How outside calls are distinguished, and which of them change nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outside {
@@ -201,7 +201,7 @@ pub struct Key {
     pub field: String,
 }
 
-/// A throttled answer in the cloud's own form.
+/// A throttled response in the cloud's own form.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Throttle {
@@ -221,7 +221,7 @@ pub struct Throttle {
     pub body: String,
 }
 
-/// A configuration that must be refused, in one answer that names everything.
+/// A configuration that must be refused, in one response that names everything.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wrong {
@@ -344,12 +344,14 @@ impl Config {
         found
     }
 
-    /// A pause that a plugin asked for, in time of this machine.
+    /// A pause that a plugin requested, in time of this machine.
     #[must_use]
-    pub fn pause(&self, asked: Duration) -> Duration {
+    pub fn pause(&self, requested: Duration) -> Duration {
         let shortest = Duration::from_millis(self.poll_min_ms);
         let longest = Duration::from_millis(self.poll_max_ms);
-        Duration::try_from_secs_f64(asked.as_secs_f64() * self.time_scale).unwrap_or(longest).clamp(shortest, longest)
+        Duration::try_from_secs_f64(requested.as_secs_f64() * self.time_scale)
+            .unwrap_or(longest)
+            .clamp(shortest, longest)
     }
 
     /// Longest wait for one stage.

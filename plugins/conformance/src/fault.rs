@@ -13,19 +13,19 @@ const STRIKES_MAX: usize = 8;
 pub enum Fault {
     /// It never reaches the cloud; the connection is closed.
     LoseRequest,
-    /// The cloud applies it; the connection is closed without an answer.
+    /// The cloud applies it; the connection is closed without a response.
     LoseAnswer,
-    /// The cloud applies it; half of the answer comes.
+    /// The cloud applies it; half of the response comes.
     CutAnswer,
-    /// The configured throttled answer, without asking the cloud.
+    /// The configured throttled response, without asking the cloud.
     Throttle,
-    /// No answer, and the connection stays open.
+    /// No response, and the connection stays open.
     Hang,
     /// It takes longer.
     Delay(Duration),
     /// The plugin's process is killed before the cloud sees it.
     KillBefore,
-    /// The plugin's process is killed once the cloud has answered.
+    /// The plugin's process is killed once the cloud has responded.
     KillAfter,
 }
 

@@ -1,4 +1,4 @@
-//! What happens in the cloud past the plugin: strangers' objects and the witness. Knows no cloud; texts come from the
+//! What happens in the cloud past the plugin: foreign objects and the witness. Knows no cloud; texts come from the
 //! configuration, with places for names.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::{
     world::{Step, World, fail, failed},
 };
 
-/// A stranger's command or request that takes longer is stuck.
+/// A foreign command or request that takes longer is stuck.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Replaces the places of a text. `{uid_hex[..12]}` is a part of a place: clouds cut names where they are too long.
@@ -74,7 +74,7 @@ fn calendar(seconds: u64) -> (String, String) {
     (format!("{year:04}{month:02}{day:02}"), time)
 }
 
-/// Carries out a hook; whether it succeeded, and what was said.
+/// Carries out a hook; whether it succeeded, and the message.
 pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(bool, String)> {
     let fill = |text: &String| filled(text, &world.config, Some(tenant));
     if let Some((program, arguments)) = hook.command.split_first() {
@@ -83,8 +83,8 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
         let ended = tokio::time::timeout(HOOK_TIMEOUT, command.output()).await;
         let output = ended.map_err(|_| failed(format!("{program} takes too long")))?;
         let output = output.map_err(|error| failed(format!("{program} can't be run: {error}")))?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Ok((output.status.success(), format!("{}: {said}", output.status)));
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Ok((output.status.success(), format!("{}: {reported}", output.status)));
     }
     if hook.url.is_empty() {
         fail!("a hook of the configuration has neither `command` nor `url`");
@@ -95,9 +95,9 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
     for (name, value) in &hook.headers {
         request = request.header(name, fill(value));
     }
-    let answer = request.send().await.map_err(failed)?;
-    let status = answer.status();
-    let text = answer.text().await.unwrap_or_default();
+    let response = request.send().await.map_err(failed)?;
+    let status = response.status();
+    let text = response.text().await.unwrap_or_default();
     Ok((status.as_u16() < 300, format!("{status} {text}")))
 }
 
@@ -105,10 +105,10 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
 pub async fn witnessed(world: &World) -> Step<Option<usize>> {
     let Some(witness) = &world.config.witness else { return Ok(None) };
     let url = filled(&witness.url, &world.config, None);
-    let answer = world.client.get(&url).timeout(HOOK_TIMEOUT).send().await;
-    let answer = answer.map_err(|error| failed(format!("the witness can't be asked: {error}")))?;
-    let text = answer.text().await.map_err(failed)?;
-    let value: Value = serde_json::from_str(&text).map_err(|_| failed(format!("{url} answers no JSON: {text}")))?;
+    let response = world.client.get(&url).timeout(HOOK_TIMEOUT).send().await;
+    let response = response.map_err(|error| failed(format!("the witness can't be queried: {error}")))?;
+    let text = response.text().await.map_err(failed)?;
+    let value: Value = serde_json::from_str(&text).map_err(|_| failed(format!("{url} returns no JSON: {text}")))?;
     let list = match &value {
         Value::Array(items) => Some(items),
         Value::Object(fields) => fields.values().find_map(Value::as_array),
@@ -116,7 +116,7 @@ pub async fn witnessed(world: &World) -> Step<Option<usize>> {
     };
     match list {
         Some(items) => Ok(Some(items.len())),
-        None => fail!("{url} answers no list: {text}"),
+        None => fail!("{url} returns no list: {text}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a plugin offers, and the tenants that it can be asked for: stages by capability, tenants with a cluster of their own,
+//! What a plugin offers, and the tenants that it can be requested: stages by capability, tenants with a cluster of their own,
 //! and tenants in a shared one.
 
 use landlord_provider_api::v1;
@@ -24,7 +24,7 @@ impl World {
         forgotten
     }
 
-    /// As the daemon tells the network where there is none of the tenant's own.
+    /// As the daemon describes the network where there is none of the tenant's own.
     fn no_network(&self) -> Option<v1::NetworkStatus> {
         (!self.offers(Stage::Network)).then(v1::NetworkStatus::default)
     }
@@ -49,12 +49,12 @@ impl World {
         again
     }
 
-    /// What the plugin said that it can do when the run began.
+    /// What the plugin's description said when the run began.
     pub fn capabilities(&self) -> &[String] {
         self.offered.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the plugin offers a stage: what it does not offer it is not asked for.
+    /// Whether the plugin offers a stage: what it does not offer it is not requested.
     pub fn offers(&self, stage: Stage) -> bool {
         stage.capability().is_none_or(|word| self.capabilities().iter().any(|stated| stated == word))
     }

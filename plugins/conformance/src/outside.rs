@@ -12,11 +12,11 @@ use crate::config::{Key, Outside, Pattern};
 pub enum Fate {
     /// Still under way, or its caller went away.
     Open,
-    /// Answered by the cloud with this status.
-    Answered(u16),
+    /// Responded by the cloud with this status.
+    Responded(u16),
     /// Struck by a fault; whether the cloud saw it.
     Struck {
-        /// The cloud saw and answered it.
+        /// The cloud saw and responded it.
         applied: bool,
     },
     /// The cloud could not be reached.
@@ -92,7 +92,7 @@ impl Call {
         Signature { operation: self.name(), body: self.mutating.then_some(self.body) }
     }
 
-    /// Whether the cloud applied it and its answer was lost.
+    /// Whether the cloud applied it and its response was lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.fate == Fate::Struck { applied: true }
@@ -103,7 +103,7 @@ impl Call {
     pub fn changed(&self) -> bool {
         self.mutating
             && match self.fate {
-                Fate::Answered(status) => status < 400,
+                Fate::Responded(status) => status < 400,
                 Fate::Open => true,
                 Fate::Struck { applied } => applied,
                 Fate::Unreachable => false,

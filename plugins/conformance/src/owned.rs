@@ -1,4 +1,4 @@
-//! What list_owned tells of a run's tenants, page by page, and what is expected of it. Lists of clouds may lag; nothing here
+//! What list_owned returns of a run's tenants, page by page, and what is expected of it. Lists of clouds may lag; nothing here
 //! knows what a tenant is made of.
 
 use std::{
@@ -11,14 +11,14 @@ use landlord_provider_api::{Inventory as _, ProviderError, v1};
 
 use crate::{
     tenant::Tenant,
-    world::{Counts, ERROR_PAUSE, Look, Step, Timeout, World, fail, is_retried},
+    world::{Counts, ERROR_PAUSE, Observation, Step, Timeout, World, fail, is_retried},
 };
 
 /// Pages that an inventory may have; one that goes on is a loop.
 const PAGES_MAX: usize = 10_000;
 /// A list that stayed the same for this long is taken to be complete.
 const STEADY: Duration = Duration::from_millis(200);
-/// Pause between two looks at a list that lags.
+/// Pause between two observations of a list that lags.
 pub(crate) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 impl World {
@@ -37,7 +37,7 @@ impl World {
                         fail!("list_owned failed: {error}");
                     }
                     let pause = error.retry_after.unwrap_or(ERROR_PAUSE);
-                    let wait = Look::Wait { pause, why: error.to_string(), kind: Some(error.kind) };
+                    let wait = Observation::Wait { pause, why: error.to_string(), kind: Some(error.kind) };
                     let pause = timeout.judge("list_owned", wait)?;
                     tokio::time::sleep(self.config.pause(pause)).await;
                 }
@@ -50,12 +50,12 @@ impl World {
         let (mut page_token, mut tokens) = (String::new(), BTreeSet::new());
         for _ in 0..PAGES_MAX {
             let request = v1::ListOwnedRequest { scope: Some(scope.clone()), page_token: page_token.clone() };
-            let answer = match plugin.list_owned(request).await {
-                Ok(answer) => answer,
+            let response = match plugin.list_owned(request).await {
+                Ok(response) => response,
                 Err(error) => return Ok(Err(error)),
             };
-            objects.extend(answer.objects);
-            page_token = answer.next_page_token;
+            objects.extend(response.objects);
+            page_token = response.next_page_token;
             if page_token.is_empty() {
                 return Ok(Ok(objects));
             }

@@ -1,7 +1,7 @@
 //! The recording proxy between plugin and cloud: HTTP/1.1 in, HTTP/1.1 out, every call in its log, faults where the rule
-//! says so. Knows neither the contract nor the cloud.
+//! does so. Knows neither the contract nor the cloud.
 //!
-//! Uses hyper directly, since a lost answer must end the connection without a response, which frameworks prevent.
+//! Uses hyper directly, since a lost response must end the connection without a response, which frameworks prevent.
 
 use std::{
     fmt, io,
@@ -22,7 +22,7 @@ use crate::{
     outside::{Call, Fate, glob},
 };
 
-/// Larger than any template or answer of a cloud.
+/// Larger than any template or response of a cloud.
 const BODY_BYTES_MAX: usize = 64 << 20;
 /// A case that makes more outside calls is in a loop; the rest is refused.
 const CALLS_MAX: usize = 200_000;
@@ -43,7 +43,7 @@ static HOP_HEADERS: LazyLock<[header::HeaderName; 6]> = LazyLock::new(|| {
 type Body = BoxBody<Bytes, io::Error>;
 type Kill = Arc<dyn Fn() + Send + Sync>;
 
-/// The connection ends without an answer.
+/// The connection ends without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped as a fault demands")]
 struct Dropped;
@@ -87,7 +87,7 @@ pub async fn reach(endpoint: &str) -> Result<(), String> {
     let why = match tokio::time::timeout(REACH_TIMEOUT, connected).await {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", REACH_TIMEOUT.as_secs()),
+        Err(_) => format!("no response within {} s", REACH_TIMEOUT.as_secs()),
     };
     Err(format!("the cloud at {endpoint} can't be reached: {why}; start it, or name another with --endpoint"))
 }
@@ -179,7 +179,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
                     let _ = stream.set_nodelay(true);
                     let state = Arc::clone(&state);
                     connections.spawn(async move {
-                        let service = service_fn(|request| answer(Arc::clone(&state), request));
+                        let service = service_fn(|request| respond(Arc::clone(&state), request));
                         let served = hyper::server::conn::http1::Builder::new();
                         let _ = served.serve_connection(TokioIo::new(stream), service).await;
                     });
@@ -194,7 +194,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::read(&state.outside, parts.method.as_str(), parts.uri.path(), &parts.headers, &body);
@@ -218,16 +218,16 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
     let forwarded = state.forward(&parts, body).await;
     let (status, headers, body) = match forwarded {
-        Ok(answer) => answer,
+        Ok(response) => response,
         Err(error) => {
             state.settle(id, Fate::Unreachable);
-            tracing::warn!(call = call.name(), %error, "the cloud could not be asked");
+            tracing::warn!(call = call.name(), %error, "the cloud could not be reached");
             return Err(Dropped);
         }
     };
     let plain = matches!(fault, None | Some(Fault::Delay(_)));
     let applied = status.as_u16() < 400;
-    state.settle(id, if plain { Fate::Answered(status.as_u16()) } else { Fate::Struck { applied } });
+    state.settle(id, if plain { Fate::Responded(status.as_u16()) } else { Fate::Struck { applied } });
     match fault {
         Some(Fault::LoseAnswer) => Err(Dropped),
         Some(Fault::KillAfter) => {
@@ -271,17 +271,17 @@ impl State {
 
     fn throttled(&self, call: &Call) -> Response<Body> {
         let fits = |t: &&Throttle| glob(&t.path, &call.path) && glob(&t.operation, &call.operation);
-        let Some(answer) = self.throttle.iter().find(fits) else {
+        let Some(response) = self.throttle.iter().find(fits) else {
             return whole(StatusCode::TOO_MANY_REQUESTS, HeaderMap::new(), Bytes::new());
         };
         let mut headers = HeaderMap::new();
-        for (name, value) in &answer.headers {
+        for (name, value) in &response.headers {
             if let (Ok(name), Ok(value)) = (name.parse::<header::HeaderName>(), value.parse()) {
                 headers.insert(name, value);
             }
         }
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-        whole(status, headers, Bytes::from(answer.body.clone()))
+        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        whole(status, headers, Bytes::from(response.body.clone()))
     }
 
     async fn forward(
@@ -299,12 +299,12 @@ impl State {
             headers.remove(header::HOST);
         }
         let url = format!("{}{path}", self.endpoint);
-        let answer = self.upstream.request(parts.method.clone(), url).headers(headers).body(body).send().await?;
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
+        let response = self.upstream.request(parts.method.clone(), url).headers(headers).body(body).send().await?;
+        let (status, mut headers) = (response.status(), response.headers().clone());
         for name in HOP_HEADERS.iter() {
             headers.remove(name);
         }
-        Ok((status, headers, answer.bytes().await?))
+        Ok((status, headers, response.bytes().await?))
     }
 }
 
@@ -316,7 +316,7 @@ fn whole(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> 
     response
 }
 
-/// Half of an answer that promises all of it.
+/// Half of a response that promises all of it.
 fn cut(status: StatusCode, headers: HeaderMap, body: &Bytes) -> Result<Response<Body>, Dropped> {
     if body.len() < 2 {
         return Err(Dropped);

@@ -61,7 +61,7 @@ impl CaseReport {
                 let _ = write!(line, "  {}", self.detail);
             }
             Outcome::Failed => {
-                let _ = write!(line, "\n     asked: {}\n     found: {}", self.about, self.detail);
+                let _ = write!(line, "\n     expected: {}\n     found: {}", self.about, self.detail);
             }
             Outcome::Skipped => {
                 let _ = write!(line, "  {}", self.detail);
@@ -189,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn people_read_what_was_asked_and_found() {
+    fn people_read_what_was_expected_and_found() {
         let text = report().text();
-        assert!(text.contains("FAIL delete-absent") && text.contains("asked: deletes are repeatable"), "{text}");
+        assert!(text.contains("FAIL delete-absent") && text.contains("expected: deletes are repeatable"), "{text}");
         assert!(text.ends_with("fake 0.1.0: 1 passed, 1 failed, 1 skipped, 4 s, 21 outside calls"), "{text}");
     }
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn json_tells_the_same() {
+    fn json_has_the_same() {
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(json["cases"][1]["outcome"], "failed");
     }

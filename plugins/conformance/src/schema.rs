@@ -1,5 +1,5 @@
 //! Whether a text is a JSON Schema (2020-12) as far as an object's description needs one: the keywords that plugins use,
-//! in the form that the meta-schema asks for (<https://json-schema.org/draft/2020-12/schema>). Unknown keywords are
+//! in the form that the meta-schema requests (<https://json-schema.org/draft/2020-12/schema>). Unknown keywords are
 //! annotations, as the specification says. Validates no instance.
 
 use serde_json::{Map, Value};

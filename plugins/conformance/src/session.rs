@@ -24,7 +24,7 @@ const CALLS_MAX: u32 = 64;
 /// Name of the provider in log lines; the plugin's own is only known once it runs.
 const PROVIDER: &str = "conformance";
 
-/// Tells runs in one process apart.
+/// Distinguishes runs in one process.
 static RUNS: AtomicUsize = AtomicUsize::new(1);
 
 /// A plugin file, and the process that runs it now.

@@ -54,7 +54,7 @@ cases! {
     "versions" anywhere cases::describe::versions:
         "a newer daemon is understood: unknown methods are refused by a typed error, unknown fields are ignored";
     "completions" anywhere cases::completions::completions:
-        "each call is completed exactly once, as the ABI asks";
+        "each call is completed exactly once, as the ABI requires";
     "garbage" anywhere cases::garbage::garbage:
         "random, empty, cut and oversized messages and hostile uids get INVALID or INTERNAL, change nothing, and the process lives";
     "configure" anywhere cases::configure::configure:
@@ -86,7 +86,7 @@ cases! {
     "node-pool" outside cases::pools::node_pool:
         "labels, taints and disk of an order reach the cloud, and so does what is ordered later";
     "failed-objects" anywhere cases::failures::failed_objects:
-        "an object that ends in error is told with the cloud's cause, goes, and a retry makes it anew";
+        "an object that ends in error is reported with the cloud's cause, goes, and a retry recreates it";
     "duplicates" anywhere cases::failures::duplicates:
         "of an object that is there twice one is left, and none after the tenant";
     "keys" outside cases::keys::keys:
@@ -94,9 +94,9 @@ cases! {
     "lost-request" outside cases::faults::lost_request:
         "each outside call may get lost on its way";
     "lost-answer" outside cases::faults::lost_answer:
-        "each outside call may take effect and its answer get lost; nothing is made twice";
+        "each outside call may take effect and its response get lost; nothing is made twice";
     "cut-answer" outside cases::faults::cut_answer:
-        "each outside call's answer may end in the middle";
+        "each outside call's response may end in the middle";
     "crash" outside cases::faults::crash:
         "the process may be killed before and after each outside call";
     "throttling" outside cases::throttle::throttling:
@@ -104,13 +104,13 @@ cases! {
     "deadlines" outside cases::throttle::deadlines:
         "a call to a cloud that hangs ends at its deadline, and the next one works";
     "name-taken" anywhere cases::names::name_taken:
-        "a stranger's object under our name is NAME_TAKEN with a remedy, and is never touched";
+        "a foreign object under our name is NAME_TAKEN with a remedy, and is never touched";
     "secrets" anywhere cases::secrets::secrets:
         "no secret is in a log line or an error of the whole run";
 }
 
 /// Cases in which a plugin has nothing to ask its cloud: they pass before there is one.
-const ASK_NOBODY: [&str; 6] = ["describe", "versions", "completions", "garbage", "configure", "validate"];
+const CALL_NOBODY: [&str; 6] = ["describe", "versions", "completions", "garbage", "configure", "validate"];
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Res
     let config = options.config;
     let chosen = |case: &&Case| options.only.is_empty() || options.only.iter().any(|only| only == case.name);
     let needs_cloud =
-        config.witness.is_some() || CASES.iter().filter(chosen).any(|case| !ASK_NOBODY.contains(&case.name));
+        config.witness.is_some() || CASES.iter().filter(chosen).any(|case| !CALL_NOBODY.contains(&case.name));
     if needs_cloud && !config.endpoint.is_empty() {
         proxy::reach(&config.endpoint).await?;
     }
@@ -169,12 +169,12 @@ pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Res
     Ok(Report { plugin, sha256: world.session.sha256().to_owned(), cases })
 }
 
-/// A plugin that does not come up can't be judged: that is told once, and not by each case. What a plugin says may hold a
+/// A plugin that does not come up can't be judged: that is reported once, and not by each case. What a plugin says may hold a
 /// secret.
 fn not_up(config: &Config, error: &ProviderError) -> String {
     let remedy = if error.remedy.is_empty() { String::new() } else { format!("; {}", error.remedy) };
-    let told = format!("the plugin does not come up: {}: {error}{remedy}", error.kind.as_str());
-    config.secrets().iter().fold(told, |told, secret| told.replace(secret, "[a secret]"))
+    let reported = format!("the plugin does not come up: {}: {error}{remedy}", error.kind.as_str());
+    config.secrets().iter().fold(reported, |reported, secret| reported.replace(secret, "[a secret]"))
 }
 
 fn plain(case: &Case, outcome: Outcome, detail: impl Into<String>) -> CaseReport {
@@ -213,7 +213,7 @@ async fn one(world: &World, case: &Case) -> CaseReport {
     CaseReport { seconds, outside_calls, ..plain(case, outcome, detail) }
 }
 
-/// Takes down what a case left standing, and asks the witness whether the account is as it was.
+/// Takes down what a case left standing, and checks by the witness whether the account is as it was.
 async fn clean(world: &World, before: Step<Option<usize>>) -> Step {
     if let Some(proxy) = &world.proxy {
         proxy.set(Rule::None);

@@ -51,7 +51,7 @@ impl Stage {
         &[Self::Identity, Self::DnsRecords],
     ];
 
-    /// The capability without which a plugin is not asked for it. A cluster, its own or one that is adopted, has every
+    /// The capability without which a plugin is not requested it. A cluster, its own or one that is adopted, has every
     /// plugin.
     #[must_use]
     pub fn capability(self) -> Option<&'static str> {
@@ -107,7 +107,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Adds what another answer tells.
+    /// Adds the content of another response.
     pub fn merge(&mut self, other: Self) {
         self.network = other.network.or(self.network.take());
         self.cluster = other.cluster.or(self.cluster.take());
@@ -128,7 +128,7 @@ impl Made {
 
     /// Whether a stage's status is there. Stages without one are always fine.
     #[must_use]
-    pub fn tells(&self, stage: Stage) -> bool {
+    pub fn reports(&self, stage: Stage) -> bool {
         match stage {
             Stage::Network => self.network.is_some(),
             Stage::Cluster => self.cluster.is_some(),
@@ -216,23 +216,23 @@ impl Tenant {
         let progress = match stage {
             Stage::Network => {
                 let request = v1::EnsureNetworkRequest { scope, parameters_json, checkpoint };
-                let answer = plugin.ensure_network(request).await?;
-                made.network = answer.status;
-                answer.progress
+                let response = plugin.ensure_network(request).await?;
+                made.network = response.status;
+                response.progress
             }
             Stage::Cluster => {
                 let node_pool = Some(self.pool.clone());
                 let request = v1::EnsureClusterRequest { scope, parameters_json, network, checkpoint, node_pool };
-                let answer = plugin.ensure_cluster(request).await?;
-                made.cluster = answer.status;
-                answer.progress
+                let response = plugin.ensure_cluster(request).await?;
+                made.cluster = response.status;
+                response.progress
             }
             Stage::NodePool => {
                 let spec = Some(self.pool.clone());
                 let request = v1::EnsureNodePoolRequest { scope, parameters_json, network, cluster, spec, checkpoint };
-                let answer = plugin.ensure_node_pool(request).await?;
-                made.pool = answer.status;
-                answer.progress
+                let response = plugin.ensure_node_pool(request).await?;
+                made.pool = response.status;
+                response.progress
             }
             Stage::Addons => {
                 let request = v1::EnsureAddonsRequest { scope, parameters_json, network, cluster, checkpoint };
@@ -240,9 +240,9 @@ impl Tenant {
             }
             Stage::DnsZone => {
                 let spec = Some(v1::DnsZoneSpec { domain: self.domain.clone() });
-                let answer = plugin.ensure_dns_zone(v1::EnsureDnsZoneRequest { scope, spec, checkpoint }).await?;
-                made.zone = answer.status;
-                answer.progress
+                let response = plugin.ensure_dns_zone(v1::EnsureDnsZoneRequest { scope, spec, checkpoint }).await?;
+                made.zone = response.status;
+                response.progress
             }
             Stage::DnsRecords => {
                 let request = v1::EnsureDnsRecordsRequest { scope, zone, records: self.records() };

@@ -1,5 +1,5 @@
-//! One run: the plugin, the cloud behind the proxy, the tenants that were made, and the calls to them. Every answer is held
-//! to the form that the contract asks for, whatever the case is about.
+//! One run: the plugin, the cloud behind the proxy, the tenants that were made, and the calls to them. Every response is held
+//! to the form that the contract requests, whatever the case is about.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,12 +50,12 @@ pub(crate) fn failed(problem: impl ToString) -> Stop {
     Stop::Failed(problem.to_string())
 }
 
-/// One look at a stage or a delete.
+/// One observation of a stage or a delete.
 #[derive(Debug)]
-pub enum Look {
+pub enum Observation {
     /// Ready or gone.
     Done,
-    /// To be asked again.
+    /// To be requested again.
     Wait {
         /// After this time.
         pause: Duration,
@@ -84,20 +84,20 @@ pub struct World {
     pub proxy: Option<Proxy>,
     /// For hooks and the witness.
     pub client: reqwest::Client,
-    /// Capabilities, as the first process told them.
+    /// Capabilities, as the first process reported them.
     pub(crate) offered: OnceLock<Vec<String>>,
     /// What a clean lifecycle makes.
     reference: OnceCell<Counts>,
     /// Tenants not yet taken down.
     tenants: Mutex<Vec<Tenant>>,
-    /// Every error text and every token: secrets are looked for in the first, the second are secrets.
+    /// Every error text and every token: secrets are searched for in the first, the second are secrets.
     errors: Mutex<Vec<String>>,
     tokens: Mutex<BTreeSet<String>>,
     /// Kinds of errors since the case began.
     kinds: Mutex<BTreeSet<&'static str>>,
 }
 
-/// Kinds of errors that the daemon answers by asking again.
+/// Kinds of errors that the daemon handles by asking again.
 pub(crate) fn is_retried(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -163,7 +163,7 @@ impl World {
         self.tokens.lock().iter().cloned().collect()
     }
 
-    /// Keeps a token, to look for it in the log.
+    /// Keeps a token, to search for it in the log.
     pub fn note_token(&self, token: &str) {
         self.tokens.lock().insert(token.to_owned());
     }
@@ -200,7 +200,12 @@ impl World {
         if file.is_empty() { 0 } else { std::fs::read_to_string(file).map_or(0, |text| text.lines().count()) }
     }
 
-    fn look(&self, what: &str, result: Result<v1::Progress, ProviderError>, done: fn(&Outcome) -> bool) -> Step<Look> {
+    fn observe(
+        &self,
+        what: &str,
+        result: Result<v1::Progress, ProviderError>,
+        done: fn(&Outcome) -> bool,
+    ) -> Step<Observation> {
         let progress = match result {
             Ok(progress) => progress,
             Err(error) => {
@@ -209,11 +214,11 @@ impl World {
                     fail!("{what} failed: {error}");
                 }
                 let pause = error.retry_after.unwrap_or(ERROR_PAUSE);
-                return Ok(Look::Wait { pause, why: error.to_string(), kind: Some(error.kind) });
+                return Ok(Observation::Wait { pause, why: error.to_string(), kind: Some(error.kind) });
             }
         };
         match progress.outcome {
-            Some(outcome) if done(&outcome) => Ok(Look::Done),
+            Some(outcome) if done(&outcome) => Ok(Observation::Done),
             Some(Outcome::Pending(pending)) => {
                 let pause = pending.poll_after.and_then(|after| Duration::try_from(after).ok());
                 let Some(pause) = pause else {
@@ -222,14 +227,14 @@ impl World {
                 if pending.detail.trim().is_empty() {
                     fail!("{what} is pending and does not say for what (detail)");
                 }
-                Ok(Look::Wait { pause, why: pending.detail, kind: None })
+                Ok(Observation::Wait { pause, why: pending.detail, kind: None })
             }
-            other => fail!("{what} was answered with {other:?}"),
+            other => fail!("{what} got {other:?}"),
         }
     }
 
     /// One call of a stage by `plugin`; keeps status and checkpoint.
-    pub async fn ensure_with(&self, plugin: &Plugin, tenant: &mut Tenant, stage: Stage) -> Step<Look> {
+    pub async fn ensure_with(&self, plugin: &Plugin, tenant: &mut Tenant, stage: Stage) -> Step<Observation> {
         let what = format!("ensure {}", stage.word());
         let result = tenant.ensure(plugin, stage).await;
         if let Ok((progress, made)) = &result {
@@ -242,7 +247,7 @@ impl World {
                 fail!("{what} gave a checkpoint of {} bytes, at most {CHECKPOINT_BYTES_MAX}", checkpoint.len());
             }
             let ready = matches!(progress.outcome, Some(Outcome::Ready(_)));
-            if ready && !made.tells(stage) {
+            if ready && !made.reports(stage) {
                 fail!("{what} is ready and gives no status");
             }
             tenant.checkpoints.insert(stage, checkpoint);
@@ -251,15 +256,15 @@ impl World {
             }
         }
         let result = result.map(|(progress, _)| progress);
-        self.look(&what, result, |outcome| matches!(outcome, Outcome::Ready(_)))
+        self.observe(&what, result, |outcome| matches!(outcome, Outcome::Ready(_)))
     }
 
     /// One call of a stage, with a fresh process after one that ended.
-    pub async fn ensure(&self, tenant: &mut Tenant, stage: Stage) -> Step<Look> {
+    pub async fn ensure(&self, tenant: &mut Tenant, stage: Stage) -> Step<Observation> {
         let plugin = self.plugin()?;
-        let look = self.ensure_with(&plugin, tenant, stage).await;
+        let observation = self.ensure_with(&plugin, tenant, stage).await;
         self.mend(&plugin)?;
-        look
+        observation
     }
 
     /// The plugin of now.
@@ -283,8 +288,8 @@ impl World {
             let mut waits = Vec::new();
             for stage in left.clone() {
                 match self.ensure(tenant, stage).await? {
-                    Look::Done => left.retain(|other| *other != stage),
-                    wait @ Look::Wait { .. } => waits.push(timeout.judge(stage.word(), wait)?),
+                    Observation::Done => left.retain(|other| *other != stage),
+                    wait @ Observation::Wait { .. } => waits.push(timeout.judge(stage.word(), wait)?),
                 }
             }
             if let Some(pause) = waits.into_iter().min() {
@@ -314,9 +319,9 @@ impl World {
             if let Ok(progress) = &result {
                 removed.extend(progress.removed.iter().map(|object| (object.id.clone(), object.clone())));
             }
-            match self.look(&what, result, |outcome| matches!(outcome, Outcome::Gone(_)))? {
-                Look::Done => return Ok(removed.into_values().collect()),
-                wait @ Look::Wait { .. } => {
+            match self.observe(&what, result, |outcome| matches!(outcome, Outcome::Gone(_)))? {
+                Observation::Done => return Ok(removed.into_values().collect()),
+                wait @ Observation::Wait { .. } => {
                     let pause = timeout.judge(&what, wait)?;
                     tokio::time::sleep(self.config.pause(pause)).await;
                 }
@@ -371,14 +376,14 @@ impl Timeout {
     }
 
     /// How long to wait, or that it was enough.
-    pub(crate) fn judge(&mut self, what: &str, look: Look) -> Step<Duration> {
-        let Look::Wait { pause, why, kind } = look else { return Ok(Duration::ZERO) };
+    pub(crate) fn judge(&mut self, what: &str, observation: Observation) -> Step<Duration> {
+        let Observation::Wait { pause, why, kind } = observation else { return Ok(Duration::ZERO) };
         self.internals = if kind == Some(ErrorKind::Internal) { self.internals + 1 } else { 0 };
         if self.internals > INTERNALS_MAX {
             fail!("{what} keeps failing: {why}");
         }
         if self.since.elapsed() > self.longest {
-            fail!("{what} was not done after {:?}; last heard: {why}", self.longest);
+            fail!("{what} was not done after {:?}; last received: {why}", self.longest);
         }
         Ok(pause)
     }

@@ -5,7 +5,7 @@ use landlord_provider_api::v1::{self, ResourceKind as Kind};
 
 use crate::{aws::Clients, cluster, error::Result, names::Names, network, node_pool, tags};
 
-/// Nothing of `kind` answers under the tenant's name, nor the cluster that it would be in.
+/// Nothing of `kind` responds under the tenant's name, nor the cluster that it would be in.
 ///
 /// # Errors
 /// NAME_TAKEN: something does, and does not carry our markers.

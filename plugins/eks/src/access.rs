@@ -1,5 +1,5 @@
 //! Who administers the cluster: EKS access entries for the principals that the class names,
-//! and for landlord's own role when the credential scope tells it, so that a cluster made
+//! and for landlord's own role when the credential scope names it, so that a cluster made
 //! under other credentials stays within reach.
 
 use aws_sdk_eks::types::{AccessScope, AccessScopeType};
@@ -57,8 +57,8 @@ async fn ensure_one(aws: &Clients, scope: &v1::Scope, names: &Names, principal: 
     }
     let whole = AccessScope::builder().r#type(AccessScopeType::Cluster).build();
     let request = aws.eks.associate_access_policy().cluster_name(cluster).principal_arn(principal);
-    let answer = request.policy_arn(policy).access_scope(whole).send().await;
-    answer.map(drop).map_err(failed(action::ASSOCIATE_ACCESS_POLICY, principal))
+    let response = request.policy_arn(policy).access_scope(whole).send().await;
+    response.map(drop).map_err(failed(action::ASSOCIATE_ACCESS_POLICY, principal))
 }
 
 fn policy(region: &str) -> String {

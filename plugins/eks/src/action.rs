@@ -33,7 +33,7 @@ impl Action {
     }
 
     #[cfg(test)]
-    /// The permission that IAM asks for, as in a policy document.
+    /// The permission that IAM requests, as in a policy document.
     pub(crate) fn permission(self) -> String {
         format!("{}:{}", self.permission, self.name)
     }

@@ -1,4 +1,4 @@
-//! EKS add-ons: all asked for at once, as soon as the control plane is there. Those that run
+//! EKS add-ons: all requested at once, as soon as the control plane is there. Those that run
 //! as Deployments become ACTIVE only once nodes have joined.
 
 use aws_sdk_eks::types::{Addon, AddonPodIdentityAssociations, AddonStatus as Status, ResolveConflicts};
@@ -16,7 +16,7 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 10;
 
 /// What the plugin sets on an add-on beyond its version.
@@ -42,8 +42,8 @@ fn setup(name: &str) -> Setup {
 }
 
 async fn find(aws: &Clients, cluster: &str, name: &str) -> Result<Option<Addon>> {
-    let answer = aws.eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
-    Ok(answer.map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.and_then(|a| a.addon))
+    let response = aws.eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
+    Ok(response.map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.and_then(|a| a.addon))
 }
 
 /// Makes every add-on be there and active.
@@ -54,11 +54,12 @@ pub(crate) async fn ensure(
     network: &v1::NetworkStatus,
 ) -> Result<Outcome> {
     let names = Names::new(scope)?;
-    let looked = futures::future::join_all(parameters.addons.iter().map(|name| find(aws, names.cluster(), name))).await;
+    let observed =
+        futures::future::join_all(parameters.addons.iter().map(|name| find(aws, names.cluster(), name))).await;
     let mut waiting: Vec<Sent> = Vec::new();
-    let mut trouble: Option<crate::error::Error> = None;
-    for (name, present) in parameters.addons.iter().zip(looked) {
-        // One add-on's trouble does not keep the others from being asked for.
+    let mut failure: Option<crate::error::Error> = None;
+    for (name, present) in parameters.addons.iter().zip(observed) {
+        // One add-on's failure does not keep the others from being requested.
         let step = match present {
             Ok(present) => step(aws, scope, &names, parameters, network, name, present).await,
             Err(error) => Err(error),
@@ -66,10 +67,10 @@ pub(crate) async fn ensure(
         match step {
             Ok(None) => {}
             Ok(Some(step)) => waiting.push(step),
-            Err(error) => trouble = trouble.or(Some(error)),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
-    match trouble {
+    match failure {
         Some(error) => Err(error),
         None if waiting.is_empty() => Ok(progress::ready()),
         None => {
@@ -177,7 +178,7 @@ async fn update(
     Ok(Some(sent.field(format!("version of add-on {name}"), version, seen)))
 }
 
-/// Names of the cluster's add-ons; none if the cluster is absent or a stranger's.
+/// Names of the cluster's add-ons; none if the cluster is absent or a foreign one.
 async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if cluster::find_own(aws, scope, names).await?.is_none() {
@@ -206,19 +207,19 @@ fn owned(scope: &v1::Scope, addon: &Addon) -> v1::OwnedObject {
 /// Makes the add-ons be absent.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
-    let (mut removed, mut waiting, mut trouble) = (Vec::new(), Vec::new(), None);
+    let (mut removed, mut waiting, mut failure) = (Vec::new(), Vec::new(), None);
     for name in list(aws, scope, &names).await? {
-        // One add-on's trouble does not keep the others from going.
+        // One add-on's failure does not keep the others from going.
         match delete_one(aws, scope, &names, &name).await {
-            Ok(Step::Stranger) => {}
+            Ok(Step::Foreign) => {}
             Ok(Step::Going(object)) => {
                 waiting.push(name);
                 removed.extend(object);
             }
-            Err(error) => trouble = trouble.or(Some(error)),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
-    match trouble {
+    match failure {
         Some(error) => Err(error),
         None if waiting.is_empty() => Ok((Outcome::Gone, removed)),
         None => {
@@ -231,7 +232,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
 /// What became of one add-on.
 enum Step {
     /// Not ours, or gone in the meantime.
-    Stranger,
+    Foreign,
     /// On its way out, with the object if this call sent it there.
     Going(Option<v1::OwnedObject>),
 }
@@ -239,7 +240,7 @@ enum Step {
 async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str) -> Result<Step> {
     let found = find(aws, names.cluster(), name).await?;
     let Some(addon) = found.filter(|a| tags::is_ours(scope, &a.tags())) else {
-        return Ok(Step::Stranger);
+        return Ok(Step::Foreign);
     };
     if addon.status() == Some(&Status::Deleting) {
         return Ok(Step::Going(None));
@@ -253,7 +254,7 @@ async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str)
     }
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let mut addons = Vec::new();

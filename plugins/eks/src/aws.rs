@@ -21,7 +21,7 @@ use crate::{config::Config, credentials, measure::CallCount, query::Query};
 const ATTEMPTS: u32 = 2;
 /// A connection that takes longer will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// AWS answers these calls within a second or two.
+/// AWS responds to these calls within a second or two.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);
 /// Both attempts and the pause; well within the daemon's deadline for a plugin call.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) struct Config {
     /// Zones of ours that delegate to tenants' zones: domain → hosted zone id.
     pub(crate) parent_zones: ParentZones<String>,
-    /// Region whose STS endpoint is asked for roles.
+    /// Region whose STS endpoint is requested roles.
     pub(crate) sts_region: String,
 }
 
@@ -46,7 +46,7 @@ impl Config {
                 },
                 "sts_region": {
                     "type": "string",
-                    "description": "Region whose STS endpoint is asked when a role is assumed.",
+                    "description": "Region whose STS endpoint is queried when a role is assumed.",
                     "default": Self::STS_REGION
                 }
             }

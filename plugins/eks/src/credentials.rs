@@ -43,7 +43,7 @@ pub(crate) enum Scope {
     AssumeRole {
         /// ARN of the role.
         role_arn: String,
-        /// External id that the role's trust policy asks for.
+        /// External id that the role's trust policy requests.
         #[serde(default)]
         external_id: String,
         /// Session name, for CloudTrail.
@@ -113,7 +113,7 @@ impl Scope {
         }
     }
 
-    /// The role that calls are made as, when the scope tells it.
+    /// The role that calls are made as, when the scope names it.
     pub(crate) fn role_arn(&self) -> Option<&str> {
         match self {
             Self::AssumeRole { role_arn, .. } => Some(role_arn),
@@ -121,7 +121,7 @@ impl Scope {
         }
     }
 
-    /// The provider of credentials. Reaches out only when asked for credentials.
+    /// The provider of credentials. Reaches out only when requested credentials.
     pub(crate) async fn provider(&self, base: &SdkConfig) -> SharedCredentialsProvider {
         SharedCredentialsProvider::new(Cached { inner: self.uncached(base).await, held: Arc::default() })
     }
@@ -190,7 +190,7 @@ impl Cached {
             }
         }
         let credentials = self.inner.provide_credentials().await?;
-        // Without an end they may still change in a file: they are asked for each time.
+        // Without an end they may still change in a file: they are requested each time.
         *held = credentials.expiry().map(|_| credentials.clone());
         Ok(credentials)
     }

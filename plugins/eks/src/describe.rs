@@ -10,7 +10,7 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
     (
         "eks/read",
         10.0,
-        // Every throttled answer halves the rate, and fifty calls bring it back: a burst is worth less than not meeting a
+        // Every throttled response halves the rate, and fifty calls bring it back: a burst is worth less than not meeting a
         // limit that nobody knows.
         40.0,
         "assumption: EKS publishes no rates (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, 2026-11)",

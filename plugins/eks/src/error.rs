@@ -1,5 +1,5 @@
-//! From an AWS answer to the contract's typed error. The table says what a code means; this
-//! module reads codes out of the SDK's and our own query answers, and keeps messages free of
+//! From an AWS response to the contract's typed error. The table says what a code means; this
+//! module reads codes out of the SDK's and our own query responses, and keeps messages free of
 //! what their source already says.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// What a service said.
+/// What a service reported.
 #[derive(Debug, thiserror::Error)]
 #[error("{} of {subject} failed: {message}", action.name)]
 pub(crate) struct ServiceError {
@@ -29,11 +29,11 @@ pub(crate) struct ServiceError {
     pub(crate) action: Action,
     /// Of what.
     pub(crate) subject: String,
-    /// The service's code; empty when there was no answer.
+    /// The service's code; empty when there was no response.
     pub(crate) code: String,
     /// The service's words.
     pub(crate) message: String,
-    /// HTTP status; 0 when there was no answer.
+    /// HTTP status; 0 when there was no response.
     pub(crate) status: u16,
     /// Retry-After.
     pub(crate) retry_after: Option<Duration>,
@@ -57,14 +57,14 @@ where
                     None => undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e))),
                 }
             }
-            other => (no_answer_code(other), chain(other)),
+            other => (no_response_code(other), chain(other)),
         };
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
         Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after: wait }))
     }
 }
 
-/// Code and words of an answer whose shape the SDK does not read: Route 53 answers a refused
+/// Code and words of a response whose shape the SDK does not read: Route 53 responds to a refused
 /// batch with a root element of the error's own name,
 /// <https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>.
 fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
@@ -74,8 +74,8 @@ fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
     Some((root.name().to_owned(), words.join("; ")))
 }
 
-/// A code for errors without an answer, where the cause tells more than "no answer".
-fn no_answer_code(error: &(dyn std::error::Error + 'static)) -> String {
+/// A code for errors without a response, where the cause says more than "no response".
+fn no_response_code(error: &(dyn std::error::Error + 'static)) -> String {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = source {
         if e.is::<aws_credential_types::provider::error::CredentialsError>() {
@@ -214,14 +214,14 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
-/// INVALID, for what the caller asked.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }
 
-/// INTERNAL, for an answer that lacks what its documentation promises.
+/// INTERNAL, for a response that lacks what its documentation promises.
 pub(crate) fn incomplete(action: Action, what: &str) -> Error {
-    ProviderError::new(ErrorKind::Internal, format!("the answer to {} lacks {what}", action.name)).into()
+    ProviderError::new(ErrorKind::Internal, format!("the response to {} lacks {what}", action.name)).into()
 }
 
 #[cfg(test)]
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_does_not_know_a_call_is_said_so() {
+    fn an_endpoint_that_does_not_know_a_call_is_reported() {
         let error = stated(action::CREATE_ADDON, "", "not found", 404);
         assert_eq!(error.kind, ErrorKind::Internal);
         assert!(error.remedy.contains("endpoint_override"));

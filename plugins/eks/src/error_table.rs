@@ -265,7 +265,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ValidationException", Invalid, ""),
 ];
 
-/// Words of a message that tell more than its code. <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>,
+/// Words of a message that are more specific than its code. <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>,
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html>,
 /// <https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html>.
 pub(crate) const WORDS: &[WordsRow] = &[

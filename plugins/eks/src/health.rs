@@ -30,7 +30,7 @@ const ISSUES: &[(&str, ErrorKind, &str)] = &[
         Conflict,
         "undo the changes made to the Auto Scaling group by hand, then retry",
     ),
-    ("AutoScalingGroupNotFound", Conflict, "the Auto Scaling group was deleted by hand: retry makes the pool anew"),
+    ("AutoScalingGroupNotFound", Conflict, "the Auto Scaling group was deleted by hand: retry recreates the pool"),
     ("AutoScalingGroupOptInRequired", Auth, "enable the Region for the account, then retry"),
     ("AutoScalingGroupRateLimitExceeded", Throttled, ""),
     ("ClusterUnreachable", Transient, ""),
@@ -87,7 +87,7 @@ const ISSUES: &[(&str, ErrorKind, &str)] = &[
     ("VpcNotFound", Conflict, "the VPC was deleted by hand: delete and recreate the tenant"),
 ];
 
-/// Words of EC2 inside an issue's message tell more than `AsgInstanceLaunchFailures`.
+/// Words of EC2 inside an issue's message are more specific than `AsgInstanceLaunchFailures`.
 const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("VcpuLimitExceeded", Quota, table::QUOTA_VCPUS),
     ("vCPU capacity", Quota, table::QUOTA_VCPUS),

@@ -45,9 +45,9 @@ fn session_policy(region: &str, zone_id: &str) -> String {
 
 async fn find(aws: &Clients, names: &Names, namespace: &str, account: &str) -> Result<Option<PodIdentityAssociation>> {
     let request = aws.eks.list_pod_identity_associations().cluster_name(names.cluster());
-    let answer = request.namespace(namespace).service_account(account).send().await;
-    let answer = answer.map_err(failed(action::LIST_POD_IDENTITIES, account)).or_absent()?;
-    let summary = answer.and_then(|a| a.associations.unwrap_or_default().into_iter().next());
+    let response = request.namespace(namespace).service_account(account).send().await;
+    let response = response.map_err(failed(action::LIST_POD_IDENTITIES, account)).or_absent()?;
+    let summary = response.and_then(|a| a.associations.unwrap_or_default().into_iter().next());
     match summary.and_then(|s| s.association_id) {
         Some(id) => describe(aws, names, &id).await,
         None => Ok(None),
@@ -56,8 +56,8 @@ async fn find(aws: &Clients, names: &Names, namespace: &str, account: &str) -> R
 
 async fn describe(aws: &Clients, names: &Names, id: &str) -> Result<Option<PodIdentityAssociation>> {
     let request = aws.eks.describe_pod_identity_association().cluster_name(names.cluster()).association_id(id);
-    let answer = request.send().await.map_err(failed(action::DESCRIBE_POD_IDENTITY, id)).or_absent()?;
-    Ok(answer.and_then(|a| a.association))
+    let response = request.send().await.map_err(failed(action::DESCRIBE_POD_IDENTITY, id)).or_absent()?;
+    Ok(response.and_then(|a| a.association))
 }
 
 /// Makes the associations be there.
@@ -159,7 +159,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = list(aws, scope, &names).await?;

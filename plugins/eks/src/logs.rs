@@ -1,6 +1,6 @@
 //! The log group of a cluster's control-plane logs, `/aws/eks/CLUSTER/cluster`: made before EKS would make it without an owner
 //! and for ever, kept at its retention, and removed with the cluster. EKS fixes its name, which carries the tenant's uid: of one that EKS
-//! made, and that has no markers, the name tells whose it is.
+//! made, and that has no markers, the name shows whose it is.
 //!
 //! <https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html>,
 //! <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/Welcome.html>
@@ -23,8 +23,8 @@ async fn call(aws: &Clients, action: Action, name: &str, body: &Value) -> Result
 
 /// The group with its retention, if it is there.
 async fn find(aws: &Clients, name: &str) -> Result<Option<Value>> {
-    let answer = call(aws, action::DESCRIBE_LOG_GROUPS, name, &json!({ "logGroupNamePrefix": name })).await?;
-    let groups = answer["logGroups"].as_array().into_iter().flatten();
+    let response = call(aws, action::DESCRIBE_LOG_GROUPS, name, &json!({ "logGroupNamePrefix": name })).await?;
+    let groups = response["logGroups"].as_array().into_iter().flatten();
     Ok(groups.into_iter().find(|group| group["logGroupName"] == name).cloned())
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn ensure(aws: &Clients, scope: &v1::Scope, names: &Names, para
         match call(aws, action::CREATE_LOG_GROUP, &name, &body).await {
             // Made in the meantime, by an earlier call or by EKS.
             Err(error) if error.code() == "ResourceAlreadyExistsException" => {}
-            answer => drop(answer?),
+            response => drop(response?),
         }
     }
     if present.is_some_and(|group| group["retentionInDays"] == days) {
@@ -63,8 +63,8 @@ fn arn<'a>(name: &'a str, group: &'a Value) -> &'a str {
 async fn find_own(aws: &Clients, scope: &v1::Scope, name: &str) -> Result<Option<Value>> {
     let Some(group) = find(aws, name).await? else { return Ok(None) };
     let body = json!({ "resourceArn": arn(name, &group) });
-    let answer = call(aws, action::LIST_LOG_GROUP_TAGS, name, &body).await.or_absent()?.unwrap_or_default();
-    let of = |key: &str| answer["tags"][key].as_str();
+    let response = call(aws, action::LIST_LOG_GROUP_TAGS, name, &body).await.or_absent()?.unwrap_or_default();
+    let of = |key: &str| response["tags"][key].as_str();
     let is_ours = of(MARKER_INSTALLATION).is_none_or(|installation| installation == scope.installation);
     Ok(is_ours.then_some(group))
 }
@@ -80,7 +80,7 @@ fn owned(scope: &v1::Scope, name: &str, group: &Value) -> v1::OwnedObject {
     }
 }
 
-/// Makes the group be absent; gives it if it was there. EKS makes it anew as long as the cluster lives.
+/// Makes the group be absent; gives it if it was there. EKS recreates it as long as the cluster lives.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<v1::OwnedObject>> {
     let name = names.log_group();
     let Some(group) = find_own(aws, scope, &name).await? else { return Ok(None) };
@@ -88,7 +88,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, names: &Names) -> R
     Ok(Some(owned(scope, &name, &group)))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<v1::OwnedObject>> {
     let name = names.log_group();
     Ok(find_own(aws, scope, &name).await?.map(|group| owned(scope, &name, &group)))

@@ -40,7 +40,7 @@ impl Names {
     }
 
     /// The cluster that the tenant's nodes are in: its own, or a shared one. Only node groups and
-    /// access are looked for in a shared one; whatever is named by [`Names::cluster`] can't be it.
+    /// access are searched for in a shared one; whatever is named by [`Names::cluster`] can't be it.
     pub(crate) fn home(&self) -> &str {
         self.host.as_deref().unwrap_or(&self.base)
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters, Zones};
 use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
@@ -50,27 +51,6 @@ pub(crate) enum Nat {
     None,
 }
 
-/// How many zones, or which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Zones {
-    /// The first so many that EKS supports.
-    Count(usize),
-    /// These.
-    Named(Vec<String>),
-}
-
-/// How nodes are bought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Capacity {
-    /// On demand.
-    #[default]
-    OnDemand,
-    /// Spot.
-    Spot,
-}
-
 /// The parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -112,15 +92,19 @@ impl Default for Parameters {
     }
 }
 
-impl Parameters {
-    /// Reads the form; values are checked by `validate`.
-    ///
-    /// # Errors
-    /// INVALID, naming the key.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+impl ClassParameters for Parameters {
+    type Error = Error;
+
+    fn parse(text: &str) -> Result<Self, Error> {
         Ok(settings::parameters(text)?)
     }
 
+    fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
+        &mut self.public_access_cidrs
+    }
+}
+
+impl Parameters {
     /// The VPC's network.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What would hold the removal of a tenant's cluster or network, looked for before anything of it is removed.
+//! What would hold the removal of a tenant's cluster or network, searched for before anything of it is removed.
 //!
 //! <https://docs.aws.amazon.com/eks/latest/userguide/deletion-protection.html>,
 //! <https://docs.aws.amazon.com/eks/latest/APIReference/API_DeleteCluster.html>,
@@ -18,13 +18,13 @@ use crate::{
     network, node_pool,
 };
 
-/// Looks, before a kind is removed, for what would stop a later one.
+/// Checks, before a kind is removed, for what would stop a later one.
 ///
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(aws: &Clients, scope: &v1::Scope, kind: Kind, role: &str) -> Result<()> {
     let names = Names::new(scope)?;
-    if !holds::are_looked_for(kind) || names.is_shared() {
+    if !holds::are_searched_for(kind) || names.is_shared() {
         return Ok(());
     }
     let mut holds = Holds::default();

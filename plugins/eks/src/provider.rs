@@ -1,4 +1,4 @@
-//! The contract's traits: which part answers which call. Holds no logic of its own.
+//! The contract's traits: which part handles which call. Holds no logic of its own.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::{
     cluster,
     config::Config,
     credentials, describe, dns, identity, inventory, kube_access, leftovers, network, node_pool,
-    parameters::Parameters,
+    parameters::{ClassParameters as _, Parameters},
     progress::Outcome,
     protection, validate,
 };
 
-type Answer<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 /// EKS with one credential scope.
 #[derive(Debug)]
@@ -38,14 +38,14 @@ const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a
 
 impl Eks {
     /// The scope and the clients of its Region.
-    fn at(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
+    fn at(&self, scope: Option<v1::Scope>) -> ProviderResult<(v1::Scope, Arc<Clients>)> {
         let scope = request::scope(scope, REGIONS)?;
         let clients = self.aws.region(&scope.region);
         Ok((scope, clients))
     }
 
     /// The same for what a tenant in a shared cluster has none of.
-    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
+    fn at_own(&self, scope: Option<v1::Scope>) -> ProviderResult<(v1::Scope, Arc<Clients>)> {
         let (scope, aws) = self.at(scope)?;
         Ok((request::own_cluster(scope, "node groups")?, aws))
     }
@@ -53,7 +53,7 @@ impl Eks {
 
 #[async_trait]
 impl Network for Eks {
-    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> ProviderResult<v1::EnsureNetworkResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&aws, &scope, &parameters).await?;
@@ -63,7 +63,7 @@ impl Network for Eks {
 
 #[async_trait]
 impl Cluster for Eks {
-    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> ProviderResult<v1::EnsureClusterResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -72,7 +72,7 @@ impl Cluster for Eks {
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> ProviderResult<v1::EnsureAddonsResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -80,7 +80,7 @@ impl Cluster for Eks {
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
 
-    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> ProviderResult<v1::KubeAccess> {
         let (scope, aws) = self.at(request.scope)?;
         Ok(kube_access::access(&aws, &scope, request.cluster).await?)
     }
@@ -88,7 +88,7 @@ impl Cluster for Eks {
 
 #[async_trait]
 impl NodePool for Eks {
-    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> ProviderResult<v1::EnsureNodePoolResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -108,7 +108,7 @@ impl NodePool for Eks {
 
 #[async_trait]
 impl Dns for Eks {
-    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> ProviderResult<v1::EnsureDnsZoneResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let spec = need(request.spec, "the zone")?;
         let found = dns::ensure(&aws, &self.config, &scope, &spec.domain, &request.checkpoint).await;
@@ -116,7 +116,10 @@ impl Dns for Eks {
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+    async fn ensure_dns_records(
+        &self,
+        request: v1::EnsureDnsRecordsRequest,
+    ) -> ProviderResult<v1::EnsureDnsRecordsResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&aws, &scope, &zone, &request.records).await?;
@@ -126,7 +129,7 @@ impl Dns for Eks {
 
 #[async_trait]
 impl Identity for Eks {
-    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> ProviderResult<v1::EnsureIdentityResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let network = need(request.network, "the network")?;
         let zone = need(request.zone, "the zone")?;
@@ -138,7 +141,7 @@ impl Identity for Eks {
 
 #[async_trait]
 impl Inventory for Eks {
-    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+    async fn observe(&self, request: v1::ObserveRequest) -> ProviderResult<v1::ObserveResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
@@ -159,7 +162,7 @@ impl Inventory for Eks {
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
 
-    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+    async fn delete(&self, request: v1::DeleteRequest) -> ProviderResult<v1::DeleteResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
@@ -183,7 +186,7 @@ impl Inventory for Eks {
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 
-    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> ProviderResult<v1::ListOwnedResponse> {
         let (scope, aws) = self.at(request.scope)?;
         Ok(inventory::list(&aws, &scope, &request.page_token).await?)
     }
@@ -191,11 +194,11 @@ impl Inventory for Eks {
 
 #[async_trait]
 impl Provider for Eks {
-    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+    async fn describe(&self, _request: v1::DescribeRequest) -> ProviderResult<v1::DescribeResponse> {
         Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
-    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+    async fn validate(&self, request: v1::ValidateRequest) -> ProviderResult<v1::ValidateResponse> {
         Ok(v1::ValidateResponse { violations: validate::validate(&request) })
     }
 }
@@ -209,7 +212,7 @@ impl ProviderPlugin for Eks {
         describe::describe(Self::NAME, Self::VERSION)
     }
 
-    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+    async fn configure(request: v1::ConfigureRequest) -> ProviderResult<Self> {
         let mut problems = Problems::default();
         let config = problems.keep(Config::parse(&request.config_json));
         let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Allowed));

@@ -1,6 +1,6 @@
 //! Signed calls of AWS's query protocol and of JSON 1.1, for the few calls of EC2, the classic load
 //! balancers and CloudWatch Logs that the plugin needs. The SDK of EC2 alone would take minutes and gigabytes to
-//! compile. Knows signing, paging and errors; what is asked is the caller's affair.
+//! compile. Knows signing, paging and errors; what is requested is the caller's affair.
 
 use std::time::{Duration, SystemTime};
 
@@ -50,7 +50,7 @@ fn again(error: &Error, made: u32) -> Option<Duration> {
 }
 
 impl Query {
-    /// Makes a call and gives the answer's root element.
+    /// Makes a call and gives the response's root element.
     pub(crate) async fn call(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
         repeat(|| self.once(action, version, subject, params), again).await
     }
@@ -72,9 +72,9 @@ impl Query {
         let mut found = Vec::new();
         let mut params = base.clone();
         for _ in 0..PAGES_MAX {
-            let answer = self.call(action, EC2, &subject_of(filters), &params).await?;
-            found.extend(answer.children(set).flat_map(|s| s.children("item")).cloned());
-            let next = answer.text("nextToken");
+            let response = self.call(action, EC2, &subject_of(filters), &params).await?;
+            found.extend(response.children(set).flat_map(|s| s.children("item")).cloned());
+            let next = response.text("nextToken");
             if next.is_empty() {
                 return Ok(found);
             }
@@ -149,13 +149,13 @@ impl Query {
         headers: &[(&str, &str)],
         credentials: aws_credential_types::Credentials,
     ) -> std::result::Result<reqwest::Request, String> {
-        let said = |e: &(dyn std::error::Error + 'static)| error::chain(e);
+        let reported = |e: &(dyn std::error::Error + 'static)| error::chain(e);
         let service = action.service;
         let url = match &self.endpoint {
             Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
             None => format!("https://{service}.{}.{}/", self.region, self.suffix),
         };
-        let url: url::Url = url.parse().map_err(|e: url::ParseError| said(&e))?;
+        let url: url::Url = url.parse().map_err(|e: url::ParseError| reported(&e))?;
         let host = host_header(&url);
         let identity = credentials.into();
         let signing = v4::SigningParams::builder()
@@ -165,7 +165,7 @@ impl Query {
             .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
-            .map_err(|e| said(&e))?
+            .map_err(|e| reported(&e))?
             .into();
         let signable = SignableRequest::new(
             "POST",
@@ -173,8 +173,8 @@ impl Query {
             headers.iter().copied().chain([("host", host.as_str())]),
             SignableBody::Bytes(body.as_bytes()),
         )
-        .map_err(|e| said(&e))?;
-        let (instructions, _) = sign(signable, &signing).map_err(|e| said(&e))?.into_parts();
+        .map_err(|e| reported(&e))?;
+        let (instructions, _) = sign(signable, &signing).map_err(|e| reported(&e))?.into_parts();
         let mut request = self.http.post(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -182,11 +182,11 @@ impl Query {
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
         }
-        request.body(body).build().map_err(|e| said(&e))
+        request.body(body).build().map_err(|e| reported(&e))
     }
 }
 
-/// A failure with the code and words of its answer, if that has any.
+/// A failure with the code and words of its response, if that has any.
 fn with_words(mut failure: Box<ServiceError>, code: String, message: &str) -> Error {
     failure.code = code;
     if !message.is_empty() {

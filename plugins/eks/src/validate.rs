@@ -1,10 +1,11 @@
-//! Whether a tenant could be built as described: every violation at once, nothing asked of
+//! Whether a tenant could be built as described: every violation at once, nothing requested from
 //! AWS. What only AWS knows (whether a Region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;
 use landlord_provider_sdk::{
     cidr::Cidr,
     findings::{Findings, PoolBounds, is_label},
+    parameters,
     versions::is_minor,
 };
 
@@ -33,22 +34,9 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
     if let Err(error) = Names::new(&scope) {
         findings.add("uid", error.message);
     }
-    match Parameters::parse(&request.parameters_json) {
-        Ok(mut parameters) => {
-            // A cluster that the tenant shares is there already; who reaches it was said when it was made.
-            if !scope.host_cluster.is_empty() {
-                parameters.public_access_cidrs.get_or_insert_default();
-            }
-            check_parameters(&parameters, &scope.region, &mut findings);
-        }
-        Err(error) => findings.add("parameters", error.to_string()),
-    }
-    if let Some(pool) = &request.node_pool {
-        check_pool(pool, &mut findings);
-    }
-    if let Some(zone) = &request.dns_zone {
-        findings.domain(&zone.domain);
-    }
+    let check_parameters =
+        |parameters: &Parameters, findings: &mut Findings| check_parameters(parameters, &scope.region, findings);
+    parameters::check(&mut findings, request, check_parameters, check_pool);
     findings.into_violations()
 }
 
@@ -175,7 +163,7 @@ mod tests {
     fn a_good_request_has_no_violation() {
         assert_eq!(validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)), []);
         assert_eq!(validate(&request(r#"{"public_access_cidrs":[]}"#)), []);
-        // In a cluster that was adopted nothing of it is to be said.
+        // In a cluster that was adopted nothing of it is to be given.
         let mut shared = request("{}");
         assert_ne!(validate(&shared), []);
         shared.scope.get_or_insert_default().host_cluster = "theirs".to_owned();

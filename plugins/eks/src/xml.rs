@@ -1,9 +1,9 @@
-//! A small tree of elements, for the answers of the query protocol. Names, texts, children;
+//! A small tree of elements, for the responses of the query protocol. Names, texts, children;
 //! attributes and namespaces carry nothing that the plugin reads.
 
 use quick_xml::{Reader, events::Event};
 
-/// Deeper answers than AWS gives are refused.
+/// Deeper responses than AWS gives are refused.
 const DEPTH_MAX: usize = 32;
 
 /// One element.
@@ -96,7 +96,7 @@ impl Element {
         &self.text
     }
 
-    /// Value of a tag in an EC2 answer's `tagSet`.
+    /// Value of a tag in an EC2 response's `tagSet`.
     pub(crate) fn tag(&self, key: &str) -> Option<&str> {
         let set = self.child("tagSet")?;
         set.children("item").find(|t| t.text("key") == key).map(|t| t.text("value"))

@@ -32,8 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) role: &'a str,
     pub(crate) spec: String,
     pub(crate) duration: Duration,
-    /// Whether what is there already is looked for.
-    pub(crate) looks: bool,
+    /// Whether what is there already is searched for.
+    pub(crate) observations: bool,
     /// Whether it gets markers.
     pub(crate) marked: bool,
 }
@@ -51,7 +51,7 @@ impl Cloud {
     /// # Errors
     /// The folder can't be made.
     pub fn open(state_dir: &Path) -> Result<Self, ProviderError> {
-        fs::create_dir_all(state_dir.join("tenants")).map_err(|error| trouble(&error))?;
+        fs::create_dir_all(state_dir.join("tenants")).map_err(|error| failure(&error))?;
         Ok(Self { state_dir: Mutex::new(state_dir.into()) })
     }
 
@@ -62,7 +62,7 @@ impl Cloud {
             let ready_ms = now + ms(wanted.duration);
             let copies = objects.iter().filter(|o| o.kind == wanted.kind && o.role == wanted.role).count();
             let found = objects.iter_mut().find(|o| o.kind == wanted.kind && o.role == wanted.role);
-            let found = found.filter(|_| wanted.looks);
+            let found = found.filter(|_| wanted.observations);
             let object = match found {
                 Some(object) if object.installation != scope.installation => {
                     return Err(not_ours(object));
@@ -120,7 +120,7 @@ impl Cloud {
         })
     }
 
-    /// Asks for the end of what is there, and says what that was.
+    /// Requests the end of what is there, and says what that was.
     pub(crate) fn delete(
         &self,
         scope: &v1::Scope,
@@ -196,7 +196,7 @@ impl Cloud {
 
     fn tenants(&self) -> Result<Vec<String>, ProviderError> {
         let folder = self.state_dir.lock().join("tenants");
-        let entries = fs::read_dir(folder).map_err(|error| trouble(&error))?;
+        let entries = fs::read_dir(folder).map_err(|error| failure(&error))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect())
     }
@@ -212,13 +212,13 @@ impl Cloud {
         }
         let state_dir = self.state_dir.lock();
         let path = state_dir.join("tenants").join(format!("{uid}.json"));
-        let stored = read(&path).map_err(|error| trouble(&error))?;
+        let stored = read(&path).map_err(|error| failure(&error))?;
         let mut objects = stored.clone();
         purge(&mut objects, now_ms());
         let mut journal = Vec::new();
         let result = work(&mut objects, &mut journal)?;
         if objects != stored {
-            note(&state_dir, &journal).and_then(|()| write(&path, &objects)).map_err(|e| trouble(&e))?;
+            note(&state_dir, &journal).and_then(|()| write(&path, &objects)).map_err(|e| failure(&e))?;
         }
         Ok(result)
     }
@@ -279,7 +279,7 @@ fn note(state_dir: &Path, journal: &[(&'static str, v1::OwnedObject)]) -> io::Re
     fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(&lines)
 }
 
-fn trouble(error: &io::Error) -> ProviderError {
+fn failure(error: &io::Error) -> ProviderError {
     let problem = format!("the fake cloud's folder can't be used: {error}");
     ProviderError::new(ErrorKind::Internal, problem).with_remedy("check `state_dir`")
 }

@@ -41,7 +41,7 @@ pub struct Config {
     /// How long the work of a method takes: `EnsureCluster`, `DeleteCluster`, ….
     #[serde(default)]
     pub durations_ms: BTreeMap<String, u64>,
-    /// What a Pending answer asks for.
+    /// What a Pending response requests.
     #[serde(default = "poll_after_ms")]
     pub poll_after_ms: u64,
     /// Faults from the start.

@@ -34,7 +34,7 @@ pub struct Fault {
     /// Only for this tenant; missing or empty: for all. Not for `garbage`, `block` and `twice`.
     #[serde(default)]
     pub tenant_uid: String,
-    /// Whether the call takes effect first: "applied, but the answer was lost".
+    /// Whether the call takes effect first: "applied, but the response was lost".
     #[serde(default)]
     pub after: bool,
 }
@@ -55,7 +55,7 @@ pub enum Action {
     Block,
     /// Allocates until something gives.
     Flood,
-    /// Success, with bytes that are no answer.
+    /// Success, with bytes that are no response.
     Garbage,
     /// The call is completed, and then once more.
     Twice,

@@ -16,7 +16,7 @@ fn words() -> Vec<String> {
 /// INVALID for what the plugin does not offer.
 ///
 /// # Errors
-/// As said.
+/// As stated.
 pub(crate) fn refuse(capability: &str) -> Result<(), ProviderError> {
     if words().iter().any(|word| word == capability) { Err(refusal("such objects", capability)) } else { Ok(()) }
 }

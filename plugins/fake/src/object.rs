@@ -84,13 +84,13 @@ pub(crate) struct Object {
     pub(crate) installation: String,
     pub(crate) tenant_uid: String,
     pub(crate) region: String,
-    /// What was asked for.
+    /// What was requested.
     pub(crate) spec: String,
-    /// When it is as asked for, in ms since the epoch.
+    /// When it is as requested, in ms since the epoch.
     pub(crate) ready_ms: u64,
     /// When it is gone, once it was deleted.
     pub(crate) gone_ms: Option<u64>,
-    /// Tells an object apart from one of the same kind and role, which only a defect makes; 0 for the first.
+    /// Distinguishes an object from one of the same kind and role, which only a defect makes; 0 for the first.
     #[serde(default)]
     pub(crate) copy: usize,
     /// Whether a defect left out the markers.

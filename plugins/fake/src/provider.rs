@@ -71,9 +71,9 @@ impl Fake {
                 return Ok(self.progress(Stage::Ready, Vec::new()));
             }
             let first = self.made.lock().insert((scope.tenant_uid.clone(), kind, role.to_owned()));
-            let looks = !(first && self.config.has(Defect::Forgetful));
+            let observations = !(first && self.config.has(Defect::Forgetful));
             let marked = !(kind == Kind::Cluster && self.config.has(Defect::ForgetsMarker));
-            let stage = self.cloud.ensure(&Wanted { scope, kind, role, spec, duration, looks, marked })?;
+            let stage = self.cloud.ensure(&Wanted { scope, kind, role, spec, duration, observations, marked })?;
             Ok(self.progress(stage, Vec::new()))
         })
         .await
@@ -219,7 +219,7 @@ impl Identity for Fake {
     }
 }
 
-/// The kind, and the role that tells objects of this kind apart.
+/// The kind, and the role that distinguishes objects of this kind.
 fn subject<'a>(kind: v1::ResourceKind, role: &'a str, domain: &'a str) -> Result<(Kind, &'a str)> {
     let unknown = || ProviderError::new(ErrorKind::Invalid, format!("no resource kind {kind:?}"));
     let kind = Kind::of(kind).ok_or_else(unknown)?;

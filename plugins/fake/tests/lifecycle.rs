@@ -52,9 +52,9 @@ async fn repeating_changes_nothing_and_a_restart_forgets_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..3 {
         let fake = open(dir.path(), "").await;
-        let answer = fake.ensure_network(network("one")).await.unwrap();
-        assert!(matches!(answer.progress.unwrap().outcome, Some(Outcome::Ready(_))));
-        assert_eq!(answer.status.unwrap().network_id, "net-t1");
+        let response = fake.ensure_network(network("one")).await.unwrap();
+        assert!(matches!(response.progress.unwrap().outcome, Some(Outcome::Ready(_))));
+        assert_eq!(response.status.unwrap().network_id, "net-t1");
     }
     assert_eq!(effects(dir.path()), 1);
 }
@@ -64,9 +64,9 @@ async fn work_takes_its_time() {
     let dir = tempfile::tempdir().unwrap();
     let fake = open(dir.path(), ", \"durations_ms\": {\"EnsureNetwork\": 3600000}").await;
     for _ in 0..2 {
-        let answer = fake.ensure_network(network("one")).await.unwrap();
-        assert!(matches!(answer.progress.unwrap().outcome, Some(Outcome::Pending(_))));
-        assert_eq!(answer.status, None);
+        let response = fake.ensure_network(network("one")).await.unwrap();
+        assert!(matches!(response.progress.unwrap().outcome, Some(Outcome::Pending(_))));
+        assert_eq!(response.status, None);
     }
     assert_eq!(effects(dir.path()), 1);
 }
@@ -107,7 +107,7 @@ async fn what_is_not_ours_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_an_effect_all_the_same() {
+async fn a_lost_response_is_an_effect_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let fault = ", \"faults\": [{\"method\": \"EnsureNetwork\", \"after\": true, \"times\": 1, \
                  \"action\": {\"error\": {\"kind\": \"TRANSIENT\"}}}]";

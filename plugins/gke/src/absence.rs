@@ -5,7 +5,7 @@ use landlord_provider_api::v1::{self, ResourceKind as Kind};
 
 use crate::{cluster, dns, error::Result, google::Google, names::Names, network, node_pool};
 
-/// Nothing of the kind of `request` answers under the tenant's name, nor the cluster or zone that it would be in.
+/// Nothing of the kind of `request` responds under the tenant's name, nor the cluster or zone that it would be in.
 ///
 /// # Errors
 /// NAME_TAKEN: something does, and does not carry our markers.
@@ -36,7 +36,7 @@ pub(crate) async fn check(google: &Google, scope: &v1::Scope, request: &Subject<
     }
 }
 
-/// What is looked for.
+/// What is searched for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) kind: Kind,

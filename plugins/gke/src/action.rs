@@ -9,7 +9,7 @@ pub(crate) struct Action {
     pub(crate) service: &'static str,
     /// The method as the API names it.
     pub(crate) name: &'static str,
-    /// Permissions that IAM asks for, separated by spaces; empty: none in the project.
+    /// Permissions that IAM requests, separated by spaces; empty: none in the project.
     #[cfg_attr(not(test), allow(dead_code, reason = "the custom role is checked against it"))]
     pub(crate) permissions: &'static str,
 }

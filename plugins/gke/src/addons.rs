@@ -47,7 +47,7 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope) -> Result<Outcome
         .into())
 }
 
-/// Looks: ready with a cluster that has everything. They live and go with it, and are shown as it.
+/// Checks: ready with a cluster that has everything. They live and go with it, and are shown as it.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let Some(cluster) = cluster::find_own(google, scope, &names).await? else { return Ok((Outcome::Gone, Vec::new())) };

@@ -89,7 +89,7 @@ impl Scope {
         }
     }
 
-    /// The project that the credential itself belongs to, as far as it tells.
+    /// The project that the credential itself belongs to, as far as it names one.
     pub(crate) fn project(&self) -> Option<String> {
         match self {
             Self::Adc {} => std::env::var("GOOGLE_CLOUD_PROJECT").ok().filter(|p| !p.is_empty()),
@@ -138,7 +138,7 @@ mod tests {
     const KEY: &str = r#"{"type":"service_account","project_id":"acme-prod","client_email":"l@acme-prod.iam.gserviceaccount.com","private_key":"hunter2","token_uri":"https://oauth2.googleapis.com/token"}"#;
 
     #[test]
-    fn the_four_kinds_are_understood_and_tell_their_project() {
+    fn the_four_kinds_are_understood_and_report_their_project() {
         let key = format!(r#"{{"kind":"service_account_key","key":{KEY}}}"#);
         let nested = format!(
             r#"{{"kind":"impersonate","service_account":"landlord@acme-test.iam.gserviceaccount.com","delegates":["d@hub.iam.gserviceaccount.com"],"source":{key}}}"#

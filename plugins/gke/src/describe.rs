@@ -8,7 +8,7 @@ use crate::{config::Config, parameters::Parameters};
 const COMPUTE: &str = "1,500 requests a minute a project in each group of methods, refilled on the minute; a burst of a third leaves room for other users. https://cloud.google.com/compute/api-quota (2026-11)";
 const CONTAINER: &str = "3,000 requests a minute a project, reads and changes together; divided here five to one. https://cloud.google.com/kubernetes-engine/quotas (2026-11)";
 const DNS: &str = "assumption, below the project's default as the console shows it: Cloud DNS publishes no rates (https://cloud.google.com/dns/quotas, 2026-11)";
-const AUTH: &str = "assumption: tokens are kept for an hour, so hardly any are asked for (https://cloud.google.com/iam/quotas, 2026-11)";
+const AUTH: &str = "assumption: tokens are kept for an hour, so hardly any are requested (https://cloud.google.com/iam/quotas, 2026-11)";
 
 /// Name, calls per second, burst, source.
 const BUCKETS: &[(&str, f64, f64, &str)] = &[

@@ -1,5 +1,5 @@
-//! From an answer of Google Cloud to the contract's typed error. The table says what a code means;
-//! this module reads codes out of the SDK's errors, our own REST answers and failed operations,
+//! From a response of Google Cloud to the contract's typed error. The table says what a code means;
+//! this module reads codes out of the SDK's errors, our own REST responses and failed operations,
 //! and keeps messages free of what their source already says.
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::{action::Action, error_table};
 /// A call that failed.
 pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 
-/// How GKE says that a network, or a range of one, is not there. It answers 400 `badRequest` as for every other mistake in a
-/// request, with a request's id as its only detail, so that nothing but the words tells:
+/// How GKE says that a network, or a range of one, is not there. It returns 400 `badRequest` as for every other mistake in a
+/// request, with a request's id as its only detail, so that nothing but the words show it:
 /// <https://github.com/terraform-google-modules/terraform-google-kubernetes-engine/issues/742>,
 /// <https://github.com/googlecloudrobotics/core/issues/339>,
 /// <https://github.com/fabianlee/gcp-gke-clusters-ingress/issues/2>.
@@ -37,7 +37,7 @@ pub(crate) fn misses_network(error: &Error, name: &str) -> bool {
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// What a service said.
+/// What a service reported.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {} of {subject} failed: {message}", action.service, action.name)]
 pub(crate) struct ServiceError {
@@ -45,13 +45,13 @@ pub(crate) struct ServiceError {
     pub(crate) action: Action,
     /// Of what.
     pub(crate) subject: String,
-    /// The service's codes, the most telling first: reasons, then the canonical code.
+    /// The service's codes, the most specific first: reasons, then the canonical code.
     pub(crate) codes: Vec<String>,
     /// The service's words.
     pub(crate) message: String,
-    /// HTTP status; 0 when there was no answer.
+    /// HTTP status; 0 when there was no response.
     pub(crate) status: u16,
-    /// Retry-After, or the answer's own RetryInfo.
+    /// Retry-After, or the response's own RetryInfo.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -67,22 +67,22 @@ pub(crate) fn failed(
         }
         let status = error.http_status_code().unwrap_or(0);
         let header = error.http_headers().and_then(|h| h.get("retry-after")).and_then(|v| v.to_str().ok());
-        let mut answer = Answer { retry_after: header.and_then(retry_after), ..Answer::default() };
-        if let Some(said) = error.status() {
-            answer.message.clone_from(&said.message);
-            for detail in &said.details {
-                answer.read_detail(&serde_json::to_value(detail).unwrap_or_default());
+        let mut response = ErrorBody { retry_after: header.and_then(retry_after), ..ErrorBody::default() };
+        if let Some(reported) = error.status() {
+            response.message.clone_from(&reported.message);
+            for detail in &reported.details {
+                response.read_detail(&serde_json::to_value(detail).unwrap_or_default());
             }
-            if said.code != google_cloud_gax::error::rpc::Code::Unknown {
-                answer.codes.push(said.code.name().to_owned());
+            if reported.code != google_cloud_gax::error::rpc::Code::Unknown {
+                response.codes.push(reported.code.name().to_owned());
             }
         } else if let Some(payload) = error.http_payload() {
-            answer.read_body(payload);
+            response.read_body(payload);
         }
-        if answer.message.is_empty() {
-            answer.message = chain(&error);
+        if response.message.is_empty() {
+            response.message = chain(&error);
         }
-        answer.into_error(action, subject, status)
+        response.into_error(action, subject, status)
     }
 }
 
@@ -98,15 +98,15 @@ fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     None
 }
 
-/// What an answer tells.
+/// What an error's body says.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ErrorBody {
     pub(crate) codes: Vec<String>,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Answer {
+impl ErrorBody {
     /// Reads `{"error": {…}}` as all Google APIs send it, or OAuth's `{"error": "…"}`.
     pub(crate) fn read_body(&mut self, body: &[u8]) {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Answer {
 
     fn read_detail(&mut self, detail: &Value) {
         let reason = detail["reason"].as_str().filter(|r| !r.is_empty());
-        // Compute Engine sends "forbidden" beside reasons that tell more.
+        // Compute Engine sends "forbidden" beside reasons that are more specific.
         match reason {
             Some("forbidden") | None => {}
             Some(reason) => self.codes.push(reason.to_owned()),
@@ -162,7 +162,7 @@ impl CloudError for ServiceError {
     }
 
     fn is_absent(&self) -> bool {
-        // An endpoint that does not know the call answers 404 as well, but without Google's words.
+        // An endpoint that does not know the call returns 404 as well, but without Google's words.
         (self.status == 404 && !self.codes.is_empty()) || self.has(&["NOT_FOUND", "notFound", "RESOURCE_NOT_FOUND"])
     }
 
@@ -196,7 +196,7 @@ fn state(error: &ServiceError) -> ProviderError {
     };
     let mut remedy = remedy.to_owned();
     // GKE and Compute Engine answer a lack of quota with the codes of a lack of permission or
-    // patience; only the words tell.
+    // patience; only the words show it.
     if kind != ErrorKind::Quota && is_about_quota(&error.message) {
         kind = ErrorKind::Quota;
     }
@@ -262,7 +262,7 @@ fn missing_permission(message: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-/// INVALID, for what the caller asked.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }
@@ -275,33 +275,33 @@ pub(crate) fn not_chosen_well(error: Error, what: &str, remedy: &str) -> Error {
     ProviderError::new(ErrorKind::Invalid, format!("{what}: {error}")).with_remedy(remedy).into()
 }
 
-/// INTERNAL, for an answer that lacks what its documentation promises.
+/// INTERNAL, for a response that lacks what its documentation promises.
 pub(crate) fn incomplete(action: Action, what: &str) -> Error {
-    let message = format!("the answer to {} {} lacks {what}", action.service, action.name);
+    let message = format!("the response to {} {} lacks {what}", action.service, action.name);
     ProviderError::new(ErrorKind::Internal, message).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Error, misses_network};
+    use super::{Error, ErrorBody, misses_network};
     use crate::action::{self, Action};
     use landlord_provider_api::{ErrorKind, ProviderError};
     use std::time::Duration;
 
     fn stated(action: Action, status: u16, body: &str) -> ProviderError {
-        let mut answer = Answer::default();
-        answer.read_body(body.as_bytes());
-        answer.into_error(action, "x".to_owned(), status).into()
+        let mut response = ErrorBody::default();
+        response.read_body(body.as_bytes());
+        response.into_error(action, "x".to_owned(), status).into()
     }
 
     #[test]
-    fn a_network_that_gke_does_not_see_is_told_from_other_mistakes() {
+    fn a_network_that_gke_does_not_see_is_distinguished_from_other_mistakes() {
         let misses = |status: u16, message: &str| {
             let body =
                 serde_json::json!({ "error": { "code": status, "message": message, "status": "INVALID_ARGUMENT" } });
-            let mut answer = Answer::default();
-            answer.read_body(body.to_string().as_bytes());
-            misses_network(&answer.into_error(action::CREATE_CLUSTER, "x".to_owned(), status), "landlord-1")
+            let mut response = ErrorBody::default();
+            response.read_body(body.to_string().as_bytes());
+            misses_network(&response.into_error(action::CREATE_CLUSTER, "x".to_owned(), status), "landlord-1")
         };
         assert!(misses(400, "\n\t(1) network \"landlord-1\" does not exist."));
         assert!(misses(400, "Project \"acme\" has no network named \"landlord-1\"."));
@@ -414,14 +414,14 @@ mod tests {
     #[test]
     fn absent_needs_googles_own_words() {
         let error = |body: &str| {
-            let mut answer = Answer::default();
-            answer.read_body(body.as_bytes());
-            answer.into_error(action::GET_NETWORK, "x".to_owned(), 404)
+            let mut response = ErrorBody::default();
+            response.read_body(body.as_bytes());
+            response.into_error(action::GET_NETWORK, "x".to_owned(), 404)
         };
         assert!(error(r#"{"error":{"code":404,"message":"m","errors":[{"reason":"notFound"}]}}"#).is_absent());
-        let stranger = error("<html>not here</html>");
-        assert!(!stranger.is_absent());
-        assert_eq!(ProviderError::from(stranger).kind, ErrorKind::Internal);
+        let foreign = error("<html>not here</html>");
+        assert!(!foreign.is_absent());
+        assert_eq!(ProviderError::from(foreign).kind, ErrorKind::Internal);
         assert!(matches!(error("{}"), Error::Service(_)));
     }
 

@@ -16,7 +16,7 @@ use landlord_provider_sdk::{
 
 /// The table. A row of the service comes before one of `*`.
 pub(crate) const TABLE: &[Row] = &[
-    // Compute Engine: reasons of answers.
+    // Compute Engine: reasons of responses.
     ("compute", "notFound", Conflict, ""),
     ("compute", "alreadyExists", Conflict, ""),
     ("compute", "conflict", Conflict, ""),
@@ -162,7 +162,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "DATA_LOSS", Internal, ""),
 ];
 
-/// Words of a message that tell more than its code.
+/// Words of a message that are more specific than its code.
 /// <https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints>,
 /// <https://cloud.google.com/vpc-service-controls/docs/troubleshooting>, <https://cloud.google.com/kms/docs/key-states>.
 pub(crate) const WORDS: &[WordsRow] = &[

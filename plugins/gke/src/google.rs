@@ -16,10 +16,10 @@ use crate::{compute::Compute, credentials::Scope, error::chain, rest::Rest, toke
 
 /// A connection that takes longer will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Google answers these calls within a second or two, creating a cluster within ten.
+/// Google responds to these calls within a second or two, creating a cluster within ten.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Failed operations whose failure was told; the oldest are forgotten first and told again.
-const TOLD_MAX: usize = 1_024;
+/// Failed operations whose failure was reported; the oldest are forgotten first and reported again.
+const REPORTED_MAX: usize = 1_024;
 /// Cloud DNS's own address.
 const DNS: &str = "https://dns.googleapis.com";
 
@@ -42,7 +42,7 @@ pub(crate) struct Google {
     pub(crate) policies: Rest,
     /// Access tokens.
     pub(crate) tokens: Tokens,
-    told: Mutex<VecDeque<String>>,
+    reported: Mutex<VecDeque<String>>,
 }
 
 impl Google {
@@ -81,21 +81,21 @@ impl Google {
             compute: Compute::new(&http, endpoint.as_deref(), &tokens),
             policies: Rest::new(&http, DNS, endpoint.as_deref(), &tokens),
             tokens,
-            told: Mutex::default(),
+            reported: Mutex::default(),
         })
     }
 
-    /// Whether the failure of this operation has not been told yet; from now on it has. A memory
+    /// Whether the failure of this operation has not been reported yet; from now on it has. A memory
     /// of this process only: losing it costs one more report of an old failure.
     pub(crate) fn is_news(&self, operation: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.iter().any(|t| t == operation) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.iter().any(|t| t == operation) {
             return false;
         }
-        if told.len() == TOLD_MAX {
-            told.pop_front();
+        if reported.len() == REPORTED_MAX {
+            reported.pop_front();
         }
-        told.push_back(operation.to_owned());
+        reported.push_back(operation.to_owned());
         true
     }
 }

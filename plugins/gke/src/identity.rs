@@ -32,7 +32,7 @@ const TYPE_NAME: &str = "dns.googleapis.com/ManagedZone.IamBinding";
 /// Of the policy's format: 3 keeps conditions that others set.
 const POLICY_VERSION: i32 = 3;
 
-/// A policy, as far as it is looked at; the rest is handed back as it was read. The SDK's type
+/// A policy, as far as it is inspected; the rest is handed back as it was read. The SDK's type
 /// reads the etag as base64 of one alphabet, and services use both: it is kept as it is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Policy {
@@ -120,8 +120,8 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope, zone: &v1::DnsZon
     if members.any(|m| location_of(scope, &names, m) == Some(scope.region.as_str())) {
         return Ok(progress::ready());
     }
-    let answer = google.projects.get().set_project(&scope.account).send().await;
-    let project = answer.map_err(failed(action::GET_PROJECT, &scope.account))?;
+    let response = google.projects.get().set_project(&scope.account).send().await;
+    let project = response.map_err(failed(action::GET_PROJECT, &scope.account))?;
     let number = project.number.ok_or_else(|| incomplete(action::GET_PROJECT, "the project's number"))?;
     let member = principal(scope, &names, number);
     match policy.bindings.iter_mut().find(|b| grants(b)) {
@@ -205,7 +205,7 @@ pub(crate) async fn delete(google: &Google, scope: &v1::Scope) -> Result<(Outcom
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = list(google, scope, &names).await?;

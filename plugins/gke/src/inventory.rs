@@ -1,5 +1,5 @@
 //! What carries our markers. Google Cloud has no one place to ask that is up to date (Cloud Asset
-//! Inventory lags by minutes and is an API of its own), so each service is asked: clusters and
+//! Inventory lags by minutes and is an API of its own), so each service is listed: clusters and
 //! pools, networks, subnetworks and routers, zones and the rights on them, and for one tenant its leftovers.
 
 use std::collections::BTreeMap;
@@ -52,14 +52,14 @@ pub(crate) async fn list(google: &Google, scope: &v1::Scope) -> Result<v1::ListO
 /// shared cluster they are not its owner's.
 async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObject>> {
     let parent = format!("projects/{}/locations/-", scope.account);
-    let answer = google.clusters.list_clusters().set_parent(&parent).send().await;
-    let answer = answer.map_err(failed(action::LIST_CLUSTERS, &parent))?;
-    if !answer.missing_zones.is_empty() {
-        let message = format!("GKE cannot tell of the clusters in {}", answer.missing_zones.join(", "));
+    let response = google.clusters.list_clusters().set_parent(&parent).send().await;
+    let response = response.map_err(failed(action::LIST_CLUSTERS, &parent))?;
+    if !response.missing_zones.is_empty() {
+        let message = format!("GKE cannot list the clusters in {}", response.missing_zones.join(", "));
         return Err(ProviderError::new(ErrorKind::Transient, message).into());
     }
     let mut found = Vec::new();
-    for cluster in answer.clusters {
+    for cluster in response.clusters {
         if markers::is_in_scope(scope, &cluster.resource_labels) {
             found.push(cluster::owned(&cluster, &cluster.location));
         }

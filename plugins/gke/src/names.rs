@@ -6,7 +6,7 @@ use landlord_provider_sdk::names;
 pub(crate) use landlord_provider_sdk::zones::normal;
 use sha2::{Digest as _, Sha256};
 
-/// The digit of a UUID that tells its version and nothing else.
+/// The digit of a UUID that is its version and nothing else.
 const VERSION_DIGIT: usize = 12;
 /// `landlord-` + role must fit GKE's 40 characters of a pool's name.
 const POOL_ROLE_LEN_MAX: usize = 31;
@@ -50,7 +50,7 @@ impl Names {
     }
 
     /// The cluster that the tenant's nodes are in: its own, or a shared one. Only node pools and
-    /// access are looked for in a shared one; whatever is named by [`Names::cluster`] can't be it.
+    /// access are searched for in a shared one; whatever is named by [`Names::cluster`] can't be it.
     pub(crate) fn home(&self) -> &str {
         self.host.as_deref().unwrap_or(&self.cluster)
     }
@@ -67,8 +67,8 @@ impl Names {
         format!("{}-{hash}", self.base)
     }
 
-    /// A request id, in the form of a UUID as Compute Engine asks: the same for the same tenant,
-    /// role and salt. Google answers a repeated id with the operation that it began the first time.
+    /// A request id, in the form of a UUID as Compute Engine requires: the same for the same tenant,
+    /// role and salt. Google responds to a repeated id with the operation that it began the first time.
     pub(crate) fn request_id(&self, role: &str, salt: &str) -> String {
         let mut bytes = [0_u8; 16];
         bytes.copy_from_slice(&Sha256::digest(format!("{}/{role}/{salt}", self.uid))[..16]);

@@ -1,4 +1,4 @@
-//! GKE's operations: finding the one that tells how a change goes and why it failed. They are
+//! GKE's operations: finding the one that shows how a change goes and why it failed. They are
 //! GKE's own type, not `google.longrunning`, and a cluster has one at a time.
 
 use google_cloud_container_v1::model::{Operation, StatusCondition, operation::Status};
@@ -7,7 +7,7 @@ use landlord_provider_sdk::operation::Operations;
 
 use crate::{
     action::{self, Action},
-    error::{Absent as _, Answer, Error, Result, failed},
+    error::{Absent as _, Error, ErrorBody, Result, failed},
     google::Google,
     progress::{self, Outcome},
 };
@@ -34,8 +34,8 @@ fn named_in(checkpoint: &[u8]) -> Option<String> {
     Operations::read(checkpoint).get(WORK).filter(is_name).map(str::to_owned)
 }
 
-/// Notes that the failure of the checkpoint's operation is being told, by what it left behind.
-pub(crate) fn mark_told(google: &Google, checkpoint: &[u8]) {
+/// Notes that the failure of the checkpoint's operation is being returned, by what it left behind.
+pub(crate) fn mark_reported(google: &Google, checkpoint: &[u8]) {
     if let Some(name) = named_in(checkpoint) {
         google.is_news(&name);
     }
@@ -53,10 +53,10 @@ pub(crate) async fn of_checkpoint(google: &Google, scope: &v1::Scope, checkpoint
 /// The last operation on an object, found without any memory. `path`: the object's path below the
 /// location.
 pub(crate) async fn last_of(google: &Google, scope: &v1::Scope, path: &str) -> Result<Option<Operation>> {
-    let answer = google.clusters.list_operations().set_parent(parent(scope)).send().await;
-    let answer = answer.map_err(failed(action::LIST_CONTAINER_OPERATIONS, parent(scope)))?;
+    let response = google.clusters.list_operations().set_parent(parent(scope)).send().await;
+    let response = response.map_err(failed(action::LIST_CONTAINER_OPERATIONS, parent(scope)))?;
     let suffix = format!("/{path}");
-    let of_object = answer.operations.into_iter().filter(|o| o.target_link.ends_with(&suffix));
+    let of_object = response.operations.into_iter().filter(|o| o.target_link.ends_with(&suffix));
     // RFC 3339 in UTC sorts as text.
     Ok(of_object.max_by(|a, b| a.start_time.cmp(&b.start_time)))
 }
@@ -66,7 +66,7 @@ pub(crate) fn is_running(operation: &Operation) -> bool {
     !matches!(operation.status, Status::Done | Status::Aborting)
 }
 
-/// How far it is, in words; empty if it does not tell.
+/// How far it is, in words; empty if it does not say.
 pub(crate) fn detail(operation: &Operation) -> String {
     let stage = operation.progress.as_ref().map(|p| p.name.as_str()).unwrap_or_default();
     [stage, operation.detail.as_str()].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(": ")
@@ -74,20 +74,20 @@ pub(crate) fn detail(operation: &Operation) -> String {
 
 /// Why it failed; `None` if it did not.
 pub(crate) fn failure(action: Action, subject: &str, operation: &Operation) -> Option<Error> {
-    let said = operation.error.as_ref().filter(|e| e.code != 0);
+    let reported = operation.error.as_ref().filter(|e| e.code != 0);
     // GKE's older field, still filled in beside `error`.
-    #[expect(deprecated, reason = "told when `error` is not")]
-    let message = said.map_or(operation.status_message.as_str(), |e| e.message.as_str());
-    if said.is_none() && message.is_empty() {
+    #[expect(deprecated, reason = "given when `error` is not")]
+    let message = reported.map_or(operation.status_message.as_str(), |e| e.message.as_str());
+    if reported.is_none() && message.is_empty() {
         return None;
     }
     let mut codes: Vec<String> = words(message).into_iter().collect();
-    codes.extend(said.map(|e| google_cloud_gax::error::rpc::Code::from(e.code).name().to_owned()));
-    let answer = Answer { codes, message: message.to_owned(), retry_after: None };
-    Some(answer.into_error(action, subject.to_owned(), 0))
+    codes.extend(reported.map(|e| google_cloud_gax::error::rpc::Code::from(e.code).name().to_owned()));
+    let response = ErrorBody { codes, message: message.to_owned(), retry_after: None };
+    Some(response.into_error(action, subject.to_owned(), 0))
 }
 
-/// Why a cluster or pool is in a bad state, by its conditions; `None` if they do not tell.
+/// Why a cluster or pool is in a bad state, by its conditions; `None` if they do not say.
 pub(crate) fn by_conditions(
     action: Action,
     subject: &str,
@@ -110,18 +110,18 @@ pub(crate) fn by_conditions(
             .filter(|c| c.canonical_code.value() != Some(0))
             .filter_map(|c| c.canonical_code.name().map(str::to_owned)),
     );
-    let answer = Answer { codes, message, retry_after: None };
-    Some(answer.into_error(action, subject.to_owned(), 0).into())
+    let response = ErrorBody { codes, message, retry_after: None };
+    Some(response.into_error(action, subject.to_owned(), 0).into())
 }
 
 /// Named by conditions, as far as they say more than "unknown".
 fn condition_codes(conditions: &[&StatusCondition]) -> Vec<String> {
-    #[expect(deprecated, reason = "GKE fills it in beside canonical_code, and it tells more")]
+    #[expect(deprecated, reason = "GKE fills it in beside canonical_code, and it is more specific")]
     let names = conditions.iter().filter_map(|c| c.code.name());
     names.filter(|n| *n != "UNKNOWN").map(str::to_owned).collect()
 }
 
-/// Compute Engine's codes inside GKE's words tell more than GKE's own.
+/// Compute Engine's codes inside GKE's words are more specific than GKE's own.
 fn words(message: &str) -> Option<String> {
     const WORDS: [(&str, &str); 5] = [
         ("ZONE_RESOURCE_POOL_EXHAUSTED", "GCE_STOCKOUT"),

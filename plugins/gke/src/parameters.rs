@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters, Zones};
 use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
@@ -27,27 +28,6 @@ pub(crate) enum Channel {
     Regular,
     Stable,
     Extended,
-}
-
-/// How many zones, or which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Zones {
-    /// The first so many of the region.
-    Count(usize),
-    /// These.
-    Named(Vec<String>),
-}
-
-/// How nodes are bought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Capacity {
-    /// On demand.
-    #[default]
-    OnDemand,
-    /// Spot.
-    Spot,
 }
 
 /// The parameters.
@@ -87,15 +67,19 @@ impl Default for Parameters {
     }
 }
 
-impl Parameters {
-    /// Reads the form; values are checked by `validate`.
-    ///
-    /// # Errors
-    /// INVALID, naming the key.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+impl ClassParameters for Parameters {
+    type Error = Error;
+
+    fn parse(text: &str) -> Result<Self, Error> {
         Ok(settings::parameters(text)?)
     }
 
+    fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
+        &mut self.public_access_cidrs
+    }
+}
+
+impl Parameters {
     /// The network's range.
     ///
     /// # Errors

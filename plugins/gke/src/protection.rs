@@ -1,4 +1,4 @@
-//! What would hold the removal of a tenant's cluster, looked for before anything of it is removed. GKE itself takes node
+//! What would hold the removal of a tenant's cluster, searched for before anything of it is removed. GKE itself takes node
 //! pools along with their cluster, whoever made them.
 //!
 //! <https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster>
@@ -9,13 +9,13 @@ use landlord_provider_sdk::holds::{self, Holds};
 
 use crate::{action, cluster, compute::Object, error::Result, google::Google, leftovers, markers, names, names::Names};
 
-/// Looks, before a kind is removed, for what would stop a later one or be lost by it.
+/// Checks, before a kind is removed, for what would stop a later one or be lost by it.
 ///
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: &str) -> Result<()> {
     let names = Names::new(scope)?;
-    if !holds::are_looked_for(kind) || names.is_shared() {
+    if !holds::are_searched_for(kind) || names.is_shared() {
         return Ok(());
     }
     let found = cluster::find_own(google, scope, &names).await?;

@@ -1,4 +1,4 @@
-//! The contract's traits: which part answers which call. Holds no logic of its own.
+//! The contract's traits: which part handles which call. Holds no logic of its own.
 
 use async_trait::async_trait;
 use landlord_provider_api::{
@@ -12,12 +12,19 @@ use landlord_provider_sdk::{
 };
 
 use crate::{
-    absence, addons, cluster, config::Config, credentials, describe, dns, google::Google, identity, inventory,
-    kube_access, leftovers, names::Names, network, node_pool, parameters::Parameters, progress::Outcome, protection,
-    validate,
+    absence, addons, cluster,
+    config::Config,
+    credentials, describe, dns,
+    google::Google,
+    identity, inventory, kube_access, leftovers,
+    names::Names,
+    network, node_pool,
+    parameters::{ClassParameters as _, Parameters},
+    progress::Outcome,
+    protection, validate,
 };
 
-type Answer<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 /// GKE with one credential scope.
 #[derive(Debug)]
@@ -32,12 +39,12 @@ const REGIONS: Regions =
 
 impl Gke {
     /// The same for what a tenant in a shared cluster has none of.
-    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+    fn at_own(&self, scope: Option<v1::Scope>) -> ProviderResult<v1::Scope> {
         request::own_cluster(self.at(scope)?, "node pools")
     }
 
     /// The scope, with the project that is meant.
-    fn at(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+    fn at(&self, scope: Option<v1::Scope>) -> ProviderResult<v1::Scope> {
         let mut scope = request::scope(scope, REGIONS)?;
         if scope.account.is_empty() {
             scope.account = self.own_project.clone().unwrap_or_default();
@@ -53,7 +60,7 @@ impl Gke {
 
 #[async_trait]
 impl Network for Gke {
-    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> ProviderResult<v1::EnsureNetworkResponse> {
         let scope = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&self.google, &scope, &parameters, &request.checkpoint).await?;
@@ -63,7 +70,7 @@ impl Network for Gke {
 
 #[async_trait]
 impl Cluster for Gke {
-    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> ProviderResult<v1::EnsureClusterResponse> {
         let scope = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -79,13 +86,13 @@ impl Cluster for Gke {
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> ProviderResult<v1::EnsureAddonsResponse> {
         let scope = self.at_own(request.scope)?;
         let outcome = addons::ensure(&self.google, &scope).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
 
-    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> ProviderResult<v1::KubeAccess> {
         let scope = self.at(request.scope)?;
         Ok(kube_access::access(&self.google, &scope, request.cluster).await?)
     }
@@ -93,7 +100,7 @@ impl Cluster for Gke {
 
 #[async_trait]
 impl NodePool for Gke {
-    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> ProviderResult<v1::EnsureNodePoolResponse> {
         let scope = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
@@ -114,14 +121,17 @@ impl NodePool for Gke {
 
 #[async_trait]
 impl Dns for Gke {
-    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> ProviderResult<v1::EnsureDnsZoneResponse> {
         let scope = self.at(request.scope)?;
         let spec = need(request.spec, "the zone")?;
         let (outcome, status) = dns::ensure(&self.google, &self.config, &scope, &spec.domain).await?;
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+    async fn ensure_dns_records(
+        &self,
+        request: v1::EnsureDnsRecordsRequest,
+    ) -> ProviderResult<v1::EnsureDnsRecordsResponse> {
         let scope = self.at(request.scope)?;
         let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&self.google, &scope, &zone, &request.records).await?;
@@ -131,7 +141,7 @@ impl Dns for Gke {
 
 #[async_trait]
 impl Identity for Gke {
-    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> ProviderResult<v1::EnsureIdentityResponse> {
         let scope = self.at_own(request.scope)?;
         let zone = need(request.zone, "the zone")?;
         let outcome = identity::ensure(&self.google, &scope, &zone).await?;
@@ -142,7 +152,7 @@ impl Identity for Gke {
 
 #[async_trait]
 impl Inventory for Gke {
-    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+    async fn observe(&self, request: v1::ObserveRequest) -> ProviderResult<v1::ObserveResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (google, scope) = (&self.google, self.at(request.scope)?);
@@ -163,7 +173,7 @@ impl Inventory for Gke {
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
 
-    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+    async fn delete(&self, request: v1::DeleteRequest) -> ProviderResult<v1::DeleteResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (google, scope) = (&self.google, self.at(request.scope)?);
@@ -191,7 +201,7 @@ impl Inventory for Gke {
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 
-    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> ProviderResult<v1::ListOwnedResponse> {
         let scope = self.at(request.scope)?;
         Ok(inventory::list(&self.google, &scope).await?)
     }
@@ -199,11 +209,11 @@ impl Inventory for Gke {
 
 #[async_trait]
 impl Provider for Gke {
-    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+    async fn describe(&self, _request: v1::DescribeRequest) -> ProviderResult<v1::DescribeResponse> {
         Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
-    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+    async fn validate(&self, request: v1::ValidateRequest) -> ProviderResult<v1::ValidateResponse> {
         Ok(v1::ValidateResponse { violations: validate::validate(&request, self.own_project.as_deref()) })
     }
 }
@@ -217,7 +227,7 @@ impl ProviderPlugin for Gke {
         describe::describe(Self::NAME, Self::VERSION)
     }
 
-    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+    async fn configure(request: v1::ConfigureRequest) -> ProviderResult<Self> {
         let mut problems = Problems::default();
         let config = problems.keep(Config::parse(&request.config_json));
         let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Allowed));

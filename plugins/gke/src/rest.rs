@@ -1,5 +1,5 @@
 //! Calls of Google's REST APIs, for what the SDK's crates do not do well: all of Compute Engine,
-//! and the policies of zones. Knows tokens, attempts and errors; what is asked is the caller's
+//! and the policies of zones. Knows tokens, attempts and errors; what is requested is the caller's
 //! affair.
 
 use std::time::Duration;
@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use crate::{
     action::Action,
-    error::{Answer, Error, Result, ServiceError, chain, incomplete, retry_after},
+    error::{Error, ErrorBody, Result, ServiceError, chain, incomplete, retry_after},
     token::Tokens,
 };
 
-/// A read is repeated once when nobody answered; a change never is, the next look decides.
+/// A read is repeated once when nobody responded; a change never is, the next observation decides.
 const READ_ATTEMPTS: u32 = 2;
-/// A throttled read is repeated so often: a sweep of a dozen lists that began anew with each throttled one would make
+/// A throttled read is repeated so often: a sweep of a dozen lists that started again with each throttled one would make
 /// more calls, and under steady throttling never end.
 const THROTTLED_ATTEMPTS: u32 = 5;
 /// Before the first repetition of a throttled read; doubles with each. A call lasts at most a second longer by it.
@@ -51,7 +51,7 @@ impl Rest {
         Self { http: http.clone(), base: endpoint.unwrap_or(base).to_owned(), tokens: tokens.clone() }
     }
 
-    /// Makes a call and reads its answer.
+    /// Makes a call and reads its response.
     pub(crate) async fn call<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T> {
         let read = ask.method == Method::GET;
         let (mut silent, mut throttled) = (0, 0);
@@ -70,11 +70,12 @@ impl Rest {
     }
 
     async fn once<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T> {
-        let fail = |answer: Answer, status: u16| answer.into_error(ask.action, ask.subject.to_owned(), status);
-        let silent = |e: reqwest::Error| fail(Answer { message: chain(&e.without_url()), ..Answer::default() }, 0);
+        let fail = |response: ErrorBody, status: u16| response.into_error(ask.action, ask.subject.to_owned(), status);
+        let silent =
+            |e: reqwest::Error| fail(ErrorBody { message: chain(&e.without_url()), ..ErrorBody::default() }, 0);
         let header = self.tokens.header().await?;
         let url = reqwest::Url::parse_with_params(&format!("{}{}", self.base, ask.path), ask.query)
-            .map_err(|e| fail(Answer { message: chain(&e), ..Answer::default() }, 400))?;
+            .map_err(|e| fail(ErrorBody { message: chain(&e), ..ErrorBody::default() }, 400))?;
         let mut request = self.http.request(ask.method.clone(), url).header(http::header::AUTHORIZATION, header);
         if let Some(body) = ask.body {
             request = request.json(body);
@@ -87,14 +88,15 @@ impl Rest {
             let unreadable = |e| incomplete(ask.action, &format!("a readable body ({e})"));
             return serde_json::from_slice(&body).map_err(unreadable);
         }
-        let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
-        answer.read_body(&body);
-        Err(fail(answer, status.as_u16()))
+        let mut response =
+            ErrorBody { retry_after: wait, message: format!("HTTP status {status}"), ..ErrorBody::default() };
+        response.read_body(&body);
+        Err(fail(response, status.as_u16()))
     }
 }
 
-/// Throttled, and not told to stay away for longer than a moment.
+/// Throttled, and not with a Retry-After of longer than a moment.
 fn is_throttled(error: &ServiceError) -> bool {
-    let told = error.status == 429 || error.codes.iter().any(|code| code == "rateLimitExceeded");
-    told && error.retry_after.is_none_or(|wait| wait <= Duration::from_secs(1))
+    let reported = error.status == 429 || error.codes.iter().any(|code| code == "rateLimitExceeded");
+    reported && error.retry_after.is_none_or(|wait| wait <= Duration::from_secs(1))
 }

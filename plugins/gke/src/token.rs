@@ -1,5 +1,5 @@
 //! Access tokens of one credential scope: fetched when needed, kept until shortly before they
-//! end, and never printed. The SDK's own token sources do not tell when a token ends, and its
+//! end, and never printed. The SDK's own token sources do not say when a token ends, and its
 //! service account source makes self-signed JWTs, which a cluster's API server does not take;
 //! so keys and impersonation are exchanged here.
 
@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::{
     action::{self, Action},
     credentials::Scope,
-    error::{Answer, chain, incomplete, no_credentials, retry_after},
+    error::{ErrorBody, chain, incomplete, no_credentials, retry_after},
     error_table,
 };
 
@@ -38,12 +38,12 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// The longest that Google grants without an organisation's exception.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// A token whose end is not told is good for this long at least: the SDK renews its own 4 minutes
+/// A token whose end is not known is good for this long at least: the SDK renews its own 4 minutes
 /// before their end.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3 * 60);
 /// Grant type of RFC 7523.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// Where impersonation is asked for.
+/// Where impersonation is requested.
 const IAM_CREDENTIALS: &str = "https://iamcredentials.googleapis.com";
 
 /// A token and its end.
@@ -93,14 +93,14 @@ struct Key {
     signer: Signer,
 }
 
-type Answered<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 impl Tokens {
-    /// Tokens of a scope. Reaches out only when asked for one.
+    /// Tokens of a scope. Reaches out only when requested one.
     ///
     /// # Errors
     /// AUTH if a key cannot be read.
-    pub(crate) fn new(scope: &Scope, http: &reqwest::Client, endpoint: Option<&str>) -> Answered<Self> {
+    pub(crate) fn new(scope: &Scope, http: &reqwest::Client, endpoint: Option<&str>) -> ProviderResult<Self> {
         let source = match scope {
             Scope::Adc {} => Source::Adc(OnceCell::new()),
             Scope::AccessToken { token } => Source::Fixed(token.clone()),
@@ -123,8 +123,8 @@ impl Tokens {
     /// A token that lives for a while yet.
     ///
     /// # Errors
-    /// AUTH, or whatever the token's issuer answers.
-    pub(crate) async fn get(&self) -> Answered<Token> {
+    /// AUTH, or whatever the token's issuer responds.
+    pub(crate) async fn get(&self) -> ProviderResult<Token> {
         let mut held = self.0.held.lock().await;
         if let Some(token) = held.as_ref().filter(|t| t.expires > SystemTime::now() + RENEW_BEFORE) {
             return Ok(token.clone());
@@ -135,7 +135,7 @@ impl Tokens {
     }
 
     /// The header of a call, which is counted.
-    pub(crate) async fn header(&self) -> Answered<HeaderValue> {
+    pub(crate) async fn header(&self) -> ProviderResult<HeaderValue> {
         let calls = self.0.calls.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::info!(metric = "gcp_calls", value = calls);
         let token = self.get().await?;
@@ -145,7 +145,7 @@ impl Tokens {
         Ok(value)
     }
 
-    async fn fetch(&self) -> Answered<Token> {
+    async fn fetch(&self) -> ProviderResult<Token> {
         match &self.0.source {
             Source::Fixed(value) => Ok(Token { value: value.clone(), expires: SystemTime::now() + UNKNOWN_LIFETIME }),
             Source::Key(key) => self.exchange(key).await,
@@ -161,7 +161,7 @@ impl Tokens {
     }
 
     /// RFC 7523: a claim signed with the key, for an access token.
-    async fn exchange(&self, key: &Key) -> Answered<Token> {
+    async fn exchange(&self, key: &Key) -> ProviderResult<Token> {
         #[derive(Deserialize)]
         struct Granted {
             access_token: SecretString,
@@ -182,7 +182,7 @@ impl Tokens {
         Ok(Token { value: granted.access_token, expires })
     }
 
-    async fn impersonate(&self, email: &str, delegates: &[String], source: &Self) -> Answered<Token> {
+    async fn impersonate(&self, email: &str, delegates: &[String], source: &Self) -> ProviderResult<Token> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Granted {
@@ -209,18 +209,20 @@ async fn send<T: serde::de::DeserializeOwned>(
     action: Action,
     subject: &str,
     request: reqwest::RequestBuilder,
-) -> Answered<T> {
-    let fail = |answer: Answer, status: u16| ProviderError::from(answer.into_error(action, subject.to_owned(), status));
-    let silent = |e: &reqwest::Error| fail(Answer { message: chain(e), ..Answer::default() }, 0);
+) -> ProviderResult<T> {
+    let fail =
+        |response: ErrorBody, status: u16| ProviderError::from(response.into_error(action, subject.to_owned(), status));
+    let silent = |e: &reqwest::Error| fail(ErrorBody { message: chain(e), ..ErrorBody::default() }, 0);
     let response = request.send().await.map_err(|e| silent(&e))?;
     let status = response.status();
     let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_after);
     let date = response.headers().get("date").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let body = response.bytes().await.map_err(|e| silent(&e))?;
     if !status.is_success() {
-        let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
-        answer.read_body(&body);
-        let mut error = fail(answer, status.as_u16());
+        let mut response =
+            ErrorBody { retry_after: wait, message: format!("HTTP status {status}"), ..ErrorBody::default() };
+        response.read_body(&body);
+        let mut error = fail(response, status.as_u16());
         if error.remedy == error_table::CLOCK {
             error.remedy = table::clock_skew(Some(&jiff::Timestamp::now().to_string()), date.as_deref());
         }
@@ -230,7 +232,7 @@ async fn send<T: serde::de::DeserializeOwned>(
 }
 
 impl Key {
-    fn new(key: &Value) -> Answered<Self> {
+    fn new(key: &Value) -> ProviderResult<Self> {
         let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
         let signer = service_account::Builder::new(key.clone())
             .build_signer()
@@ -238,7 +240,7 @@ impl Key {
         Ok(Self { email: text("client_email"), key_id: text("private_key_id"), token_uri: text("token_uri"), signer })
     }
 
-    async fn assertion(&self) -> Answered<String> {
+    async fn assertion(&self) -> ProviderResult<String> {
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.key_id });
         let claims = json!({
@@ -254,7 +256,7 @@ impl Key {
 }
 
 /// Finds out what ADC is here. A service account's key is taken for an exchange of our own.
-async fn adc() -> Answered<Resolved> {
+async fn adc() -> ProviderResult<Resolved> {
     if let Some(path) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
         let text = tokio::fs::read(&path).await.map_err(|e| no_credentials("GOOGLE_APPLICATION_CREDENTIALS", &e))?;
         let key: Value = serde_json::from_slice(&text).unwrap_or_default();

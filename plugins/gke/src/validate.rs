@@ -1,9 +1,10 @@
-//! Whether a tenant could be built as described: every violation at once, nothing asked of Google
+//! Whether a tenant could be built as described: every violation at once, nothing requested from Google
 //! Cloud. What only Google knows (whether a region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;
 use landlord_provider_sdk::{
     findings::{Findings, PoolBounds, is_label},
+    parameters,
     versions::is_minor,
 };
 
@@ -42,22 +43,9 @@ pub(crate) fn validate(request: &v1::ValidateRequest, own_project: Option<&str>)
     if let Err(error) = Names::new(&scope) {
         findings.add("uid", error.message);
     }
-    match Parameters::parse(&request.parameters_json) {
-        Ok(mut parameters) => {
-            // A cluster that the tenant shares is there already; who reaches it was said when it was made.
-            if !scope.host_cluster.is_empty() {
-                parameters.public_access_cidrs.get_or_insert_default();
-            }
-            check_parameters(&parameters, &scope.region, &mut findings);
-        }
-        Err(error) => findings.add("parameters", error.to_string()),
-    }
-    if let Some(pool) = &request.node_pool {
-        check_pool(pool, &mut findings);
-    }
-    if let Some(zone) = &request.dns_zone {
-        findings.domain(&zone.domain);
-    }
+    let check_parameters =
+        |parameters: &Parameters, findings: &mut Findings| check_parameters(parameters, &scope.region, findings);
+    parameters::check(&mut findings, request, check_parameters, check_pool);
     findings.into_violations()
 }
 

@@ -58,7 +58,7 @@ const FACTS: Facts = Facts {
         ("container", v1::ResourceKind::Cluster, "container/read"),
         ("dns", v1::ResourceKind::DnsZone, "dns/all"),
     ],
-    says_wait: false,
+    states_wait: false,
     held: &[
         (
             "container.googleapis.com/Cluster",
@@ -88,8 +88,8 @@ const FACTS: Facts = Facts {
 async fn foreign(sim: &Handle, call: Foreign) -> String {
     let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
     let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other")).header("content-type", "application/json");
-    let answer = request.body(call.body).send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.body(call.body).send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
     text
 }
@@ -112,8 +112,8 @@ impl Cloud {
     }
 
     async fn post(&self, path: &str, body: Value) {
-        let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        let response = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
+        assert!(response.status().is_success(), "{path}: {}", response.text().await.unwrap());
     }
 
     async fn fault(&self, rule: Value) {
@@ -154,7 +154,7 @@ impl Cloud {
     }
 
     /// A call by somebody else in the project.
-    async fn stranger(&self, method: &'static str, path: &str, body: Value) -> Value {
+    async fn foreign_call(&self, method: &'static str, path: &str, body: Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let text = foreign(&self.sim, Foreign { method, path: path.to_owned(), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
@@ -163,11 +163,11 @@ impl Cloud {
     /// A Compute Engine object by somebody else; waits until it is made.
     async fn foreign(&self, collection: &str, body: Value) {
         let path = format!("/compute/v1/projects/{PROJECT}/{collection}");
-        let operation = self.stranger("POST", &path, body).await;
+        let operation = self.foreign_call("POST", &path, body).await;
         let place = collection.rsplit_once('/').unwrap().0;
         let path = format!("/compute/v1/projects/{PROJECT}/{place}/operations/{}", operation["name"].as_str().unwrap());
         for _ in 0..400 {
-            if self.stranger("GET", &path, Value::Null).await["status"] == "DONE" {
+            if self.foreign_call("GET", &path, Value::Null).await["status"] == "DONE" {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -187,7 +187,7 @@ async fn the_cluster_is_private_and_hardened() {
     let network = flow.network().await.unwrap();
     flow.cluster(&network).await.unwrap();
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
-    let cluster = cloud.stranger("GET", &path, Value::Null).await;
+    let cluster = cloud.foreign_call("GET", &path, Value::Null).await;
     for (pointer, value) in [
         ("/networkConfig/datapathProvider", json!("ADVANCED_DATAPATH")),
         ("/networkConfig/defaultEnablePrivateNodes", json!(true)),
@@ -202,11 +202,11 @@ async fn the_cluster_is_private_and_hardened() {
         assert_eq!(cluster.pointer(pointer), Some(&value), "{pointer}: {cluster}");
     }
     let path = format!("/compute/v1/projects/{PROJECT}/regions/{REGION}/subnetworks/{NETWORK}");
-    let subnetwork = cloud.stranger("GET", &path, Value::Null).await;
+    let subnetwork = cloud.foreign_call("GET", &path, Value::Null).await;
     assert_eq!(subnetwork["privateIpGoogleAccess"], true);
     assert_eq!(subnetwork["secondaryIpRanges"].as_array().map(Vec::len), Some(2), "{subnetwork}");
     let path = format!("/compute/v1/projects/{PROJECT}/regions/{REGION}/routers/{NETWORK}");
-    let router = cloud.stranger("GET", &path, Value::Null).await;
+    let router = cloud.foreign_call("GET", &path, Value::Null).await;
     assert_eq!(router["nats"][0]["natIpAllocateOption"], "AUTO_ONLY", "{router}");
     flow.delete().await.unwrap();
     cloud.is_empty().await;
@@ -242,9 +242,9 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_ne!(first.name, second.name);
     let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
     let [of_one, of_two] = [&first.name, &second.name].map(|name| format!("{pools}/{name}"));
-    let zones = async |path: &str| cloud.stranger("GET", path, Value::Null).await["locations"].as_array().cloned();
+    let zones = async |path: &str| cloud.foreign_call("GET", path, Value::Null).await["locations"].as_array().cloned();
     assert_eq!(zones(&of_one).await.unwrap(), zones(&of_two).await.unwrap());
-    let pool = cloud.stranger("GET", &of_one, Value::Null).await;
+    let pool = cloud.foreign_call("GET", &of_one, Value::Null).await;
     let hex = NEIGHBOURS[0].replace('-', "");
     for (pointer, value) in [
         ("/config/labels/landlord.dev~1tenant", json!(hex)),
@@ -263,11 +263,11 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     all.scope.tenant_uid.clear();
     assert_eq!(of_pools(&all.owned().await.unwrap()).len(), 3);
 
-    // Nothing but pools is made there, and a stranger's pool of a tenant's name is left alone.
+    // Nothing but pools is made there, and a foreign pool of a tenant's name is left alone.
     let error = one.network().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     let taken = format!("landlord-{}{}", &NEIGHBOURS[2].replace('-', "")[..12], &NEIGHBOURS[2].replace('-', "")[13..]);
-    cloud.stranger("POST", &pools, json!({ "nodePool": { "name": taken, "initialNodeCount": 1 } })).await;
+    cloud.foreign_call("POST", &pools, json!({ "nodePool": { "name": taken, "initialNodeCount": 1 } })).await;
     let (three, at_three) = at(NEIGHBOURS[2]).await;
     let error = three.node_pool(&at_three).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
@@ -280,7 +280,7 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_eq!(host.create().await.unwrap().cluster.name, made.cluster.name);
     assert_eq!(two.node_pool(&at_two).await.unwrap(), second);
     two.delete().await.unwrap();
-    cloud.stranger("DELETE", &format!("{pools}/{taken}"), Value::Null).await;
+    cloud.foreign_call("DELETE", &format!("{pools}/{taken}"), Value::Null).await;
     for _ in 0..2_000 {
         if cloud.ids().await == before {
             break;
@@ -306,51 +306,14 @@ async fn what_appears_is_documented(cloud: &Cloud) {
 }
 
 #[tokio::test]
-async fn a_strangers_network_is_never_touched() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    cloud.foreign("global/networks", json!({ "name": NETWORK, "autoCreateSubnetworks": false })).await;
-    let error = flow.network().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
-    assert!(!error.remedy.is_empty());
-    let removed = flow.delete().await.unwrap();
-    assert!(removed.is_empty(), "{removed:?}");
-    assert_eq!(cloud.of_type("compute.googleapis.com/Network").await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_strangers_cluster_and_zone_are_never_touched() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let network = flow.network().await.unwrap();
-    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters");
-    let body = json!({ "cluster": { "name": CLUSTER, "initialNodeCount": 1, "network": network.network_id,
-        "subnetwork": network.attributes["subnetwork"] } });
-    cloud.stranger("POST", &path, body).await;
-    let error = flow.cluster(&network).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
-    let removed = flow.delete_kind(v1::ResourceKind::Cluster).await.unwrap();
-    assert!(removed.is_empty());
-    assert_eq!(cloud.of_type("container.googleapis.com/Cluster").await.len(), 1);
-    let zone = flow.zone().await.unwrap();
-    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    let body = json!({ "name": zone.zone_id, "dnsName": "elsewhere.example.com.", "description": "mine" });
-    cloud.stranger("POST", &dns_path(""), body).await;
-    let error = flow.zone().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
-    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
+async fn a_foreign_node_pool_in_our_cluster_is_never_touched() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
     let made = Made { network, cluster, ..Made::default() };
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
-    cloud.stranger("POST", &path, json!({ "nodePool": { "name": "landlord-more", "initialNodeCount": 1 } })).await;
+    cloud.foreign_call("POST", &path, json!({ "nodePool": { "name": "landlord-more", "initialNodeCount": 1 } })).await;
     flow.pool.role = "more".to_owned();
     let error = flow.node_pool(&made).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
@@ -363,13 +326,13 @@ async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
     // By the daemon's records it is the tenant's and lost its labels: it is not gone.
     let recorded = v1::DeleteRequest { recorded: true, ..request.clone() };
     assert_eq!(flow.provider.delete(recorded).await.unwrap_err().kind, ErrorKind::NameTaken);
-    let answer = flow.provider.delete(request).await.unwrap();
-    assert!(answer.progress.unwrap().removed.is_empty());
+    let response = flow.provider.delete(request).await.unwrap();
+    assert!(response.progress.unwrap().removed.is_empty());
     assert_eq!(cloud.of_type("container.googleapis.com/NodePool").await.len(), 2);
 }
 
 #[tokio::test]
-async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
+async fn an_operation_that_fails_late_is_reported_once_and_recreated() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     for (action, code, message, kind) in [
@@ -411,7 +374,7 @@ async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
     cloud.is_empty().await;
 }
 
-/// Asks for the cluster until it is there or fails, also with what would be retried. The checkpoint
+/// Requests the cluster until it is there or fails, also with what would be retried. The checkpoint
 /// outlives a failure, as it does in the daemon.
 async fn drive(
     flow: &Flow,
@@ -429,7 +392,7 @@ async fn drive(
         match flow.provider.ensure_cluster(request).await {
             Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
             Err(_) => {}
-            Ok(answer) => match answer.progress.and_then(|p| p.outcome).unwrap() {
+            Ok(response) => match response.progress.and_then(|p| p.outcome).unwrap() {
                 v1::progress::Outcome::Pending(pending) if pending.checkpoint.is_empty() => {}
                 v1::progress::Outcome::Pending(pending) => *checkpoint = pending.checkpoint,
                 _ => return Ok(()),
@@ -512,7 +475,7 @@ async fn a_further_pool_is_made_and_removed_by_its_role() {
     let pool = flow.node_pool(&made).await.unwrap();
     assert_eq!(pool.name, "landlord-more");
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools/landlord-more");
-    let found = cloud.stranger("GET", &path, Value::Null).await;
+    let found = cloud.foreign_call("GET", &path, Value::Null).await;
     assert_eq!(found["autoscaling"]["totalMaxNodeCount"], 3, "{found}");
     assert_eq!(found["config"]["diskSizeGb"], 50, "{found}");
     flow.delete().await.unwrap();
@@ -528,7 +491,7 @@ async fn who_may_reach_a_cluster_follows_its_class() {
     flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
     flow.cluster(&network).await.unwrap();
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
-    let text = cloud.stranger("GET", &path, Value::Null).await.to_string();
+    let text = cloud.foreign_call("GET", &path, Value::Null).await.to_string();
     assert!(text.contains("198.51.100.0/24") && !text.contains("203.0.113.0/24"), "{text}");
     flow.delete().await.unwrap();
     cloud.is_empty().await;
@@ -538,13 +501,13 @@ async fn who_may_reach_a_cluster_follows_its_class() {
 async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let cloud = Cloud::start().await;
     cloud
-        .stranger("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
+        .foreign_call("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
         .await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
     let zone = flow.zone().await.unwrap();
-    let listed = || async { cloud.stranger("GET", &dns_path("/parent/rrsets"), Value::Null).await.to_string() };
+    let listed = || async { cloud.foreign_call("GET", &dns_path("/parent/rrsets"), Value::Null).await.to_string() };
     let before = listed().await;
     assert!(before.contains(&format!("\"{DOMAIN}.\"")) && before.contains(&zone.name_servers[0]), "{before}");
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
@@ -558,11 +521,11 @@ async fn the_identity_is_the_clusters_right_on_its_own_zone() {
     let flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
     let path = dns_path(&format!("/{}:getIamPolicy", made.zone.zone_id));
-    let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
+    let policy = cloud.foreign_call("POST", &path, json!({})).await.to_string();
     assert!(policy.contains("roles/dns.admin") && policy.contains(&format!("/clusters/{CLUSTER}")), "{policy}");
     let removed = flow.delete_kind(v1::ResourceKind::Identity).await.unwrap();
     assert_eq!(removed.len(), 1, "{removed:?}");
-    let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
+    let policy = cloud.foreign_call("POST", &path, json!({})).await.to_string();
     assert!(!policy.contains(CLUSTER), "{policy}");
     flow.delete().await.unwrap();
     cloud.is_empty().await;
@@ -589,7 +552,7 @@ async fn impersonation_gives_a_token_and_another_project_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_exchanged_for_a_token_that_tells_its_end() {
+async fn a_key_is_exchanged_for_a_token_that_reports_its_end() {
     let cloud = Cloud::start().await;
     let private_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
     let key = json!({ "type": "service_account", "project_id": PROJECT, "private_key_id": "1", "private_key": private_key,
@@ -611,7 +574,7 @@ async fn a_key_is_exchanged_for_a_token_that_tells_its_end() {
 }
 
 #[tokio::test]
-async fn another_endpoint_or_a_bad_configuration_is_told_at_once() {
+async fn another_endpoint_or_a_bad_configuration_is_reported_at_once() {
     use landlord_provider_api::ProviderPlugin as _;
     let request = v1::ConfigureRequest {
         installation: "test".to_owned(),
@@ -646,7 +609,7 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     let flow = cloud.flow().await;
     flow.create().await.unwrap();
     let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
-    cloud.stranger("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
+    cloud.foreign_call("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
     let network = format!("projects/{PROJECT}/global/networks/{NETWORK}");
     let subnetwork = json!({ "name": "customer-net", "network": network, "ipCidrRange": "192.168.7.0/24" });
     cloud.foreign(&format!("regions/{REGION}/subnetworks"), subnetwork).await;
@@ -655,17 +618,17 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.foreign("global/firewalls", rule).await;
     flow.is_held_first(&["customer-gpu", "subnetwork customer-net", "firewall rule customer-ssh"]).await;
     for path in [format!("regions/{REGION}/subnetworks/customer-net"), "global/firewalls/customer-ssh".to_owned()] {
-        cloud.stranger("DELETE", &format!("/compute/v1/projects/{PROJECT}/{path}"), Value::Null).await;
+        cloud.foreign_call("DELETE", &format!("/compute/v1/projects/{PROJECT}/{path}"), Value::Null).await;
     }
     for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {
         assert_eq!(cloud.of_type(&format!("container.googleapis.com/{kind}")).await.len(), count, "{kind}");
     }
     assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
     let theirs = format!("{pools}/customer-gpu");
-    while cloud.stranger("GET", &theirs, Value::Null).await["status"] != "RUNNING" {
+    while cloud.foreign_call("GET", &theirs, Value::Null).await["status"] != "RUNNING" {
         tokio::time::sleep(flow.pause).await;
     }
-    cloud.stranger("DELETE", &theirs, Value::Null).await;
+    cloud.foreign_call("DELETE", &theirs, Value::Null).await;
     while cloud.of_type("container.googleapis.com/NodePool").await.len() > 1 {
         tokio::time::sleep(flow.pause).await;
     }
@@ -706,7 +669,7 @@ async fn leave_one_of_each(cloud: &Cloud) {
     }
 }
 
-/// The provider's own token is held to the role, strangers' are not.
+/// The provider's own token is held to the role, foreign tokens are not.
 async fn hold(cloud: &Cloud, document: &str) {
     let rights = json!({ "account": PROJECT, "cloud": "gcp", "document": document, "credentials": ["*.test"] });
     cloud.post("/_sim/rights", rights).await;
@@ -720,7 +683,7 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     cloud.quota("CPUS", 200).await;
     hold(&cloud, ROLE).await;
     cloud
-        .stranger("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
+        .foreign_call("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
         .await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
@@ -737,7 +700,7 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
     flow.provider.kube_access(access).await.unwrap();
     let (one, at_one) = neighbour(&cloud.sim.url(), &token(PROJECT), NEIGHBOURS[0], &made).await;
-    // Why a pool failed that does not tell it itself is read from its last operation.
+    // Why a pool failed that does not say so itself is read from its last operation.
     cloud
         .fault(json!({ "service": "container", "action": "NodePoolReady", "kind": "error", "count": 1,
             "error": { "code": "UNAVAILABLE", "status": 503, "message": "" } }))

@@ -18,7 +18,7 @@ use crate::{
     kubeconfig::{Chosen, Problems, User},
 };
 
-/// An API server across the world answers a handshake in well under this.
+/// An API server across the world completes a handshake in well under this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// With the connect timeout, well below what the daemon gives a call (60 s).
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ impl Access {
         Ok(Self { cluster_name, endpoint: cluster.server, ca_pem, identity, expire_time })
     }
 
-    /// Tells accesses apart without keeping their secrets.
+    /// Distinguishes accesses without keeping their secrets.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let (kind, first, second) = match &self.identity {
             Identity::Token(token) => ("token", token.expose_secret(), ""),
@@ -131,7 +131,7 @@ impl Access {
     }
 }
 
-/// As client-go has it: a client certificate proves who we are before a token is looked at, a
+/// As client-go has it: a client certificate proves who we are before a token is inspected, a
 /// `tokenFile` wins over a `token`, and `-data` wins over a file.
 fn identity(
     name: &str,

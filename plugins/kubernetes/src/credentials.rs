@@ -25,7 +25,7 @@ pub(crate) enum Scope {
         #[serde(default)]
         context: String,
     },
-    /// A file, read anew for every use.
+    /// A file, read again for every use.
     KubeconfigFile {
         /// Where; the sandbox must let it be read.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! What an API server's answers, and no answer at all, mean for the daemon. Nothing here repeats
+//! What an API server's responses, and no response at all, mean for the daemon. Nothing here repeats
 //! a secret: the credentials never reach an error.
 
 use std::{error::Error as StdError, time::Duration};
@@ -11,7 +11,7 @@ const WORDS_MAX: usize = 400;
 /// The bucket that all calls are charged to.
 pub(crate) const BUCKET: &str = "kubernetes/all";
 
-/// INVALID, with what would mend it.
+/// INVALID, with its remedy.
 pub(crate) fn invalid(message: impl Into<String>, remedy: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, message).with_remedy(remedy)
 }
@@ -23,17 +23,17 @@ pub(crate) fn during(action: &str) -> impl FnOnce(kube::Error) -> ProviderError 
 
 fn state(action: &str, error: &kube::Error) -> ProviderError {
     if let kube::Error::Api(status) = error {
-        return answered(action, status);
+        return responded(action, status);
     }
     if let Some(problem) = tls(error) {
         return untrusted(action, problem);
     }
     if let kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) = error {
-        let message = format!("{action}: the answer can't be read: {}", words(&chain(error)));
+        let message = format!("{action}: the response can't be read: {}", words(&chain(error)));
         return ProviderError::new(ErrorKind::Internal, message)
             .with_remedy("check that `server` of the kubeconfig is the API server itself, not a page in front of it");
     }
-    let message = format!("{action}: the API server does not answer: {}", words(&chain(error)));
+    let message = format!("{action}: the API server does not respond: {}", words(&chain(error)));
     if kept_in(error) {
         return ProviderError::new(ErrorKind::Invalid, message).with_remedy(
             "name the port of `server` in providers.NAME.sandbox.connect_ports: this process may connect to no other",
@@ -43,7 +43,7 @@ fn state(action: &str, error: &kube::Error) -> ProviderError {
         .with_remedy("check that `server` of the kubeconfig can be reached from the daemon's machine")
 }
 
-fn answered(action: &str, status: &kube::core::Status) -> ProviderError {
+fn responded(action: &str, status: &kube::core::Status) -> ProviderError {
     let (kind, remedy) = match status.code {
         401 => (
             ErrorKind::Auth,
@@ -54,7 +54,7 @@ fn answered(action: &str, status: &kube::core::Status) -> ProviderError {
         404 => (ErrorKind::Invalid, "check that `server` of the kubeconfig is a Kubernetes API server"),
         other => (by_status(other), ""),
     };
-    let message = format!("{action}: the API server answers {}: {}", status.code, words(&status.message));
+    let message = format!("{action}: the API server returns {}: {}", status.code, words(&status.message));
     let mut error = ProviderError::new(kind, message).with_code(&status.reason).with_remedy(remedy);
     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if seconds > 0 {
@@ -70,7 +70,7 @@ fn untrusted(action: &str, problem: &rustls::Error) -> ProviderError {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => (
             ErrorKind::Invalid,
             "put the authority that signed the API server's certificate into certificate-authority-data, or find out who \
-             answers in its place",
+             responds in its place",
         ),
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -93,7 +93,7 @@ fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     cause(error, &|error| error.downcast_ref::<rustls::Error>())
 }
 
-/// Whether it is the process's sandbox that refused the connection. Of a connection nobody else says so.
+/// Whether it is the process's sandbox that refused the connection. Of a connection nothing else returns it.
 fn kept_in(error: &(dyn StdError + 'static)) -> bool {
     let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
     cause(error, &|error| error.downcast_ref().filter(|error| refused(error))).is_some()
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_a_kind_and_few_words() {
+    fn responses_have_a_kind_and_few_words() {
         let cases = [
             (401, ErrorKind::Auth),
             (403, ErrorKind::Auth),

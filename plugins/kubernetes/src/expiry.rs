@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_jwt_tells_its_end() {
+    fn only_a_jwt_reports_its_end() {
         let claims = BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp": 1930348800, "sub": "x"}"#);
         assert_eq!(of_token(&format!("h.{claims}.s")), Some(Timestamp { seconds: 1_930_348_800, nanos: 0 }));
         for token in ["opaque", "a.b.c", "", "h..s", &format!("h.{claims}"), &format!("h.{claims}.s.more")] {

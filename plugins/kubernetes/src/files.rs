@@ -61,7 +61,7 @@ fn read(path: &Path, bytes_max: u64, private: bool) -> Result<SecretString, Prov
             ),
         )
     };
-    // Looked at before it is opened: a pipe without a writer would be waited for.
+    // Inspected before it is opened: a pipe without a writer would be waited for.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > bytes_max {
         return Err(invalid(

@@ -48,7 +48,7 @@ impl Position {
 /// A page of the inventory: of one tenant, or of the whole installation.
 ///
 /// # Errors
-/// As the API server's answer says. A kind that it does not have holds nothing of ours.
+/// As the API server's response says. A kind that it does not have holds nothing of ours.
 pub(crate) async fn list(
     session: &Session,
     scope: &v1::Scope,

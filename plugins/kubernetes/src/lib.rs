@@ -15,8 +15,8 @@ mod expiry;
 mod files;
 mod inventory;
 mod kubeconfig;
-mod look;
 mod nodes;
+mod observation;
 mod provider;
 mod session;
 

@@ -84,7 +84,7 @@ pub(crate) async fn ensure(
 /// Whether the tenant has machines.
 ///
 /// # Errors
-/// As the API server's answer says.
+/// As the API server's response says.
 pub(crate) async fn observe(session: &Session, uid: &str) -> Result<Outcome, ProviderError> {
     // The daemon writes the uid into labels with or without its dashes.
     let selector = format!("{TENANT_LABEL} in ({uid},{})", uid.replace('-', ""));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_is_told_what_to_type() {
+    fn the_operator_is_shown_what_to_type() {
         let spec = v1::NodePoolSpec { labels: [("pool".into(), "a".into())].into(), ..v1::NodePoolSpec::default() };
         assert_eq!(
             commands(&labels("u", &spec), &[taint()]),

@@ -1,4 +1,4 @@
-//! The contract's traits: which part answers which call, and what this provider does not do.
+//! The contract's traits: which part handles which call, and what this provider does not do.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,12 @@ use crate::{
     credentials::Scope,
     describe,
     error::invalid,
-    inventory,
-    look::{self, Look},
-    nodes,
+    inventory, nodes,
+    observation::{self, Observation},
     session::{Session, Sessions},
 };
 
-type Answer<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 /// Attribute of statuses that holds the identity of the cluster.
 const CLUSTER_UID: &str = "cluster_uid";
@@ -47,7 +46,7 @@ fn is_label_value(text: &str) -> bool {
     bytes.len() <= REGION_BYTES_MAX && ends(bytes.first()) && ends(bytes.last()) && bytes.iter().copied().all(inner)
 }
 
-fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+fn checked(scope: Option<v1::Scope>) -> ProviderResult<v1::Scope> {
     let scope = need(scope, "the scope")?;
     if !is_label_value(&scope.installation) {
         return Err(missing("an installation that can be the value of a label"));
@@ -58,61 +57,61 @@ fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
     Ok(scope)
 }
 
-fn attributes(look: &Look) -> HashMap<String, String> {
-    [(CLUSTER_UID.to_owned(), look.uid.clone())].into()
+fn attributes(observation: &Observation) -> HashMap<String, String> {
+    [(CLUSTER_UID.to_owned(), observation.uid.clone())].into()
 }
 
 impl Kubernetes {
-    async fn look(&self) -> Answer<(Session, Look)> {
+    async fn observe(&self) -> ProviderResult<(Session, Observation)> {
         let session = self.sessions.open()?;
-        let look = look::look(&session, self.config.minimum_version).await?;
-        Ok((session, look))
+        let observation = observation::observe(&session, self.config.minimum_version).await?;
+        Ok((session, observation))
     }
 }
 
 #[async_trait]
 impl Network for Kubernetes {
-    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> ProviderResult<v1::EnsureNetworkResponse> {
         checked(request.scope)?;
         config::check_parameters(&request.parameters_json)?;
-        let (_, look) = self.look().await?;
-        if let Some(unready) = look.unready {
+        let (_, observation) = self.observe().await?;
+        if let Some(unready) = observation.unready {
             return Ok(v1::EnsureNetworkResponse {
                 progress: done(progress::pending(UNREADY_POLL_AFTER_S, unready)),
                 status: None,
             });
         }
-        let attributes = attributes(&look);
-        let status = v1::NetworkStatus { network_id: look.uid, attributes, ..v1::NetworkStatus::default() };
+        let attributes = attributes(&observation);
+        let status = v1::NetworkStatus { network_id: observation.uid, attributes, ..v1::NetworkStatus::default() };
         Ok(v1::EnsureNetworkResponse { progress: done(progress::ready()), status: Some(status) })
     }
 }
 
 #[async_trait]
 impl Cluster for Kubernetes {
-    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> ProviderResult<v1::EnsureClusterResponse> {
         checked(request.scope)?;
         config::check_parameters(&request.parameters_json)?;
-        let (session, look) = self.look().await?;
-        if let Some(unready) = look.unready {
+        let (session, observation) = self.observe().await?;
+        if let Some(unready) = observation.unready {
             return Ok(v1::EnsureClusterResponse {
                 progress: done(progress::pending(UNREADY_POLL_AFTER_S, unready)),
                 status: None,
             });
         }
-        look::check_rights(&session).await?;
-        let attributes = attributes(&look);
+        observation::check_rights(&session).await?;
+        let attributes = attributes(&observation);
         let status = v1::ClusterStatus {
             name: session.access.cluster_name,
             endpoint: session.access.endpoint,
             ca_pem: session.access.ca_pem,
-            kubernetes_version: look.version,
+            kubernetes_version: observation.version,
             attributes,
         };
         Ok(v1::EnsureClusterResponse { progress: done(progress::ready()), status: Some(status) })
     }
 
-    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> ProviderResult<v1::KubeAccess> {
         checked(request.scope)?;
         let session = self.sessions.open()?;
         let known = request.cluster.and_then(|cluster| cluster.attributes.get(CLUSTER_UID).cloned());
@@ -132,7 +131,7 @@ impl Cluster for Kubernetes {
 
 #[async_trait]
 impl NodePool for Kubernetes {
-    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> ProviderResult<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
         let spec = need(request.spec, "the pool")?;
         if scope.tenant_uid.is_empty() {
@@ -148,12 +147,12 @@ impl lacks::Identity for Kubernetes {}
 
 #[async_trait]
 impl Inventory for Kubernetes {
-    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+    async fn observe(&self, request: v1::ObserveRequest) -> ProviderResult<v1::ObserveResponse> {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let scope = checked(request.scope)?;
         let progress = match kind {
-            Kind::Network | Kind::Cluster | Kind::Addons => match self.look().await?.1.unready {
+            Kind::Network | Kind::Cluster | Kind::Addons => match self.observe().await?.1.unready {
                 Some(unready) => progress::pending(UNREADY_POLL_AFTER_S, unready),
                 None => progress::ready(),
             },
@@ -166,7 +165,7 @@ impl Inventory for Kubernetes {
     }
 
     /// Forgets. The cluster, its machines and what they carry are not ours to remove.
-    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+    async fn delete(&self, request: v1::DeleteRequest) -> ProviderResult<v1::DeleteResponse> {
         let kind = request.kind();
         checked(request.scope)?;
         if kind == v1::ResourceKind::Unspecified {
@@ -175,7 +174,7 @@ impl Inventory for Kubernetes {
         Ok(v1::DeleteResponse { progress: done(Outcome::Gone) })
     }
 
-    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> ProviderResult<v1::ListOwnedResponse> {
         let scope = checked(request.scope)?;
         inventory::list(&self.sessions.open()?, &scope, &request.page_token).await
     }
@@ -183,11 +182,11 @@ impl Inventory for Kubernetes {
 
 #[async_trait]
 impl Provider for Kubernetes {
-    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+    async fn describe(&self, _request: v1::DescribeRequest) -> ProviderResult<v1::DescribeResponse> {
         Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
-    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+    async fn validate(&self, request: v1::ValidateRequest) -> ProviderResult<v1::ValidateResponse> {
         let mut violations = Vec::new();
         let mut violated = |field: &str, description: String| {
             violations.push(v1::FieldViolation { field: field.to_owned(), description });
@@ -223,7 +222,7 @@ impl ProviderPlugin for Kubernetes {
         describe::describe(Self::NAME, Self::VERSION)
     }
 
-    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+    async fn configure(request: v1::ConfigureRequest) -> ProviderResult<Self> {
         let mut problems = Problems::default();
         if !request.endpoint_override.is_empty() {
             let problem = "endpoint_override means nothing to this provider";

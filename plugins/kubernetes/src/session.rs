@@ -1,5 +1,5 @@
 //! One client for the access as it is now, kept for its open connection; and the identity of the
-//! cluster behind it, asked once.
+//! cluster behind it, read once.
 
 use std::sync::Arc;
 
@@ -67,12 +67,12 @@ impl Sessions {
 }
 
 impl Session {
-    /// What tells this cluster from every other, whatever its address is.
+    /// What distinguishes this cluster from every other, whatever its address is.
     ///
     /// # Errors
-    /// As the API server's answer says.
+    /// As the API server's response says.
     pub(crate) async fn cluster_uid(&self) -> Result<&str, ProviderError> {
-        let look = async || {
+        let observe = async || {
             let namespaces: Api<Namespace> = Api::all(self.client.clone());
             let action = "reading the namespace kube-system";
             let found = namespaces.get_metadata(IDENTITY_NAMESPACE).await.map_err(error::during(action))?;
@@ -83,9 +83,9 @@ impl Session {
         if let Some(uid) = self.cluster_uid.get() {
             return Ok(uid);
         }
-        // Each caller looks for itself: of a cluster that answers nobody they would wait one after the other, and the last
+        // Each caller observes for itself: of a cluster that responds to nobody they would wait one after the other, and the last
         // one for as many timeouts as there are callers.
-        let found = look().await?;
+        let found = observe().await?;
         Ok(self.cluster_uid.get_or_init(async || found).await)
     }
 }
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// Connections come about and nobody answers on them: none of the callers may have to wait for another one's end.
+    /// Connections come about and nobody responds on them: none of the callers may have to wait for another one's end.
     #[tokio::test]
     async fn callers_of_a_silent_cluster_do_not_wait_for_one_another() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -121,9 +121,9 @@ mod tests {
         };
         tokio::select! {
             open = all_connected => assert_eq!(open.len(), 3),
-            answer = one.cluster_uid() => panic!("the first ended before all were under way: {answer:?}"),
-            answer = two.cluster_uid() => panic!("the second ended before all were under way: {answer:?}"),
-            answer = three.cluster_uid() => panic!("the third ended before all were under way: {answer:?}"),
+            response = one.cluster_uid() => panic!("the first ended before all were under way: {response:?}"),
+            response = two.cluster_uid() => panic!("the second ended before all were under way: {response:?}"),
+            response = three.cluster_uid() => panic!("the third ended before all were under way: {response:?}"),
         }
     }
 }

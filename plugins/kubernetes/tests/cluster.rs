@@ -1,4 +1,4 @@
-//! The provider against a real control plane: who is let in, who is not and what is said then,
+//! The provider against a real control plane: who is admitted, who is not and which error is returned then,
 //! and what it sees of a cluster that it must not change.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -61,16 +61,16 @@ mod a_cluster_is_adopted {
     landlord_test_kube::steps! {
         scene = Scene::start().await;
         finally scene.stop().await;
-        an_administrators_certificate_is_let_in: {
-            super::an_administrators_certificate_is_let_in(&scene).await;
+        an_administrators_certificate_is_admitted: {
+            super::an_administrators_certificate_is_admitted(&scene).await;
             anyhow::Ok(())
         };
-        an_accounts_token_is_let_in_and_read_anew: {
-            super::an_accounts_token_is_let_in_and_read_anew(&scene).await;
+        an_accounts_token_is_admitted_and_read_again: {
+            super::an_accounts_token_is_admitted_and_read_again(&scene).await;
             anyhow::Ok(())
         };
-        the_wrong_ones_are_told_apart: {
-            super::the_wrong_ones_are_told_apart(&scene).await;
+        the_wrong_ones_are_distinguished: {
+            super::the_wrong_ones_are_distinguished(&scene).await;
             anyhow::Ok(())
         };
         rights_that_are_lacking_are_named: {
@@ -96,7 +96,7 @@ mod a_cluster_is_adopted {
     }
 }
 
-async fn an_administrators_certificate_is_let_in(scene: &Scene) {
+async fn an_administrators_certificate_is_admitted(scene: &Scene) {
     let provider = configure(&scene.kubeconfig(&scene.certificate_user())).await.unwrap();
     let network = ensure_network(&provider).await.unwrap();
     assert!(matches!(outcome(network.progress), Outcome::Ready(_)));
@@ -104,9 +104,9 @@ async fn an_administrators_certificate_is_let_in(scene: &Scene) {
     let uid = kube_system.get("kube-system").await.unwrap().metadata.uid.unwrap();
     assert_eq!(network.status.unwrap().network_id, uid);
 
-    let answer = ensure_cluster(&provider).await.unwrap();
-    assert!(matches!(outcome(answer.progress), Outcome::Ready(_)));
-    let status = answer.status.unwrap();
+    let response = ensure_cluster(&provider).await.unwrap();
+    assert!(matches!(outcome(response.progress), Outcome::Ready(_)));
+    let status = response.status.unwrap();
     assert_eq!((status.name.as_str(), status.endpoint.as_str()), ("cluster", scene.plane.endpoint()));
     assert_eq!(status.kubernetes_version, scene.kubernetes_version);
     assert_eq!(status.attributes["cluster_uid"], uid);
@@ -119,13 +119,13 @@ async fn an_administrators_certificate_is_let_in(scene: &Scene) {
     let end = SystemTime::try_from(access.expire_time.unwrap()).unwrap();
     let left = end.duration_since(SystemTime::now()).unwrap();
     assert!(left > Duration::from_secs(23 * 3_600) && left <= Duration::from_secs(24 * 3_600), "{left:?}");
-    // What the daemon gets lets in whoever has it, and knows nobody else.
+    // What the daemon gets admits whoever has it, and knows nobody else.
     assert_eq!(user_of(&access).await.unwrap(), "landlord-admin");
     let without_key = v1::KubeAccess { client_certificate_pem: String::new(), client_key_pem: String::new(), ..access };
     assert_ne!(user_of(&without_key).await.unwrap_or_default(), "landlord-admin");
 }
 
-async fn an_accounts_token_is_let_in_and_read_anew(scene: &Scene) {
+async fn an_accounts_token_is_admitted_and_read_again(scene: &Scene) {
     let token = scene.account_token("landlord", Some("cluster-admin")).await;
     let provider = configure(&scene.kubeconfig(&json!({ "token": token }))).await.unwrap();
     assert!(ensure_cluster(&provider).await.unwrap().status.is_some());
@@ -153,8 +153,8 @@ async fn an_accounts_token_is_let_in_and_read_anew(scene: &Scene) {
     assert_eq!(kube_access(&provider, None).await.unwrap().token, token);
 }
 
-async fn the_wrong_ones_are_told_apart(scene: &Scene) {
-    // Nothing is asked of the network before a kubeconfig is refused.
+async fn the_wrong_ones_are_distinguished(scene: &Scene) {
+    // Nothing is sent to the network before a kubeconfig is refused.
     let exec =
         json!({ "exec": { "apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": ["hunter2"] } });
     let refused = configure(&scene.kubeconfig(&exec)).await.unwrap_err();
@@ -168,8 +168,8 @@ async fn the_wrong_ones_are_told_apart(scene: &Scene) {
 
     let token = json!({ "token": scene.plane.admin_token() });
     // Somebody else's authority: the server is not trusted, and no credential was sent.
-    let stranger = scene.kubeconfig_of(scene.plane.endpoint(), &scene::authority_pem(), &token);
-    let provider = configure(&stranger).await.unwrap();
+    let foreign = scene.kubeconfig_of(scene.plane.endpoint(), &scene::authority_pem(), &token);
+    let provider = configure(&foreign).await.unwrap();
     let error = ensure_network(&provider).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error:?}");
     assert!(error.remedy.contains("certificate-authority-data"), "{error:?}");
@@ -195,7 +195,7 @@ async fn rights_that_are_lacking_are_named(scene: &Scene) {
     let token = scene.account_token("looker", Some("view")).await;
     let provider = configure(&scene.kubeconfig(&json!({ "token": token }))).await.unwrap();
     let error = ensure_network(&provider).await;
-    // `view` may read namespaces, so the look itself works.
+    // `view` may read namespaces, so the observation itself works.
     assert!(error.is_ok(), "{error:?}");
     let error = ensure_cluster(&provider).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
@@ -331,13 +331,13 @@ async fn what_it_has_not_is_refused_and_what_is_absent_is_gone(scene: &Scene) {
         assert!(matches!(outcome(progress), Outcome::Gone(_)), "{kind:?}");
     }
     assert_eq!(objects().await, before, "forgetting removes nothing");
-    let asked = v1::ValidateRequest {
+    let requested = v1::ValidateRequest {
         scope: scope(UID),
         parameters_json: r#"{"nat": "none"}"#.into(),
         dns_zone: Some(v1::DnsZoneSpec { domain: "acme.example.com".into() }),
         ..Default::default()
     };
-    let violations = provider.validate(asked).await.unwrap().violations;
+    let violations = provider.validate(requested).await.unwrap().violations;
     let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(fields, ["parameters", "domain"]);
 }

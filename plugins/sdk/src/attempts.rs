@@ -9,7 +9,7 @@ pub const ATTEMPTS_MAX: u32 = 5;
 /// Longest pause before a repetition; a longer wait is the daemon's.
 pub const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Makes a call, and again while `again` says after which pause; it is told the error and how many attempts were made.
+/// Makes a call, and again while `again` says after which pause; it gets the error and how many attempts were made.
 ///
 /// # Errors
 /// The last attempt's.
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn repetitions_are_bounded_whatever_is_asked_for() {
+    async fn repetitions_are_bounded_whatever_is_requested() {
         assert_eq!(attempts(3, Some(Duration::ZERO)).await, (3, true));
         assert_eq!(attempts(9, Some(Duration::ZERO)).await, (ATTEMPTS_MAX, false));
         assert_eq!(attempts(3, None).await, (1, false));

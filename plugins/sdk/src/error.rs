@@ -9,8 +9,8 @@ use landlord_provider_api::{ErrorKind, ProviderError};
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// The remedy of a credential that is missing, expired or broken.
 pub const RENEW_CREDENTIALS: &str = "renew or correct the credentials of this credential scope, then retry";
-/// The remedy where the answer shows that no cloud answered.
-pub const CHECK_ENDPOINT: &str = "check endpoint_override: whatever answers there does not know this call";
+/// The remedy where the response shows that no cloud responded.
+pub const CHECK_ENDPOINT: &str = "check endpoint_override: whatever responds there does not know this call";
 
 /// An error as one cloud gives it.
 pub trait CloudError: StdError {
@@ -30,7 +30,7 @@ pub trait CloudError: StdError {
 /// A call that failed, before it is decided what that means for the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum Error<C: CloudError> {
-    /// The cloud answered with an error, or did not answer.
+    /// The cloud returned an error, or did not respond.
     #[error("{0}")]
     Service(Box<C>),
     /// Already the contract's.
@@ -117,7 +117,7 @@ impl<T, C: CloudError> Owned<T, C> for Result<Option<T>, Error<C>> {
     }
 }
 
-/// An error and its causes, each said once.
+/// An error and its causes, each stated once.
 #[must_use]
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
@@ -133,7 +133,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// What a code without a row of its own means, by the HTTP status; 0: no answer came.
+/// What a code without a row of its own means, by the HTTP status; 0: no response came.
 #[must_use]
 pub fn by_status(status: u16) -> ErrorKind {
     match status {
@@ -152,7 +152,7 @@ pub fn retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-/// INVALID, for what the caller asked.
+/// INVALID, for what the caller requested.
 pub fn invalid(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, message)
 }

@@ -7,9 +7,9 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1::ResourceKind as Kind};
 const NAMED_MAX: usize = 5;
 
 /// Whether removing a kind comes at or before the cluster, in the order of a removal: what would hold the cluster, or what
-/// comes after it, is looked for then. Later there is nothing left that could be spared.
+/// comes after it, is searched for then. Later there is nothing left that could be spared.
 #[must_use]
-pub fn are_looked_for(kind: Kind) -> bool {
+pub fn are_searched_for(kind: Kind) -> bool {
     match kind {
         Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster => true,
         Kind::Leftovers | Kind::Network | Kind::Unspecified => false,

@@ -1,7 +1,7 @@
-//! Observing the cloud's operations until they end. No call waits for one: a call begins it or looks at it once, and the
+//! Observing the cloud's operations until they end. No call waits for one: a call begins it or inspects it once, and the
 //! checkpoint names it for the next call. The daemon decides when that is.
 //!
-//! The object stays the truth. An operation only tells sooner when to look again, and more of why it failed; without a
+//! The object stays the truth. An operation only shows sooner when to observe again, and more of why it failed; without a
 //! checkpoint, with one that is cut or that another version wrote, the result is the same, only later.
 //!
 //! Bounds: a reference is at most [`REFERENCE_LEN_MAX`] long, and all of them fit the contract's checkpoint
@@ -21,14 +21,14 @@ pub const CHECKPOINT_LEN_MAX: usize = 16 << 10;
 /// Longest reference to an operation (a name, a path, a URL), in bytes.
 pub const REFERENCE_LEN_MAX: usize = 8 << 10;
 
-/// What one look at an operation showed. `F` is how the cloud tells a failure.
+/// What one observation of an operation showed. `F` is how the cloud reports a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed<F> {
-    /// None is known: none was begun, or the cloud has forgotten it. The object tells.
+    /// None is known: none was begun, or the cloud has forgotten it. The object decides.
     Unknown,
     /// Under way. `retry_after`: the cloud's own demand to wait.
     Running {
-        /// Before that a look tells nothing.
+        /// Before that an observation shows nothing.
         retry_after: Option<Duration>,
     },
     /// It ended well.
@@ -95,31 +95,31 @@ impl Operations {
         self.operations.is_empty()
     }
 
-    /// Looks once at the operation of a work.
+    /// Checks once at the operation of a work.
     ///
     /// # Errors
-    /// Those of `look`: nothing is known then, and the checkpoint is to be kept.
-    pub async fn observe<T, E, R>(&self, work: &str, look: impl FnOnce(String) -> R) -> Result<Observed<T>, E>
+    /// Those of `observe`: nothing is known then, and the checkpoint is to be kept.
+    pub async fn observe<T, E, R>(&self, work: &str, observe: impl FnOnce(String) -> R) -> Result<Observed<T>, E>
     where
         R: Future<Output = Result<Observed<T>, E>>,
     {
         match self.get(work) {
-            Some(reference) => look(reference.to_owned()).await,
+            Some(reference) => observe(reference.to_owned()).await,
             None => Ok(Observed::Unknown),
         }
     }
 
-    /// Looks once at each, keeps what is under way, and gives what failed by its work.
+    /// Checks once at each, keeps what is under way, and gives what failed by its work.
     ///
     /// # Errors
-    /// The first of `look`: the checkpoint is to be kept.
-    pub async fn observe_all<T, E, R>(&mut self, mut look: impl FnMut(String) -> R) -> Result<BTreeMap<String, T>, E>
+    /// The first of `observe`: the checkpoint is to be kept.
+    pub async fn observe_all<T, E, R>(&mut self, mut observe: impl FnMut(String) -> R) -> Result<BTreeMap<String, T>, E>
     where
         R: Future<Output = Result<Observed<T>, E>>,
     {
         let mut failed = BTreeMap::new();
         for (work, reference) in std::mem::take(&mut self.operations) {
-            match look(reference.clone()).await? {
+            match observe(reference.clone()).await? {
                 Observed::Running { .. } => {
                     self.operations.insert(work, reference);
                 }
@@ -151,12 +151,12 @@ impl Operations {
     }
 }
 
-/// Pending, to be looked at after `poll_after_s` seconds, or later if the cloud asked for it: sooner tells nothing.
+/// Pending, to be inspected after `poll_after_s` seconds, or later if the cloud requested it: sooner shows nothing.
 #[must_use]
 pub fn waiting(retry_after: Option<Duration>, poll_after_s: i64, detail: impl Into<String>) -> Outcome {
-    let asked = retry_after.map(|wait| wait.min(RETRY_AFTER_MAX).as_secs());
-    let asked = asked.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default();
-    progress::pending(asked.max(poll_after_s), detail)
+    let requested = retry_after.map(|wait| wait.min(RETRY_AFTER_MAX).as_secs());
+    let requested = requested.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default();
+    progress::pending(requested.max(poll_after_s), detail)
 }
 
 #[cfg(test)]
@@ -175,25 +175,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_runs_is_kept_and_what_failed_is_told() {
+    async fn what_runs_is_kept_and_what_failed_is_reported() {
         let mut operations = Operations::one("network", "op-1");
         operations.add("router", "op-2");
         operations.add("subnetwork", "op-3");
         let Outcome::Pending(pending) = operations.pending(5, "on its way") else { panic!("not pending") };
         let mut again = Operations::read(&pending.checkpoint);
         assert_eq!(again, operations);
-        let look = |reference: String| async move {
+        let observation = |reference: String| async move {
             Ok::<_, ()>(match reference.as_str() {
                 "op-1" => RUNNING,
                 "op-2" => Observed::Failed("no quota"),
                 _ => Observed::Done,
             })
         };
-        let failed = again.observe_all(look).await.unwrap();
+        let failed = again.observe_all(observation).await.unwrap();
         assert_eq!(failed.into_iter().collect::<Vec<_>>(), [("router".to_owned(), "no quota")]);
         assert_eq!(again, Operations::one("network", "op-1"));
-        assert!(again.observe("network", look).await.unwrap().is_running());
-        assert_eq!(again.observe("router", look).await.unwrap(), Observed::Unknown);
+        assert!(again.observe("network", observation).await.unwrap().is_running());
+        assert_eq!(again.observe("router", observation).await.unwrap(), Observed::Unknown);
         assert!(again.observe_all(|_| async { Err::<Observed<&str>, _>("lost") }).await.is_err());
     }
 
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_may_ask_to_look_later_and_never_sooner() {
+    fn a_cloud_may_ask_to_check_later_and_never_sooner() {
         assert_eq!(poll_after_s(&waiting(Some(Duration::from_secs(30)), 10, "x")), 30);
         assert_eq!(poll_after_s(&waiting(Some(Duration::from_secs(1)), 10, "x")), 10);
         assert_eq!(poll_after_s(&waiting(None, 10, "x")), 10);

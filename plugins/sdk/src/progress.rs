@@ -7,7 +7,7 @@ use landlord_provider_api::v1;
 /// What a step came to, before it is known what was removed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// As asked for.
+    /// As requested.
     Ready(v1::Ready),
     /// Under way.
     Pending(v1::Pending),
@@ -61,7 +61,7 @@ pub fn ready() -> Outcome {
     Outcome::Ready(v1::Ready::default())
 }
 
-/// Under way; the daemon asks again after so many seconds. `detail` is shown to the user as it is.
+/// Under way; the daemon repeats the call after so many seconds. `detail` is shown to the user as it is.
 #[must_use]
 pub fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
     Outcome::Pending(v1::Pending {
@@ -125,7 +125,7 @@ pub fn done(outcome: Outcome) -> Option<v1::Progress> {
     Some(outcome.progress(Vec::new()))
 }
 
-/// What a look at several objects means: Gone without one, Ready if all are, else Pending with what `unready` says of each.
+/// What an observation of several objects means: Gone without one, Ready if all are, else Pending with what `unready` says of each.
 /// With the objects as the inventory shows them.
 pub fn observed<T>(
     found: &[T],
@@ -151,10 +151,10 @@ mod tests {
     fn several_objects_are_ready_once_all_are() {
         let owned = |state: &&str| OwnedObject { id: (*state).to_owned(), ..OwnedObject::default() };
         let unready = |state: &&str| (*state != "up").then(|| format!("it is {state}"));
-        let look = |found: &[&str]| observed(found, owned, unready, 5).0;
-        assert_eq!(look(&[]), Outcome::Gone);
-        assert_eq!(look(&["up", "up"]), ready());
-        assert_eq!(look(&["up", "down", "going"]), pending(5, "it is down; it is going"));
+        let observation = |found: &[&str]| observed(found, owned, unready, 5).0;
+        assert_eq!(observation(&[]), Outcome::Gone);
+        assert_eq!(observation(&["up", "up"]), ready());
+        assert_eq!(observation(&["up", "down", "going"]), pending(5, "it is down; it is going"));
         assert_eq!(observed(&["up", "down"], owned, unready, 5).1.len(), 2);
     }
 

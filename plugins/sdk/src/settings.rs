@@ -26,7 +26,7 @@ fn object<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, ProviderErro
         .map_err(|error| ProviderError::new(ErrorKind::Invalid, format!("{what} are not valid: {error}")))
 }
 
-/// A credential (`credential_json`). The remedy says which kinds there are.
+/// A credential (`credential_json`). The remedy names which kinds there are.
 ///
 /// # Errors
 /// INVALID with line and column only: the parser's own message can quote a value.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use landlord_provider_api::ErrorKind;
 
-/// Service (`*`: any), the cloud's code, what it means, and what would mend it (may be empty).
+/// Service (`*`: any), the cloud's code, what it means, and its remedy (may be empty).
 pub type Row = (&'static str, &'static str, ErrorKind, &'static str);
 
 /// Kind and remedy of a code: the service's own row, else the one for any service. `None`: the table does not know it, and
@@ -16,7 +16,7 @@ pub fn look_up(table: &[Row], service: &str, code: &str) -> Option<(ErrorKind, &
     row(service).or_else(|| row("*")).map(|row| (row.2, row.3))
 }
 
-/// Codes (none: any), words of a message in lower case that tell more than these codes, what they mean, and what would mend
+/// Codes (none: any), words of a message in lower case that are more specific than these codes, what they mean, and the remedy
 /// it. Codes come first: such a row is for those that frame, or share, several causes.
 pub type WordsRow = (&'static [&'static str], &'static str, ErrorKind, &'static str);
 
@@ -31,7 +31,7 @@ pub fn by_words(table: &[WordsRow], code: &str, message: &str) -> Option<(ErrorK
 /// Whoever a remedy may name.
 const PERSONS: [&str; 6] = ["administrator", "operator", "owner", "customer", "support", "landlord tries"];
 
-/// A remedy that says who must do what: those of a table tell what only, and the kind tells whose work that is.
+/// A remedy that names who must do what: those of a table show what only, and the kind shows whose work that is.
 #[must_use]
 pub fn addressed(kind: ErrorKind, remedy: &str) -> String {
     if remedy.is_empty() || PERSONS.iter().any(|person| remedy.contains(person)) {
@@ -49,9 +49,9 @@ pub fn addressed(kind: ErrorKind, remedy: &str) -> String {
 /// The remedy of a request that a cloud refused for its time: both times, as far as they are known.
 #[must_use]
 pub fn clock_skew(ours: Option<&str>, theirs: Option<&str>) -> String {
-    let said = |whose: &str, time: Option<&str>| time.map(|time| format!("{whose} says {time}"));
+    let reported = |whose: &str, time: Option<&str>| time.map(|time| format!("{whose} says {time}"));
     let times: Vec<String> =
-        [said("this machine's clock", ours), said("the cloud's clock", theirs)].into_iter().flatten().collect();
+        [reported("this machine's clock", ours), reported("the cloud's clock", theirs)].into_iter().flatten().collect();
     let times = if times.is_empty() { String::new() } else { format!(": {}", times.join(", ")) };
     format!(
         "the operator sets the clock of the daemon's machine (NTP){times}; the credentials are not to blame; then retry"
@@ -91,7 +91,7 @@ mod tests {
     use landlord_provider_api::ErrorKind::{Auth, Conflict, Quota, Transient};
 
     #[test]
-    fn words_tell_what_a_shared_code_does_not() {
+    fn words_show_what_a_shared_code_does_not() {
         let words: [WordsRow; 2] = [(&["Denied"], "control policy", Auth, "scp"), (&[], "quota", Quota, "more")];
         assert_eq!(by_words(&words, "Denied", "a Service Control Policy"), Some((Auth, "scp")));
         assert_eq!(by_words(&words, "Other", "a control policy"), None);

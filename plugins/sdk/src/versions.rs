@@ -1,4 +1,4 @@
-//! Kubernetes versions, as a class asks for them (`1.36`) and as clouds tell them (`1.36.4`, `1.36.1-gke.1829001`).
+//! Kubernetes versions, as a class requests them (`1.36`) and as clouds report them (`1.36.4`, `1.36.1-gke.1829001`).
 
 use landlord_provider_api::{ErrorKind, ProviderError};
 

@@ -1,4 +1,4 @@
-//! Who asked an API server for what, from its audit log: exact, and by whom, which its own metrics do not show.
+//! Who called an API server for what, from its audit log: exact, and by whom, which its own metrics do not show.
 
 use std::{
     collections::BTreeMap,
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_apart() -> Result<()> {
+    fn requests_are_distinguished() -> Result<()> {
         let mut file = tempfile::NamedTempFile::new()?;
         let lines = [
             r#"{"verb":"get","user":{"username":"arn:aws:iam::1:user/x"},"requestURI":"/apis/a","objectRef":{}}"#,

@@ -17,7 +17,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("aws_flow")
 }
 
-/// A folder in the cache for what `content` asks for; recreated if a run before did not finish it.
+/// A folder in the cache for what `content` requests; recreated if a run before did not finish it.
 fn environment(content: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let key = hex::encode(&Sha256::digest(content)[..8]);
     let folder = cache_folder()?.join("bench").join(key);

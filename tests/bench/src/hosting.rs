@@ -27,10 +27,10 @@ const NODES: u32 = 2;
 const TIMEOUT: Duration = Duration::from_secs(1_800);
 /// How often tenants at rest are observed in the second part.
 const RESYNC: Duration = Duration::from_secs(20);
-/// As `engine.resync_interval` has it: looks in an hour.
-const LOOKS_PER_HOUR: f64 = 2.0;
-/// Looks that are counted.
-const LOOKS: u32 = 3;
+/// As `engine.resync_interval` has it: checks in an hour.
+const OBSERVATIONS_PER_HOUR: f64 = 2.0;
+/// Checks that are counted.
+const OBSERVATIONS: u32 = 3;
 /// Lines with fewer calls than this for each tenant are summed up.
 const SHOWN_MIN: f64 = 0.05;
 
@@ -50,7 +50,7 @@ async fn many(world: &mut World, tenants: usize) -> Result<()> {
     let started = Instant::now();
     let mut memory = Memory::of(world)?;
     let idle = memory.daemon;
-    let ready = order::ready(world, shared::BARE_NAMESPACE, "t", tenants, TIMEOUT, || memory.look()).await?;
+    let ready = order::ready(world, shared::BARE_NAMESPACE, "t", tenants, TIMEOUT, || memory.observe()).await?;
     let took_s = started.elapsed().as_secs_f64();
     ensure!(ready.len() == tenants, "{} of {tenants} tenants are READY", ready.len());
     let took = Sample::new(ready.iter().map(|tenant| tenant.took_ms / 1_000.0).collect());
@@ -68,7 +68,7 @@ async fn many(world: &mut World, tenants: usize) -> Result<()> {
         mib(plugin)
     ));
     let changes = before.until_now(world, &cluster).await?;
-    changes.tell("calls for each tenant, create→READY", tenants);
+    changes.report("calls for each tenant, create→READY", tenants);
     Ok(())
 }
 
@@ -77,21 +77,21 @@ async fn at_rest(world: &mut World, tenants: usize) -> Result<()> {
     let cluster = Cluster::of(world)?;
     for (class, what) in [(shared::BARE_NAMESPACE, "without apps"), (shared::NAMESPACE, "with all apps")] {
         order::ready(world, class, "rest", tenants, TIMEOUT, || {}).await?;
-        // The first look may find something that was still settling.
+        // The first observation may find something that was still settling.
         tokio::time::sleep(RESYNC * 2).await;
         let before = Marks::now(world, &cluster).await?;
-        tokio::time::sleep(RESYNC * LOOKS).await;
+        tokio::time::sleep(RESYNC * OBSERVATIONS).await;
         let changes = before.until_now(world, &cluster).await?;
-        // Every look at a tenant asks once for its zone, and none at a host cluster, so that is how often they were looked at.
-        let looks = changes.plugin.get("EnsureDnsZone").copied().unwrap_or(0);
-        ensure!(looks > 0, "nothing was looked at within {:?}", RESYNC * LOOKS);
-        let title = format!("calls for each look at a tenant {what} that rests ({looks} looks)");
-        changes.tell(&title, looks);
+        // Every observation of a tenant reads its zone once, and none at a host cluster, so that is how often they were inspected.
+        let observations = changes.plugin.get("EnsureDnsZone").copied().unwrap_or(0);
+        ensure!(observations > 0, "nothing was inspected within {:?}", RESYNC * OBSERVATIONS);
+        let title = format!("calls for each observation of a tenant {what} that rests ({observations} observations)");
+        changes.report(&title, observations);
         let ours: usize =
             [Who::Daemon, Who::DaemonAsDeployer, Who::Helm].into_iter().map(|who| changes.api.of(who)).sum();
-        let an_hour = each(ours, looks) * LOOKS_PER_HOUR;
+        let an_hour = each(ours, observations) * OBSERVATIONS_PER_HOUR;
         say(&format!(
-            "{an_hour:.0} calls of the API server an hour for each tenant, at {LOOKS_PER_HOUR:.0} looks an hour"
+            "{an_hour:.0} calls of the API server an hour for each tenant, at {OBSERVATIONS_PER_HOUR:.0} observations an hour"
         ));
         order::remove(world, "rest", TIMEOUT).await?;
     }
@@ -106,7 +106,7 @@ struct Marks {
     requests: f64,
 }
 
-/// What was asked since.
+/// What was called since.
 struct Changes {
     api: Counts,
     plugin: BTreeMap<String, usize>,
@@ -143,7 +143,7 @@ impl Marks {
 }
 
 impl Changes {
-    fn tell(&self, title: &str, tenants: usize) {
+    fn report(&self, title: &str, tenants: usize) {
         say(&format!("\n| {title} | calls |\n|---|---|"));
         for who in [Who::Daemon, Who::DaemonAsDeployer, Who::Helm, Who::Cluster] {
             say(&format!("| API server: {who} | {:.1} |", each(self.api.of(who), tenants)));

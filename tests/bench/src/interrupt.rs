@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 /// How soon a signal is noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whether this process was asked to end.
+/// Whether this process was requested to end.
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

@@ -50,7 +50,8 @@ async fn row(world: &mut World, cloud: &Cloud, tenants: usize, time_scale: f64) 
     lift_quotas(world, cloud.account)?;
     let mut memory = Memory::of(world)?;
     let idle = memory.plugin;
-    let ready = order::ready(world, &cloud.bare_class(), "t", tenants, timeout(time_scale), || memory.look()).await?;
+    let ready =
+        order::ready(world, &cloud.bare_class(), "t", tenants, timeout(time_scale), || memory.observe()).await?;
     let Ratios { over, critical_s, .. } = ratios(world, cloud, &ready)?;
     Ok(format!(
         "| {tenants} | {:.3} | {:.3} | {:.3} | {:.1} s | {} | {} | {} |",
@@ -102,12 +103,12 @@ impl Memory {
     pub(crate) fn of(world: &mut World) -> Result<Self> {
         let pid = world.daemon().context("no daemon")?.pid();
         let mut memory = Self { pid, daemon: 0, plugin: 0 };
-        memory.look();
+        memory.observe();
         Ok(memory)
     }
 
-    /// Looks again.
-    pub(crate) fn look(&mut self) {
+    /// Observes again.
+    pub(crate) fn observe(&mut self) {
         self.daemon = self.daemon.max(resident_bytes(self.pid));
         let largest = children(self.pid).into_iter().map(resident_bytes).max().unwrap_or(0);
         self.plugin = self.plugin.max(largest);

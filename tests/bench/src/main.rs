@@ -90,8 +90,9 @@ enum Bench {
         /// Real seconds that one simulated second takes.
         #[arg(long, default_value_t = 1.0 / 600.0)]
         time_scale: f64,
-        /// Seconds after which one step of one tenant counts as stuck.
-        #[arg(long, default_value_t = 300)]
+        /// Seconds after which one step of one tenant counts as stuck: more than the longest wait that a clock which is set can
+        /// leave in the records (five minutes, in a cluster) and the step itself.
+        #[arg(long, default_value_t = 480)]
         step_timeout_s: u64,
     },
     /// Requests per second over the unix socket.

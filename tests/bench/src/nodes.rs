@@ -31,7 +31,7 @@ async fn row(world: &mut World, tenants: usize, time_scale: f64, explain: bool) 
     // The first tenant brings the host cluster's policies along, once for all.
     order::ready(world, shared::BARE_NODE, "first", 1, timeout(time_scale), || {}).await?;
     let mut memory = Memory::of(world)?;
-    let ready = order::ready(world, shared::BARE_NODE, "t", tenants, timeout(time_scale), || memory.look()).await?;
+    let ready = order::ready(world, shared::BARE_NODE, "t", tenants, timeout(time_scale), || memory.observe()).await?;
     let Ratios { over, critical_s, slowest } = ratios(world, &cloud::EKS, &ready)?;
     if explain {
         order::explained(&world.cli().events(&slowest)?)?;

@@ -18,8 +18,8 @@ use crate::say;
 
 /// The customer whose tenants they are.
 pub(crate) const CUSTOMER: &str = "bench";
-/// A look at a thousand tenants is work for the daemon: few looks, since times are not taken from them.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// An observation of a thousand tenants is work for the daemon: few observations, since times are not taken from them.
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Of one page; all of them fit.
 const PAGE_SIZE: i32 = 1_000;
 
@@ -54,21 +54,21 @@ pub(crate) struct Ready {
     pub(crate) took_ms: f64,
 }
 
-/// Orders `count` tenants at once and waits until all are READY; `look` is called now and then meanwhile.
+/// Orders `count` tenants at once and waits until all are READY; `observe` is called now and then meanwhile.
 pub(crate) async fn ready(
     world: &World,
     class: &str,
     prefix: &str,
     count: usize,
     timeout: Duration,
-    mut look: impl FnMut(),
+    mut observe: impl FnMut(),
 ) -> Result<Vec<Ready>> {
     let mut client = Client::new(client::connect(&world.socket()).await?);
     for index in 0..count {
         client.create_tenant(request(class, &format!("{prefix}{index}"), false)).await?;
     }
     let all = until(&mut client, timeout, |all| {
-        look();
+        observe();
         if let Some(failed) = all.iter().find(|tenant| tenant.state() == State::Failed) {
             bail!("{} failed: {:?}", failed.name, failed.conditions);
         }
@@ -127,7 +127,7 @@ async fn until(
             let late = all.iter().find(|tenant| tenant.state() != State::Ready);
             bail!("not all of {} tenants are done after {timeout:?}; one of them: {late:#?}", all.len());
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(OBSERVE_INTERVAL).await;
     }
 }
 
@@ -161,7 +161,7 @@ where
         if Instant::now() > deadline {
             bail!("not within {timeout:?}: {what}");
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(OBSERVE_INTERVAL).await;
     }
 }
 

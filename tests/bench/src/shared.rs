@@ -17,7 +17,7 @@ pub(crate) const NAMESPACE: &str = "eks-namespace";
 pub(crate) const BARE_NAMESPACE: &str = "bench-namespace";
 /// Class of NODE tenants without apps, one node each.
 pub(crate) const BARE_NODE: &str = "bench-node";
-/// Host clusters of large machines: a tenant with all apps asks for 4 pods, and a machine takes 110. Nothing is reserved:
+/// Host clusters of large machines: a tenant with all apps requests 4 pods, and a machine takes 110. Nothing is reserved:
 /// the quotas of a thousand tenants would be more than there is, and they use little of them.
 const CLASSES: &str = "\
 [classes.bench-host]

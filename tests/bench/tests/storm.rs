@@ -14,8 +14,8 @@ fn nothing_is_lost_leaked_made_twice_or_stuck_in_a_storm() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let reported = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{reported}");
     let verdict = "0 lost, 0 leaked, 0 twice, 0 stuck, 0 contradicted";
-    assert!(told.contains(verdict), "{told}");
+    assert!(reported.contains(verdict), "{reported}");
 }

@@ -140,7 +140,7 @@ fn outcome(progress: &Option<v1::Progress>) -> Outcome {
     progress.clone().and_then(|p| p.outcome).expect("an outcome")
 }
 
-/// Asks until the answer is there; a checkpoint is handed back as the daemon does.
+/// Repeats until the response is there; a checkpoint is handed back as the daemon does.
 async fn until<P, T, F>(what: &str, flow: &Flow<P>, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<(Outcome, T), ProviderError>>,
@@ -167,7 +167,7 @@ where
 }
 
 impl<P: ProviderPlugin> Flow<P> {
-    /// What the daemon's records call the tenant's is never gone while something answers under its name without our
+    /// What the daemon's records call the tenant's is never gone while something responds under its name without our
     /// markers. `edit` changes the markers of one object past every API: taken off, or put back.
     pub async fn is_held<F: Future<Output = ()>>(
         &mut self,
@@ -235,8 +235,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 parameters_json: self.parameters.clone(),
                 checkpoint,
             };
-            let answer = self.times(|| self.provider.ensure_network(request.clone())).await?;
-            Ok((outcome(&answer.progress), answer.status))
+            let response = self.times(|| self.provider.ensure_network(request.clone())).await?;
+            Ok((outcome(&response.progress), response.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
@@ -252,8 +252,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 checkpoint,
                 node_pool: Some(self.pool.clone()),
             };
-            let answer = self.times(|| self.provider.ensure_cluster(request.clone())).await?;
-            Ok((outcome(&answer.progress), answer.status))
+            let response = self.times(|| self.provider.ensure_cluster(request.clone())).await?;
+            Ok((outcome(&response.progress), response.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
@@ -270,8 +270,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 spec: Some(self.pool.clone()),
                 checkpoint,
             };
-            let answer = self.times(|| self.provider.ensure_node_pool(request.clone())).await?;
-            Ok((outcome(&answer.progress), answer.status))
+            let response = self.times(|| self.provider.ensure_node_pool(request.clone())).await?;
+            Ok((outcome(&response.progress), response.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
@@ -287,8 +287,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 cluster: Some(made.cluster.clone()),
                 checkpoint,
             };
-            let answer = self.times(|| self.provider.ensure_addons(request.clone())).await?;
-            Ok((outcome(&answer.progress), ()))
+            let response = self.times(|| self.provider.ensure_addons(request.clone())).await?;
+            Ok((outcome(&response.progress), ()))
         })
         .await
     }
@@ -301,8 +301,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
                 checkpoint,
             };
-            let answer = self.times(|| self.provider.ensure_dns_zone(request.clone())).await?;
-            Ok((outcome(&answer.progress), answer.status))
+            let response = self.times(|| self.provider.ensure_dns_zone(request.clone())).await?;
+            Ok((outcome(&response.progress), response.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
@@ -317,8 +317,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 records: records.clone(),
             };
             async move {
-                let answer = self.times(|| self.provider.ensure_dns_records(request.clone())).await?;
-                Ok((outcome(&answer.progress), ()))
+                let response = self.times(|| self.provider.ensure_dns_records(request.clone())).await?;
+                Ok((outcome(&response.progress), ()))
             }
         })
         .await
@@ -334,8 +334,8 @@ impl<P: ProviderPlugin> Flow<P> {
                 cluster: Some(made.cluster.clone()),
                 zone: Some(made.zone.clone()),
             };
-            let answer = self.times(|| self.provider.ensure_identity(request.clone())).await?;
-            Ok((outcome(&answer.progress), ()))
+            let response = self.times(|| self.provider.ensure_identity(request.clone())).await?;
+            Ok((outcome(&response.progress), ()))
         })
         .await
     }

@@ -20,10 +20,10 @@ impl<P: ProviderPlugin> Flow<P> {
                 checkpoint,
                 recorded: self.recorded,
             };
-            let answer = self.times(|| self.provider.delete(request.clone())).await?;
-            let progress = answer.progress.clone().unwrap_or_default();
+            let response = self.times(|| self.provider.delete(request.clone())).await?;
+            let progress = response.progress.clone().unwrap_or_default();
             collected.lock().expect("not poisoned").extend(progress.removed);
-            Ok((outcome(&answer.progress), ()))
+            Ok((outcome(&response.progress), ()))
         })
         .await?;
         Ok(removed.into_inner().expect("not poisoned"))
@@ -71,9 +71,9 @@ impl<P: ProviderPlugin> Flow<P> {
         let mut page_token = String::new();
         loop {
             let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
-            let answer = self.provider.list_owned(request).await?;
-            all.extend(answer.objects);
-            page_token = answer.next_page_token;
+            let response = self.provider.list_owned(request).await?;
+            all.extend(response.objects);
+            page_token = response.next_page_token;
             if page_token.is_empty() {
                 return Ok(all);
             }

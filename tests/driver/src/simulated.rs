@@ -83,8 +83,8 @@ pub struct Facts {
     pub quotas: &'static [Quota],
     /// Service, what is observed, and the bucket that its throttling names.
     pub buckets: &'static [(&'static str, v1::ResourceKind, &'static str)],
-    /// Whether throttled answers say how long to wait.
-    pub says_wait: bool,
+    /// Whether throttled responses say how long to wait.
+    pub states_wait: bool,
     /// A type that loses its markers, and what is then held.
     pub held: &'static [(&'static str, &'static [v1::ResourceKind])],
     /// Another machine type than the node pool's.
@@ -128,8 +128,8 @@ impl<'a> Sim<'a> {
     async fn control(&self, method: &str, path: &str, body: Value) -> String {
         let url = format!("{}/_sim/{path}", self.handle.url());
         let request = self.http.request(method.parse().expect("a method"), url).json(&body);
-        let answer = request.send().await.expect("an answer");
-        let (status, text) = (answer.status(), answer.text().await.expect("a text"));
+        let response = request.send().await.expect("a response");
+        let (status, text) = (response.status(), response.text().await.expect("a text"));
         assert!(status.is_success(), "{path}: {text}");
         text
     }
@@ -254,7 +254,7 @@ pub async fn a_throttled_call_names_its_bucket<P: ProviderPlugin>(facts: &Facts)
         };
         let error = flow.provider.observe(request).await.expect_err("throttling");
         assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, *bucket), "{error}");
-        assert!(error.retry_after.is_some() || !facts.says_wait, "{error} does not say how long to wait");
+        assert!(error.retry_after.is_some() || !facts.states_wait, "{error} does not say how long to wait");
         sim.control("DELETE", "faults", Value::Null).await;
     }
 }

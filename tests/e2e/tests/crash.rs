@@ -148,13 +148,13 @@ fn lifecycle_with_kills(
     let may_lack = |b: &Boundary| judge::is_read(&b.action) || b.skip > 0;
     let missed: Vec<&Boundary> = boundaries.iter().filter(|b| !is_met(b) && !may_lack(b)).collect();
     let Some(first) = missed.first() else { return Ok(()) };
-    let told = |entry: &&Value| entry["action"] == *first.action && entry["service"] == *first.service;
+    let reported = |entry: &&Value| entry["action"] == *first.action && entry["service"] == *first.service;
     let outcomes: Vec<String> =
-        journal.iter().filter(told).map(|e| format!("{} {}", e["origin"], e["outcome"])).collect();
+        journal.iter().filter(reported).map(|e| format!("{} {}", e["origin"], e["outcome"])).collect();
     bail!("nobody was killed at {missed:?}; of the first the journal has {outcomes:?}")
 }
 
-/// Kills the victim whenever a call is held, and has it start anew, until the tenant is in `end`. A boundary that is met
+/// Kills the victim whenever a call is held, and has it start again, until the tenant is in `end`. A boundary that is met
 /// is used up.
 fn kill_wherever_held(
     world: &mut World,

@@ -68,7 +68,7 @@ impl Binaries {
     /// The plugin of a provider.
     ///
     /// # Errors
-    /// If it was not asked to be built.
+    /// If it was not requested.
     pub fn plugin(&self, provider: &str) -> Result<&Path> {
         let plugin = self.plugins.get(provider);
         plugin.map(PathBuf::as_path).with_context(|| format!("the plugin of {provider} was not built"))

@@ -21,7 +21,7 @@ pub struct Cli {
 
 /// What a call of the client gave.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct CliOutput {
     /// Exit code; 128 and more for signals.
     pub code: i32,
     /// Data.
@@ -55,9 +55,9 @@ impl Cli {
     ///
     /// # Errors
     /// A client that can't be run.
-    pub fn run(&self, arguments: &[&str]) -> Result<Answer> {
+    pub fn run(&self, arguments: &[&str]) -> Result<CliOutput> {
         let output = self.command(arguments).output().context("can't run the landlord client")?;
-        Ok(Answer {
+        Ok(CliOutput {
             code: output.status.code().unwrap_or(128),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -69,11 +69,17 @@ impl Cli {
     /// # Errors
     /// Another exit code than 0, with what it printed.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
-        let answer = self.run(arguments)?;
-        if answer.code != 0 {
-            bail!("landlord {} ended with {}:\n{}{}", arguments.join(" "), answer.code, answer.stdout, answer.stderr);
+        let response = self.run(arguments)?;
+        if response.code != 0 {
+            bail!(
+                "landlord {} ended with {}:\n{}{}",
+                arguments.join(" "),
+                response.code,
+                response.stdout,
+                response.stderr
+            );
         }
-        Ok(answer.stdout)
+        Ok(response.stdout)
     }
 
     /// Applies a tenant.
@@ -101,11 +107,11 @@ impl Cli {
     /// # Errors
     /// Another exit code than 0 and 5.
     pub fn tenant(&self, name: &str) -> Result<Option<Value>> {
-        let answer = self.run(&["get", name, "-o", "json"])?;
-        match answer.code {
-            0 => Ok(Some(serde_json::from_str(&answer.stdout)?)),
+        let response = self.run(&["get", name, "-o", "json"])?;
+        match response.code {
+            0 => Ok(Some(serde_json::from_str(&response.stdout)?)),
             5 => Ok(None),
-            code => bail!("landlord get {name} ended with {code}: {}", answer.stderr),
+            code => bail!("landlord get {name} ended with {code}: {}", response.stderr),
         }
     }
 
@@ -121,7 +127,7 @@ impl Cli {
     /// The state of a tenant or host cluster, `GONE` if it does not exist: cheaper than [`Self::tenant`].
     ///
     /// # Errors
-    /// A daemon that does not answer.
+    /// A daemon that does not respond.
     #[cfg(feature = "client")]
     pub fn state(&self, name: &str) -> Result<&'static str> {
         crate::observe::state(&self.socket, name)

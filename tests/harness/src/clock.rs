@@ -63,8 +63,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::build(folder.path()).unwrap();
         let year = || {
-            let said = Command::new("date").arg("+%Y").envs(clock.environment()).output().unwrap();
-            String::from_utf8(said.stdout).unwrap().trim().parse::<i32>().unwrap()
+            let reported = Command::new("date").arg("+%Y").envs(clock.environment()).output().unwrap();
+            String::from_utf8(reported.stdout).unwrap().trim().parse::<i32>().unwrap()
         };
         let now = year();
         clock.set(2 * 366 * 86_400).unwrap();

@@ -15,8 +15,8 @@ use crate::{Service, binaries::checkout};
 
 /// How long the provider may take to listen: on a loaded machine, Node alone needs seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two looks whether it listens.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Between two observations whether it listens.
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running issuer. Its confidential client is `portal`, its public one `landlord-cli`. Who logs in as `GROUP-CUSTOMER` has
 /// that group and that customer among its claims.
@@ -58,7 +58,7 @@ impl Issuer {
             if service.ended()?.is_some() || Instant::now() > deadline {
                 bail!("the issuer does not listen:\n{}", service.log_tail(20));
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::sleep(OBSERVE_INTERVAL);
         }
         self.service = Some(service);
         Ok(())

@@ -19,7 +19,7 @@ pub mod simulator;
 pub mod world;
 
 pub use binaries::Binaries;
-pub use cli::{Answer, Cli, HostFile, TenantFile};
+pub use cli::{Cli, CliOutput, HostFile, TenantFile};
 pub use cloud::Cloud;
 pub use issuer::Issuer;
 pub use process::Service;

@@ -1,4 +1,4 @@
-//! What a tenant or host cluster is now, asked over gRPC: tests wait most of their time, and a client process for each look
+//! What a tenant or host cluster is now, read over gRPC: tests wait most of their time, and a client process for each observation
 //! costs more than all that is tested.
 
 use std::{
@@ -17,13 +17,13 @@ use crate::client;
 
 /// How often a state that is waited for is observed.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// For one answer; a daemon that was stopped gives none.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one response; a daemon that was stopped gives none.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state of `customers/…/tenants/…` or `hostClusters/…`; `GONE` if there is none.
 ///
 /// # Errors
-/// A daemon that does not answer.
+/// A daemon that does not respond.
 pub fn state(socket: &Path, name: &str) -> Result<&'static str> {
     apart(async { observe(socket, name).await })
 }
@@ -49,7 +49,7 @@ pub fn wait(socket: &Path, name: &str, wanted: &str, timeout: Duration) -> Resul
 }
 
 async fn observe(socket: &Path, name: &str) -> Result<&'static str> {
-    let asked = async {
+    let requested = async {
         let channel = client::connect(socket).await?;
         let name = name.to_owned();
         let state = if name.starts_with("hostClusters/") {
@@ -65,7 +65,7 @@ async fn observe(socket: &Path, name: &str) -> Result<&'static str> {
             other => Ok(other?),
         }
     };
-    tokio::time::timeout(ANSWER_TIMEOUT, asked).await.context("no answer")?
+    tokio::time::timeout(RESPONSE_TIMEOUT, requested).await.context("no response")?
 }
 
 /// On a thread of its own, so that callers may be in a runtime or not.

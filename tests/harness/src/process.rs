@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often a stopping process is looked at.
+/// How often a stopping process is inspected.
 const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// Processes that any thread of `parent` started and that still run; none if it has ended.
@@ -101,7 +101,7 @@ impl Service {
         &self.log
     }
 
-    /// Asks it to end and waits; after `timeout` it is killed. Says whether it ended by itself.
+    /// Requests it to end and waits; after `timeout` it is killed. Returns whether it ended by itself.
     ///
     /// # Errors
     /// The operating system's.

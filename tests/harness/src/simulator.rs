@@ -16,11 +16,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const START_POLL: Duration = Duration::from_millis(20);
 /// How its line with the address begins.
 const LISTENS: &str = "cloudsim listens on ";
-/// Longest answer waited for: the journal's long poll and some.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest response waited for: the journal's long poll and some.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A journal page of many thousand entries.
-const ANSWER_BYTES_MAX: u64 = 256 << 20;
+const RESPONSE_BYTES_MAX: u64 = 256 << 20;
 
 /// A running simulator.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Simulator {
         let deadline = Instant::now() + START_TIMEOUT;
         let endpoint = loop {
             let text = fs::read_to_string(&log).unwrap_or_default();
-            if let Some(endpoint) = text.get(before..).and_then(told_endpoint) {
+            if let Some(endpoint) = text.get(before..).and_then(reported_endpoint) {
                 break endpoint;
             }
             if let Some(status) = service.ended()? {
@@ -100,23 +100,23 @@ impl Control {
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
         let config =
-            ureq::Agent::config_builder().timeout_global(Some(ANSWER_TIMEOUT)).http_status_as_error(false).build();
+            ureq::Agent::config_builder().timeout_global(Some(RESPONSE_TIMEOUT)).http_status_as_error(false).build();
         Self { agent: config.into(), endpoint: endpoint.to_owned() }
     }
 
     /// Journal entries after `since`.
     ///
     /// # Errors
-    /// No or an unexpected answer.
+    /// No or an unexpected response.
     pub fn journal(&self, since: i64) -> Result<Vec<Value>> {
         let mut entries = Vec::new();
         let mut last = since;
         loop {
             let url = format!("{}/_sim/journal?since={last}", self.endpoint);
             let mut response = self.agent.get(&url).call().with_context(|| format!("GET {url}"))?;
-            let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+            let text = response.body_mut().with_config().limit(RESPONSE_BYTES_MAX).read_to_string()?;
             let page = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
-            let page = page.with_context(|| format!("{url} answered no JSON lines: {text}"))?;
+            let page = page.with_context(|| format!("{url} returned no JSON lines: {text}"))?;
             let Some(newest) = page.last().and_then(|entry| entry["seq"].as_i64()) else {
                 return Ok(entries);
             };
@@ -128,7 +128,7 @@ impl Control {
     /// Live objects of an account.
     ///
     /// # Errors
-    /// No or an unexpected answer.
+    /// No or an unexpected response.
     pub fn objects(&self, account: &str) -> Result<Vec<Value>> {
         list(self.get(&format!("objects?account={account}"))?)
     }
@@ -136,48 +136,48 @@ impl Control {
     /// GET under `/_sim/`.
     ///
     /// # Errors
-    /// No or an unexpected answer.
+    /// No or an unexpected response.
     pub fn get(&self, path: &str) -> Result<Value> {
         let url = format!("{}/_sim/{path}", self.endpoint);
         let response = self.agent.get(&url).call().with_context(|| format!("GET {url}"))?;
-        answer(&url, response)
+        respond(&url, response)
     }
 
     /// POST a JSON body under `/_sim/`.
     ///
     /// # Errors
-    /// No or an unexpected answer.
+    /// No or an unexpected response.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/_sim/{path}", self.endpoint);
         let response = self.agent.post(&url).send_json(body).with_context(|| format!("POST {url}"))?;
-        answer(&url, response)
+        respond(&url, response)
     }
 
     /// DELETE under `/_sim/`.
     ///
     /// # Errors
-    /// No or an unexpected answer.
+    /// No or an unexpected response.
     pub fn delete(&self, path: &str) -> Result<()> {
         let url = format!("{}/_sim/{path}", self.endpoint);
-        answer(&url, self.agent.delete(&url).call().with_context(|| format!("DELETE {url}"))?)?;
+        respond(&url, self.agent.delete(&url).call().with_context(|| format!("DELETE {url}"))?)?;
         Ok(())
     }
 }
 
-fn answer(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
+fn respond(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
     let status = response.status();
-    let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+    let text = response.body_mut().with_config().limit(RESPONSE_BYTES_MAX).read_to_string()?;
     if !status.is_success() {
-        bail!("{url} answered {status}: {text}");
+        bail!("{url} returned {status}: {text}");
     }
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    // An answer that is no JSON (a word) is handed on as text.
+    // A response that is no JSON (a word) is handed on as text.
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// The list in an answer, bare or as the only array of an object.
+/// The list in a response, bare or as the only array of an object.
 fn list(value: Value) -> Result<Vec<Value>> {
     match value {
         Value::Array(items) => Ok(items),
@@ -187,13 +187,13 @@ fn list(value: Value) -> Result<Vec<Value>> {
                 Value::Array(items) => Some(items),
                 _ => None,
             })
-            .context("the simulator answered no list"),
-        other => bail!("the simulator answered {other}"),
+            .context("the simulator returned no list"),
+        other => bail!("the simulator returned {other}"),
     }
 }
 
 /// The address in the line that the simulator prints once it listens.
-fn told_endpoint(log: &str) -> Option<String> {
+fn reported_endpoint(log: &str) -> Option<String> {
     let (line, _) = log.split_once(LISTENS)?.1.split_once('\n')?;
     Some(line.trim().to_owned())
 }

@@ -42,7 +42,7 @@ pub struct WorldOptions {
     pub durable: bool,
     /// Clouds that the daemon has a plugin and classes for.
     pub clouds: Vec<&'static Cloud>,
-    /// Whether API servers of clusters write down who asked them for what.
+    /// Whether API servers of clusters write down who called them for what.
     pub audit: bool,
     /// Whether the first machine of each cluster runs containers; needs root.
     pub real_node: bool,
@@ -105,10 +105,15 @@ impl World {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let folder = fs::canonicalize(folder)?;
-        let simulator = Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
+        let outside = options.real_node.then(|| real::Outside::open(&folder, clusters_in)).transpose()?;
+        let mut arguments = simulator_arguments(&folder, options);
+        if let Some(outside) = &outside {
+            arguments.extend(["--real-node".into(), "--dns".into(), outside.resolver.to_string()]);
+        }
+        let simulator = Simulator::start(&binaries.cloudsim, &folder, &arguments)?;
         let clock = options.movable_clock.then(|| Clock::build(&folder)).transpose()?;
         let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, clock, _temporary: None };
-        world.write_config(options)?;
+        world.write_config(options, outside.as_ref())?;
         world.start_daemon()?;
         if options.real_node {
             real::trust(&world.folder, clusters_in);
@@ -137,12 +142,13 @@ impl World {
     /// The daemon's figures in OpenMetrics form.
     ///
     /// # Errors
-    /// No answer, or a log that does not tell the address.
+    /// No response, or a log that does not report the address.
     pub fn metrics(&self) -> Result<String> {
-        // The kernel chose the port: one chosen here could be taken before a restarted daemon asks for it again.
+        // The kernel chose the port: one chosen here could be taken before a restarted daemon needs it again.
         let log = fs::read_to_string(self.log())?;
-        let told = log.lines().rfind(|line| line.contains("figures are served"));
-        let url = told.and_then(|line| line.split_once("url=")).context("the log tells no address of the figures")?.1;
+        let reported = log.lines().rfind(|line| line.contains("figures are served"));
+        let url =
+            reported.and_then(|line| line.split_once("url=")).context("the log reports no address of the figures")?.1;
         Ok(ureq::get(url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
     }
 
@@ -163,7 +169,7 @@ impl World {
     }
 
     /// The folders of the simulated clusters that have run: `admin.kubeconfig` (of the cluster's own administrator,
-    /// not the cloud's), logs, and `audit.jsonl` if asked for.
+    /// not the cloud's), logs, and `audit.jsonl` if requested.
     #[must_use]
     pub fn clusters(&self) -> Vec<PathBuf> {
         clusters_in(&self.folder)
@@ -196,7 +202,8 @@ impl World {
         if !self.folder.join("landlord.db.mark").exists() {
             arguments.push("--create-store".to_owned());
         }
-        let environment = self.clock.as_ref().map(|clock| clock.environment().to_vec()).unwrap_or_default();
+        let mut environment = self.clock.as_ref().map(|clock| clock.environment().to_vec()).unwrap_or_default();
+        environment.push((cloud::AUTHORITIES.to_owned(), cloud::authorities(&self.folder).display().to_string()));
         let program = &self.binaries.landlordd;
         let mut daemon = Service::start_in("landlordd", program, &arguments, &environment, &self.log())?;
         let deadline = Instant::now() + START_TIMEOUT;
@@ -237,7 +244,7 @@ impl World {
         self.daemon.take().map_or(Ok(true), |daemon| daemon.stop(STOP_TIMEOUT))
     }
 
-    /// Stops everything in order; says whether all ended by itself.
+    /// Stops everything in order; returns whether all ended by itself.
     ///
     /// # Errors
     /// The operating system's.
@@ -246,7 +253,7 @@ impl World {
         Ok(self.simulator.stop(SIMULATOR_STOP_TIMEOUT)? && daemon)
     }
 
-    fn write_config(&self, options: &WorldOptions) -> Result<()> {
+    fn write_config(&self, options: &WorldOptions, outside: Option<&real::Outside>) -> Result<()> {
         let socket = self.socket();
         if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             bail!("{} is too long for a unix socket; choose a shorter folder", socket.display());
@@ -255,7 +262,7 @@ impl World {
         let stacks = options.stacks_dir.clone().unwrap_or_else(|| checkout().join("config/stacks"));
         let mut text = format!(
             "installation = 'quickstart'\n\
-             [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
+             [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\nweb_origins = ['https://portal.example.com']\n\
              [store]\npath = '{folder}/landlord.db'\nurl = '{}'\n\
              [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
@@ -271,9 +278,9 @@ impl World {
                 kubernetes.gateway_crds.display()
             );
         }
-        if options.real_node {
+        if let Some(outside) = outside {
             text += &real::platform(&self.folder.join("cloud"))?;
-            text += &real::checks(&self.folder);
+            text += &real::checks(&self.folder, outside);
         }
         for cloud in &options.clouds {
             let plugin = self.binaries.plugin(cloud.provider)?;
@@ -309,9 +316,6 @@ fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
     }
     if options.audit {
         arguments.push("--audit".into());
-    }
-    if options.real_node {
-        arguments.push("--real-node".into());
     }
     if options.durable || options.kubernetes.is_some() {
         arguments.extend(["--data-dir".into(), folder.join("cloud").display().to_string()]);

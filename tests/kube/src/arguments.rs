@@ -1,7 +1,7 @@
 //! Command lines of the parts of a control plane.
 //!
 //! Knows nothing about running them. Settings differ from a production cluster's where that saves memory or
-//! time and no test can tell: no peers, no leader election, no fsync, only the controllers that workloads need.
+//! time and no test can notice: no peers, no leader election, no fsync, only the controllers that workloads need.
 
 use std::{path::Path, process::Command};
 
@@ -21,8 +21,8 @@ use crate::{
 const SERVICE_RANGE: &str = "10.100.0.0/16";
 /// Pods' addresses; kwok hands them out.
 const POD_RANGE: &str = "10.244.0.0/16";
-/// How long the API server believes an answer of the authentication webhook. Short, so that a revoked access entry
-/// is seen by tests soon; long enough that a burst of calls with one token asks once.
+/// How long the API server believes a response of the authentication webhook. Short, so that a revoked access entry
+/// is seen by tests soon; long enough that a burst of calls with one token causes one review.
 const TOKEN_CACHE_TTL: &str = "5s";
 /// Go starts to collect harder here. Above the working set of a tenant's cluster, so it costs nothing until
 /// something grows; it is a soft limit, and nothing fails beyond it.
@@ -159,7 +159,7 @@ pub(crate) fn controllers(artifacts: &Artifacts, credentials: &Credentials, kube
         .arg(format!("--controllers={}", CONTROLLERS.join(",")))
         .arg(format!("--service-account-private-key-file={}", credentials.path("service-accounts.key").display()))
         .arg(format!("--root-ca-file={}", credentials.path("ca.crt").display()))
-        // Nobody looks at its port, and one port less can clash.
+        // Nobody inspects its port, and one port less can clash.
         .args(["--secure-port=0", "--leader-elect=false", "--profiling=false"])
         .args([format!("--kube-api-qps={CLIENT_QPS}"), format!("--kube-api-burst={CLIENT_BURST}")]);
     command

@@ -115,8 +115,8 @@ fn cache_root(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
 pub(crate) fn go_version() -> Result<String> {
     let output = Command::new("go").arg("version").output().map_err(|source| Error::GoMissing { source })?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::GoMissing { source: std::io::Error::other(said) });
+        let reported = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::GoMissing { source: std::io::Error::other(reported) });
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

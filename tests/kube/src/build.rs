@@ -115,7 +115,7 @@ fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<
         ));
     })?;
     let manifest = Manifest {
-        helm_version: said_by(&target.join("helm"), &["version", "--template", "{{.Version}}"])?,
+        helm_version: reported_by(&target.join("helm"), &["version", "--template", "{{.Version}}"])?,
         kubernetes_version: pinned("k8s.io/kubernetes").to_owned(),
     };
     let path = target.join(MANIFEST);
@@ -206,9 +206,9 @@ struct Downloaded {
 
 /// Writes the standard manifests of the Gateway API that `module` pins into one file in `target`.
 pub(crate) fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
-    let told = go(module, "mod", &["download", "-json", GATEWAY_API], &mut |_| {})?;
-    let downloaded: Downloaded = serde_json::from_str(&told)
-        .map_err(|_| Error::Damaged { what: "Go's answer about the Gateway API", path: module.to_owned() })?;
+    let reported = go(module, "mod", &["download", "-json", GATEWAY_API], &mut |_| {})?;
+    let downloaded: Downloaded = serde_json::from_str(&reported)
+        .map_err(|_| Error::Damaged { what: "Go's response about the Gateway API", path: module.to_owned() })?;
     let source = downloaded.dir.join("config/crd/standard");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&source)
         .map_err(Error::file("read", &source))?
@@ -225,7 +225,7 @@ pub(crate) fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
     std::fs::write(&path, documents.join("\n---\n")).map_err(Error::file("write", path))
 }
 
-fn said_by(program: &Path, arguments: &[&str]) -> Result<String> {
+fn reported_by(program: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().map_err(Error::file("run", program))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -238,7 +238,7 @@ pub(crate) const SOURCES: [(&str, &str); 4] = [
     ("tools.go", include_str!("../kubebox/tools.go")),
 ];
 
-/// Tells what was built; written last, so a folder without it is not one of ours.
+/// Shows what was built; written last, so a folder without it is not one of ours.
 pub(crate) const MANIFEST: &str = "artifacts.json";
 
 /// What [`MANIFEST`] holds.

@@ -39,8 +39,8 @@ pub struct ControlPlaneOptions {
     /// Everything is kept here; made if missing. A folder that a control plane used before makes the same cluster
     /// again (same certificate authority, token, objects, and the same endpoint if its port is still free).
     pub data_dir: PathBuf,
-    /// Where the API server asks about bearer tokens that it does not know itself: an `http://` URL that answers
-    /// `TokenReview` (`authentication.k8s.io/v1`) by POST. Answers are believed for 5 seconds.
+    /// Where the API server has bearer tokens reviewed that it does not know itself: an `http://` URL that serves
+    /// `TokenReview` (`authentication.k8s.io/v1`) by POST. Responses are believed for 5 seconds.
     pub authentication_webhook: Option<String>,
     /// More arguments for the API server (`--name=value`); they win over those given here.
     pub extra_apiserver_args: Vec<String>,
@@ -296,7 +296,7 @@ impl Prepared {
         Process::start(name, command, &self.logs.join(format!("{name}.log")))
     }
 
-    /// Asks `ready` until it has nothing to object, all processes staying alive.
+    /// Polls `ready` until it has nothing to object, all processes staying alive.
     async fn until_ready(
         &self,
         processes: &mut [Process],

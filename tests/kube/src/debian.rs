@@ -27,10 +27,10 @@ pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let said = |output: String| Error::Debian { output };
-    let output = command.output().map_err(|source| said(source.to_string()))?;
+    let reported = |output: String| Error::Debian { output };
+    let output = command.output().map_err(|source| reported(source.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(said(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(reported(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

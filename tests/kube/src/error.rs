@@ -1,4 +1,4 @@
-//! What can go wrong here, said so that the reader knows what to do.
+//! What can go wrong here, worded so that the reader knows what to do.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub enum Error {
         "a Python environment could not be made: install Python 3.11 or newer (Debian: python3 python3-venv): {output}"
     )]
     Python {
-        /// What was said.
+        /// The message.
         output: String,
     },
     /// Packages could not be had.
@@ -42,7 +42,7 @@ pub enum Error {
         "Debian packages could not be unpacked: a real node takes them by apt-get and dpkg-deb, from Debian 12: {output}"
     )]
     Debian {
-        /// What was said.
+        /// The message.
         output: String,
     },
     /// This machine cannot run a node.
@@ -56,7 +56,7 @@ pub enum Error {
     Image {
         /// Its file.
         image: PathBuf,
-        /// What was said.
+        /// The message.
         output: String,
     },
     /// A file or folder could not be used.
@@ -89,7 +89,7 @@ pub enum Error {
         /// The log's last lines.
         tail: String,
     },
-    /// The control plane did not answer in time.
+    /// The control plane did not respond in time.
     #[error(
         "the control plane in {folder} was not ready within {waited_ms} ms ({last}); its logs are in {folder}/logs"
     )]
@@ -132,7 +132,7 @@ impl Error {
         move |source| Self::File { action, path, source }
     }
 
-    /// For `map_err`: the API server did not do what was asked.
+    /// For `map_err`: the API server did not do what was requested.
     #[cfg(feature = "cluster")]
     pub(crate) fn kubernetes(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// What changes by itself: news, heartbeats, what nodes tell of themselves, and leases of addresses that are tried again.
+/// What changes by itself: news, heartbeats, what nodes report of themselves, and leases of addresses that are tried again.
 const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
-/// Kinds whose state is looked at and written again and again; that they are there is told.
+/// Kinds whose state is inspected and written again and again; that they are there counts.
 const WATCHED: [&str; 1] = ["APIService"];
 
 fn asking() -> impl FnOnce(kube::Error) -> Error {
@@ -20,7 +20,7 @@ fn asking() -> impl FnOnce(kube::Error) -> Error {
 }
 
 /// Every object that can be listed, by kind and name, but for what changes by itself and what `left_out` says. APIs that do
-/// not answer are passed over if `silent` names their group.
+/// not respond are passed over if `silent` names their group.
 ///
 /// # Errors
 /// The API server's.
@@ -83,11 +83,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_difference_is_told() {
+    fn every_difference_is_reported() {
         let of = |pairs: &[(&str, i32)]| -> BTreeMap<String, Value> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
         };
-        let told = differences(&of(&[("a", 1), ("b", 1), ("c", 1)]), &of(&[("b", 2), ("c", 1), ("d", 1)]));
-        assert_eq!(told, ["lost: a", "new: d", "changed: b"]);
+        let reported = differences(&of(&[("a", 1), ("b", 1), ("c", 1)]), &of(&[("b", 2), ("c", 1), ("d", 1)]));
+        assert_eq!(reported, ["lost: a", "new: d", "changed: b"]);
     }
 }

@@ -58,7 +58,7 @@ const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
 /// minutes), `envoy` from the package index, and `charts`, a folder of their charts. `models` is a folder for the volume of `llm`.
 /// An image `files` is known to a node as `landlord.test/files:1`.
 ///
-/// Several callers build once: the others wait. An image is made anew when its packages' versions change.
+/// Several callers build once: the others wait. An image is recreated when its packages' versions change.
 ///
 /// # Errors
 /// [`Error::Python`] with the builder's own words, [`Error::NoCacheFolder`], unusable files.
@@ -86,7 +86,7 @@ pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
     images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
 }
 
-/// The same as [`images`]; `progress` is told each name before its image is looked for, and built if it is missing.
+/// The same as [`images`]; `progress` gets each name before its image is looked for, and built if it is missing.
 ///
 /// # Errors
 /// As [`images`].

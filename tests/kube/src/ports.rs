@@ -47,7 +47,7 @@ mod tests {
         assert_ne!(choose(folder.path()).unwrap().api, taken);
     }
 
-    /// Other processes may take the port in between, so it is asked for with several ports; no machine takes them all.
+    /// Other processes may take the port in between, so it is requested with several ports; no machine takes them all.
     #[test]
     fn a_remembered_port_that_is_free_is_chosen_again() {
         let folder = tempfile::tempdir().unwrap();

@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal};
 
 use crate::error::{Error, Result};
 
-/// How often a stopping child is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a stopping child is inspected.
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(20);
 /// Of a log that explains an end; Go's goroutine dumps would fill pages.
 const LOG_TAIL_LINES: usize = 15;
 
@@ -32,7 +32,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`, both outputs going to `log`, which is begun anew.
+    /// Starts `command`, both outputs going to `log`, which is started again.
     pub(crate) fn start(part: &'static str, mut command: Command, log: &Path) -> Result<Self> {
         let file = File::create(log).map_err(Error::file("create", log))?;
         let copy = file.try_clone().map_err(Error::file("open", log))?;
@@ -80,7 +80,7 @@ impl Process {
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
 
-    /// Asks it to end.
+    /// Requests it to end.
     pub(crate) fn terminate(&mut self) {
         if self.is_alive()
             && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
@@ -93,7 +93,7 @@ impl Process {
     pub(crate) async fn wait_or_kill(&mut self, patience: Duration) {
         let waited = tokio::time::timeout(patience, async {
             while self.is_alive() {
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(OBSERVE_INTERVAL).await;
             }
         });
         if waited.await.is_err() {
@@ -132,14 +132,14 @@ fn spawn(command: Command) -> std::io::Result<Child> {
         let thread = std::thread::Builder::new().name("kube-spawner".into());
         // If the thread cannot be had, the receiver is dropped and every request fails.
         let _ = thread.spawn(move || {
-            for (command, answer) in receiver {
-                let _ = answer.send(spawn_here(command));
+            for (command, response) in receiver {
+                let _ = response.send(spawn_here(command));
             }
         });
         sender
     });
-    let (answer, spawned) = mpsc::channel();
-    spawner.send((command, answer)).map_err(|_| gone())?;
+    let (response, spawned) = mpsc::channel();
+    spawner.send((command, response)).map_err(|_| gone())?;
     spawned.recv().map_err(|_| gone())?
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_is_told_with_its_log() {
+    async fn an_end_is_reported_with_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let mut process = shell("echo oops: bind: address already in use; exit 1", &folder.path().join("log"));
         process.wait_or_kill(Duration::from_secs(10)).await;

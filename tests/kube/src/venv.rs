@@ -16,7 +16,7 @@ use crate::{
 
 /// Python of the environment for a requirements file, made first if it is missing, which needs the package index.
 ///
-/// Several callers make it once: the others wait. What an interrupted one left is made anew.
+/// Several callers make it once: the others wait. What an interrupted one left is recreated.
 ///
 /// # Errors
 /// [`Error::Python`] with pip's own words, [`Error::NoCacheFolder`], unusable files.
@@ -44,10 +44,10 @@ pub fn python_env(requirements: &Path) -> Result<PathBuf> {
 }
 
 fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let said = |text: String| Error::Python { output: text };
-    let output = command.output().map_err(|source| said(source.to_string()))?;
+    let reported = |text: String| Error::Python { output: text };
+    let output = command.output().map_err(|source| reported(source.to_string()))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(said(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(reported(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

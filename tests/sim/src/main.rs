@@ -21,7 +21,7 @@ struct Arguments {
     /// Append every journal line to this file.
     #[arg(long)]
     journal: Option<PathBuf>,
-    /// Clusters get an endpoint that does not answer.
+    /// Clusters get an endpoint that does not respond.
     #[arg(long)]
     no_kubernetes: bool,
     /// Keep the state (and the clusters' data) in this folder and continue from it.
@@ -30,12 +30,15 @@ struct Arguments {
     /// Refuse calls only by fault rules, never for their rate.
     #[arg(long)]
     no_throttle: bool,
-    /// API servers of clusters write who asked for what, a JSON line a request, to `audit.jsonl` in their data folder.
+    /// API servers of clusters write who requested what, a JSON line a request, to `audit.jsonl` in their data folder.
     #[arg(long)]
     audit: bool,
     /// The first machine of every cluster runs containers. Needs root; builds programs and images first.
     #[arg(long)]
     real_node: bool,
+    /// Answer names of the clouds' zones by UDP at this address. Their name servers' names lead to it: resolvers expect port 53.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<SocketAddr>,
 }
 
 #[tokio::main]
@@ -65,10 +68,14 @@ async fn main() -> anyhow::Result<()> {
 #[cfg(feature = "kubernetes")]
 fn kubernetes(arguments: &Arguments) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     let mut stderr = std::io::stderr();
-    // What is heard while building matters only to whoever looks on.
+    // What is printed while building matters only to whoever watches.
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
     let runtime = cloudsim::kube::KubeRuntime::new(arguments.data_dir.as_deref(), &mut progress)?;
     let runtime = if arguments.real_node { runtime.real(&mut progress)? } else { runtime };
+    let runtime = match arguments.dns {
+        Some(address) => runtime.named(address)?,
+        None => runtime,
+    };
     Ok(Arc::new(if arguments.audit { runtime.audited() } else { runtime }))
 }
 

@@ -70,10 +70,10 @@ pub async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store>(store
 pub async fn fifty_at_once_make_one_tenant<S: Store>(store: Arc<S>) {
     let (acme, request) = (name("acme", "prod"), keyed("same"));
     let calls = (0..50).map(|_| store.create(new(&acme, request.clone())));
-    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-    let operations: BTreeSet<_> = answers.iter().map(|answer| answer.operation.id).collect();
+    let responses: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    let operations: BTreeSet<_> = responses.iter().map(|response| response.operation.id).collect();
     assert_eq!(operations.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    assert_eq!(responses.iter().filter(|response| !response.replayed).count(), 1);
     let all = EnvironmentQuery { limit: 100, ..EnvironmentQuery::default() };
     assert_eq!(store.list(&all).await.unwrap().items.len(), 1);
     let all = OperationQuery { limit: 100, ..OperationQuery::default() };
@@ -96,7 +96,7 @@ pub async fn a_removed_name_can_be_used_again<S: Store>(store: Arc<S>) {
     let second = created(&*store, "acme", "prod").await;
     let uid = |tenant: Option<landlord_core::Environment>| tenant.unwrap().uid;
     assert_ne!(uid(first.environment), uid(second.environment));
-    // The first life is over, and still answers for itself.
+    // The first life is over, and still replays its own.
     let replay = store.create(new(&acme, request)).await.unwrap();
     assert!(replay.replayed && replay.environment.is_none());
     assert_eq!(replay.operation.id, first.operation.id);
@@ -225,7 +225,7 @@ pub async fn updates_at_once_with_one_etag_let_one_through<S: Store>(store: Arc<
     let etag = created(&*store, "acme", "prod").await.environment.unwrap().etag;
     let acme = name("acme", "prod");
     let calls = (0..20).map(|_| store.change(&acme, Some(&etag), update(larger()), once()));
-    let answers = join_all(calls).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    let responses = join_all(calls).await;
+    assert_eq!(responses.iter().filter(|response| response.is_ok()).count(), 1);
     assert_eq!(store.get(&acme).await.unwrap().generation, 2);
 }

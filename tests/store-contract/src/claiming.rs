@@ -94,7 +94,7 @@ pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
     let again = store.claim("a", 10, Duration::ZERO).await.unwrap();
     assert_eq!(again.len(), 2);
-    // That lease is over: the account goes to who asks next.
+    // That lease is over: the account goes to who claims next.
     let taken = store.claim("b", 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 2);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
@@ -200,7 +200,7 @@ pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     store.change(&name("acme", "prod"), None, update(larger()), once()).await.unwrap();
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
-    // Nobody is told to hurry for what can't be claimed.
+    // No hint is sent for what can't be claimed.
     assert!(store.next_due("a").await.unwrap().unwrap() > Duration::ZERO);
     store.renew(&claim, Duration::ZERO).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 1);

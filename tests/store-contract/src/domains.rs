@@ -14,7 +14,7 @@ fn order(name: &EnvironmentName, text: &str, request: RequestContext) -> NewTena
     NewTenant { spec: TenantSpec { domain: domain(text), ..spec() }, ..new(name, request) }
 }
 
-/// Looks and orders; both must say the same.
+/// Observes and orders; both must say the same.
 async fn try_order<S: Store>(store: &S, customer: &str, tenant: &str, text: &str) -> Result<(), StoreError> {
     let name = name(customer, tenant);
     let checked = store.check_domain(name.tenant().unwrap(), &domain(text)).await;
@@ -26,7 +26,7 @@ async fn try_order<S: Store>(store: &S, customer: &str, tenant: &str, text: &str
 
 pub async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
     try_order(&*store, "acme", "first", "acme.example.com").await.unwrap();
-    // Who asks, for what, and whether it is had.
+    // Who orders, for what, and whether it is had.
     let cases = [
         ("bolt", "acme.example.com", false),
         ("acme", "acme.example.com", false),
@@ -48,10 +48,10 @@ pub async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
         ("core", "net.core", true),
     ];
     for (turn, (customer, text, had)) in cases.into_iter().enumerate() {
-        let answer = try_order(&*store, customer, &format!("t{turn}"), text).await;
-        assert_eq!(answer.is_ok(), had, "{customer} {text}: {answer:?}");
+        let response = try_order(&*store, customer, &format!("t{turn}"), text).await;
+        assert_eq!(response.is_ok(), had, "{customer} {text}: {response:?}");
         if !had {
-            assert_refused!(answer, StoreError::DomainTaken { .. });
+            assert_refused!(response, StoreError::DomainTaken { .. });
         }
     }
     // A tenant does not stand in its own way.
@@ -101,10 +101,10 @@ pub async fn creates_at_once_let_one_have_a_domain<S: Store>(store: Arc<S>) {
         let name = name(&format!("c{turn}"), "prod");
         store.create(order(&name, texts[turn % texts.len()], once()))
     });
-    let answers = join_all(calls).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
-    for answer in answers.into_iter().filter(Result::is_err) {
-        assert_refused!(answer, StoreError::DomainTaken { .. });
+    let responses = join_all(calls).await;
+    assert_eq!(responses.iter().filter(|response| response.is_ok()).count(), 1, "{responses:?}");
+    for response in responses.into_iter().filter(Result::is_err) {
+        assert_refused!(response, StoreError::DomainTaken { .. });
     }
 }
 

@@ -7,16 +7,42 @@ use landlord_core::{
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, HistoryStore, InventoryStore,
-        NewEvent, NewTenant, OperationEnd, Release, RequestContext, RequestKey, StoreError, TenantStore, Work,
-        WorkStore,
+        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch,
+        EventKind, HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
+        RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;
 
 /// A store as the daemon sees it.
-pub trait Store: TenantStore + WorkStore + InventoryStore + HistoryStore {}
-impl<T: TenantStore + WorkStore + InventoryStore + HistoryStore> Store for T {}
+pub trait Store: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore + CustomerStore {}
+impl<T: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore + CustomerStore> Store for T {}
+
+/// All of the audit log, which must be one chain.
+pub async fn audit_log<S: AuditStore>(store: &S) -> Vec<KeptEntry> {
+    let mut all: Vec<KeptEntry> = Vec::new();
+    loop {
+        let after_seq = all.last().map_or(0, |kept| kept.entry.seq);
+        let page = store.entries(&AuditQuery { after_seq, limit: 1_000, ..AuditQuery::default() }).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    let mut verifier = landlord_audit::Verifier::default();
+    for kept in &all {
+        let line = landlord_audit::Line {
+            entry: kept.text.clone(),
+            hash: kept.hash.clone(),
+            head_key_id: String::new(),
+            head_signature: String::new(),
+        };
+        verifier.take(&line).unwrap();
+    }
+    let end = store.audit_end().await.unwrap();
+    verifier.end(Some((end.seq, &end.hash))).unwrap();
+    all
+}
 
 /// Longer than any test runs.
 pub const LEASE: Duration = Duration::from_secs(600);
@@ -121,7 +147,7 @@ pub fn delete() -> DeleteRequest {
 }
 
 pub fn event(kind: EventKind, reason: &str) -> NewEvent {
-    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into() }
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "reported".into() }
 }
 
 /// A record with a value in every field.

@@ -63,7 +63,7 @@ pub async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store:
     assert_eq!(again.operation.id, first.operation.id);
     assert_refused!(store.create_host_cluster(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
 
-    // Neither lists nor watches of tenants know it; it is asked for by its kind and name.
+    // Neither lists nor watches of tenants know it; it is requested by its kind and name.
     let all = EnvironmentQuery { limit: 10, ..EnvironmentQuery::default() };
     assert!(store.list(&all).await.unwrap().items.is_empty());
     let hosts = store.list(&EnvironmentQuery { owners: Owners::HostClusters, ..all.clone() }).await.unwrap();
@@ -118,8 +118,8 @@ pub async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
     host(&*store, "one", 3).await;
     host(&*store, "two", 4).await;
     let names: Vec<String> = (0..40).map(|index| format!("t{index}")).collect();
-    let answers = join_all(names.iter().map(|tenant| store.create(shared("acme", tenant)))).await;
-    let (placed, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let responses = join_all(names.iter().map(|tenant| store.create(shared("acme", tenant)))).await;
+    let (placed, refused): (Vec<_>, Vec<_>) = responses.into_iter().partition(Result::is_ok);
     assert_eq!((placed.len(), refused.len()), (7, 33));
     for refusal in refused {
         let error = refusal.unwrap_err();
@@ -220,9 +220,9 @@ fn growth(host_clusters_max: u32) -> Growth {
 pub async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {
     let grown = |tenant: &str| NewTenant { hosts: Some(selector(Some(growth(2)))), ..shared("acme", tenant) };
     let names: Vec<String> = (0..6).map(|index| format!("t{index}")).collect();
-    let answers = join_all(names.iter().map(|tenant| store.create(grown(tenant)))).await;
+    let responses = join_all(names.iter().map(|tenant| store.create(grown(tenant)))).await;
     // Two host clusters of two, and not one more.
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
+    assert_eq!(responses.iter().filter(|response| response.is_ok()).count(), 4);
     let candidates = store.candidates(None).await.unwrap();
     assert_eq!(candidates.iter().map(|c| c.tenants).collect::<Vec<_>>(), [2, 2]);
     for candidate in &candidates {
@@ -232,7 +232,7 @@ pub async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>)
         let operation = store.operation(record.operation).await.unwrap();
         assert_eq!(operation.outcome, None);
     }
-    let refused = answers.into_iter().find_map(Result::err).unwrap().to_string();
+    let refused = responses.into_iter().find_map(Result::err).unwrap().to_string();
     assert!(refused.contains("2 host clusters at most"), "{refused}");
 }
 
@@ -325,12 +325,12 @@ pub async fn creates_at_once_never_promise_what_is_not_there<S: Store>(store: Ar
     host(&*store, "one", 100).await;
     counted(&*store, amounts(9_000, 8_192, 100)).await;
     let names: Vec<String> = (0..20).map(|index| format!("t{index}")).collect();
-    let answers = join_all(names.iter().map(|tenant| store.create(promised("acme", tenant)))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
+    let responses = join_all(names.iter().map(|tenant| store.create(promised("acme", tenant)))).await;
+    assert_eq!(responses.iter().filter(|response| response.is_ok()).count(), 4);
     assert_eq!(store.candidates(None).await.unwrap().remove(0).reserved, amounts(8_000, 4_096, 40));
 }
 
-pub async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: Arc<S>) {
+pub async fn a_placement_has_the_host_cluster_inspected<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 100).await;
     counted(&*store, amounts(9_000, 8_192, 100)).await;
     let due = store.next_due("a").await.unwrap().unwrap();

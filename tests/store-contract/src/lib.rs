@@ -10,8 +10,10 @@
 #![allow(missing_docs, reason = "a check's name is the promise that it holds a store to")]
 
 pub mod accepting;
+pub mod auditing;
 pub mod claiming;
 pub mod committing;
+pub mod customers;
 pub mod daemons;
 pub mod domains;
 pub mod ending;
@@ -45,6 +47,17 @@ macro_rules! contract_suite {
             accepting: an_update_of_the_record_keeps_the_offer;
             accepting: an_old_etag_changes_nothing;
             accepting: updates_at_once_with_one_etag_let_one_through;
+            auditing: every_change_is_recorded_with_who_and_what;
+            auditing: what_is_refused_or_repeated_is_no_change;
+            auditing: the_engines_work_names_whose_request_it_is;
+            auditing: records_at_once_are_one_chain;
+            auditing: heads_are_signed_as_the_log_grows;
+            auditing: what_is_pruned_is_told;
+            customers: a_customer_is_made_changed_and_forgotten;
+            customers: an_order_is_held_to_the_contract_with_all_violations;
+            customers: orders_at_once_never_exceed_a_limit;
+            customers: a_customer_that_orders_is_known_or_refused;
+            customers: tenants_of_a_suspended_customer_are_left_as_they_are;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;
@@ -73,7 +86,7 @@ macro_rules! contract_suite {
             reading: an_operation_shows_live_stages_then_those_at_its_end;
             reading: events_resume_without_gap_or_repeat;
             reading: events_by_customer_and_tenant;
-            reading: who_waits_for_events_is_told_of_its_own;
+            reading: who_waits_for_events_is_notified_of_its_own;
             reading: readers_that_stop_reading_hold_up_nobody;
             claiming: deletes_before_changes_before_resyncs;
             claiming: customers_take_turns;
@@ -88,7 +101,7 @@ macro_rules! contract_suite {
             claiming: changes_during_a_lease_wait_for_its_end;
             committing: a_record_comes_back_as_it_was;
             committing: a_change_during_a_pass_is_kept_and_due_at_once;
-            committing: an_overtaken_pass_tells_of_its_stages_only;
+            committing: an_overtaken_pass_reports_its_stages_only;
             committing: an_overtaken_removal_removes_nothing;
             committing: a_revert_is_a_new_generation;
             committing: an_unwinding_turns_the_tenant;
@@ -111,7 +124,7 @@ macro_rules! contract_suite {
             hosting: a_tenants_work_shows_its_host_cluster;
             hosting: what_is_promised_is_gone_until_the_record_is;
             hosting: creates_at_once_never_promise_what_is_not_there;
-            hosting: a_placement_has_the_host_cluster_looked_at;
+            hosting: a_placement_has_the_host_cluster_inspected;
             webhooks: a_webhook_is_delivered_by_one_daemon;
             webhooks: a_webhook_goes_on_where_it_was;
             webhooks: a_replay_ends_the_claim_and_what_waits;

@@ -192,7 +192,7 @@ pub async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     }
 }
 
-pub async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
+pub async fn who_waits_for_events_is_notified_of_its_own<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let after_seq = store.newest_event().await.unwrap();
     let of = |customer: &str| EventQuery {

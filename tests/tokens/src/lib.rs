@@ -1,4 +1,4 @@
-//! An OpenID issuer on this machine that signs whatever a test asks for: right tokens and forged ones. Knows nothing of the
+//! An OpenID issuer on this machine that signs whatever a test requests: right tokens and forged ones. Knows nothing of the
 //! daemon. (Tests with a certified issuer and its login pages use the harness's.)
 
 use std::{

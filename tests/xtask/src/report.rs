@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// One line on standard output, where a CI looks for it.
+/// One line on standard output, where a CI searches for it.
 pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // A closed pipe is no reason to fail.

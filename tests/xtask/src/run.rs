@@ -70,7 +70,7 @@ fn start(suite: &Suite, log: &Path) -> Result<Child> {
 /// Waits until it has ended or is overdue; says what took too long.
 fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
     let started = Instant::now();
-    let (mut tests, mut looked) = (Running::default(), Instant::now());
+    let (mut tests, mut observed) = (Running::default(), Instant::now());
     loop {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if waitid(WaitId::Pid(pid), options)?.is_some() {
@@ -79,10 +79,10 @@ fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
         if started.elapsed() > SUITE_MAX {
             return Ok(Some(format!("{} ran for more than {} minutes", suite.name, SUITE_MAX.as_secs() / 60)));
         }
-        if suite.counted == Counted::Libtest && looked.elapsed() > PROGRESS_INTERVAL {
-            looked = Instant::now();
+        if suite.counted == Counted::Libtest && observed.elapsed() > PROGRESS_INTERVAL {
+            observed = Instant::now();
             let text = fs::read(log).unwrap_or_default();
-            if let Some(late) = tests.late(&String::from_utf8_lossy(&text), looked) {
+            if let Some(late) = tests.late(&String::from_utf8_lossy(&text), observed) {
                 return Ok(Some(format!(
                     "{} {late} ran for more than {} minutes",
                     suite.name,

@@ -18,9 +18,9 @@ pub(crate) struct Selection {
     pub(crate) packages: Vec<String>,
     /// Suites of these packages that have one of these words in their name; all, if there is none.
     pub(crate) words: Vec<String>,
-    /// Tests that are left out elsewhere, since they need root and minutes: what the suite's program is told, by its name.
+    /// Tests that are left out elsewhere, since they need root and minutes: the arguments of the suite's program, by its name.
     pub(crate) ignored: BTreeMap<String, &'static str>,
-    /// Suite and the part of its tests' names that is asked for.
+    /// Suite and the part of its tests' names that is requested.
     pub(crate) filters: BTreeMap<String, String>,
 }
 
@@ -44,6 +44,20 @@ pub(crate) fn real() -> Selection {
         ..Selection::default()
     }
 }
+
+/// What takes many minutes, and runs when it is asked for.
+pub(crate) fn long() -> Selection {
+    let suite = format!("{LONG} {PROGRAM}");
+    Selection {
+        packages: vec![LONG.to_owned()],
+        words: vec![suite.clone()],
+        ignored: [(suite.clone(), "--ignored")].into(),
+        filters: [(suite, "long_".to_owned())].into(),
+    }
+}
+
+/// Has tests whose names begin with `long_`.
+const LONG: &str = "landlord-e2e";
 
 /// The program that holds a crate's tests; what needs a process of its own is beside it.
 const PROGRAM: &str = "it";

@@ -49,7 +49,7 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key in PEM; must not be readable by others.
     pub key: PathBuf,
-    /// CAs of clients' certificates in PEM; `None`: clients are not asked for one.
+    /// CAs of clients' certificates in PEM; `None`: clients are not requested one.
     pub client_ca: Option<(PathBuf, ClientAuth)>,
 }
 

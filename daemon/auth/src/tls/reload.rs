@@ -1,7 +1,7 @@
 //! Follows the files of a listener.
 //!
 //! The content is compared, not the time of a change: cert-manager swaps a symbolic link, ACME clients rename, network file
-//! systems tell nobody.
+//! systems notify nobody.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Content, TlsError, TlsFiles, build, expiry, figures::TlsFigures};
 
-/// Between two looks at the files, which take microseconds; certificates are renewed weeks before they end.
+/// Between two observations of the files, which take microseconds; certificates are renewed weeks before they end.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps a listener's TLS configuration as its files are.

@@ -1,4 +1,4 @@
-//! An issuer's keys: discovery, the key set, and how often they are asked for.
+//! An issuer's keys: discovery, the key set, and how often they are requested.
 
 use std::{path::Path, time::Duration};
 
@@ -13,15 +13,15 @@ use url::Url;
 
 use super::IssuerError;
 
-/// Keys are asked for again after this long.
+/// Keys are requested again after this long.
 const TTL: Duration = Duration::from_secs(10 * 60);
-/// An unknown key makes the set be asked for again, this often at most.
+/// An unknown key makes the set be requested again, this often at most.
 pub(super) const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// One request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest response: a key set has a few KiB.
 const BYTES_MAX: usize = 256 * 1024;
-/// Keys beyond this many are not looked at.
+/// Keys beyond this many are not inspected.
 const KEYS_MAX: usize = 100;
 /// Keys that a token without `kid` is tried with.
 const TRIES_MAX: usize = 4;
@@ -39,7 +39,7 @@ struct State {
     keys: Vec<Jwk>,
     /// When they were fetched.
     fetched: Option<Instant>,
-    /// When they were last asked for.
+    /// When they were last requested.
     tried: Option<Instant>,
 }
 
@@ -109,12 +109,12 @@ impl Keys {
         let failed = |error: reqwest::Error| format!("{url}: {error}");
         let mut response = self.client.get(url).send().await.map_err(failed)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("{url}: answered {}", response.status()));
+            return Err(format!("{url}: returned {}", response.status()));
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if bytes.len() + chunk.len() > BYTES_MAX {
-                return Err(format!("{url}: the answer is larger than {BYTES_MAX} bytes"));
+                return Err(format!("{url}: the response is larger than {BYTES_MAX} bytes"));
             }
             bytes.extend_from_slice(&chunk);
         }

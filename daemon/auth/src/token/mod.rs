@@ -4,7 +4,7 @@
 //! - An issuer's algorithms are an allow-list of asymmetric ones; what the token says of its algorithm only chooses among
 //!   them, and must fit the key. There is no `none`, and no HMAC with a public key.
 //! - Keys come from the issuer that the configuration names, never from the token (`jku`, `x5u`, `jwk`, `x5c` are refused).
-//! - Signature, issuer, audience and times are checked by `jsonwebtoken`; what it does not ask for is asked here.
+//! - Signature, issuer, audience and times are checked by `jsonwebtoken`; what it does not require is checked here.
 //! - A token of an unknown key costs an issuer at most one request every ten seconds.
 
 mod claims;
@@ -74,10 +74,10 @@ fn refuse(why: impl Into<String>) -> Unauthenticated {
 }
 
 impl Tokens {
-    /// Asks no issuer yet: one that is away keeps the daemon from nothing else.
+    /// Calls no issuer yet: one that is away keeps the daemon from nothing else.
     ///
     /// # Errors
-    /// Issuers that can't be asked safely, or CAs that can't be read.
+    /// Issuers that can't be called safely, or CAs that can't be read.
     pub fn new(issuers: Vec<IssuerOptions>) -> Result<Self, IssuerError> {
         let issuers: Result<_, IssuerError> = issuers
             .into_iter()
@@ -95,7 +95,7 @@ impl Tokens {
     /// The principal of a token.
     ///
     /// # Errors
-    /// A token that is not one of ours, or whose issuer can't be asked for its keys.
+    /// A token that is not one of ours, or whose issuer can't be requested its keys.
     pub async fn principal(&self, token: &str) -> Result<Principal, Unauthenticated> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refuse("is too large"));
@@ -139,17 +139,17 @@ impl Issuer {
         for key in self.keys.find(kid, algorithm).await? {
             match jsonwebtoken::decode::<Object>(token, &key, &validation) {
                 Ok(data) => return claims::principal(&self.options, &data.claims),
-                // Which part was wrong is for the log; the answer only says what a client can mend.
+                // Which part was wrong is for the log; the response only says what a client can mend.
                 Err(error) => failure = claims::refusal(error.kind()),
             }
         }
         Err(failure)
     }
 
-    /// The algorithm of the header, if the issuer signs with it and the header asks for nothing else.
+    /// The algorithm of the header, if the issuer signs with it and the header requests nothing else.
     fn algorithm(&self, header: &Object) -> Result<Algorithm, Unauthenticated> {
         if REFUSED_HEADERS.iter().any(|name| header.contains_key(*name)) {
-            return Err(refuse("brings its own key, or asks for what is not understood"));
+            return Err(refuse("brings its own key, or requests what is not understood"));
         }
         match header.get("typ") {
             None => {}

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 /// `auth`.
 #[derive(Debug, Subcommand)]
 pub enum AuthCommand {
-    /// Tells whether an action would be allowed; exit code 7 if not.
+    /// Shows whether an action would be allowed; exit code 7 if not.
     #[command(name = "can-i")]
     CanI {
         /// Action: the name of an rpc, such as GetTenant or DeleteTenant.

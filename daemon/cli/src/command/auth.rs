@@ -43,7 +43,7 @@ pub(crate) async fn whoami(server: &Connection, form: Output) -> Result<(), Erro
                 "name": principal.name, "groups": principal.groups, "customer": principal.customer,
                 "method": response.method,
             });
-            let text = serde_saphyr::to_string(&value).map_err(|error| Error::Answer(error.to_string()))?;
+            let text = serde_saphyr::to_string(&value).map_err(|error| Error::Response(error.to_string()))?;
             output::print(text.trim_end())
         }
     }

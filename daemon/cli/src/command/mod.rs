@@ -1,8 +1,10 @@
 //! The commands, one module each where they are more than a call and a print.
 
 mod apply;
+mod audit;
 mod auth;
 mod config;
+mod customer;
 mod delete;
 mod describe;
 mod explain;
@@ -26,7 +28,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
+    arguments::{Arguments, Command, Create, Explain, Kubeconfig, Subject, Update},
     client::Client,
     connection::Connection,
     error::Error,
@@ -40,6 +42,8 @@ const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| Error::Usage(format!("can't write into {}: {error}", folder.display()))),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
@@ -59,10 +63,12 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         // Need none.
         Command::Version
         | Command::Completion { .. }
+        | Command::Man { .. }
         | Command::Config { .. }
         | Command::Login(_)
         | Command::Logout => Ok(()),
         Command::WhoAmI { output } => auth::whoami(server, output).await,
+        Command::Audit(of) => audit::run(server, of).await,
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,
@@ -80,6 +86,12 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
+        Command::Update { what: Update::Customer(of) } => customer::update(server, of).await,
+        Command::Delete(delete) if delete.name.first().is_some_and(|what| what == "customer") => {
+            let missing = || Error::Usage("delete customer: which one?".into());
+            customer::delete(server, delete.name.get(1).ok_or_else(missing)?, delete.etag).await
+        }
         Command::Delete(delete) => delete::run(server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(server, wait, customer).await,

@@ -67,7 +67,7 @@ pub(crate) async fn newest(client: &mut Client, parent: &str) -> Result<String, 
     let request = v1::WatchTenantsRequest { parent: parent.to_owned(), ..Default::default() };
     let mut stream = client.tenants.watch_tenants(request).await?.into_inner();
     let first = stream.message().await?;
-    first.map(|first| first.resume_token).ok_or_else(|| Error::Answer("a watch without a beginning".into()))
+    first.map(|first| first.resume_token).ok_or_else(|| Error::Response("a watch without a beginning".into()))
 }
 
 /// Hands over each event, across restarts of the daemon.

@@ -23,9 +23,13 @@ const WEBHOOK: &[Column<'_>] = &[
     ("ERROR", false, |webhook| text(webhook, "error")),
 ];
 
-/// A number as protobuf's JSON has it: absent for 0, 64 bits as text.
+/// A number: absent for 0; of 64 bits, which protobuf's JSON may write as text.
 fn number(of: &Value, field: &str) -> String {
-    of[field].as_str().unwrap_or("0").to_owned()
+    match &of[field] {
+        Value::Null => "0".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn count(of: &Value, field: &str) -> String {

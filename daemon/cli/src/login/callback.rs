@@ -44,7 +44,7 @@ impl Callback {
         self.url.clone()
     }
 
-    /// Waits for the code of the login with this state. Whatever else asks for the page is sent away.
+    /// Waits for the code of the login with this state. Whatever else requests the page is sent away.
     pub(super) async fn code(&self, state: &str, issuer: &str) -> Result<String, Error> {
         loop {
             let Ok((mut stream, _)) = self.listener.accept().await else { continue };

@@ -37,7 +37,7 @@ pub struct Login {
 }
 
 impl Login {
-    /// What is asked for: a token for the daemon, and one for new ones.
+    /// What is requested: a token for the daemon, and one for new ones.
     pub(super) fn scope(&self) -> String {
         let always = ["openid", "offline_access"].map(str::to_owned);
         always.into_iter().chain(self.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")

@@ -195,7 +195,7 @@ pub struct TenantSpec {
     pub class: Option<ClassName>,
     /// Region wished for; the class must offer it. `None`: the class's first.
     pub region: Option<String>,
-    /// Domain under which the environment answers.
+    /// Domain under which the environment responds.
     pub domain: Domain,
     /// Storage for files. Can only grow.
     pub storage: StorageSize,
@@ -309,7 +309,7 @@ impl TenantSpec {
 
     /// This spec with what a cancelled update may take back as `last` has it: number of nodes and stack values. Storage
     /// can only grow, so what was ordered stays. What is of the record only (names, labels, protection, pause) is as it
-    /// was last said.
+    /// was last reported.
     #[must_use]
     pub fn reverted_to(&self, last: &Self) -> Self {
         Self { node_count: last.node_count, stack_values: last.stack_values.clone(), ..self.clone() }
@@ -340,7 +340,7 @@ impl TenantSpec {
 
 /// Control characters, and those that turn the direction of writing or are not seen: a name with one of them can pass for
 /// another name, or change what a terminal shows.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

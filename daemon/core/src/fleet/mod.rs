@@ -1,4 +1,4 @@
-//! The fleet of host clusters: what a class asks of one, how the fleet grows, and (`choice`) which one a tenant gets.
+//! The fleet of host clusters: what a class requires of one, how the fleet grows, and (`choice`) which one a tenant gets.
 //! Knows no store and no cloud.
 
 mod choice;
@@ -13,7 +13,7 @@ use crate::{
     environment::{Adoption, HostClusterRef, HostClusterSpec, State},
 };
 
-/// Where a class of a shared level looks for host clusters.
+/// Where a class of a shared level searches for host clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostRule {

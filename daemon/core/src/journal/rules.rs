@@ -21,7 +21,7 @@ const INTERNAL_TRIES_MAX: u32 = 5;
 const ABSENCE_CHECK: Duration = Duration::from_secs(120);
 /// A removal that is held by an object without its marker checks this often whether the marker is back.
 const HELD_CHECK: Duration = Duration::from_secs(30);
-/// A removal whose provider answers INTERNAL for so long that it was reported is tried this often: its plugin may have been
+/// A removal whose provider returns INTERNAL for so long that it was reported is tried this often: its plugin may have been
 /// replaced.
 const INTERNAL_CHECK: Duration = Duration::from_secs(300);
 /// Bounds of retrying, before scaling.
@@ -89,7 +89,7 @@ fn without_remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::Capacity => "the customer orders another class or region, or retries later",
         ErrorKind::Transient => "the operator finds out why the cloud, or the API server, does not respond; then retry",
         ErrorKind::NameTaken => "whoever owns the object of that name removes it; then retry",
-        ErrorKind::Internal => "the operator looks into the log of the daemon for what the plugin says; then retry",
+        ErrorKind::Internal => "the operator reads the plugin's messages in the log of the daemon; then retry",
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn verdict(
     if is_teardown(record) {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
         // the stage `isolation` still holds the record until the namespace is known to be gone.
-        // What is held waits for whoever holds it: the API server is there, and would be asked for nothing any more.
+        // What is held waits for whoever holds it: the API server is there, and would be requested nothing any more.
         let held = failure.kind == ErrorKind::Conflict;
         let skip = if held { force && over(rules.teardown_timeout) } else { force || over(rules.teardown_timeout) };
         return if skip { Verdict::Skip } else { Verdict::Retry };

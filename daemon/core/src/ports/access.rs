@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::Peer;
 use crate::access::{Action, Decision, Principal, Resource};
 
-/// A caller that could not be identified. The text holds no secret, and tells nobody which part of a token was right.
+/// A caller that could not be identified. The text holds no secret, and does not reveal which part of a token was right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unauthenticated(pub String);
@@ -18,7 +18,7 @@ pub trait Authenticator: Send + Sync + 'static {
     async fn authenticate(&self, peer: &Peer, bearer: Option<&str>) -> Result<Principal, Unauthenticated>;
 }
 
-/// Knows what callers may do. Answers at once.
+/// Knows what callers may do. Responds at once.
 pub trait Authorizer: Send + Sync + 'static {
     /// Whether `principal` may do this. What nothing allows is denied.
     fn authorize(&self, principal: &Principal, action: Action, resource: &Resource) -> Decision;

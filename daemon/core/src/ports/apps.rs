@@ -140,7 +140,7 @@ pub struct Verified {
 /// Runs a tenant's checks at any time.
 #[async_trait]
 pub trait Verifier: Send + Sync + 'static {
-    /// A result for each check of the tenant's stack. Takes minutes if the environment does not answer; dropping it is safe.
+    /// A result for each check of the tenant's stack. Takes minutes if the environment does not respond; dropping it is safe.
     ///
     /// # Errors
     /// CONFLICT while there is no cluster or no stack; THROTTLED while too many others are checked; else as

@@ -25,7 +25,7 @@ pub struct DaemonState {
     pub info: DaemonInfo,
     /// When it did so first.
     pub start_time: Timestamp,
-    /// When it was last heard of.
+    /// When it was last seen.
     pub heard_time: Timestamp,
     /// Tenants and host clusters that it works on at this moment.
     pub environment_leases: u64,
@@ -36,7 +36,7 @@ pub struct DaemonState {
 /// What the daemons on a store know of each other.
 #[async_trait]
 pub trait DaemonStore: Send + Sync + 'static {
-    /// Says that a daemon lives. Daemons that were not heard of for a day are forgotten.
+    /// Says that a daemon lives. Daemons that were not seen for a day are forgotten.
     async fn announce(&self, daemon: &DaemonInfo) -> Result<(), StoreError>;
 
     /// Says that a daemon ends: its leases end at once, so that others go on without waiting for them. For a moment at which

@@ -3,6 +3,8 @@
 
 mod access;
 pub mod apps;
+mod audit;
+mod customers;
 mod daemons;
 mod history;
 pub mod host_clusters;
@@ -23,6 +25,8 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
+pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
@@ -34,7 +38,7 @@ pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
-    TraceParent, Work, WorkStore,
+    TraceParent, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};
@@ -45,7 +49,7 @@ pub use webhooks::{
     WebhookStore, WebhookView, Webhooks,
 };
 
-/// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
+/// Notifies the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.
 pub trait Wake: Send + Sync + 'static {
     /// Hints that something may be due.

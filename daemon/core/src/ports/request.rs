@@ -5,6 +5,27 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
 
 use crate::{CustomerId, EnvironmentName, access::Principal};
 
+/// Characters of a client's name, which it chooses.
+const USER_AGENT_CHARS_MAX: usize = 200;
+
+/// How a request came in: what is known of a client beside who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Via {
+    /// Address, or `unix:UID`; empty: landlord itself.
+    pub address: String,
+    /// What the client calls itself.
+    pub user_agent: String,
+}
+
+impl Via {
+    /// `user_agent`: as the client sent it.
+    #[must_use]
+    pub fn new(address: String, user_agent: &str) -> Self {
+        let shown = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX);
+        Self { address, user_agent: shown.collect() }
+    }
+}
+
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
@@ -39,7 +60,7 @@ pub struct RequestKey {
     pub request_hash: String,
 }
 
-/// Among whose requests a request id is looked for.
+/// Among whose requests a request id is searched for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RequestScope {
     /// Requests about a customer's tenants.
@@ -100,12 +121,18 @@ impl FromStr for TraceParent {
     }
 }
 
-/// What is known of a request beside what it asks for. Made once for each call of the API, and handed down to the
+/// What is known of a request beside what it requests. Made once for each call of the API, and handed down to the
 /// store's writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
     /// Who makes it.
     pub caller: Caller,
+    /// By which way it came.
+    pub via: Via,
+    /// The rpc; empty: landlord does it by itself.
+    pub rpc: &'static str,
+    /// Its id as the client wrote it; empty: it has none.
+    pub client_request_id: String,
     /// How a repetition of it is known.
     pub key: RequestKey,
     /// When nobody waits for the response any more; `None`: whenever it comes.
@@ -120,6 +147,9 @@ impl RequestContext {
     pub fn of_daemon() -> Self {
         Self {
             caller: Caller::Daemon,
+            via: Via::default(),
+            rpc: "",
+            client_request_id: String::new(),
             key: RequestKey { request_id: None, request_hash: String::new() },
             deadline: None,
             trace: None,
@@ -132,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_told_from_other_text() {
+    fn a_trace_is_distinguished_from_other_text() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parsed: TraceParent = good.parse().unwrap();
         assert_eq!((parsed.as_str(), parsed.trace_id()), (good, "4bf92f3577b34da6a3ce929d0e0e4736"));

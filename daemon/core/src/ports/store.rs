@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use super::{
-    request::{Caller, InvalidTraceParent, RequestContext, RequestKey, RequestScope, TraceParent},
+    request::{Caller, InvalidTraceParent, RequestContext, RequestKey, RequestScope, TraceParent, Via},
     store_error::{DOMAIN_REMEDY, StoreError},
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
@@ -30,7 +30,7 @@ pub struct NewTenant {
     pub spec: TenantSpec,
     /// Placement chosen. At a shared level, credential scope and account become the host cluster's.
     pub placement: Placement,
-    /// The orphan whose objects it takes over; `None`: it is built anew.
+    /// The orphan whose objects it takes over; `None`: it is rebuilt.
     pub adopt: Option<TenantUid>,
     /// Which host cluster it needs; `None`: none. One is chosen in the transaction that accepts the
     /// tenant, so that creates at the same moment can't overfill it.
@@ -168,7 +168,7 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
     async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
-    /// Asks for cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
+    /// Requests cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
     /// it is ([`crate::lifecycle::cancellation`]). FailedPrecondition for a delete; HostInUse for the create of a host
     /// cluster in which tenants wait.
     async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError>;
@@ -221,6 +221,8 @@ pub struct Work {
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
     pub host: Option<HostView>,
+    /// Why its customer's tenants are left as they are, but for deletion; `None`: they are not.
+    pub frozen: Option<String>,
     /// The database's clock when this was read.
     pub now: Timestamp,
 }

@@ -54,7 +54,7 @@ pub struct OperationQuery {
     pub limit: u32,
 }
 
-/// What an event tells.
+/// What an event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {

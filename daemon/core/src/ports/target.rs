@@ -46,7 +46,7 @@ pub struct DeployTarget {
     pub generation: i64,
     /// The stack.
     pub stack: StackName,
-    /// Name servers of the tenant's own zone, as its provider told them; empty: not known.
+    /// Name servers of the tenant's own zone, as its provider reported them; empty: not known.
     pub name_servers: Vec<String>,
     /// Checks of the stack that the class leaves out.
     pub skip_checks: Vec<String>,
@@ -65,7 +65,7 @@ pub struct PlatformTarget {
     pub platform: PlatformName,
     /// Domain of the tenant whose cluster it is; `None`: a host cluster's.
     pub domain: Option<Domain>,
-    /// Stack of that tenant, whose names the Gateway answers to.
+    /// Stack of that tenant, whose names the Gateway responses to.
     pub stack: Option<StackName>,
 }
 

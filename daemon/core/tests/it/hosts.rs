@@ -160,7 +160,7 @@ fn a_tenant_goes_where_what_it_needs_is_free() {
     assert_eq!(place(&[full_of(amounts(9_000, 9_216, 90))], none), "a");
     // What was not counted yet takes by number; what was is preferred to nothing.
     assert_eq!(place(&[host("new", 0, 0), full_of(amounts(9_000, 0, 0))], needs), "new");
-    // Every one that was looked at is named with what it lacks.
+    // Every one that was inspected is named with what it lacks.
     let message = place(
         &[full_of(amounts(9_000, 0, 0)), Candidate { cordoned: true, ..host("b", 0, 0) }, host("c", 10, 0)],
         needs,
@@ -258,7 +258,7 @@ fn placement(catalog: &Catalog) -> Placement {
         ..Default::default()
     };
     let spec = landlord_core::TenantSpec::parse(input).unwrap();
-    catalog.place(&"customers/a/tenants/b".parse().unwrap(), &spec).unwrap()
+    catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &spec).unwrap()
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() 
         ..Default::default()
     };
     let large = landlord_core::TenantSpec::parse(large).unwrap();
-    let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
+    let refused = catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &large).unwrap_err();
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
     assert!(catalog.place_again(&large, &placement).is_err());
     assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
@@ -328,12 +328,12 @@ fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() 
 proptest! {
     /// Tenants placed one after another never overfill, fill everything, and lie as evenly as they can.
     #[test]
-    fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), asked in 0_u32..40) {
+    fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), requested in 0_u32..40) {
         let mut hosts: Vec<Candidate> = rooms.iter().enumerate()
             .map(|(index, room)| Candidate { tenants_max: *room, ..host(&format!("h{index}"), 0, 0) })
             .collect();
         let mut refused = 0;
-        for _ in 0..asked {
+        for _ in 0..requested {
             let id = match choose(&hosts, &wanted()) {
                 Choice::Host(host) => host.host.id.clone(),
                 _ => { refused += 1; continue }
@@ -343,8 +343,8 @@ proptest! {
             host.of_customer += 1;
         }
         let room: u32 = rooms.iter().sum();
-        prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), asked.min(room));
-        prop_assert_eq!(refused, asked.saturating_sub(room));
+        prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), requested.min(room));
+        prop_assert_eq!(refused, requested.saturating_sub(room));
         prop_assert!(hosts.iter().all(|host| host.tenants <= host.tenants_max));
         let most = hosts.iter().map(|host| host.tenants).max().unwrap();
         let least = hosts.iter().filter(|host| host.tenants < host.tenants_max).map(|host| host.tenants).min();
@@ -394,4 +394,46 @@ fn what_differs_from_a_class_is_named_by_field() {
     assert_eq!(fields(&other, &tenant), ["parameters.a.c", "stack"]);
     other.classes.clear();
     assert_eq!(fields(&other, &tenant), ["class"]);
+}
+
+/// A tenant of a customer without labels.
+fn of_nobody(name: &landlord_core::TenantName) -> landlord_core::Orderer<'_> {
+    static NONE: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    landlord_core::Orderer { name, labels: &NONE }
+}
+
+#[test]
+fn rules_and_residency_know_the_customers_labels() {
+    use std::collections::BTreeMap;
+
+    use landlord_core::{Orderer, PlacementRule, Residencies, Residency};
+    let labels = |value: &str| BTreeMap::from([("sector".to_owned(), value.to_owned())]);
+    let (bank, shop) = (labels("bank"), labels("shop"));
+    let residency = Residency {
+        regions: vec!["here".into()],
+        customers: Vec::new(),
+        labels: BTreeMap::new(),
+        customer_labels: bank.clone(),
+    };
+    let residencies = Residencies([("banks".to_owned(), residency)].into());
+    let name = "customers/a/tenants/b".parse().unwrap();
+    let forbids = |labels: &BTreeMap<String, String>, region: &str| {
+        residencies.forbids(Orderer { name: &name, labels }, &BTreeMap::new(), region).is_some()
+    };
+    assert_eq!((forbids(&bank, "there"), forbids(&bank, "here"), forbids(&shop, "there")), (true, false, false));
+    let rule = PlacementRule {
+        name: "banks".into(),
+        customers: Vec::new(),
+        labels: BTreeMap::new(),
+        customer_labels: bank.clone(),
+        regions: Vec::new(),
+        class: "large".parse().unwrap(),
+    };
+    let catalog = landlord_core::Catalog { rules: vec![rule], ..landlord_core::Catalog::default() };
+    let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    let spec = landlord_core::TenantSpec::parse(input).unwrap();
+    let matched = |labels: &BTreeMap<String, String>| {
+        catalog.verdicts(Orderer { name: &name, labels }, &spec)[0].mismatches.is_empty()
+    };
+    assert_eq!((matched(&bank), matched(&shop)), (true, false));
 }

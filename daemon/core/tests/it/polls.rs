@@ -1,4 +1,4 @@
-//! When a stage is observed again: soon enough to notice what is ready, seldom enough for whoever is asked.
+//! When a stage is observed again: soon enough to notice what is ready, seldom enough for the provider.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ const RULES: RetryRules = RetryRules {
     time_scale: 1.0,
 };
 
-/// Looks at a stage until it has taken `takes`; gives the number of polls and how late the last one was.
+/// Inspects a stage until it has taken `takes`; gives the number of polls and how late the last one was.
 fn polls(stage: &str, expected: Duration, hint: Duration, takes: Duration) -> (u32, Duration) {
     let start = Timestamp(0);
     let stage: Stage = stage.parse().unwrap();
     let mut record: StageRecord = journal::intend(&stage, DesiredState::Present, 1, expected, None, start);
-    for look in 1.. {
+    for observation in 1.. {
         let now = record.poll_time;
         if now.since(start) >= takes {
-            return (look, now.since(start).checked_sub(takes).unwrap());
+            return (observation, now.since(start).checked_sub(takes).unwrap());
         }
         let report = CallReport { poll_after: hint, ..CallReport::default() };
         record = journal::record(&record, Ok(report), false, &RULES, 0.5, now);
@@ -48,7 +48,7 @@ fn what_a_cluster_shows_is_noticed_within_a_sixteenth_and_two_seconds() {
 #[test]
 fn a_clouds_own_hint_stands() {
     let second = Duration::from_secs(1);
-    // Nothing is observed before most of it has passed; then each look is a hundredth of it.
+    // Nothing is observed before most of it has passed; then each observation is a hundredth of it.
     let (cluster, late) = polls("cluster", 600 * second, 15 * second, 600 * second);
     assert!(cluster <= 45 && late <= 6 * second, "{cluster} polls, {late:?} late");
     // A hint of moments means that the call goes on: it is followed as it is.

@@ -1,4 +1,4 @@
-//! Properties of plan and journal together: whatever the cloud answers, the loop reaches a resting
+//! Properties of plan and journal together: whatever the cloud responds, the loop reaches a resting
 //! state, in order, and a delete always ends with nothing.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -15,7 +15,7 @@ use landlord_core::{
 };
 use proptest::prelude::*;
 
-/// Far above the calls that any sequence of answers below can cause.
+/// Far above the calls that any sequence of responses below can cause.
 const ROUNDS_MAX: usize = 5_000;
 
 fn rules() -> RetryRules {
@@ -83,6 +83,7 @@ fn work(stack: bool) -> Work {
         operation_kind: OperationKind::Create,
         operation_done: false,
         operation_generation: 1,
+        frozen: None,
         stages: Vec::new(),
         host: None,
         now: Timestamp(0),
@@ -122,24 +123,24 @@ const KINDS: [EnvironmentKind; 5] = [
     EnvironmentKind::AdoptedHostCluster,
 ];
 
-/// What the cloud answers to one call.
+/// What the cloud responses to one call.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+enum Response {
     Done,
     Pending,
     Fails(ErrorKind),
 }
 
-fn report(answer: Answer) -> Result<CallReport, Failure> {
-    match answer {
-        Answer::Done => Ok(CallReport { done: true, ..CallReport::default() }),
-        Answer::Pending => Ok(CallReport { poll_after: Duration::from_secs(10), ..CallReport::default() }),
-        Answer::Fails(kind) => Err(Failure::new(kind, "scripted")),
+fn report(response: Response) -> Result<CallReport, Failure> {
+    match response {
+        Response::Done => Ok(CallReport { done: true, ..CallReport::default() }),
+        Response::Pending => Ok(CallReport { poll_after: Duration::from_secs(10), ..CallReport::default() }),
+        Response::Fails(kind) => Err(Failure::new(kind, "scripted")),
     }
 }
 
 /// Turns the loop until it rests, checking at every call that what it waits for is done.
-fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
+fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady {
     let all = releases();
     for _ in 0..ROUNDS_MAX {
         let calls = match step::next_step(work, &all) {
@@ -189,19 +190,19 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
                 .position(|r| r.stage == stage && r.desired_state == desired_state)
                 .expect("an intent");
             let before = work.stages[index].clone();
-            work.stages[index] = journal::record(&before, report(answer(&stage)), false, &rules(), 0.5, work.now);
+            work.stages[index] = journal::record(&before, report(response(&stage)), false, &rules(), 0.5, work.now);
         }
     }
     panic!("no rest after {ROUNDS_MAX} rounds");
 }
 
-fn answers() -> impl Strategy<Value = Answer> {
+fn responses() -> impl Strategy<Value = Response> {
     prop_oneof![
-        4 => Just(Answer::Done),
-        4 => Just(Answer::Pending),
-        1 => Just(Answer::Fails(ErrorKind::Throttled)),
-        1 => Just(Answer::Fails(ErrorKind::Transient)),
-        1 => Just(Answer::Fails(ErrorKind::Conflict)),
+        4 => Just(Response::Done),
+        4 => Just(Response::Pending),
+        1 => Just(Response::Fails(ErrorKind::Throttled)),
+        1 => Just(Response::Fails(ErrorKind::Transient)),
+        1 => Just(Response::Fails(ErrorKind::Conflict)),
     ]
 }
 
@@ -209,10 +210,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn transient_errors_only_delay(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
+    fn transient_errors_only_delay(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(responses(), 0..60)) {
         let mut work = work_of(kind, stack);
         let mut script = script.into_iter();
-        let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
+        let settled = turn(&mut work, |_| script.next().unwrap_or(Response::Done));
         let ready = matches!(settled, Steady::Ready { .. });
         prop_assert!(ready, "{:?}", settled);
         // At rest, and again at rest: the same input gives the same plan.
@@ -220,19 +221,19 @@ proptest! {
     }
 
     #[test]
-    fn a_delete_at_any_moment_ends_with_nothing(kind in proptest::sample::select(&KINDS[..]), stack: bool, calls in 0_usize..30, script in proptest::collection::vec(answers(), 0..60)) {
+    fn a_delete_at_any_moment_ends_with_nothing(kind in proptest::sample::select(&KINDS[..]), stack: bool, calls in 0_usize..30, script in proptest::collection::vec(responses(), 0..60)) {
         let mut work = work_of(kind, stack);
         let mut made = 0;
         // The create is stopped by a fatal failure after some calls, then deleted.
         let _ = turn(&mut work, |_| {
             made += 1;
-            if made > calls { Answer::Fails(ErrorKind::Quota) } else { Answer::Done }
+            if made > calls { Response::Fails(ErrorKind::Quota) } else { Response::Done }
         });
         work.environment.desired_state = DesiredState::Absent;
         let present: BTreeMap<Stage, _> =
             work.stages.iter().map(|record| (record.stage.clone(), record.clone())).collect();
         let mut script = script.into_iter();
-        let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
+        let settled = turn(&mut work, |_| script.next().unwrap_or(Response::Done));
         prop_assert_eq!(settled, Steady::Gone);
         for record in work.stages.iter().filter(|record| record.desired_state == DesiredState::Present) {
             prop_assert_eq!(&present[&record.stage], record, "a delete touched the record of the create");
@@ -247,7 +248,7 @@ fn each_kind_has_its_rule() {
         let mut calls = 0;
         let settled = turn(&mut work(false), |_| {
             calls += 1;
-            Answer::Fails(kind)
+            Response::Fails(kind)
         });
         assert!(matches!(settled, Steady::Failed { .. }) && calls == 1, "{kind:?}: {settled:?} after {calls} calls");
     }
@@ -256,7 +257,7 @@ fn each_kind_has_its_rule() {
         let mut calls = 0;
         let settled = turn(&mut work, |_| {
             calls += 1;
-            Answer::Fails(kind)
+            Response::Fails(kind)
         });
         assert!(matches!(settled, Steady::Failed { .. }) && calls > 1, "{kind:?}: {settled:?} after {calls} calls");
         assert!(work.now.0 <= 2 * 3_600_000, "{kind:?} was retried until {}", work.now);
@@ -267,27 +268,30 @@ fn each_kind_has_its_rule() {
 fn a_failed_stage_goes_on_after_a_retry() {
     let mut work = work(true);
     let settled =
-        turn(&mut work, |stage| if *stage == Stage::Network { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
+        turn(
+            &mut work,
+            |stage| if *stage == Stage::Network { Response::Fails(ErrorKind::Quota) } else { Response::Done },
+        );
     assert!(matches!(settled, Steady::Failed { stage: Stage::Network, .. }), "{settled:?}");
     // As the store's Retry does it.
     for record in work.stages.iter_mut().filter(|record| record.state == StageState::Failed) {
         record.state = StageState::Running;
         record.poll_time = work.now;
     }
-    assert!(matches!(turn(&mut work, |_| Answer::Done), Steady::Ready { .. }));
+    assert!(matches!(turn(&mut work, |_| Response::Done), Steady::Ready { .. }));
 }
 
 #[test]
 fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
     let mut work = work(true);
-    turn(&mut work, |_| Answer::Done);
+    turn(&mut work, |_| Response::Done);
     work.environment.desired_state = DesiredState::Absent;
     let begun = work.now;
     let settled =
         turn(
             &mut work,
             |stage| {
-                if *stage == Stage::Teardown { Answer::Fails(ErrorKind::Transient) } else { Answer::Done }
+                if *stage == Stage::Teardown { Response::Fails(ErrorKind::Transient) } else { Response::Done }
             },
         );
     assert_eq!(settled, Steady::Gone);
@@ -301,7 +305,7 @@ fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
 fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
     for level in [Level::Node, Level::Namespace] {
         let mut work = work_of(EnvironmentKind::Tenant(level), true);
-        turn(&mut work, |_| Answer::Done);
+        turn(&mut work, |_| Response::Done);
         work.environment.desired_state = DesiredState::Absent;
         let begun = work.now;
         // The host cluster is away for a day: far longer than any timeout.
@@ -316,14 +320,15 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
                 work.stages.push(journal::intend(stage, DesiredState::Absent, 1, earlier, None, work.now));
             }
             for stage in calls.begin.into_iter().chain(calls.due) {
-                let answer = match stage {
-                    Stage::Teardown | Stage::Isolation => Answer::Fails(ErrorKind::Transient),
-                    _ => Answer::Done,
+                let response = match stage {
+                    Stage::Teardown | Stage::Isolation => Response::Fails(ErrorKind::Transient),
+                    _ => Response::Done,
                 };
                 let index =
                     work.stages.iter().position(|r| r.stage == stage && r.desired_state == DesiredState::Absent);
                 let before = work.stages[index.unwrap()].clone();
-                work.stages[index.unwrap()] = journal::record(&before, report(answer), false, &rules(), 0.5, work.now);
+                work.stages[index.unwrap()] =
+                    journal::record(&before, report(response), false, &rules(), 0.5, work.now);
                 last.push(stage);
             }
             work.now = calls.wake_time.unwrap_or(work.now).max(work.now.after(Duration::from_secs(30)));
@@ -342,10 +347,10 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
         assert_eq!(state(&Stage::Inventory), None, "{level:?}");
         // Once it is back, or the user takes it upon them.
         let mut back = work.clone();
-        assert_eq!(turn(&mut back, |_| Answer::Done), Steady::Gone);
+        assert_eq!(turn(&mut back, |_| Response::Done), Steady::Gone);
         let before = step::record(&work, &Stage::Isolation).unwrap().clone();
         let forced =
-            journal::record(&before, report(Answer::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
+            journal::record(&before, report(Response::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
         assert_eq!(forced.state, StageState::Skipped);
     }
 }
@@ -402,9 +407,12 @@ fn a_stage_that_has_nothing_to_do_is_skipped_with_its_reason() {
 #[test]
 fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
     let mut cancelled = work(false);
-    turn(&mut cancelled, |stage| if *stage == Stage::Cluster { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
+    turn(
+        &mut cancelled,
+        |stage| if *stage == Stage::Cluster { Response::Fails(ErrorKind::Quota) } else { Response::Done },
+    );
     cancelled.environment.cancel_requested = true;
-    assert_eq!(turn(&mut cancelled, |_| Answer::Done), Steady::Gone);
+    assert_eq!(turn(&mut cancelled, |_| Response::Done), Steady::Gone);
 
     let mut paused = work(false);
     tenant(&mut paused).spec.paused = true;
@@ -414,7 +422,8 @@ fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
 #[test]
 fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
     let mut work = work(true);
-    let quota = |stage: &Stage| if *stage == Stage::Addons { Answer::Fails(ErrorKind::Quota) } else { Answer::Done };
+    let quota =
+        |stage: &Stage| if *stage == Stage::Addons { Response::Fails(ErrorKind::Quota) } else { Response::Done };
     assert!(matches!(turn(&mut work, quota), Steady::Failed { .. }));
     tenant(&mut work).spec.deletion_protection = true;
     work.operation_kind = OperationKind::Retry;
@@ -430,7 +439,7 @@ fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
 #[test]
 fn a_cancelled_update_goes_back_and_ends_ready() {
     let mut work = work(false);
-    turn(&mut work, |_| Answer::Done);
+    turn(&mut work, |_| Response::Done);
     let placement = work.environment.placement.clone();
     let changed = tenant(&mut work);
     changed.last_ready = Some((changed.spec.clone(), placement));
@@ -439,7 +448,7 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
     (work.environment.generation, work.operation_generation) = (2, 2);
     work.operation_kind = OperationKind::Update;
     work.environment.cancel_requested = true;
-    let settled = turn(&mut work, |_| Answer::Done);
+    let settled = turn(&mut work, |_| Response::Done);
     assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
     assert_eq!(step::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
     let spec = &tenant(&mut work).spec;
@@ -452,12 +461,21 @@ fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     let rules = rules();
     let before =
         journal::intend(&Stage::Network, DesiredState::Present, 1, Duration::from_secs(60), None, Timestamp(0));
-    let answered = |record, kind, at| {
-        journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
+    let responded = |record, kind, at| {
+        journal::record(record, report(Response::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
     };
-    let throttled = answered(&before, ErrorKind::Throttled, Duration::from_secs(1));
-    let failed_once = answered(&throttled, ErrorKind::Transient, rules.retry_timeout * 2);
+    let throttled = responded(&before, ErrorKind::Throttled, Duration::from_secs(1));
+    let failed_once = responded(&throttled, ErrorKind::Transient, rules.retry_timeout * 2);
     assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
-    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
+    let failed_long = responded(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
+}
+
+#[test]
+fn a_frozen_tenant_rests_and_can_be_deleted() {
+    let frozen = Work { frozen: Some("the customer is suspended".into()), ..work(false) };
+    assert_eq!(step::next_step(&frozen, &[]), Step::Rest(Steady::Paused));
+    let mut leaving = frozen;
+    leaving.environment.desired_state = DesiredState::Absent;
+    assert!(matches!(step::next_step(&leaving, &[]), Step::Call(_)));
 }

@@ -85,7 +85,7 @@ fn waiting_for_a_rate_limit_hides_no_cause() {
     let record = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Capacity, Timestamp(60_000));
     let throttled = fails(&record, ErrorKind::Throttled, Timestamp(70_000));
     assert_eq!(throttled.failure.unwrap().kind, ErrorKind::Capacity);
-    // By itself it is told, and gone when a call went out.
+    // By itself it is reported, and gone when a call went out.
     let throttled = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Throttled, Timestamp(1_000));
     assert!(throttled.failure.is_some());
     assert_eq!(pending(&throttled, Timestamp(5_000)).failure, None);
@@ -97,7 +97,7 @@ fn of_a_teardown_only_an_api_server_that_is_away_counts() {
     for minute in 0..60_i64 {
         let now = Timestamp(minute * 60_000);
         record = if minute % 2 == 0 { fails(&record, ErrorKind::Transient, now) } else { pending(&record, now) };
-        assert_eq!(record.state, StageState::Running, "skipped at minute {minute}, though it answers");
+        assert_eq!(record.state, StageState::Running, "skipped at minute {minute}, though it responds");
     }
 }
 
@@ -148,7 +148,7 @@ fn a_change_that_is_accepted_and_dropped_fails_with_field_wanted_and_seen() {
     };
     let mut record = begin(Stage::NodePool, DesiredState::Present);
     let mut now = Timestamp(0);
-    // Another change begins anew, and waiting for one is no repetition.
+    // Another change starts again, and waiting for one is no repetition.
     record = sends(&record, "4", now);
     for repeat in 0..4 {
         record = sends(&record, "3", now);
@@ -179,7 +179,7 @@ fn next(kind: ErrorKind) -> Option<ErrorKind> {
 }
 
 #[test]
-fn whatever_failed_says_who_must_do_what_and_promises_nothing() {
+fn whatever_failed_names_who_must_do_what_and_promises_nothing() {
     const PROMISES: [&str; 3] = ["nothing to do", "by itself", "tried again"];
     for kind in std::iter::successors(Some(ErrorKind::Throttled), |kind| next(*kind)) {
         for remedy in ["", "nothing to do: it is tried again", "landlord tries again by itself"] {
@@ -192,8 +192,8 @@ fn whatever_failed_says_who_must_do_what_and_promises_nothing() {
                 }
                 // What never fails is shown with its cause, and tried again.
                 let failure = record.failure.unwrap();
-                let told = kind != ErrorKind::NameTaken || remedy.is_empty();
-                if record.state == StageState::Failed && told {
+                let reported = kind != ErrorKind::NameTaken || remedy.is_empty();
+                if record.state == StageState::Failed && reported {
                     assert!(!failure.remedy.is_empty(), "{kind:?} {desired_state:?} {remedy:?}");
                     let promise = PROMISES.iter().find(|promise| failure.remedy.contains(**promise));
                     assert_eq!(promise, None, "{kind:?} {desired_state:?}: {}", failure.remedy);

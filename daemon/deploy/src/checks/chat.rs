@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Ended, Scene, Step,
     files::Webdav,
-    web::{ANSWER_TIMEOUT, Answer, Ask, Web},
+    web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::{Account, Chat};
 
@@ -35,7 +35,7 @@ async fn web(scene: &mut Scene<'_>, chat: &Chat) -> Result<Web, Ended> {
     web.map_err(|why| Ended::failed(why, "see the Gateway, its load balancer, and the chatbot's pods"))
 }
 
-async fn call(web: &Web, session: &str, path: &str, body: Option<Value>, within: Duration) -> Result<Answer, String> {
+async fn call(web: &Web, session: &str, path: &str, body: Option<Value>, within: Duration) -> Result<Response, String> {
     let mut headers = vec![("content-type", "application/json".to_owned())];
     if !session.is_empty() {
         headers.push(("authorization", format!("Bearer {session}")));
@@ -52,7 +52,7 @@ pub(super) async fn sign_in(scene: &mut Scene<'_>, chat: &Chat, state: &mut Conv
         Err(ended) => return ended.into(),
     };
     let body = json!({ "email": scene.fill(&chat.email), "password": scene.fill(&chat.password) });
-    let answer = call(&web, "", "/api/v1/auths/signin", Some(body), ANSWER_TIMEOUT).await;
+    let answer = call(&web, "", "/api/v1/auths/signin", Some(body), RESPONSE_TIMEOUT).await;
     let cause = match answer {
         Ok(answer) if answer.status == 200 => {
             answer.json()["token"].as_str().unwrap_or_default().clone_into(&mut state.session);
@@ -122,7 +122,7 @@ async fn known(web: &Web, session: &str) -> Result<Vec<String>, String> {
 }
 
 async fn list(web: &Web, session: &str, path: &str) -> Result<Vec<Value>, String> {
-    let answer = call(web, session, path, None, ANSWER_TIMEOUT).await?;
+    let answer = call(web, session, path, None, RESPONSE_TIMEOUT).await?;
     if answer.status != 200 {
         return Err(format!("{path}: {}", answer.quoted()));
     }
@@ -136,7 +136,7 @@ pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversa
         Err(ended) => return ended.into(),
     };
     // The chatbot looks up which models there are, as its web client does first.
-    let models = call(&web, &state.session, "/api/models", None, ANSWER_TIMEOUT).await;
+    let models = call(&web, &state.session, "/api/models", None, RESPONSE_TIMEOUT).await;
     let models = models.map(|answer| answer.json()["data"].as_array().cloned().unwrap_or_default());
     let has = |models: &Vec<Value>| models.iter().any(|model| model["id"] == chat.model.as_str());
     match &models {

@@ -1,17 +1,17 @@
-//! What the program that brings documents to the chatbot tells of itself.
+//! What the program that brings documents to the chatbot reports about itself.
 
 use serde_json::Value;
 
 use super::{
     Ended, Scene,
-    web::{ANSWER_TIMEOUT, Ask, Web},
+    web::{Ask, RESPONSE_TIMEOUT, Web},
 };
 use crate::check::ServicePort;
 
 /// Who must do what about documents that the chatbot can't read.
-const REFUSED: &str = "tell the customer: a refused document is tried again when it changes";
+const REFUSED: &str = "inform the customer: a refused document is tried again when it changes";
 
-/// Asks it.
+/// Queries it.
 pub(super) async fn run(scene: &Scene<'_>, service: &ServicePort) -> Ended {
     let remedy = "see the logs of the chatbot's pod, container `documents`";
     let route = match scene.pod(service).await {
@@ -20,9 +20,9 @@ pub(super) async fn run(scene: &Scene<'_>, service: &ServicePort) -> Ended {
     };
     let web = Web { client: scene.clients.admin.clone(), route, tls: None, host: service.name.clone() };
     let ask = Ask { method: "GET", path: "/status", headers: Vec::new(), body: Vec::new() };
-    match web.ask(ask, ANSWER_TIMEOUT).await {
-        Ok(answer) if answer.status == 200 => judge(&answer.json()),
-        Ok(answer) => Ended::failed(format!("/status answers {}", answer.quoted()), remedy),
+    match web.ask(ask, RESPONSE_TIMEOUT).await {
+        Ok(response) if response.status == 200 => judge(&response.json()),
+        Ok(response) => Ended::failed(format!("/status returns {}", response.quoted()), remedy),
         Err(why) => Ended::failed(why, remedy),
     }
 }

@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, process::Command, time::timeout};
 use super::{
     Ended, Scene,
     route::Route,
-    web::{ANSWER_TIMEOUT, Answer, Ask, Web},
+    web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::Account;
 
@@ -51,11 +51,11 @@ impl Webdav {
         file: &str,
         more: &[(&'static str, &str)],
         body: &[u8],
-    ) -> Result<Answer, String> {
+    ) -> Result<Response, String> {
         let path = format!("{}/{file}", self.folder);
         let mut headers = vec![("authorization", self.authorization.clone())];
         headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        self.web.ask(Ask { method, path: &path, headers, body: body.to_vec() }, ANSWER_TIMEOUT).await
+        self.web.ask(Ask { method, path: &path, headers, body: body.to_vec() }, RESPONSE_TIMEOUT).await
     }
 
     pub(super) async fn put(&self, file: &str, content: &[u8]) -> Result<(), String> {
@@ -63,8 +63,8 @@ impl Webdav {
     }
 
     pub(super) async fn delete(&self, file: &str) -> Result<(), String> {
-        let answer = self.ask("DELETE", file, &[], b"").await?;
-        if answer.status == 404 { Ok(()) } else { succeeded("DELETE", &answer).map(drop) }
+        let response = self.ask("DELETE", file, &[], b"").await?;
+        if response.status == 404 { Ok(()) } else { succeeded("DELETE", &response).map(drop) }
     }
 
     async fn use_it(&self, file: &str, content: &str) -> Result<(), String> {
@@ -85,13 +85,13 @@ impl Webdav {
         used.and(deleted)?;
         match self.ask("GET", file, &[], b"").await?.status {
             404 => Ok(()),
-            status => Err(format!("{file} was deleted, and is answered with {status}")),
+            status => Err(format!("{file} was deleted, and gets {status}")),
         }
     }
 }
 
-fn succeeded<'a>(what: &str, answer: &'a Answer) -> Result<&'a Answer, String> {
-    if (200..300).contains(&answer.status) { Ok(answer) } else { Err(format!("{what}: {}", answer.quoted())) }
+fn succeeded<'a>(what: &str, response: &'a Response) -> Result<&'a Response, String> {
+    if (200..300).contains(&response.status) { Ok(response) } else { Err(format!("{what}: {}", response.quoted())) }
 }
 
 /// Puts, lists, gets and deletes by WebDAV.
@@ -109,14 +109,14 @@ pub(super) async fn webdav(scene: &mut Scene<'_>, account: &Account) -> Ended {
 /// One attempt with a password that is none.
 pub(super) async fn wrong_password(scene: &mut Scene<'_>, account: &Account) -> Ended {
     let wrong: String = format!("{:016x}", rand::random::<u64>());
-    let answer = match Webdav::with_password(scene, account, &wrong).await {
+    let response = match Webdav::with_password(scene, account, &wrong).await {
         Err(why) => return Ended::failed(why, FILE_SERVER),
         Ok(webdav) => webdav.ask("PROPFIND", "", &[("depth", "0")], b"").await,
     };
-    match answer {
-        Ok(answer) if matches!(answer.status, 401 | 403) => Ended::Passed(format!("answered with {}", answer.status)),
-        Ok(answer) => {
-            let cause = format!("the file server answers {} to a wrong password", answer.status);
+    match response {
+        Ok(response) if matches!(response.status, 401 | 403) => Ended::Passed(format!("returned {}", response.status)),
+        Ok(response) => {
+            let cause = format!("the file server returns {} to a wrong password", response.status);
             Ended::failed(cause, "see the accounts in the stack's file server: anybody may have read the files")
         }
         Err(why) => Ended::failed(why, FILE_SERVER),
@@ -182,9 +182,9 @@ async fn session(
             client.await?
         }
     };
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
+    let reported = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
     if !output.status.success() {
-        let all = said(&output.stderr);
+        let all = reported(&output.stderr);
         return Err(all.chars().take(SAID_CHARS_MAX).collect());
     }
     // The client repeats its commands, in which the name stands, too.

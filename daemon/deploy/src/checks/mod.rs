@@ -3,7 +3,7 @@
 //!
 //! # Expected flow
 //! `Checks::run` does all of them, one after another, and gives a result for each. What depends on one that failed is not
-//! run, and says so.
+//! run, and its result says so.
 //!
 //! # Guarantees
 //! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
@@ -58,7 +58,7 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(240);
 const RUNS_MAX: usize = 16;
 /// How long a run waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
-/// Runs at the same moment that somebody asked for.
+/// Runs at the same moment that somebody requested.
 const REQUESTED_MAX: usize = 4;
 /// A wrong password is tried at most this often: file servers lock out who is wrong too often.
 const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -68,8 +68,10 @@ const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
 pub struct CheckOptions {
     /// Whether public addresses and names are used from the daemon's network; else everything goes through API servers.
     pub from_outside: bool,
-    /// DNS server that names are asked of; `None`: the machine's own resolver.
+    /// DNS server that resolves names; `None`: the machine's own resolver.
     pub resolver: Option<SocketAddr>,
+    /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
+    pub proxy: Option<SocketAddr>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.
@@ -82,7 +84,7 @@ pub struct CheckOptions {
 pub(crate) struct Checks {
     options: CheckOptions,
     turns: Semaphore,
-    /// Runs that somebody asked for have turns of their own: they keep nobody from READY.
+    /// Runs that somebody requested have turns of their own: they keep nobody from READY.
     requested: Semaphore,
     /// Tenants whose checks run: two runs would lock each other out by their wrong passwords.
     running: Mutex<HashSet<TenantUid>>,
@@ -97,7 +99,7 @@ pub(crate) struct Checks {
 pub(crate) enum By {
     /// The daemon, before READY and with every resync.
     Reconciling,
-    /// Somebody who asked.
+    /// Somebody who signed in.
     Request,
 }
 

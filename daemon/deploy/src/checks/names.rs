@@ -15,12 +15,12 @@ use tokio::{
 
 use super::{Ended, Scene};
 
-/// One question over UDP; a lost packet is asked for again.
+/// One question over UDP; a lost packet is requested again.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 2;
-/// Longest answer over UDP without extensions is 512 bytes; servers may send more.
+/// Longest response over UDP without extensions is 512 bytes; servers may send more.
 const PACKET_BYTES_MAX: usize = 4096;
-/// Name servers of a zone that are asked.
+/// Name servers of a zone that are queried.
 const SERVERS_MAX: usize = 4;
 /// Where name servers listen.
 const DNS_PORT: u16 = 53;
@@ -28,21 +28,21 @@ const DNS_PORT: u16 = 53;
 /// Why a name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Whoever was asked says that there is no such name, or has no address of it.
+    /// Whoever was queried says that there is no such name, or has no address of it.
     NotThere(String),
-    /// Nobody answered.
-    NoAnswer(String),
+    /// Nobody responded.
+    NoResponse(String),
 }
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere(why) | Self::NoAnswer(why) => f.write_str(why),
+            Self::NotThere(why) | Self::NoResponse(why) => f.write_str(why),
         }
     }
 }
 
-/// Who is asked for names.
+/// Who is requested names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     /// The resolver; `None`: the machine's own.
@@ -65,14 +65,14 @@ impl Names {
             Ok(found) => Ok(found.map(|address| address.ip()).collect()),
             // The standard library has no kind for it.
             Err(error) if error.to_string().contains("Temporary failure") => {
-                Err(Unknown::NoAnswer(format!("{name}: {error}")))
+                Err(Unknown::NoResponse(format!("{name}: {error}")))
             }
             Err(error) => Err(Unknown::NotThere(format!("{name}: {error}"))),
         }
     }
 }
 
-/// Asks for IPv4 and IPv6 addresses; names that an alias leads to are looked up by whoever is asked.
+/// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by the server that is queried.
 async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
     let (mut found, mut unknown) = (BTreeSet::new(), None);
     for kind in [TYPE::A, TYPE::AAAA] {
@@ -88,7 +88,7 @@ async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BT
     }
 }
 
-/// Addresses and aliases that a server answers with.
+/// Addresses and aliases that a server responds with.
 async fn ask(
     server: SocketAddr,
     name: &str,
@@ -96,7 +96,7 @@ async fn ask(
     recursive: bool,
 ) -> Result<(BTreeSet<IpAddr>, BTreeSet<String>), Unknown> {
     let unusable = |error: simple_dns::SimpleDnsError| Unknown::NotThere(format!("{name}: {error}"));
-    let no_answer = |error: std::io::Error| Unknown::NoAnswer(format!("name server {server}: {error}"));
+    let no_response = |error: std::io::Error| Unknown::NoResponse(format!("name server {server}: {error}"));
     let id = rand::random();
     let mut query = Packet::new_query(id);
     if recursive {
@@ -106,29 +106,33 @@ async fn ask(
     query.questions.push(Question::new(question, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
     let query = query.build_bytes_vec().map_err(unusable)?;
     let local: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((local, 0)).await.map_err(no_answer)?;
-    socket.connect(server).await.map_err(no_answer)?;
+    let socket = UdpSocket::bind((local, 0)).await.map_err(no_response)?;
+    socket.connect(server).await.map_err(no_response)?;
     let mut buffer = vec![0; PACKET_BYTES_MAX];
     for _ in 0..TRIES {
-        socket.send(&query).await.map_err(no_answer)?;
+        socket.send(&query).await.map_err(no_response)?;
         let Ok(received) = timeout(ASK_TIMEOUT, socket.recv(&mut buffer)).await else { continue };
-        let length = received.map_err(no_answer)?;
-        let Ok(answer) = Packet::parse(buffer.get(..length).unwrap_or_default()) else { continue };
-        if answer.id() == id {
-            return read(server, name, &answer);
+        let length = received.map_err(no_response)?;
+        let Ok(response) = Packet::parse(buffer.get(..length).unwrap_or_default()) else { continue };
+        if response.id() == id {
+            return read(server, name, &response);
         }
     }
-    Err(Unknown::NoAnswer(format!("name server {server} does not answer")))
+    Err(Unknown::NoResponse(format!("name server {server} does not respond")))
 }
 
-fn read(server: SocketAddr, name: &str, answer: &Packet<'_>) -> Result<(BTreeSet<IpAddr>, BTreeSet<String>), Unknown> {
-    match answer.rcode() {
+fn read(
+    server: SocketAddr,
+    name: &str,
+    response: &Packet<'_>,
+) -> Result<(BTreeSet<IpAddr>, BTreeSet<String>), Unknown> {
+    match response.rcode() {
         RCODE::NoError => {}
         RCODE::NameError => return Err(Unknown::NotThere(format!("{server} knows no name {name}"))),
-        other => return Err(Unknown::NoAnswer(format!("name server {server} answers {other:?} for {name}"))),
+        other => return Err(Unknown::NoResponse(format!("name server {server} returns {other:?} for {name}"))),
     }
     let (mut found, mut aliases) = (BTreeSet::new(), BTreeSet::new());
-    for record in &answer.answers {
+    for record in &response.answers {
         match &record.rdata {
             RData::A(own) => drop(found.insert(IpAddr::from(Ipv4Addr::from(own.address)))),
             RData::AAAA(own) => drop(found.insert(IpAddr::from(Ipv6Addr::from(own.address)))),
@@ -142,7 +146,7 @@ fn read(server: SocketAddr, name: &str, answer: &Packet<'_>) -> Result<(BTreeSet
 /// Each entry point's name.
 pub(super) async fn run(scene: &Scene<'_>) -> Ended {
     if !scene.options.from_outside {
-        return Ended::NotRun("deploy.checks.from_outside is false: names are not asked for".into());
+        return Ended::NotRun("deploy.checks.from_outside is false: names are not requested".into());
     }
     if scene.addresses.is_empty() {
         return Ended::NotRun("no name has an address".into());
@@ -167,7 +171,7 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
         let expected = match scene.names.lookup(address).await {
             Ok(expected) => expected,
             // The daemon's own resolver: nothing is known of the name.
-            Err(Unknown::NoAnswer(why)) => {
+            Err(Unknown::NoResponse(why)) => {
                 notes.insert(format!("not looked up from here: {why}"));
                 continue;
             }
@@ -184,7 +188,9 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
                 let cause = format!("{name} leads to {}, not to {address}", list(&found));
                 return Ended::failed(cause, parent());
             }
-            Err(Unknown::NoAnswer(why)) => drop(notes.insert(format!("not looked up through its parent zone: {why}"))),
+            Err(Unknown::NoResponse(why)) => {
+                notes.insert(format!("not looked up through its parent zone: {why}"));
+            }
             Err(why) => return Ended::failed(format!("through its parent zone {why}"), parent()),
         }
     }
@@ -192,11 +198,11 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
     Ended::Passed(std::iter::once(detail).chain(notes).collect::<Vec<_>>().join("; "))
 }
 
-/// What the zone's own servers say; a note where none of them can be asked from here.
+/// What the zone's own servers say; a note where none of them can be queried from here.
 async fn at_own_servers(scene: &Scene<'_>, name: &str, address: &str) -> Result<Option<String>, String> {
     let port = scene.names.port.unwrap_or(DNS_PORT);
     let mut unreachable = "the zone's name servers are not known".to_owned();
-    let mut asked = false;
+    let mut requested = false;
     for server in scene.target.name_servers.iter().take(SERVERS_MAX) {
         let ip = match scene.names.lookup(server).await {
             Ok(found) => found.into_iter().next(),
@@ -213,7 +219,7 @@ async fn at_own_servers(scene: &Scene<'_>, name: &str, address: &str) -> Result<
         };
         match ask(SocketAddr::new(ip, port), name, kind, false).await {
             Ok((found, aliases)) => {
-                asked = true;
+                requested = true;
                 let own = address.trim_end_matches('.');
                 let same = found.iter().any(|ip| ip.to_string() == own)
                     || aliases.iter().any(|alias| alias.trim_end_matches('.').eq_ignore_ascii_case(own));
@@ -224,10 +230,10 @@ async fn at_own_servers(scene: &Scene<'_>, name: &str, address: &str) -> Result<
                 }
             }
             Err(Unknown::NotThere(why)) => return Err(format!("the zone's own server {server}: {why}")),
-            Err(Unknown::NoAnswer(why)) => unreachable = why,
+            Err(Unknown::NoResponse(why)) => unreachable = why,
         }
     }
-    Ok((!asked).then(|| format!("the zone's own servers were not asked: {unreachable}")))
+    Ok((!requested).then(|| format!("the zone's own servers were not queried: {unreachable}")))
 }
 
 fn list(addresses: &BTreeSet<IpAddr>) -> String {

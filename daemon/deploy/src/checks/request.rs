@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{
     Ended, Scene,
-    web::{ANSWER_TIMEOUT, Answer, Ask, Web},
+    web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::Request;
 
-/// Makes it, and keeps of the answer what later ones use.
+/// Makes it, and keeps of the response what later ones use.
 pub(super) async fn run(scene: &mut Scene<'_>, request: &Request) -> Ended {
     let (service, remedy) = (&request.service, request.remedy.clone());
     let route = match scene.pod(service).await {
@@ -32,14 +32,14 @@ pub(super) async fn run(scene: &mut Scene<'_>, request: &Request) -> Ended {
     let path = format!("/{}", scene.fill(&request.path).trim_start_matches('/'));
     let method = if body.is_some() { "POST" } else { "GET" };
     let ask = Ask { method, path: &path, headers, body: body.unwrap_or_default().into_bytes() };
-    let answer = match web.ask(ask, ANSWER_TIMEOUT).await {
-        Ok(answer) => answer,
+    let response = match web.ask(ask, RESPONSE_TIMEOUT).await {
+        Ok(response) => response,
         Err(why) => return Ended::failed(why, remedy),
     };
-    if let Err(why) = judge(request, &answer) {
+    if let Err(why) = judge(request, &response) {
         return Ended::failed(why, remedy);
     }
-    keep(request, &answer.json(), &mut scene.known);
+    keep(request, &response.json(), &mut scene.known);
     Ended::Passed(web.route.via())
 }
 
@@ -52,23 +52,23 @@ fn fill(value: &Value, filled: &impl Fn(&str) -> String) -> Value {
     }
 }
 
-/// Why an answer is not what it should be.
-fn judge(request: &Request, answer: &Answer) -> Result<(), String> {
+/// Why a response is not what it should be.
+fn judge(request: &Request, response: &Response) -> Result<(), String> {
     let service = &request.service.name;
-    if answer.status != request.status {
-        // An answer of which something is kept may hold it.
-        let answered = if request.keep.is_empty() { answer.quoted() } else { answer.status.to_string() };
-        return Err(format!("Service {service} answered {answered} instead of {}", request.status));
+    if response.status != request.status {
+        // A response of which something is kept may hold it.
+        let responded = if request.keep.is_empty() { response.quoted() } else { response.status.to_string() };
+        return Err(format!("Service {service} returned {responded} instead of {}", request.status));
     }
-    if !answer.text().contains(&request.contains) {
-        return Err(format!("the answer of Service {service} has no {:?} in it", request.contains));
+    if !response.text().contains(&request.contains) {
+        return Err(format!("the response of Service {service} has no {:?} in it", request.contains));
     }
     Ok(())
 }
 
-fn keep(request: &Request, answer: &Value, known: &mut BTreeMap<String, String>) {
+fn keep(request: &Request, response: &Value, known: &mut BTreeMap<String, String>) {
     for (name, pointer) in &request.keep {
-        if let Some(value) = answer.pointer(pointer).and_then(Value::as_str) {
+        if let Some(value) = response.pointer(pointer).and_then(Value::as_str) {
             known.insert(name.clone(), value.to_owned());
         }
     }
@@ -90,15 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_judged_by_status_and_text() {
-        let answer = |status: u16, text: &str| Answer { status, body: text.to_owned().into() };
-        assert_eq!(judge(&request(), &answer(200, r#"{"token":"t"}"#)), Ok(()));
+    fn a_response_is_judged_by_status_and_text() {
+        let response = |status: u16, text: &str| Response { status, body: text.to_owned().into() };
+        assert_eq!(judge(&request(), &response(200, r#"{"token":"t"}"#)), Ok(()));
         let plain = Request { keep: BTreeMap::new(), ..request() };
-        let wrong = judge(&plain, &answer(500, "no database")).unwrap_err();
+        let wrong = judge(&plain, &response(500, "no database")).unwrap_err();
         assert!(wrong.contains("500 no database instead of 200"), "{wrong}");
-        let wrong = judge(&request(), &answer(500, "the token is t")).unwrap_err();
+        let wrong = judge(&request(), &response(500, "the token is t")).unwrap_err();
         assert!(wrong.contains("500 instead of 200"), "what is kept may be in it: {wrong}");
-        assert!(judge(&request(), &answer(200, "{}")).unwrap_err().contains("token"));
+        assert!(judge(&request(), &response(200, "{}")).unwrap_err().contains("token"));
     }
 
     #[test]

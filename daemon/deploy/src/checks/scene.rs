@@ -43,7 +43,7 @@ impl Scene<'_> {
         replace(&render::replace(text, self.target), &self.known)
     }
 
-    /// Without what Secrets hold, should somebody's answer have repeated it.
+    /// Without what Secrets hold, should somebody's response have repeated it.
     pub(super) fn redacted(&self, mut result: CheckResult) -> CheckResult {
         for value in self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN) {
             for text in [&mut result.detail, &mut result.remedy] {
@@ -104,7 +104,7 @@ impl Scene<'_> {
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port).await {
+            match route::public(&self.names, address, port, self.options.proxy).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
             }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::*;
-use servers::{acceptor, dns, https};
+use servers::{acceptor, dns, https, proxy};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +239,7 @@ impl Lab {
         let options = CheckOptions {
             from_outside: true,
             resolver: Some(names.local_addr().unwrap()),
+            proxy: None,
             trusted_ca: Some(folder.path().join("ca.pem")),
             sftp_path,
             runs: folder.path().to_owned(),
@@ -279,7 +280,7 @@ impl Lab {
     }
 }
 
-/// What is broken, the check that says so, its cause and its remedy.
+/// What is broken, the failing check, its cause and its remedy.
 const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
@@ -291,7 +292,7 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
     (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
     (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "landlord retry"),
-    (Broken::Passwords, "wrong-password", "answers 207 to a wrong password", "accounts"),
+    (Broken::Passwords, "wrong-password", "returns 207 to a wrong password", "accounts"),
 ];
 
 #[tokio::test]
@@ -302,11 +303,28 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
         let found = &results[check];
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
         assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
-        let told = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
-        assert!(!told.contains("-secret"), "a password is told: {told}");
+        let reported = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
+        assert!(!reported.contains("-secret"), "a password is shown: {reported}");
     }
     lab.all_pass().await;
     lab.servers.shutdown().await;
+}
+
+#[tokio::test]
+async fn public_addresses_are_reached_through_a_proxy_where_there_is_one() {
+    let mut lab = Lab::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    lab.checks.options.proxy = Some(address);
+    let carried = Arc::new(AtomicU32::new(0));
+    lab.servers.spawn(proxy(listener, Arc::clone(&carried)));
+    lab.all_pass().await;
+    assert!(carried.load(std::sync::atomic::Ordering::Relaxed) > 5, "{carried:?}");
+    let results = lab.run(Broken::Nothing, &target()).await;
+    assert!(results["webdav"].detail.contains(&format!("by the proxy {address}")), "{:?}", results["webdav"]);
+    lab.servers.shutdown().await;
+    let results = lab.run(Broken::Nothing, &target()).await;
+    assert_eq!(results["webdav"].outcome, CheckOutcome::Failed, "nobody carries it: {results:?}");
 }
 
 #[tokio::test]
@@ -323,7 +341,7 @@ async fn a_wrong_password_is_tried_seldom_and_last() {
 }
 
 #[tokio::test]
-async fn what_a_class_leaves_out_is_told_and_what_depends_on_it_is_not_run() {
+async fn what_a_class_leaves_out_is_reported_and_what_depends_on_it_is_not_run() {
     let mut lab = Lab::start().await;
     let target = DeployTarget { skip_checks: vec!["webdav".into()], ..target() };
     let results = lab.run(Broken::Nothing, &target).await;

@@ -14,7 +14,7 @@ use rustls::{
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Ended, Scene, web::ANSWER_TIMEOUT};
+use super::{Ended, Scene, web::RESPONSE_TIMEOUT};
 
 /// Certificates for the web last at most 200 days, and those of a company's own CA some years.
 const DAYS_MAX: u32 = 4_000;
@@ -103,7 +103,7 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
         };
         via = route.via();
         let host = scene.host(&record);
-        let handshake = timeout(ANSWER_TIMEOUT, chain(scene, &trust, &route, &host)).await;
+        let handshake = timeout(RESPONSE_TIMEOUT, chain(scene, &trust, &route, &host)).await;
         let chain = match handshake.unwrap_or_else(|_| Err("no handshake in time".into())) {
             Ok(chain) => chain,
             Err(why) => {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_foreign_or_misnamed_certificate_is_told_apart() {
+    fn an_ended_foreign_or_misnamed_certificate_is_distinguished() {
         let (own, other) = (issuer("own"), issuer("other"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");

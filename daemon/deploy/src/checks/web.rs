@@ -14,9 +14,9 @@ use tokio_rustls::TlsConnector;
 use super::route::{Io, Route};
 
 /// For one answer that needs no model.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of an answer.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a response.
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 /// What is quoted of an answer that is not as it should be.
 const QUOTED_CHARS_MAX: usize = 200;
 
@@ -30,14 +30,14 @@ pub(super) struct Web {
     pub(super) host: String,
 }
 
-/// What was answered.
+/// The response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -63,16 +63,16 @@ pub(super) struct Ask<'a> {
 }
 
 impl Web {
-    /// The answer, or why there is none. Redirects are answers.
-    pub(super) async fn ask(&self, ask: Ask<'_>, within: Duration) -> Result<Answer, String> {
+    /// The response, or why there is none. Redirects are responds.
+    pub(super) async fn ask(&self, ask: Ask<'_>, within: Duration) -> Result<Response, String> {
         let what = format!("{} {}{}", ask.method, self.host, ask.path);
-        let answer = timeout(within, self.exchange(ask)).await;
-        answer
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs())))
+        let response = timeout(within, self.exchange(ask)).await;
+        response
+            .unwrap_or_else(|_| Err(format!("no response within {} s", within.as_secs())))
             .map_err(|why| format!("{what}: {why}"))
     }
 
-    async fn exchange(&self, ask: Ask<'_>) -> Result<Answer, String> {
+    async fn exchange(&self, ask: Ask<'_>) -> Result<Response, String> {
         let stream: Box<dyn Io> = match &self.tls {
             None => self.route.open(&self.client).await?,
             Some(config) => {
@@ -97,13 +97,13 @@ impl Web {
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
             drop(sender);
-            Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
+            Ok(Response { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
         };
         tokio::pin!(exchange);
         tokio::select! {
-            answer = &mut exchange => answer,
+            response = &mut exchange => response,
             // What it has read is there to be taken when it has ended.
             _ = connection => exchange.await,
         }

@@ -1,6 +1,9 @@
 //! One release of a platform: brought into a cluster, judged, and taken away again.
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
+use k8s_openapi::{
+    api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
@@ -13,12 +16,12 @@ use landlord_core::{
 use landlord_kube::{
     Doing as _,
     gateway_api::{self, Crds},
-    markers::{INSTALLATION, ROLE},
+    markers::{FIELD_MANAGER, INSTALLATION, ROLE},
     progress::pending,
 };
 use serde_json::json;
 
-use super::{Platform, values};
+use super::{DriverKind, Platform, values};
 use crate::{
     apply::{self, Judged},
     driver::{Content, Driver, ReleaseRef},
@@ -27,14 +30,14 @@ use crate::{
     stack::Stack,
 };
 
-/// The API server's answer to a create of what is there.
+/// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// What a namespace of the platform is for.
 const PLATFORM_ROLE: &str = "platform";
 
-/// Makes a release exist, and says whether it is ready.
+/// Makes a release exist, and returns whether it is ready.
 pub(crate) async fn ensure(
     client: &Client,
     driver: &dyn Driver,
@@ -61,6 +64,9 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %name, what, "an object is missing; applying again"),
         }
     }
+    if found.is_none() && release.driver == DriverKind::Helm {
+        hand_over_accounts(client, &release.namespace, name.as_str()).await?;
+    }
     apply::deliver(client, driver, place, content, found).await
 }
 
@@ -81,7 +87,7 @@ pub(crate) async fn remove(
         let r#type = release.driver.object_type().to_owned();
         removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
         if !kept.is_empty() {
-            // Said once: the next call finds the release gone.
+            // Logged once: the next call finds the release gone.
             return Ok((pending(format!("kept, since others use it: {}", kept.join(", "))), removed));
         }
     }
@@ -116,6 +122,31 @@ async fn of_the_cloud(client: &Client) -> Result<Vec<String>> {
     Ok(left)
 }
 
+/// Service accounts that landlord made for an identity in the cloud, before there was a release: Helm takes over what bears its marks,
+/// and refuses all else that is there already. <https://helm.sh/docs/helm/helm_upgrade>, `--take-ownership`
+async fn hand_over_accounts(client: &Client, namespace: &str, release: &str) -> landlord_kube::Result<()> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let doing = || format!("handing over service accounts in {namespace} to Helm");
+    let found = accounts.list(&ListParams::default()).await.doing(doing)?;
+    let marks = json!({ "metadata": {
+        "labels": { "app.kubernetes.io/managed-by": "Helm" },
+        "annotations": { "meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace },
+    } });
+    for account in found.items.into_iter().filter(|account| is_ours_alone(&account.metadata)) {
+        let name = account.metadata.name.unwrap_or_default();
+        let change = kube::api::Patch::Merge(&marks);
+        accounts.patch(&name, &kube::api::PatchParams::default(), &change).await.doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Whether nobody else has written an object, nor has Helm taken it over.
+fn is_ours_alone(metadata: &ObjectMeta) -> bool {
+    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|fields| fields.manager.as_deref());
+    let ours = metadata.managed_fields.as_ref().is_some_and(|all| !all.is_empty());
+    ours && managers.all(|manager| manager == FIELD_MANAGER)
+}
+
 /// Made if it is missing: with an identity in the cloud it is there already.
 async fn ensure_namespace(client: &Client, target: &PlatformTarget, name: &str) -> landlord_kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -140,5 +171,21 @@ async fn ensure_namespace(client: &Client, target: &PlatformTarget, name: &str) 
                 created => created.map(drop).doing(|| format!("making namespace {name}")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_handed_over_when_nobody_else_wrote_it() {
+        let by = |managers: &[&str]| -> ObjectMeta {
+            let fields: Vec<_> = managers.iter().map(|manager| json!({ "manager": manager })).collect();
+            serde_json::from_value(json!({ "managedFields": fields })).unwrap()
+        };
+        assert!(is_ours_alone(&by(&[FIELD_MANAGER])));
+        assert!(!is_ours_alone(&by(&[FIELD_MANAGER, "helm"])) && !is_ours_alone(&by(&[])));
+        assert!(!is_ours_alone(&ObjectMeta::default()), "whoever made it is not known");
     }
 }

@@ -214,15 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said_all_at_once() {
+    fn what_does_not_fit_is_stated_all_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let text = "apiVersion: landlord.dev/v1\nkind: Stack\nreleases:\n\
                     - { name: a, namespace: kube-system, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
                     - { name: a, namespace: a, chart: 'oci://x/y', expectedSeconds: 1 }\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
-        let told = Platform::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
+        let reported = Platform::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
         for part in ["Platform", "kube-", "depends on b", "twice", "needs a version", "beside the manifest"] {
-            assert!(told.contains(part), "{part} is missing in: {told}");
+            assert!(reported.contains(part), "{part} is missing in: {reported}");
         }
     }
 }

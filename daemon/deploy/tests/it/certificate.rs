@@ -1,4 +1,4 @@
-//! A cluster that knows the daemon by a client certificate: our own client and Helm are let in with it, and neither
+//! A cluster that knows the daemon by a client certificate: our own client and Helm are admitted with it, and neither
 //! arguments nor environment of Helm hold it. What a customer gets is a token all the same.
 
 use std::{
@@ -94,8 +94,8 @@ async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTar
     let place = SharedTarget::namespace(uid, IsolationSettings::default());
     let namespace = place.namespace.to_string();
     let target = DeployTarget { uid, cluster: TargetCluster::Shared(Box::new(place)), ..own.clone() };
-    let asked = CUSTOMER_ACCESS_MIN;
-    let early = deployer.isolation.customer_kubeconfig(&target, asked).await.unwrap_err();
+    let requested = CUSTOMER_ACCESS_MIN;
+    let early = deployer.isolation.customer_kubeconfig(&target, requested).await.unwrap_err();
     assert_eq!(early.kind, ErrorKind::Conflict, "{early:?}");
     let since = Instant::now();
     loop {
@@ -105,7 +105,7 @@ async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTar
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let access = deployer.isolation.customer_kubeconfig(&target, asked).await.unwrap();
+    let access = deployer.isolation.customer_kubeconfig(&target, requested).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let left = access.expire_time.unwrap().0 - i64::try_from(now.as_millis()).unwrap();
     assert!((540_000..=600_000).contains(&left), "{left} ms");
@@ -173,7 +173,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
         assert!(since.elapsed() < TIMEOUT);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // No machine is there, so it does not become ready; that Helm recorded a release shows that it was let in.
+    // No machine is there, so it does not become ready; that Helm recorded a release shows that it was admitted.
     let app = "qdrant".parse().unwrap();
     let progress = deployer.apps.ensure_release(&target, &app).await.unwrap();
     assert!(matches!(progress, StageProgress::Pending { .. }), "{progress:?}");

@@ -130,7 +130,7 @@ async fn removed(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
     done("removed", async || Ok(deployer.isolation.remove(target).await?.0)).await
 }
 
-/// Until it is done; everything that was told on the way.
+/// Until it is done; everything that was reported on the way.
 async fn left(deployer: &Deployer, target: &DeployTarget) -> Result<UninstallReport> {
     let mut all = Vec::new();
     let mut last = None;
@@ -142,7 +142,7 @@ async fn left(deployer: &Deployer, target: &DeployTarget) -> Result<UninstallRep
         Ok(progress)
     })
     .await?;
-    let last = last.context("no answer")?;
+    let last = last.context("no response")?;
     Ok(UninstallReport { removed: all, ..last })
 }
 
@@ -154,7 +154,7 @@ landlord_test_kube::steps! {
     routes_attach_to_the_gateway: world.routes_attach_to_the_gateway(&world.acme).await;
     clashes_are_reported: world.clashes_are_reported().await;
     a_full_gateway_is_reported: world.a_full_gateway_is_reported(&world.acme).await;
-    listeners_are_reconciled: world.listeners_are_put_right(&world.acme, &world.globex).await;
+    listeners_are_reconciled: world.listeners_are_reconciled(&world.acme, &world.globex).await;
     a_listener_goes_with_its_tenant: world.a_listener_goes_with_its_tenant(&world.acme, &world.globex).await;
     a_newer_gateway_api_takes_over: world.a_newer_gateway_api_takes_over(&world.newer().await?, &world.acme).await;
     a_shared_cluster_is_left_as_it_was_found: world.an_installation_leaves(&world.newer().await?, &world.acme).await;
@@ -208,8 +208,8 @@ impl World {
     async fn clashes_are_reported(&self) -> Result<()> {
         let mut twin = self.tenant("acme", &json!({ "secret": "wildcard" }));
         let failure = refused(&self.scene.deployer, &twin).await?;
-        let told = failure.kind == ErrorKind::NameTaken && failure.message.contains("*.acme.example.com");
-        ensure!(told, "{failure:?}");
+        let reported = failure.kind == ErrorKind::NameTaken && failure.message.contains("*.acme.example.com");
+        ensure!(reported, "{failure:?}");
         twin.spec.domain = "twin.example.com".to_owned().try_into().unwrap();
         isolated(&self.scene.deployer, &twin).await?;
         removed(&self.scene.deployer, &twin).await?;
@@ -252,7 +252,7 @@ impl World {
     }
 
     /// A door that somebody opened is closed, and a name that somebody changed is reconciled.
-    async fn listeners_are_put_right(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+    async fn listeners_are_reconciled(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
         let before = self.listeners().await?;
         let mut gateway = self.gateways().get(GATEWAY.1).await?;
         let all = gateway.data["spec"]["listeners"].as_array_mut().unwrap();
@@ -317,8 +317,8 @@ impl World {
             Ok(format!("{left:?}"))
         })
         .await?;
-        let told = failure.kind == ErrorKind::Conflict && failure.message.contains(namespace(acme));
-        ensure!(told, "{failure:?}");
+        let reported = failure.kind == ErrorKind::Conflict && failure.message.contains(namespace(acme));
+        ensure!(reported, "{failure:?}");
         removed(newer, acme).await?;
 
         // The operator's certificate beside the Gateway, and somebody's route.
@@ -335,25 +335,25 @@ impl World {
             labels.get("landlord-installation").is_some_and(|of| of == "test") || kind == "CustomResourceDefinition"
         };
         let others = everything(&self.scene.client, &[], ours).await?;
-        let told = left(newer, acme).await?;
-        let kept = told.kept.join("; ");
+        let reported = left(newer, acme).await?;
+        let kept = reported.kept.join("; ");
         ensure!(kept.contains("ConfigMap note") && kept.contains("HTTPRoute default/theirs"), "{kept}");
-        let count = |kind: &str| told.removed.iter().filter(|object| object.r#type == kind).count();
-        ensure!(count("ValidatingAdmissionPolicy") == 7 && count("Gateway") == 1, "{:?}", told.removed);
+        let count = |kind: &str| reported.removed.iter().filter(|object| object.r#type == kind).count();
+        ensure!(count("ValidatingAdmissionPolicy") == 7 && count("Gateway") == 1, "{:?}", reported.removed);
         let changed = differences(&others, &everything(&self.scene.client, &[], ours).await?);
         ensure!(changed.is_empty(), "leaving changed what is others': {changed:#?}");
 
         configs.delete("note", &DeleteParams::default()).await?;
         routes.delete("theirs", &DeleteParams::default()).await?;
-        let told = left(newer, acme).await?;
-        ensure!(told.kept.is_empty(), "{:?}", told.kept);
+        let reported = left(newer, acme).await?;
+        ensure!(reported.kept.is_empty(), "{:?}", reported.kept);
         let again = left(newer, acme).await?;
         ensure!(again.removed.is_empty() && again.kept.is_empty(), "a second time: {again:?}");
         // It brings along what it needs, now that nobody else does; counting routes would take half a minute.
         second.isolation.ensure(&hooli).await?;
         removed(&second, &hooli).await?;
-        let told = left(&second, &hooli).await?;
-        ensure!(told.kept.is_empty(), "{:?}", told.kept);
+        let reported = left(&second, &hooli).await?;
+        ensure!(reported.kept.is_empty(), "{:?}", reported.kept);
         let changed = differences(&self.found, &everything(&self.scene.client, &[], |_, _| false).await?);
         ensure!(changed.is_empty(), "it is not as it was found: {changed:#?}");
         Ok(())

@@ -1,5 +1,5 @@
 //! The shipped stack on a real control plane, from nothing to ready to nothing. Pods don't run on
-//! simulated nodes, they only become Ready: what is tested is what Kubernetes objects tell.
+//! simulated nodes, they only become Ready: what is tested is the state of Kubernetes objects.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -204,7 +204,7 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
     let refused = pods.create(&PostParams::default(), &serde_json::from_value(privileged)?).await.unwrap_err();
     ensure!(refused.to_string().contains("PodSecurity"), "{refused}");
 
-    let routes = scene.helm_says(&["get", "manifest", "open-webui", "-n", NAMESPACE])?;
+    let routes = scene.helm_output(&["get", "manifest", "open-webui", "-n", NAMESPACE])?;
     ensure!(routes.contains("kind: HTTPRoute"), "routes are rendered where the Gateway API is known");
     Ok(())
 }
@@ -221,7 +221,7 @@ async fn secrets_stay_secret(scene: &Scene) -> Result<()> {
     let mut seen = scene.recorded()?;
     ensure!(seen.contains("--values") && seen.contains("acme.example.com"), "nothing was recorded");
     for release in ["sftpgo", "qdrant", "ollama", "open-webui"] {
-        seen += &scene.helm_says(&["get", "all", release, "-n", NAMESPACE])?;
+        seen += &scene.helm_output(&["get", "all", release, "-n", NAMESPACE])?;
     }
     ensure!(!hidden.iter().any(|secret| seen.contains(secret)), "a secret was seen");
     let left = std::fs::read_dir(scene.folder.path().join("state/runs"))?.count();
@@ -315,8 +315,8 @@ async fn a_killed_helm_is_recovered(scene: &Scene) -> Result<()> {
 async fn calls_may_be_dropped_anywhere(scene: &Scene) -> Result<()> {
     let app = "open-webui".parse()?;
     for (number, delay_ms) in [50_u64, 200, 350, 500, 700, 900, 1_200].into_iter().enumerate() {
-        let wish = json!({ "open-webui": { "files": { "intervalSeconds": 60 + number } } });
-        let target = scene.target(30, &wish);
+        let wanted = json!({ "open-webui": { "files": { "intervalSeconds": 60 + number } } });
+        let target = scene.target(30, &wanted);
         let _ =
             tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.apps.ensure_release(&target, &app))
                 .await;
@@ -324,8 +324,15 @@ async fn calls_may_be_dropped_anywhere(scene: &Scene) -> Result<()> {
             Ok(scene.deployer.apps.ensure_release(&target, &app).await?)
         })
         .await?;
-        let values: Value =
-            serde_json::from_str(&scene.helm_says(&["get", "values", "open-webui", "-n", NAMESPACE, "-o", "json"])?)?;
+        let values: Value = serde_json::from_str(&scene.helm_output(&[
+            "get",
+            "values",
+            "open-webui",
+            "-n",
+            NAMESPACE,
+            "-o",
+            "json",
+        ])?)?;
         ensure!(values["files"]["intervalSeconds"] == json!(60 + number), "{values}");
         ensure!(scene.records().await?["open-webui"].1 == "deployed", "{delay_ms} ms");
     }

@@ -13,7 +13,7 @@ use landlord_core::{
 use super::{Call, Report, misplaced};
 use crate::request;
 
-/// A host cluster that is not there yet is asked for this often; it is a look at the store.
+/// A host cluster that is not there yet is requested this often; it is an observation of the store.
 const HOST_HINT: Duration = Duration::from_secs(2);
 /// What leads out where a host cluster can't be left in order.
 const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves there what landlord put there";
@@ -59,7 +59,7 @@ impl Call<'_> {
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
             let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
             if is_orphan {
-                // Of what was built for it no record tells: what would hold its removal is named first all the same.
+                // of what was built for it there is no record: what would hold its removal is named first all the same.
                 self.refuse_held().await?;
             }
             if is_orphan && self.work.host.is_some() {
@@ -150,7 +150,7 @@ impl Call<'_> {
     }
 
     /// Counts what a host cluster has. One that can't be counted takes tenants by their number only: so the first count
-    /// keeps nobody waiting, and of a later one that fails the condition `Ready` tells.
+    /// keeps nobody waiting, and of a later one that fails is in the condition `Ready`.
     async fn capacity(&self) -> Report {
         let observation = match self.measure().await {
             Ok(observation) => observation,

@@ -19,7 +19,7 @@ const NAMED_MAX: usize = 3;
 const INVENTORY_HINT: Duration = Duration::from_secs(2);
 /// What lets a removal go on that is held by an object without its marker.
 const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
-                           --force, which leaves it where it is and says so";
+                           --force, which leaves it where it is and lists it";
 
 impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
@@ -30,7 +30,7 @@ impl Call<'_> {
             if !absent || failure.kind != ErrorKind::NameTaken {
                 return Err(failure);
             }
-            // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
+            // Whether an object of the cloud is the tenant's was in the call's result; of a namespace it is decided here.
             let in_namespace = matches!(self.stage, Stage::Isolation | Stage::Teardown);
             if in_namespace && !request::is_ours(self.work, &Stage::Isolation) {
                 let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
@@ -48,7 +48,9 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            let wait = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            let key = (self.work.environment.uid, self.work.environment.operation, self.stage.clone());
+            let by_records = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            let wait = self.shared.late_waits.left(key, by_records);
             match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
                     done: false,
@@ -75,7 +77,7 @@ impl Call<'_> {
         progress(response.progress, None::<&v1::Gone>)
     }
 
-    /// Empty, or what is still listed, which is asked to go once more.
+    /// Empty, or what is still listed, whose removal is requested once more.
     async fn inventory(&self) -> Report {
         let mut left = Vec::new();
         let mut page_token = String::new();
@@ -116,7 +118,7 @@ impl Call<'_> {
         })
     }
 
-    /// Asks everything to go once more: a create whose answer was lost may take effect after its
+    /// Requests the removal of everything once more: a create without a response may take effect after its
     /// delete found nothing. What is still in use goes in a later round. Gives what was removed, and what stopped it.
     async fn sweep(&self) -> (Vec<RemovedObject>, Option<Failure>) {
         let mut removed = Vec::new();

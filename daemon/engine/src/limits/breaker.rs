@@ -1,12 +1,12 @@
-//! A breaker of one bucket: when nothing that is asked comes back, for several tenants in a row,
-//! one call at a time finds out whether the provider answers again. Pure: the time is a value.
+//! A breaker of one bucket: when no call gets a response, for several tenants in a row,
+//! one call at a time finds out whether the provider responds again. Pure: the time is a value.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use landlord_core::TenantUid;
 use tokio::time::Instant;
 
-/// Failures in a row, without one answer between them, that are no accident any more.
+/// Failures in a row, without one response between them, that are no accident any more.
 const STREAK_MIN: u32 = 5;
 /// A tenant that brings every call down by itself must not stop the others.
 const TENANTS_MIN: usize = 2;
@@ -17,7 +17,7 @@ const TRIAL_MAX: Duration = Duration::from_secs(60);
 /// Tenants remembered of a streak; more say nothing more.
 const TENANTS_MAX: usize = 8;
 
-/// What is known of a provider's answers.
+/// What is known of a provider's responses.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     streak: u32,
@@ -28,12 +28,12 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// An answer came, whatever it said.
+    /// A response came, whatever its status.
     pub(super) fn responded(&mut self) {
         *self = Self::default();
     }
 
-    /// No answer came.
+    /// No response came.
     pub(super) fn failed(&mut self, tenant: TenantUid, error: &str, time_scale: f64, now: Instant) {
         self.streak = self.streak.saturating_add(1);
         if self.tenants.len() < TENANTS_MAX {

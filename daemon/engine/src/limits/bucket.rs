@@ -13,7 +13,7 @@ const FACTOR_MIN: f64 = 1.0 / 16.0;
 const FACTOR_DOWN: f64 = 0.5;
 /// Each call that is not throttled gives a fiftieth back: about 50 good calls to recover.
 const FACTOR_UP: f64 = 0.02;
-/// One halving per burst of throttled answers, which arrive together; before scaling.
+/// One halving per burst of throttled responses, which arrive together; before scaling.
 const DOWN_INTERVAL: Duration = Duration::from_millis(500);
 /// What is left when a sum of fractions should have been whole.
 const ROUNDING: f64 = 1e-6;

@@ -33,9 +33,9 @@ pub(crate) enum Urgency {
     Repair,
     /// Makes or changes something.
     Change,
-    /// Asks how far something is.
+    /// Polls how far something is.
     Poll,
-    /// Looks whether what is READY still is as ordered.
+    /// Checks whether what is READY still is as ordered.
     Drift,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Caller {
     pub(crate) urgency: Urgency,
 }
 
-/// Put off: come back after `wait`. `outage` is what the provider last said, if it is out of
+/// Put off: come back after `wait`. `outage` is what the provider last reported, if it is out of
 /// order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deferred {
@@ -55,7 +55,7 @@ pub(crate) struct Deferred {
     pub(crate) outage: Option<String>,
 }
 
-/// What a waiting call is told.
+/// What a waiting call gets.
 pub(super) type Admission = Result<(), Deferred>;
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ struct Waiter {
 #[derive(Debug, Default)]
 struct Flow {
     finish: f64,
-    /// When it was first told to wait since it was last served.
+    /// When it was first deferred since it was last served.
     waiting_since: Option<Instant>,
 }
 
@@ -92,7 +92,7 @@ pub(super) struct RateQueue {
 }
 
 impl RateQueue {
-    /// Takes a place; the answer comes through the channel, perhaps at once.
+    /// Takes a place; the response comes through the channel, perhaps at once.
     pub(super) fn enter(&mut self, caller: Caller, costs: Costs, now: Instant) -> (u64, oneshot::Receiver<Admission>) {
         let (result, admission) = oneshot::channel();
         self.tickets += 1;

@@ -30,7 +30,7 @@ fn failure(kind: ErrorKind) -> Failure {
     Failure::new(kind, "scripted")
 }
 
-/// Lets everybody come back as told until served; gives the order in which they were.
+/// Lets everybody come back at the time given until served; gives the order in which they were.
 async fn served(limits: &Arc<Limits>, costs: &Costs, callers: Vec<(Caller, &'static str)>) -> Vec<&'static str> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
@@ -87,13 +87,13 @@ async fn what_waits_long_rises_so_that_nobody_starves() {
     let (limits, costs) = limits(1.0, 1.0);
     let order = Arc::new(Mutex::new(None));
     let mut tasks = JoinSet::new();
-    let (their_limits, their_costs, told) = (Arc::clone(&limits), costs.clone(), Arc::clone(&order));
+    let (their_limits, their_costs, reported) = (Arc::clone(&limits), costs.clone(), Arc::clone(&order));
     tasks.spawn(async move {
         let drift = caller("c", Urgency::Drift);
         while let Err(deferred) = their_limits.acquire(&key(), drift.clone(), &their_costs).await {
             tokio::time::sleep(deferred.wait).await;
         }
-        *told.lock() = Some(Instant::now());
+        *reported.lock() = Some(Instant::now());
     });
     let started = Instant::now();
     // Deletes without end, each from a tenant of its own: two a second where one a second passes.
@@ -160,7 +160,7 @@ async fn a_provider_that_responds_to_nobody_is_tried_by_one_call_at_a_time() {
     for _ in 0..10 {
         limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
     }
-    assert!(limits.outage(&key()).is_some(), "a streak is told");
+    assert!(limits.outage(&key()).is_some(), "a streak is reported");
     assert!(limits.acquire(&key(), b.clone(), &costs).await.is_ok(), "one tenant alone stops the others");
     limits.ended(&key(), &b, &costs, Some(&failure(ErrorKind::Transient)));
     let opened = Instant::now();
@@ -172,7 +172,7 @@ async fn a_provider_that_responds_to_nobody_is_tried_by_one_call_at_a_time() {
         limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
     }
     let deferred = limits.acquire(&key(), b.clone(), &costs).await.unwrap_err();
-    assert!(deferred.outage.is_some_and(|error| error == "scripted"), "the reason is told");
+    assert!(deferred.outage.is_some_and(|error| error == "scripted"), "the reason is reported");
     limits.ended(&key(), &a, &costs, None);
     assert!(limits.outage(&key()).is_none());
     let closed = Instant::now();

@@ -30,7 +30,7 @@ type Key = (String, v1::ResourceKind);
 pub(crate) enum Fault {
     /// Refused.
     Fails(ErrorKind),
-    /// It took effect, but the answer is lost.
+    /// It took effect, but the response is lost.
     Lost,
     /// It never ends.
     Hangs,
@@ -46,7 +46,7 @@ const NAMESPACE: v1::ResourceKind = v1::ResourceKind::Unspecified;
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether it is being deleted, and how many looks it still takes.
+    /// Whether it is being deleted, and how many observations it still takes.
     objects: BTreeMap<Key, (bool, u32)>,
     /// Who is calling. The last call of a daemon that was killed may still be under way.
     busy: BTreeMap<Key, Arc<Life>>,
@@ -74,7 +74,7 @@ impl State {
 
     fn removed(&mut self, key: &Key) {
         if !self.leaving.contains(&key.0) {
-            self.violations.push(format!("{key:?} was removed, which nobody had asked for"));
+            self.violations.push(format!("{key:?} was removed, which nobody had requested"));
         }
         self.effects.entry(key.0.clone()).or_default().push(format!("{:?} removed", key.1));
     }
@@ -98,7 +98,7 @@ impl Cloud {
         }
     }
 
-    /// The record of a tenant went: nobody looks for what is its any more.
+    /// The record of a tenant went: nobody looks for its objects any more.
     pub(crate) fn forgotten(&self, uid: &str) {
         let mut state = self.state.lock();
         // What was there before is not landlord's to remove.
@@ -179,7 +179,7 @@ impl Cloud {
         }
     }
 
-    /// Removes a namespace; says whether there was one.
+    /// Removes a namespace; returns whether there was one.
     pub(crate) fn remove_namespace(&self, uid: &str) -> bool {
         let mut state = self.state.lock();
         let was_there = state.namespaces.remove(uid).is_some();
@@ -208,9 +208,9 @@ impl Cloud {
         }
         match state.objects.get_mut(&key) {
             Some((true, _)) => Err(ProviderError::new(ErrorKind::Conflict, format!("{stage} is being deleted"))),
-            Some((false, looks)) => {
-                let ready = *looks == 0;
-                *looks = looks.saturating_sub(1);
+            Some((false, observations)) => {
+                let ready = *observations == 0;
+                *observations = observations.saturating_sub(1);
                 Ok(Some(ready))
             }
             None => {
@@ -283,7 +283,7 @@ impl Scripted {
         let result = match fault {
             Some(Fault::Fails(kind)) => Err(ProviderError::new(kind, "scripted")),
             Some(Fault::Lost) => {
-                work().and_then(|_| Err(ProviderError::new(ErrorKind::Transient, "the answer is lost")))
+                work().and_then(|_| Err(ProviderError::new(ErrorKind::Transient, "the response is lost")))
             }
             Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Panics) | None => work(),

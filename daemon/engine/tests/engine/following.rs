@@ -76,7 +76,7 @@ async fn conditions_are_of_now_and_keep_the_cause_during_a_retry() {
     let failed = world.store.get(&tenant).await.unwrap();
     assert_eq!(condition(&failed, "Progressing").reason, "StageFailed");
 
-    // A retry works on: what failed before is over, and what fails now is told.
+    // A retry works on: what failed before is over, and what fails now is reported.
     *kind.lock() = Some(ErrorKind::Conflict);
     world.retry(&tenant).await;
     let retrying = until(&world, &tenant, |tenant| condition(tenant, "Progressing").reason == "Retrying").await;
@@ -121,7 +121,7 @@ fn fields(line: &serde_json::Value) -> serde_json::Map<String, serde_json::Value
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_provider_does_not_offer_is_skipped_with_a_cluster_of_its_own_too() {
-    // Whatever is asked for all the same fails for good.
+    // Whatever is requested all the same fails for good.
     let faults: Faults =
         Arc::new(|method, _| matches!(method, "dns-zone" | "identity").then_some(Fault::Fails(ErrorKind::Invalid)));
     let mut world = World::new(false).await;
@@ -136,7 +136,7 @@ async fn what_a_provider_does_not_offer_is_skipped_with_a_cluster_of_its_own_too
         assert_eq!(record.state, StageState::Skipped, "{record:?}");
         assert!(record.detail.contains("does not offer it"), "{record:?}");
     }
-    // A provider that can do more by now is asked for what is to go all the same.
+    // A provider that can do more by now is requested what is to go all the same.
     *world.cloud.capabilities.lock() = None;
     world.delete(&tenant).await;
     world.wait_for(&tenant, None).await;
@@ -173,7 +173,7 @@ async fn one_field_follows_a_tenant_through_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_provider_lacks_is_not_asked_for() {
+async fn what_a_provider_lacks_is_not_requested() {
     let mut world = World::new(false).await;
     let can = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     *world.cloud.capabilities.lock() = can(&["networks", "clusters", "node-pools"]);

@@ -71,7 +71,7 @@ impl Apps for IsolationOnly {
     }
 
     async fn check(&self, _: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
-        unreachable!("only a request asks for it")
+        unreachable!("only a request requests it")
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -272,8 +272,8 @@ async fn what_lost_its_marker_holds_the_removal_until_it_is_back() {
     let (world, tenant, uid) = unmarked().await;
     world.wait_for(&tenant, Some(State::Failed)).await;
     let held = world.store.get(&tenant).await.unwrap();
-    let told = held.status.conditions.iter().find(|condition| condition.r#type == "Progressing").unwrap();
-    assert!(!told.status && told.message.contains("put the marker back"), "{told:?}");
+    let reported = held.status.conditions.iter().find(|condition| condition.r#type == "Progressing").unwrap();
+    assert!(!reported.status && reported.message.contains("put the marker back"), "{reported:?}");
     assert!(world.cloud.objects(&uid).contains(&ResourceKind::Cluster), "{:?}", world.cloud.objects(&uid));
     assert!(world.cloud.objects(&uid).contains(&ResourceKind::Network), "what stands below it went first");
     // The mend is enough: nobody has to ask for a retry.

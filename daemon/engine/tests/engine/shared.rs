@@ -49,7 +49,7 @@ async fn a_failed_host_cluster_is_reported_to_those_who_wait_and_they_can_leave(
     let tenant = name("one");
     let create = world.create_shared(&tenant, Level::Namespace, false).await;
     world.wait_for(&host("one"), Some(State::Failed)).await;
-    let told = loop {
+    let reported = loop {
         let operation = world.store.operation(create.id).await.unwrap();
         let stage = operation.stages.into_iter().find(|record| record.stage == Stage::Host);
         if let Some(failure) = stage.and_then(|record| record.failure) {
@@ -57,7 +57,10 @@ async fn a_failed_host_cluster_is_reported_to_those_who_wait_and_they_can_leave(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    assert!(told.message.contains("one is FAILED") && told.remedy.contains("describe hostcluster one"), "{told:?}");
+    assert!(
+        reported.message.contains("one is FAILED") && reported.remedy.contains("describe hostcluster one"),
+        "{reported:?}"
+    );
     world.delete(&tenant).await;
     world.wait_for(&tenant, None).await;
     world.delete(&host("one")).await;
@@ -103,7 +106,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     assert!(matches!(ended.outcome, Some(OperationOutcome::Deleted { .. })), "{ended:?}");
     let skipped = ended.stages.iter().find(|record| record.stage == Stage::Isolation).unwrap();
     assert_eq!(skipped.state, StageState::Skipped);
-    // What was forced is told, not undone.
+    // What was forced is reported, not undone.
     assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1);
     world.stop().await;
 }
@@ -142,8 +145,8 @@ async fn what_a_host_cluster_has_is_counted_and_promised_once() {
         world.create_shared(&name(tenant), Level::Namespace, false).await;
     }
     let refused = world.try_create_shared(&name("d"), Level::Namespace, false).await.unwrap_err();
-    let told = refused.to_string();
-    assert!(told.contains("one: 3000 millicores are needed and 1000 of 10000 free"), "{told}");
+    let reported = refused.to_string();
+    assert!(reported.contains("one: 3000 millicores are needed and 1000 of 10000 free"), "{reported}");
     // One with nodes of its own takes nothing of it.
     world.create_shared(&name("pool"), Level::Node, false).await;
     for tenant in ["a", "b", "c", "pool"] {
@@ -169,7 +172,7 @@ async fn what_a_host_cluster_has_is_counted_and_promised_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says_so() {
+async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_reports_it() {
     let away = Arc::new(AtomicBool::new(true));
     let script = Arc::clone(&away);
     let faults: Faults = Arc::new(move |method, _| {
@@ -183,7 +186,7 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
     for tenant in ["a", "b", "c", "d"] {
         world.create_shared(&name(tenant), Level::Namespace, false).await;
     }
-    let told = async |reason: &str| loop {
+    let reported = async |reason: &str| loop {
         let record = world.store.get(&host("one")).await.unwrap();
         assert_eq!(record.status.state, State::Ready);
         if let Some(ready) = record.status.conditions.iter().find(|c| c.r#type == "Ready" && c.reason == reason) {
@@ -191,10 +194,10 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(told("ResyncFailed").await.contains("resync of capacity failed"));
+    assert!(reported("ResyncFailed").await.contains("resync of capacity failed"));
     assert_eq!(world.store.candidates(None).await.unwrap()[0].observation, None);
     away.store(false, Ordering::SeqCst);
-    told("Reconciled").await;
+    reported("Reconciled").await;
     // Four were promised what only three can have: it is seen, and they stay.
     let seen = world.store.candidates(None).await.unwrap().remove(0);
     assert_eq!(seen.observation.unwrap().measured.free(seen.reserved).cpu_milli, 0);

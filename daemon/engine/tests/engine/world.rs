@@ -40,7 +40,7 @@ use crate::{
 
 /// A lifecycle takes about a second; a machine may be busy with other things.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// The store is looked at when something was committed, and this often.
+/// The store is inspected when something was committed, and this often.
 const POLL: Duration = Duration::from_millis(250);
 /// What is reserved for each tenant of level NAMESPACE: three fit into what the cloud's host clusters have.
 const RESERVE: Amounts = Amounts { cpu_milli: 3_000, memory_mib: 4_096, pods: 20 };
@@ -76,7 +76,7 @@ impl Life {
     }
 
     /// A moment at which a kill makes a difference: before a call, when its intent is durable, and before a commit, when
-    /// what it tells has happened. What comes after a call or a commit is before the next one.
+    /// what it reports has happened. What comes after a call or a commit is before the next one.
     pub(crate) async fn boundary(&self) {
         if self.is_over() {
             pending::<()>().await;
@@ -358,7 +358,7 @@ impl World {
         accepted.operation
     }
 
-    /// Tries to remove a host cluster; says whether that was refused because of its tenants.
+    /// Tries to remove a host cluster; returns whether that was refused because of its tenants.
     pub(crate) async fn is_in_use(&self, name: &EnvironmentName) -> bool {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
         match self.store.delete(name, delete).await {

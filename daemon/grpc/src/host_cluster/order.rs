@@ -47,7 +47,7 @@ impl Write for v1::CreateHostClusterRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
-        if_up(ports, create(&ports.catalog, self, violations)?)
+        if_up(ports, create(&ports.catalog.now(), self, violations)?)
     }
 
     async fn dry_run(&self, ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {
@@ -92,7 +92,7 @@ impl Write for v1::AdoptHostClusterRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
-        if_up(ports, adopt(&ports.catalog, self, violations)?)
+        if_up(ports, adopt(&ports.catalog.now(), self, violations)?)
     }
 
     async fn dry_run(&self, ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {
@@ -181,7 +181,7 @@ fn adopt(
         violations.push(violation(&format!("host_cluster.{field}"), problem));
     }
     let Some(adoption) = resource.adoption else {
-        violations.push(violation("host_cluster.adoption", "is missing; it says which cluster and how it is reached"));
+        violations.push(violation("host_cluster.adoption", "is missing; it names which cluster and how it is reached"));
         return Err(Violations(violations));
     };
     let scope = adoption.provider.parse().ok().map(|provider| (provider, adoption.credentials.clone()));

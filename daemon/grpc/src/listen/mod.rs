@@ -22,7 +22,10 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net as unix_net,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -49,7 +52,7 @@ use crate::serve_error::ServeError;
 
 /// A client that has not sent its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections are asked to end after this long, and end then when their calls have.
+/// Connections are requested to end after this long, and end then when their calls have.
 pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// Connections of a listener at the same moment, where the process may have enough descriptors.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -76,6 +79,8 @@ pub struct Listen {
     pub socket: PathBuf,
     /// Users that may connect to it beside the daemon's own and root.
     pub local_users: BTreeSet<u32>,
+    /// The Unix socket itself, if whoever started the daemon opened it: it is neither made nor removed here.
+    pub passed: Option<Arc<unix_net::UnixListener>>,
     /// TCP listeners.
     pub tcp: Vec<ListenTcp>,
 }
@@ -85,6 +90,8 @@ pub struct Listen {
 pub struct ListenTcp {
     /// Address.
     pub address: SocketAddr,
+    /// The listening socket, if whoever started the daemon opened it.
+    pub passed: Option<Arc<std::net::TcpListener>>,
     /// TLS of the next connection; `None`: without, which is for the loopback interface only.
     pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
@@ -102,11 +109,17 @@ fn connections_max() -> usize {
 /// An address or a socket that can't be used.
 pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Result<Connection>>, ServeError> {
     let mut all = Vec::with_capacity(listen.tcp.len() + 1);
-    let socket = bind_unix(&listen.socket, &listen.local_users).await?;
+    let socket = match &listen.passed {
+        Some(passed) => of_unix(passed).map_err(|source| ServeError::Socket { path: listen.socket.clone(), source })?,
+        None => bind_unix(&listen.socket, &listen.local_users).await?,
+    };
     all.push(unix(socket, listen.local_users.clone()).boxed());
-    for ListenTcp { address, tls: config } in &listen.tcp {
+    for ListenTcp { address, passed, tls: config } in &listen.tcp {
         let failed = |source| ServeError::Tcp { address: *address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = match passed {
+            Some(passed) => of_tcp(passed).map_err(failed)?,
+            None => TcpListener::bind(address).await.map_err(failed)?,
+        };
         // Logged, since port 0 is whichever was free.
         let address = listener.local_addr().map_err(failed)?;
         match config {
@@ -115,12 +128,24 @@ pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Resul
                 all.push(tls(listener, config.clone()).boxed());
             }
             None => {
-                tracing::warn!(%address, "listening WITHOUT TLS: tokens and answers can be read on this interface");
+                tracing::warn!(%address, "listening WITHOUT TLS: tokens and responses can be read on this interface");
                 all.push(tcp(listener).boxed());
             }
         }
     }
     Ok(stream::select_all(all))
+}
+
+fn of_unix(passed: &unix_net::UnixListener) -> io::Result<UnixListener> {
+    let socket = passed.try_clone()?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
+}
+
+fn of_tcp(passed: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let socket = passed.try_clone()?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// Binds the Unix socket.
@@ -140,7 +165,7 @@ async fn bind_unix(path: &Path, local_users: &BTreeSet<u32>) -> Result<UnixListe
         std::fs::remove_file(path).map_err(error)?;
     }
     let listener = UnixListener::bind(path).map_err(error)?;
-    // The kernel says who connects; the mode only keeps out those who would be refused anyway.
+    // The kernel names who connects; the mode only keeps out those who would be refused anyway.
     let others = local_users.iter().any(|uid| ![0, rustix::process::geteuid().as_raw()].contains(uid));
     let mode = if others { 0o666 } else { 0o600 };
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(error)?;

@@ -23,7 +23,7 @@ use crate::{
     ports::Ports,
 };
 
-/// The end of an operation is announced by an event; it is looked for this often in case one is missed.
+/// The end of an operation is announced by an event; it is searched for this often in case one is missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait of one call; a client that wants more calls again.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
@@ -109,7 +109,7 @@ impl Operations for LongRunning {
     }
 
     async fn delete_operation(&self, request: Request<DeleteOperationRequest>) -> Rpc<()> {
-        // Whether it exists is told only to whoever may know it.
+        // Whether it exists is reported only to whoever may know it.
         let id = name::operation(&request.get_ref().name).map_err(Error::from)?;
         self.guarded(&request)?.ports.store.operation(id).await.map_err(Error::from)?;
         Err(Error::Unimplemented("operations are records of what was done; they can't be deleted").into())

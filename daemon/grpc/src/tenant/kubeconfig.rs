@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::{
     Level, TenantName, Violation,
     access::{Action, Resource},
+    audit::{AuditRecord, Outcome},
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials, KubeIdentity},
 };
 use landlord_proto::v1::{self, generate_kubeconfig_request::Subject};
@@ -71,6 +72,7 @@ pub(crate) async fn generate(
         )
         .into());
     }
+    let recorded = read_by(access, &subject, &Resource::from(&tenant));
     let (access, context, namespace) = match subject {
         For::Operator => {
             // landlord's own rights: in a host cluster, those over everybody who lives there.
@@ -83,11 +85,25 @@ pub(crate) async fn generate(
             (access.kube, customer_context(&name), Some(access.namespace))
         }
     };
+    // Before it is given away: who has it can't be unknown.
+    ports.audit.record(vec![recorded]).await?;
     tracing::info!(tenant = %name, ?subject, expire_time = ?access.expire_time, "a kubeconfig was issued");
     Ok(v1::GenerateKubeconfigResponse {
         kubeconfig: text(&context, namespace.as_deref(), &access),
         expire_time: access.expire_time.map(convert::timestamp),
     })
+}
+
+/// What the audit log keeps of the kubeconfig.
+fn read_by(access: &Access, subject: &For, resource: &Resource) -> AuditRecord {
+    let (action, detail) = match subject {
+        For::Operator => (Action::GenerateOperatorKubeconfig, "a kubeconfig with landlord's own rights".to_owned()),
+        For::Customer(duration) => {
+            let seconds = duration.as_secs();
+            (Action::GenerateKubeconfig, format!("a kubeconfig with the customer's rights, for {seconds} s"))
+        }
+    };
+    AuditRecord { detail, ..access.record(action, resource, Outcome::Done) }
 }
 
 /// Apart from the operator's, so that both can be merged into one file.

@@ -26,7 +26,7 @@ use self::record::tenant_of;
 use crate::{
     accept::{self, given},
     access::Access,
-    context, convert,
+    context, convert, customer,
     error::Error,
     list::{
         environment::{Listed, class_differences},
@@ -54,7 +54,7 @@ impl Tenants {
 
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
-        let class_differences = class_differences(&self.ports.catalog, &environment);
+        let class_differences = class_differences(&self.ports.catalog.now(), &environment);
         Ok(v1::Tenant { class_differences, ..convert::tenant(&environment, tenant_of(&environment)?) })
     }
 
@@ -74,7 +74,9 @@ impl Tenants {
         let request = request.get_ref();
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
-        move_plan::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, request)
+        let tenant = tenant_of(&environment)?;
+        let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
+        move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)
     }
 }
 

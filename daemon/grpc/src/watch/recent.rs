@@ -86,7 +86,7 @@ impl RecentEvents {
     /// From memory; `None`: the store must be read.
     async fn kept_page(&self, query: &EventQuery, announced: i64) -> Option<Page> {
         let mut kept = self.kept.lock().await;
-        // A watch that heard of nothing new may still be behind the newest events.
+        // A watch that saw nothing new may still be behind the newest events.
         if query.after_seq < kept.after {
             return None;
         }
@@ -115,7 +115,7 @@ impl RecentEvents {
         let limit = u32::try_from(KEPT_MAX).unwrap_or(u32::MAX);
         let query = EventQuery { after_seq: kept.to, scope: EventScope::All, limit };
         let Ok(events) = self.source.events(&query).await else {
-            // The caller reads the store itself and gets its error; the next one begins anew.
+            // The caller reads the store itself and gets its error; the next one starts again.
             *kept = Kept { after: announced, to: announced, events: VecDeque::new() };
             return None;
         };

@@ -106,7 +106,7 @@ async fn a_silent_watch_has_a_heartbeat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_takes_nothing_is_cut_and_told_where_to_go_on() {
+async fn whoever_takes_nothing_is_cut_and_given_where_to_go_on() {
     let log = Arc::new(Log::default());
     for _ in 0..7_000 {
         log.append("customers/acme/tenants/prod");

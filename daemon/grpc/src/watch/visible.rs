@@ -21,7 +21,7 @@ const DECISION_TTL: Duration = Duration::from_secs(5);
 const DECISIONS_MAX: usize = 1_000;
 
 /// Drops the events that `access` does not show, and ends when its caller must authenticate again. Heartbeats stay: they come
-/// at their times, whatever else happens, and their tokens tell nothing.
+/// at their times, whatever else happens, and their tokens reveal nothing.
 pub(crate) fn visible(
     access: Access,
     messages: impl Stream<Item = Result<Message, Error>> + Send + 'static,

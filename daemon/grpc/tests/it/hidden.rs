@@ -48,7 +48,7 @@ fn labelled(id: &str, tier: &str) -> v1::CreateTenantRequest {
 }
 
 #[tokio::test]
-async fn pages_are_full_when_most_is_hidden_and_their_tokens_tell_nothing() {
+async fn pages_are_full_when_most_is_hidden_and_their_tokens_reveal_nothing() {
     let (policies, _folder) = with_policy(
         "@id(\"blue\") permit (principal in Group::\"corp:staff\", action in Action::\"read\", resource is Tenant)
            when { resource.hasTag(\"team\") && resource.getTag(\"team\") == \"blue\" };",
@@ -99,8 +99,8 @@ async fn a_watch_is_silent_about_what_others_do() {
     for index in 0..20 {
         world.create("operator", order("acme", &format!("t{index}"))).await.unwrap();
     }
-    let heard = tokio::time::timeout(Duration::from_millis(500), stream.message()).await;
-    assert!(heard.is_err(), "{heard:?}");
+    let received = tokio::time::timeout(Duration::from_millis(500), stream.message()).await;
+    assert!(received.is_err(), "{received:?}");
     world.create("globex-portal", order("globex", "own")).await.unwrap();
     let own = stream.message().await.unwrap().unwrap();
     assert_eq!(own.event.unwrap().tenant, "customers/globex/tenants/own");
@@ -245,7 +245,7 @@ async fn a_request_id_is_each_callers_own() {
     assert_eq!(reason(&refused), "ALREADY_EXISTS", "{refused:?}");
     let other = v1::CreateTenantRequest { request_id: request_id.clone(), ..order("acme", "other") };
     assert_ne!(world.create("portal", other.clone()).await.unwrap().name, first.name);
-    // A mistake of one's own is told with one's own id.
+    // A mistake of one's own is refused with one's own id.
     let reused = world.create("acme-portal", other).await.unwrap_err();
     assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
     assert!(reused.message().contains(&request_id), "{reused:?}");

@@ -35,7 +35,7 @@ fn delete(name: &str) -> v1::DeleteHostClusterRequest {
 }
 
 #[tokio::test]
-async fn a_host_cluster_is_ordered_looked_at_and_removed() {
+async fn a_host_cluster_is_ordered_inspected_and_removed() {
     let daemon = Daemon::shared().await;
     let mut client = daemon.hosts().await;
     let request = v1::CreateHostClusterRequest {
@@ -84,7 +84,7 @@ async fn a_host_cluster_is_ordered_looked_at_and_removed() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_an_order_is_told_at_once() {
+async fn all_that_is_wrong_with_an_order_is_reported_at_once() {
     let daemon = Daemon::shared().await;
     let mut client = daemon.hosts().await;
     let wrong = v1::HostCluster { tenants_max: -1, node_count: 1_000, tenant_class: "space".into(), ..host() };
@@ -141,8 +141,8 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
         let order = of_class(customer, "prod", "space");
         v1::ExplainPlacementRequest { parent: order.parent, tenant_id: order.tenant_id, tenant: order.tenant }
     };
-    let told = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
-    assert!(told.placement.is_none() && told.problems[0].contains("there is no host cluster of sky in here"));
+    let reported = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
+    assert!(reported.placement.is_none() && reported.problems[0].contains("there is no host cluster of sky in here"));
     let status = tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY"));
     assert!(status.message().contains("hosts.grow"), "{}", status.message());
@@ -150,11 +150,11 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
     hosts.create_host_cluster(host_order("one", host())).await.unwrap();
     let plain = v1::HostCluster { labels: Default::default(), ..host() };
     hosts.create_host_cluster(host_order("plain", plain)).await.unwrap();
-    let told = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
-    assert_eq!(told.placement.unwrap().host_cluster, ONE);
-    let said: Vec<_> =
-        told.host_clusters.iter().map(|h| (h.host_cluster.as_str(), h.chosen, h.reason.as_str())).collect();
-    assert_eq!(said, [(ONE, true, ""), ("hostClusters/plain", false, "it lacks the label tier=shared")]);
+    let reported = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
+    assert_eq!(reported.placement.unwrap().host_cluster, ONE);
+    let reported: Vec<_> =
+        reported.host_clusters.iter().map(|h| (h.host_cluster.as_str(), h.chosen, h.reason.as_str())).collect();
+    assert_eq!(reported, [(ONE, true, ""), ("hostClusters/plain", false, "it lacks the label tier=shared")]);
 
     for id in ["prod", "test"] {
         tenants.create_tenant(of_class("acme", id, "space")).await.unwrap();
@@ -201,13 +201,13 @@ async fn what_is_free_decides_and_is_shown() {
     daemon.settle_with(State::Ready, OperationOutcome::Ready, vec![counted(measured)]).await;
     tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap();
     let capacity = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner().capacity.unwrap();
-    let told = |amounts: Option<v1::ResourceAmounts>| amounts.map(|a| (a.cpu_milli, a.memory_mib, a.pods)).unwrap();
+    let reported = |amounts: Option<v1::ResourceAmounts>| amounts.map(|a| (a.cpu_milli, a.memory_mib, a.pods)).unwrap();
     assert_eq!((capacity.node_count, capacity.observe_time.unwrap().seconds), (2, 1_700_000_000));
-    assert_eq!(told(capacity.allocatable), (8_000, 30_000, 110));
-    assert_eq!(told(capacity.requested), (900, 1_000, 12));
-    assert_eq!(told(capacity.requested_by_tenants), (100, 200, 2));
-    assert_eq!(told(capacity.reserved), (4_000, 12_288, 40), "the default quota");
-    assert_eq!(told(capacity.free), (3_200, 16_912, 60));
+    assert_eq!(reported(capacity.allocatable), (8_000, 30_000, 110));
+    assert_eq!(reported(capacity.requested), (900, 1_000, 12));
+    assert_eq!(reported(capacity.requested_by_tenants), (100, 200, 2));
+    assert_eq!(reported(capacity.reserved), (4_000, 12_288, 40), "the default quota");
+    assert_eq!(reported(capacity.free), (3_200, 16_912, 60));
 
     let status = tenants.create_tenant(of_class("bolt", "prod", "space")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY"));
@@ -215,8 +215,8 @@ async fn what_is_free_decides_and_is_shown() {
     assert!(status.message().contains(&format!("one: {lacks}")), "{}", status.message());
     let order = of_class("bolt", "prod", "space");
     let ask = v1::ExplainPlacementRequest { parent: order.parent, tenant_id: order.tenant_id, tenant: order.tenant };
-    let told = tenants.explain_placement(ask).await.unwrap().into_inner();
-    assert_eq!(told.host_clusters[0].reason, lacks);
+    let reported = tenants.explain_placement(ask).await.unwrap().into_inner();
+    assert_eq!(reported.host_clusters[0].reason, lacks);
     // Its own nodes are none of these.
     tenants.create_tenant(of_class("bolt", "prod", "pool")).await.unwrap();
 }
@@ -258,17 +258,17 @@ async fn a_kubeconfig_in_a_host_cluster_is_for_whom_it_says() {
         };
         let status = tenants.generate_kubeconfig(ask(Subject::Unspecified)).await.unwrap_err();
         assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["subject".to_owned()]));
-        let told = status.message();
-        assert!(told.contains("OPERATOR") && told.contains("CUSTOMER"), "{told}");
+        let reported = status.message();
+        assert!(reported.contains("OPERATOR") && reported.contains("CUSTOMER"), "{reported}");
         for (subject, token) in [(Subject::Operator, "of-an-operator"), (Subject::Customer, "of-a-customer")] {
-            let answer = tenants.generate_kubeconfig(ask(subject)).await.unwrap().into_inner();
-            assert!(answer.kubeconfig.contains(token), "{subject:?}");
+            let response = tenants.generate_kubeconfig(ask(subject)).await.unwrap().into_inner();
+            assert!(response.kubeconfig.contains(token), "{subject:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_move_is_told_and_not_done() {
+async fn a_move_is_reported_and_not_done() {
     let daemon = Daemon::shared().await;
     let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
     hosts.create_host_cluster(host_order("one", host())).await.unwrap();

@@ -27,7 +27,7 @@ fn by<M>(world: &World, name: &str, message: M) -> Request<M> {
     request
 }
 
-/// How long a client that has asked for too much must wait.
+/// How long a client that has requested too much must wait.
 fn retry_delay(status: &Status) -> Duration {
     assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, "LIMIT_REACHED"), "{status:?}");
     status.get_details_retry_info().unwrap().retry_delay.unwrap()

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod audit;
 mod common;
+mod customers;
 mod floods;
 mod hidden;
 mod hosts;

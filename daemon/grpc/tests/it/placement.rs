@@ -16,14 +16,14 @@ fn ask(change: impl FnOnce(&mut v1::Tenant)) -> v1::ExplainPlacementRequest {
 }
 
 #[tokio::test]
-async fn every_rule_says_why_it_does_or_does_not_choose() {
+async fn every_rule_gives_the_reason_it_does_or_does_not_choose() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let plain = client.explain_placement(ask(|_| {})).await.unwrap().into_inner();
     assert_eq!(plain.placement.unwrap().rule, "rest");
     assert_eq!(plain.problems, Vec::<String>::new());
     let verdicts: Vec<_> = plain.verdicts.iter().map(|v| (v.rule.as_str(), v.matched, v.reason.as_str())).collect();
-    let missing = "it asks for the label tier=gold, which is missing";
+    let missing = "it requests the label tier=gold, which is missing";
     assert_eq!(verdicts, [("gold", false, missing), ("rest", true, "")]);
 
     let gold = ask(|tenant| tenant.labels = BTreeMap::from([("tier".into(), "gold".into())]));
@@ -53,14 +53,14 @@ async fn a_class_whose_plugin_never_came_up_takes_no_orders() {
     let status = client.create_tenant(order("acme", "second")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "PROVIDER_DOWN"));
     assert!(status.message().contains("sky") && status.message().contains("small"), "{}", status.message());
-    let told = client.explain_placement(ask(|_| {})).await.unwrap().into_inner();
-    assert!(told.placement.is_some() && told.problems[0].contains("not up"), "{told:?}");
+    let reported = client.explain_placement(ask(|_| {})).await.unwrap().into_inner();
+    assert!(reported.placement.is_some() && reported.problems[0].contains("not up"), "{reported:?}");
     daemon.plugin_is_up(true);
     let second = client.create_tenant(order("acme", "second")).await.unwrap().into_inner();
     assert_ne!(second.name, accepted.name);
 }
 
-/// Who is asked for, with what, and where it goes or which field is in the way.
+/// Who is requested, with what, and where it goes or which field is in the way.
 const RESIDENCY: [(&str, &str, &str, Result<&str, &str>); 6] = [
     ("acme", "", "", Ok("here")),
     ("bound", "", "", Ok("there")),
@@ -83,24 +83,24 @@ async fn residency_binds_by_customer_and_label_also_where_the_class_is_named() {
             tenant.labels.insert("residency".into(), residency.into());
         }
         order.validate_only = true;
-        let asked = format!("{customer} {residency:?} {region:?}");
-        let answer = client.create_tenant(order.clone()).await;
+        let requested = format!("{customer} {residency:?} {region:?}");
+        let response = client.create_tenant(order.clone()).await;
         match expected {
             Ok(place) => {
-                answer.unwrap_or_else(|status| panic!("{asked}: {status:?}"));
+                response.unwrap_or_else(|status| panic!("{requested}: {status:?}"));
                 let ask = v1::ExplainPlacementRequest {
                     parent: order.parent,
                     tenant_id: order.tenant_id,
                     tenant: order.tenant,
                 };
-                let told = client.explain_placement(ask).await.unwrap().into_inner();
-                assert_eq!(told.placement.unwrap().region, place, "{asked}");
+                let reported = client.explain_placement(ask).await.unwrap().into_inner();
+                assert_eq!(reported.placement.unwrap().region, place, "{requested}");
             }
             Err(field) => {
-                let status = answer.expect_err(&asked);
+                let status = response.expect_err(&requested);
                 let wrong = common::violations(&status);
-                assert_eq!(wrong.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), [field], "{asked}");
-                assert!(wrong[0].1.contains("over-there") && wrong[0].1.contains("there"), "{asked}: {wrong:?}");
+                assert_eq!(wrong.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), [field], "{requested}");
+                assert!(wrong[0].1.contains("over-there") && wrong[0].1.contains("there"), "{requested}: {wrong:?}");
             }
         }
     }

@@ -40,7 +40,7 @@ const CALLERS: [(&str, &str, &str); 7] = [
 /// An event that is there already comes by then.
 const FIRST_EVENT: Duration = Duration::from_secs(1);
 
-/// The rpc by which an action is asked for.
+/// The rpc by which an action is requested.
 pub(crate) fn rpc(action: Action) -> Action {
     match action {
         Action::GenerateOperatorKubeconfig => Action::GenerateKubeconfig,
@@ -269,6 +269,21 @@ impl World {
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
+            Action::CreateCustomer => {
+                let customer = Some(v1::Customer::default());
+                v1::CreateCustomerRequest { customer_id: "fresh".into(), customer, ..Default::default() }
+                    .encode_to_vec()
+            }
+            Action::GetCustomer => v1::GetCustomerRequest { name: parent }.encode_to_vec(),
+            Action::ListCustomers => v1::ListCustomersRequest::default().encode_to_vec(),
+            Action::UpdateCustomer => {
+                let customer = Some(v1::Customer { name: parent, display_name: "Acme".into(), ..Default::default() });
+                v1::UpdateCustomerRequest { customer, ..Default::default() }.encode_to_vec()
+            }
+            Action::DeleteCustomer => {
+                v1::DeleteCustomerRequest { name: "customers/fresh".into(), ..Default::default() }.encode_to_vec()
+            }
+            Action::ListAuditEvents => v1::ListAuditEventsRequest::default().encode_to_vec(),
             Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
             Action::ListOrphans => v1::ListOrphansRequest::default().encode_to_vec(),
@@ -326,7 +341,7 @@ impl World {
         let response = grpc.streaming(request, PathAndQuery::try_from(path).unwrap(), Raw).await?;
         let mut stream = response.into_inner();
         let mut messages = stream.message().await?.unwrap_or_default();
-        // A watch first tells where it begins.
+        // A watch first shows where it begins.
         if matches!(rpc, Action::WatchTenants | Action::WatchHostClusters)
             && let Ok(message) = tokio::time::timeout(FIRST_EVENT, stream.message()).await
         {

@@ -41,7 +41,7 @@ async fn a_wait_ends_with_the_operation_or_its_own_time() {
 }
 
 #[tokio::test]
-async fn a_failed_operation_says_why_and_what_would_mend_it() {
+async fn a_failed_operation_gives_the_reason_and_its_remedy() {
     let daemon = Daemon::start().await;
     let name = created(&daemon, "prod").await.name;
     let failure = Failure::new(ErrorKind::Quota, "no network is left").with_remedy("raise the VPC quota");
@@ -121,7 +121,7 @@ async fn a_watch_that_is_resumed_misses_nothing() {
     let daemon = Daemon::start().await;
     created(&daemon, "before").await;
     let mut stream = watch(&daemon, "customers/-", "").await.unwrap();
-    // The first message tells where the stream begins, before anything happens.
+    // The first message shows where the stream begins, before anything happens.
     assert!(stream.message().await.unwrap().unwrap().event.is_none());
     created(&daemon, "a").await;
     let (name, token) = next(&mut stream).await;
@@ -178,18 +178,18 @@ async fn health_and_reflection_are_served() {
     let daemon = Daemon::start().await;
     let mut health = HealthClient::new(daemon.channel().await);
     for service in ["", "landlord.v1.TenantService", "landlord.v1.ProviderService", "google.longrunning.Operations"] {
-        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
-        assert_eq!(answer.into_inner().status, 1, "{service:?} does not serve");
+        let response = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(response.into_inner().status, 1, "{service:?} does not serve");
     }
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut reflection = ServerReflectionClient::new(daemon.channel().await);
-    let asked = futures::stream::once(async { request });
-    let mut answers = reflection.server_reflection_info(asked).await.unwrap().into_inner();
-    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
+    let requested = futures::stream::once(async { request });
+    let mut responses = reflection.server_reflection_info(requested).await.unwrap().into_inner();
+    let response = responses.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(services) = response else { panic!("{response:?}") };
     assert!(services.service.iter().any(|service| service.name == "landlord.v1.TenantService"));
 }
 
@@ -215,6 +215,7 @@ async fn the_socket_is_ours_alone() {
     let listen = |socket: &std::path::Path| landlord_grpc::Listen {
         socket: socket.to_owned(),
         local_users: [].into(),
+        passed: None,
         tcp: Vec::new(),
     };
     let ports = || landlord_grpc::Ports {
@@ -226,6 +227,8 @@ async fn the_socket_is_ours_alone() {
         verifier: Arc::new(NoClusters),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
+        customers: Arc::new(daemon.store.clone()),
+        audit: Arc::new(daemon.store.clone()),
         daemons: Arc::new(daemon.store.clone()),
         daemon: "second".into(),
         webhooks: Arc::new(OneWebhook),

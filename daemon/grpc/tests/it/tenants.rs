@@ -22,7 +22,7 @@ async fn a_tenant_is_created_read_and_listed() {
     assert!(!operation.done);
     let about = metadata(&operation);
     assert_eq!((about.tenant.as_str(), about.kind.as_str(), about.generation), (PROD, "create", 1));
-    assert_eq!(daemon.woken.load(Ordering::SeqCst), 1, "the engine was not told");
+    assert_eq!(daemon.woken.load(Ordering::SeqCst), 1, "the engine was not notified");
     let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
     assert_eq!(got.state(), v1::tenant::State::Pending);
     assert_eq!((got.uid.clone(), got.latest_operation.clone()), (about.tenant_uid, operation.name));
@@ -58,8 +58,8 @@ async fn a_domain_of_another_tenant_is_refused_everywhere() {
     for (customer, domain, resource) in cases {
         let order = ask(customer, "second", domain);
         let dry = v1::CreateTenantRequest { validate_only: true, ..order.clone() };
-        for asked in [dry, order.clone()] {
-            let status = client.create_tenant(asked).await.unwrap_err();
+        for requested in [dry, order.clone()] {
+            let status = client.create_tenant(requested).await.unwrap_err();
             assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "DOMAIN_TAKEN"));
             let about = status.get_details_error_info().unwrap().metadata;
             assert_eq!(about["domain"], domain);
@@ -69,20 +69,20 @@ async fn a_domain_of_another_tenant_is_refused_everywhere() {
             assert!(customer == "acme" || !format!("{status:?}").contains("customers/acme"), "{status:?}");
         }
         let v1::CreateTenantRequest { parent, tenant_id, tenant, .. } = order;
-        let asked = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
-        let told = client.explain_placement(asked).await.unwrap().into_inner();
-        assert!(told.placement.is_none() && told.problems[0].contains(domain), "{told:?}");
+        let requested = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
+        let reported = client.explain_placement(requested).await.unwrap().into_inner();
+        assert!(reported.placement.is_none() && reported.problems[0].contains(domain), "{reported:?}");
     }
-    // The tenant itself, asked for again, is not in its own way.
+    // The tenant itself, requested again, is not in its own way.
     assert_eq!(client.create_tenant(first.clone()).await.unwrap().into_inner().name, accepted.name);
     let v1::CreateTenantRequest { parent, tenant_id, tenant, .. } = first;
-    let asked = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
-    assert!(client.explain_placement(asked).await.unwrap().into_inner().placement.is_some());
+    let requested = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
+    assert!(client.explain_placement(requested).await.unwrap().into_inner().placement.is_some());
     client.create_tenant(ask("acme", "nested", "files.acme.example.com")).await.unwrap();
 }
 
 #[tokio::test]
-async fn everything_wrong_with_an_order_is_told_at_once() {
+async fn everything_wrong_with_an_order_is_reported_at_once() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let bad = v1::CreateTenantRequest {
@@ -144,7 +144,7 @@ async fn a_request_sent_fifty_times_at_once_makes_one_tenant() {
 }
 
 #[tokio::test]
-async fn replays_are_answered_whatever_has_changed_since() {
+async fn replays_are_handled_whatever_has_changed_since() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let mut create = order("acme", "prod");
@@ -155,7 +155,7 @@ async fn replays_are_answered_whatever_has_changed_since() {
     let grown = client.update_tenant(grow.clone()).await.unwrap().into_inner();
     let more = update(&["storage_gib"], v1::Tenant { storage_gib: 300, ..tenant() });
     client.update_tenant(more).await.unwrap();
-    // Asked for now, this would be refused: storage only grows.
+    // Requested now, this would be refused: storage only grows.
     assert_eq!(client.update_tenant(grow.clone()).await.unwrap().into_inner().name, grown.name);
     // And so would this: the class is no longer on offer.
     let bare = daemon.again(Catalog::default()).await;
@@ -260,7 +260,7 @@ async fn validation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn deletion_is_guarded_repeatable_and_tells_what_it_removed() {
+async fn deletion_is_guarded_repeatable_and_shows_what_it_removed() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let mut guarded = order("acme", "prod");
@@ -373,24 +373,24 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("wait until it is READY"), "{}", status.message());
     daemon.settle(State::Ready, OperationOutcome::Ready).await;
-    let answer = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
-    let config: serde_json::Value = serde_json::from_str(&answer.kubeconfig).unwrap();
+    let response = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
+    let config: serde_json::Value = serde_json::from_str(&response.kubeconfig).unwrap();
     assert_eq!(config["current-context"], "acme-prod");
     assert_eq!(config["clusters"][0]["cluster"]["server"], "https://kube.example.com");
     assert_eq!(config["clusters"][0]["cluster"]["certificate-authority-data"], "UEVN");
     assert_eq!(config["users"][0]["user"]["token"], "token-of-an-operator");
-    assert_eq!(answer.expire_time.unwrap().seconds, 60);
+    assert_eq!(response.expire_time.unwrap().seconds, 60);
 
-    // The customer's: another identity, its own namespace, and the time that was asked for.
+    // The customer's: another identity, its own namespace, and the time that was requested.
     let minutes = |minutes: i64| Some(prost_types::Duration { seconds: minutes * 60, nanos: 0 });
     let subject = v1::generate_kubeconfig_request::Subject::Customer.into();
     let request = v1::GenerateKubeconfigRequest { subject, valid_duration: minutes(20), ..request };
-    let answer = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
-    let config: serde_json::Value = serde_json::from_str(&answer.kubeconfig).unwrap();
+    let response = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
+    let config: serde_json::Value = serde_json::from_str(&response.kubeconfig).unwrap();
     assert_eq!(config["current-context"], "acme-prod-customer");
     assert_eq!(config["contexts"][0]["context"]["namespace"], "tenant-prod");
     assert_eq!(config["users"][0]["user"]["token"], "token-of-a-customer");
-    assert_eq!(answer.expire_time.unwrap().seconds, 20 * 60);
+    assert_eq!(response.expire_time.unwrap().seconds, 20 * 60);
     let request = v1::GenerateKubeconfigRequest { valid_duration: minutes(61), ..request };
     assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["valid_duration"]);
 }
@@ -542,14 +542,14 @@ async fn nobody_orders_for_the_customer_of_orphans_nor_adopts_what_is_none() {
     let status = client.create_tenant(adopting("none")).await.unwrap_err();
     assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["adopt_uid".to_owned()]));
     let dry = v1::CreateTenantRequest { validate_only: true, ..adopting(UUID) };
-    for asked in [dry, adopting(UUID)] {
-        let status = client.create_tenant(asked).await.unwrap_err();
+    for requested in [dry, adopting(UUID)] {
+        let status = client.create_tenant(requested).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound, "{status:?}");
     }
 }
 
 #[tokio::test]
-async fn a_changed_class_says_who_differs_from_it() {
+async fn a_changed_class_names_who_differs_from_it() {
     let daemon = Daemon::start().await;
     let created = daemon.tenants().await.create_tenant(order("acme", "prod")).await;
     created.unwrap();

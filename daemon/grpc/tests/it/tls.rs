@@ -85,7 +85,7 @@ impl Served {
         let figures = TlsFigures::default();
         let reloader = Reloader::open("test", files, figures.clone()).unwrap();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let daemon = Daemon::start_with(vec![ListenTcp { address, tls: Some(reloader.config()) }]).await;
+        let daemon = Daemon::start_with(vec![ListenTcp { address, passed: None, tls: Some(reloader.config()) }]).await;
         daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
         let stop = CancellationToken::new();
         let mut reloads = tokio::task::JoinSet::new();
@@ -201,7 +201,7 @@ async fn a_tls_listener_speaks_nothing_else() {
         Ok(channel) => call(&channel).await.is_err(),
         Err(_) => true,
     };
-    assert!(refused, "an unencrypted call was answered");
+    assert!(refused, "an unencrypted call was handled");
     // What is no handshake ends at once, and slow ones hold nobody.
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -209,8 +209,8 @@ async fn a_tls_listener_speaks_nothing_else() {
     }
     let mut noise = tokio::net::TcpStream::connect(served.address).await.unwrap();
     noise.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let mut answer = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(5), noise.read_to_end(&mut answer)).await.expect("is ended");
-    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let mut response = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), noise.read_to_end(&mut response)).await.expect("is ended");
+    assert!(!response.starts_with(b"HTTP"), "{response:?}");
     served.call(served.client()).await.unwrap();
 }

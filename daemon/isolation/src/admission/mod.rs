@@ -1,7 +1,7 @@
-//! What a host cluster's API server refuses for the sake of its tenants, whoever asks: once for all tenants of one
+//! What a host cluster's API server refuses for the sake of its tenants, whoever sends the request: once for all tenants of one
 //! installation. Pure.
 //!
-//! RBAC says who may write an object, these policies what may stand in it. They know a tenant's namespace by its
+//! RBAC names who may write an object, these policies what may stand in it. They know a tenant's namespace by its
 //! labels, which only the daemon may write, and fail closed. Two of them bind more than tenants: nobody else may
 //! ask for a tenant's nodes by name. An operator's node agents that tolerate everything still run there.
 //!

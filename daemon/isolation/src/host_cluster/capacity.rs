@@ -19,9 +19,9 @@ use landlord_kube::{
     markers::{POOL_KEY, role_selector},
 };
 
-/// Objects of one answer: a few megabytes of pods.
+/// Objects of one response: a few megabytes of pods.
 const PAGE: u32 = 500;
-/// Kubernetes is tested with 150,000 pods a cluster; beyond twice that something is wrong with the answers.
+/// Kubernetes is tested with 150,000 pods a cluster; beyond twice that something is wrong with the responses.
 const PAGES_MAX: usize = 600;
 /// Taints that keep pods away; `PreferNoSchedule` does not.
 const KEEPS_AWAY: [&str; 2] = ["NoSchedule", "NoExecute"];
@@ -276,12 +276,12 @@ mod tests {
         }
     }
 
-    fn asks(cpu: &str, memory: &str) -> Value {
+    fn requests(cpu: &str, memory: &str) -> Value {
         json!({ "name": "c", "resources": { "requests": { "cpu": cpu, "memory": memory } } })
     }
 
     fn sidecar(cpu: &str, memory: &str) -> Value {
-        let mut container = asks(cpu, memory);
+        let mut container = requests(cpu, memory);
         container["restartPolicy"] = json!("Always");
         container
     }
@@ -289,26 +289,30 @@ mod tests {
     #[test]
     fn a_pod_requests_what_the_scheduler_counts() {
         let cases = [
-            (json!({ "containers": [asks("100m", "64Mi"), asks("0.2", "64Mi")] }), 300, 128),
+            (json!({ "containers": [requests("100m", "64Mi"), requests("0.2", "64Mi")] }), 300, 128),
             (json!({ "containers": [{ "name": "c" }] }), 0, 0),
             // A large init container counts alone, a small one not at all.
-            (json!({ "initContainers": [asks("1", "1Mi")], "containers": [asks("100m", "64Mi")] }), 1_000, 64),
+            (json!({ "initContainers": [requests("1", "1Mi")], "containers": [requests("100m", "64Mi")] }), 1_000, 64),
             // Sidecars run on beside the containers, and beside the init containers after them.
-            (json!({ "initContainers": [sidecar("100m", "10Mi")], "containers": [asks("100m", "64Mi")] }), 200, 74),
+            (json!({ "initContainers": [sidecar("100m", "10Mi")], "containers": [requests("100m", "64Mi")] }), 200, 74),
             (
-                json!({ "initContainers": [sidecar("100m", "10Mi"), asks("1", "1Mi")],
-                    "containers": [asks("100m", "64Mi")] }),
+                json!({ "initContainers": [sidecar("100m", "10Mi"), requests("1", "1Mi")],
+                    "containers": [requests("100m", "64Mi")] }),
                 1_100,
                 74,
             ),
             (
-                json!({ "initContainers": [asks("1", "1Mi"), sidecar("100m", "10Mi")],
-                    "containers": [asks("100m", "64Mi")] }),
+                json!({ "initContainers": [requests("1", "1Mi"), sidecar("100m", "10Mi")],
+                    "containers": [requests("100m", "64Mi")] }),
                 1_000,
                 74,
             ),
-            (json!({ "overhead": { "cpu": "50m" }, "containers": [asks("100m", "64Mi")] }), 150, 64),
-            (json!({ "resources": { "requests": { "cpu": "2" } }, "containers": [asks("100m", "64Mi")] }), 2_000, 64),
+            (json!({ "overhead": { "cpu": "50m" }, "containers": [requests("100m", "64Mi")] }), 150, 64),
+            (
+                json!({ "resources": { "requests": { "cpu": "2" } }, "containers": [requests("100m", "64Mi")] }),
+                2_000,
+                64,
+            ),
         ];
         for (spec, cpu_milli, memory_mib) in cases {
             let parsed: PodSpec = serde_json::from_value(spec.clone()).unwrap();

@@ -2,7 +2,7 @@
 //! adopted is left as it was found: the shared Gateway with its namespace, admission policies, custom resources that were
 //! brought along.
 //!
-//! Ours is what carries this installation's marker, and nothing else is looked at. What others have come to use since
+//! Ours is what carries this installation's marker, and nothing else is inspected. What others have come to use since
 //! (objects in that namespace, routes of those kinds) is theirs: then it stays, and is reported. Each call does what it finds
 //! to do, so one that was cut off anywhere is simply made again.
 
@@ -103,7 +103,7 @@ impl Uninstall<'_> {
         Ok(left.map(|name| format!("waiting until Gateway {name} is gone")))
     }
 
-    /// Asks all objects of ours of a kind to go. Says which is still there, deleted but not gone.
+    /// Requests the removal of all objects of ours of a kind. Returns which is still there, deleted but not gone.
     async fn remove_all(
         &mut self,
         resource: &ApiResource,
@@ -179,7 +179,7 @@ impl Uninstall<'_> {
     async fn others_in(&self, namespace: &str) -> Result<Content> {
         let found = content(self.client, namespace).await?;
         if let Some(silent) = found.silent.first() {
-            return Ok(Content::Theirs(format!("what can't be seen, since the API {silent} does not answer")));
+            return Ok(Content::Theirs(format!("what can't be seen, since the API {silent} does not respond")));
         }
         let known = |kind: &str, name: &str| OF_EVERY_NAMESPACE.contains(&(kind, name)) || ABOUT_OTHERS.contains(&kind);
         let mut going = None;

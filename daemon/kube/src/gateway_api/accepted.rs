@@ -28,7 +28,7 @@ fn parent_refusal(route: &Value, parent: &Value) -> Option<String> {
         .map(|condition| format!("Gateway {name} refuses it: {}", why(condition)))
 }
 
-/// Why a set of listeners serves nobody; `None`: it serves, or no controller has said anything of it.
+/// Why a set of listeners serves nobody; `None`: it serves, or no controller has reported anything of it.
 #[must_use]
 pub fn listeners_refusal(set: &Value) -> Option<String> {
     let own = condition(&set["status"]["conditions"], "Accepted").filter(|accepted| !is_older(accepted, set));

@@ -15,7 +15,7 @@ use landlord_core::{
 use landlord_webhooks::WebhookOptions;
 use secrecy::SecretString;
 
-use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, webhooks};
+use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, telemetry, webhooks};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
@@ -63,6 +63,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     server::check(&config.server, &mut problems);
+    telemetry::check(&config.telemetry, &mut problems);
     let callers = Arc::new(config.auth.callers(&mut problems));
     check_client_cas(config, &mut problems);
     check_engine(&config.engine, &mut problems);

@@ -4,22 +4,29 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod audit;
 mod auth;
 mod check;
+mod customers;
 mod duration;
 mod load;
 mod print;
 mod secret;
 mod server;
+mod telemetry;
 mod webhooks;
 
+pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
+pub use customers::Customers;
 pub use duration::HumanDuration;
+pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use telemetry::Telemetry;
 pub use webhooks::Webhook;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -38,6 +45,10 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How customers are dealt with.
+    pub customers: Customers,
+    /// How long it is remembered who did what, and who signs it.
+    pub audit: Audit,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -46,6 +57,8 @@ pub struct Config {
     pub deploy: Deploy,
     /// What is logged.
     pub log: Log,
+    /// Where traces and logs are sent.
+    pub telemetry: Telemetry,
     /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Classes by name.
@@ -66,10 +79,13 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            customers: Customers::default(),
+            audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),
@@ -115,15 +131,15 @@ impl Default for Store {
 pub struct Engine {
     /// Tenants worked on at the same moment.
     pub passes_max: u32,
-    /// A claim ends this long after its owner was last heard of.
+    /// A claim ends this long after its owner was last seen.
     pub lease_ttl: HumanDuration,
-    /// READY tenants are looked at again this often.
+    /// READY tenants are inspected again this often.
     pub resync_interval: HumanDuration,
     /// What host clusters have, and what is taken of it, is counted this often; 5 s to 1 h.
     pub capacity_interval: HumanDuration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_timeout: HumanDuration,
-    /// Passing trouble is retried this long before a stage fails.
+    /// Transient errors is retried this long before a stage fails.
     pub retry_timeout: HumanDuration,
     /// Passes may end for this long after SIGTERM.
     pub drain_deadline: HumanDuration,
@@ -195,8 +211,10 @@ pub struct Checks {
     /// Use public addresses and names from the daemon's network, as customers do. Where an address can't be reached, or with
     /// false, the API server's port-forward is used.
     pub from_outside: bool,
-    /// DNS server that names are asked of, `ADDRESS:PORT`; empty: the machine's own resolver.
+    /// DNS server that resolves names, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
+    /// HTTP proxy (CONNECT) that public addresses are reached through, `ADDRESS:PORT`; empty: directly.
+    pub proxy: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,
     /// OpenSSH's sftp, by which SFTP is checked.
@@ -208,6 +226,7 @@ impl Default for Checks {
         Self {
             from_outside: true,
             resolver: String::new(),
+            proxy: String::new(),
             trusted_ca: PathBuf::new(),
             sftp_path: "/usr/bin/sftp".into(),
         }

@@ -44,7 +44,7 @@ fn the_examples_are_configurations() {
 }
 
 #[test]
-fn later_layers_win_and_origins_are_told() {
+fn later_layers_win_and_origins_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "landlord.toml", "[engine]\npasses_max = 1\nlease_ttl = '10s'\n");
     write(folder.path(), "conf.d/20-b.toml", "[engine]\npasses_max = 3\n");
@@ -376,7 +376,7 @@ fn what_does_not_fit_is_named_with_what_is_unknown() {
         assert!(error.contains(word), "{word} is missing in:\n{error}");
     }
     assert_eq!(error.matches("passes_max").count(), 1, "{error}");
-    // What lacks a key is told as that alone: no rule is wrong because its class can't be read.
+    // What lacks a key is reported as that alone: no rule is wrong because its class can't be read.
     let lacking =
         from_file("[classes.small]\nprovider = 3\n[[placement]]\nname = 'all'\nclass = 'small'\n").unwrap_err();
     assert!(lacking.contains("classes.small.provider") && lacking.contains("`level`"), "{lacking}");

@@ -26,8 +26,8 @@ async fn a_plugin_in_c_works() {
     let plugin = plugin(&world, &[]);
     plugin.start().await.unwrap();
     assert_eq!(plugin.description().unwrap().name, "c");
-    let answer = plugin.ensure_network(network("t1")).await.unwrap();
-    assert_eq!(answer, v1::EnsureNetworkResponse::default());
+    let response = plugin.ensure_network(network("t1")).await.unwrap();
+    assert_eq!(response, v1::EnsureNetworkResponse::default());
 }
 
 async fn refused(defines: &[&str], why: &str) {
@@ -37,7 +37,7 @@ async fn refused(defines: &[&str], why: &str) {
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     assert!(error.message.contains(why), "{error}");
     assert!(error.message.contains("c.so"), "names the file: {error}");
-    assert!(error.remedy.contains("operator"), "says who must do what: {error:?}");
+    assert!(error.remedy.contains("operator"), "names who must do what: {error:?}");
     let health = plugin.health();
     assert!(!health.healthy && health.detail.contains(why), "{health:?}");
 }
@@ -65,10 +65,10 @@ async fn a_file_that_only_looks_like_a_library() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_completed_twice_ends_the_process_and_says_so() {
+async fn a_call_that_is_completed_twice_ends_the_process_and_reports_it() {
     let world = World::new();
     let plugin = plugin(&world, &["TWICE"]);
-    // Its first completion is an answer like any other.
+    // Its first completion is a response like any other.
     plugin.ensure_network(network("t1")).await.unwrap();
     let ended = async {
         while plugin.health().healthy {
@@ -80,7 +80,7 @@ async fn a_call_that_is_completed_twice_ends_the_process_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_longer_than_a_frame_costs_only_itself() {
+async fn a_response_longer_than_a_frame_costs_only_itself() {
     let world = World::new();
     let plugin = plugin(&world, &["OVERSIZE"]);
     let error = plugin.ensure_network(network("t1")).await.unwrap_err();

@@ -1,5 +1,5 @@
-/* A plugin that tries what it must not: each call of EnsureNetwork does all of it and answers with an error whose
- * message tells how each attempt ended. What it may do is tried as well, so that the test can't pass by refusing all. */
+/* A plugin that tries what it must not: each call of EnsureNetwork does all of it and responds with an error whose
+ * message shows how each attempt ended. What it may do is tried as well, so that the test can't pass by refusing all. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-//! A plugin that tries to leave its sandbox, and is told no by the kernel.
+//! A plugin that tries to leave its sandbox, and is refused by the kernel.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, sync::Arc};
 
@@ -30,8 +30,8 @@ async fn attempts(world: &World, mut sandbox: Sandbox) -> BTreeMap<String, Strin
     let plugin = Plugin::new(key("escape"), file, configure(&json!({})), options);
     let error = plugin.ensure_network(network("t1")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
-    let told = error.message.split(';').filter_map(|part| part.split_once('='));
-    told.map(|(what, how)| (what.to_owned(), how.to_owned())).collect()
+    let reported = error.message.split(';').filter_map(|part| part.split_once('='));
+    reported.map(|(what, how)| (what.to_owned(), how.to_owned())).collect()
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn without_a_sandbox_the_same_attempts_succeed() {
 }
 
 #[tokio::test]
-async fn a_granted_path_that_is_missing_is_told() {
+async fn a_granted_path_that_is_missing_is_reported() {
     let world = World::new();
     let options = PluginOptions {
         sandbox: Sandbox { read_paths: vec!["/no/such/token".into()], ..Sandbox::default() },

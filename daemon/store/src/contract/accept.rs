@@ -2,7 +2,8 @@
 
 use landlord_core::{
     Amounts, Environment, Operation, OperationId, OperationKind,
-    ports::{Accepted, EventKind, NewEvent, RequestKey, StoreError},
+    audit::Author,
+    ports::{Accepted, EventKind, NewEvent, RequestContext, StoreError},
 };
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -14,10 +15,10 @@ pub(crate) async fn accept_new(
     connection: &mut AnyConnection,
     environment: &Environment,
     reserve: Amounts,
-    request: &RequestKey,
+    (request, author): (&RequestContext, &Author),
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    environments::insert(connection, environment, reserve).await?;
+    environments::insert(connection, author, environment, reserve).await?;
     let (id, now) = (environment.operation, environment.create_time);
     let accepted = operations::accept(connection, environment, id, OperationKind::Create, request, now).await?;
     emit_accepted(connection, &accepted.operation, events_max).await?;

@@ -1,5 +1,5 @@
 //! Whose a domain is. Looking and writing are one transaction of the only writer, so that of two creates at the same moment
-//! only one gets it. (A store with several writers must lock what it looked at.) Knows no DNS.
+//! only one gets it. (A store with several writers must lock what it inspected.) Knows no DNS.
 //!
 //! Two tenants of one customer may nest their domains; else whoever has a domain has all below it, and nobody gets one
 //! above, under which the names of others would be his.
@@ -77,7 +77,7 @@ pub(crate) async fn log_clashes(connection: &mut AnyConnection) -> Result<(), St
         tracing::warn!(
             tenant,
             other,
-            "two tenants have the same domain, or one has a domain below the other customer's: they can answer for each \
+            "two tenants have the same domain, or one has a domain below the other customer's: they can respond for each \
              other's names; delete one of them, and order it with a domain of its own"
         );
     }
@@ -89,7 +89,7 @@ pub(crate) async fn log_clashes(connection: &mut AnyConnection) -> Result<(), St
 
 /// Every tenant whose domain clashes, with the one nearest above it that it clashes with.
 async fn clashes(connection: &mut AnyConnection) -> Result<Vec<[String; 2]>, StoreError> {
-    let failed = unavailable("looking for clashing domains");
+    let failed = unavailable("searching for clashing domains");
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT domain_reversed, customer, tenant FROM tenants WHERE domain_reversed IS NOT NULL \
          ORDER BY domain_reversed, customer, tenant",

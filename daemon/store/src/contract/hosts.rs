@@ -8,10 +8,11 @@ use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostCluster, HostClusterId,
     HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState,
     State, Tenant, TenantUid, Timestamp,
+    audit::Author,
     capacity::COUNT_AFTER_PLACEMENT,
     fleet::{self, Choice, Growth},
     lifecycle,
-    ports::{NewHostCluster, RequestContext, RequestKey, StoreError},
+    ports::{NewHostCluster, RequestContext, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
@@ -110,7 +111,7 @@ fn candidate(record: Environment, held: Held) -> Option<Candidate> {
         tenants: held.tenants,
         of_customer: held.of_customer,
         reserved: held.reserved,
-        // One that an older version wrote otherwise is counted anew soon.
+        // One that an older version wrote otherwise is counted again soon.
         observation: serde_json::from_slice(&held.observation).ok(),
     })
 }
@@ -118,6 +119,7 @@ fn candidate(record: Environment, held: Held) -> Option<Candidate> {
 /// Gives a new tenant its host cluster, ordering one if its class grows.
 pub(crate) async fn place(
     connection: &mut AnyConnection,
+    author: &Author,
     environment: &mut Environment,
     selector: &HostSelector,
     now: Timestamp,
@@ -132,7 +134,7 @@ pub(crate) async fn place(
         }
         Choice::Full(why) => return Err(StoreError::NoHostClusterCapacity(why)),
         Choice::Grow(growth) => {
-            let host = grow(connection, growth, now, events_max).await?;
+            let host = grow(connection, author, growth, now, events_max).await?;
             (host, growth.placement.credentials.clone(), growth.placement.account.clone())
         }
     };
@@ -162,7 +164,7 @@ async fn requeue_capacity(connection: &mut AnyConnection, uid: TenantUid, now: T
     .bind(now.0)
     .execute(connection)
     .await
-    .map_err(unavailable("having a host cluster looked at"))?;
+    .map_err(unavailable("having a host cluster inspected"))?;
     Ok(())
 }
 
@@ -194,6 +196,7 @@ pub(crate) async fn fill_reservations(connection: &mut AnyConnection) -> Result<
 
 async fn grow(
     connection: &mut AnyConnection,
+    author: &Author,
     growth: &Growth,
     now: Timestamp,
     events_max: u64,
@@ -211,14 +214,14 @@ async fn grow(
         request: RequestContext::of_daemon(),
     };
     let (record, request) = record(uid, new, now);
-    accept::accept_new(connection, &record, Amounts::default(), &request, events_max).await?;
+    accept::accept_new(connection, &record, Amounts::default(), (&request, author), events_max).await?;
     Ok(HostClusterRef { uid, id })
 }
 
 /// The row of a new host cluster.
-pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestKey) {
+pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestContext) {
     let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, was_ready: false });
-    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request.key)
+    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request)
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.
@@ -226,7 +229,7 @@ pub(crate) async fn refuse_if_in_use(connection: &mut AnyConnection, record: &En
     if record.host_cluster().is_none() {
         return Ok(());
     }
-    let failed = unavailable("looking for tenants of a host cluster");
+    let failed = unavailable("searching for tenants of a host cluster");
     let uid = record.uid.to_string();
     let all: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenants WHERE host_uid = $1")
         .bind(&uid)
@@ -253,6 +256,7 @@ pub(crate) async fn refuse_if_in_use(connection: &mut AnyConnection, record: &En
 /// Opens or closes a host cluster for new tenants.
 pub(crate) async fn cordon(
     connection: &mut AnyConnection,
+    author: Author,
     id: HostClusterId,
     etag: Option<String>,
     cordoned: bool,
@@ -270,14 +274,7 @@ pub(crate) async fn cordon(
     let spec = HostClusterSpec { cordoned, ..before.spec.clone() };
     let after = Owner::HostCluster(HostCluster { spec, ..before.clone() });
     let now = clock::now(connection).await?;
-    // No revision: what the engine does with it is the same as before.
-    sqlx::query("UPDATE tenants SET hosting = $1, version = version + 1, update_time = $2 WHERE uid = $3")
-        .bind(rows::owner_columns(&after)?.hosting)
-        .bind(now.0)
-        .bind(record.uid.to_string())
-        .execute(&mut *connection)
-        .await
-        .map_err(unavailable("cordoning a host cluster"))?;
+    environments::rewrite_owner(connection, &author, &record, after, now).await?;
     environments::find(connection, &name).await
 }
 

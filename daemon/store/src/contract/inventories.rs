@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use landlord_core::{
     DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome,
     StageRecord, StageState, TenantUid, Timestamp,
+    audit::Author,
     lifecycle::{self, HELD},
     placement::ProviderKey,
     ports::{EventKind, InventoryStore, NewEvent, StoreError},
@@ -36,7 +37,7 @@ impl InventoryStore for Store {
 
 /// Of every provider that is configured or that a record names, what is not compared yet.
 async fn due(connection: &mut AnyConnection, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
-    let failed = unavailable("looking for inventories to compare");
+    let failed = unavailable("searching for inventories to compare");
     let row = sqlx::query("SELECT epoch, reason FROM identity").fetch_one(&mut *connection).await.map_err(&failed)?;
     let (epoch, reason): (i64, String) =
         (row.try_get("epoch").map_err(&failed)?, row.try_get("reason").map_err(&failed)?);
@@ -116,7 +117,7 @@ async fn compare(
             .await
             .map_err(&failed)?;
         for record in rows.iter().filter_map(rows::readable) {
-            // Ordered in this epoch: only this store can have built it, and says so in its records.
+            // Ordered in this epoch: only this store can have built it, and its records show it.
             let restored = restored != 0 && (epoch_time == 0 || record.create_time < Timestamp(epoch_time));
             if !seen.contains(&record.uid) && is_missed(connection, &record, restored).await? {
                 hold(connection, &record, now, events_max).await?;
@@ -162,7 +163,7 @@ async fn hold(
     let Some((held, failure)) = lifecycle::hold(record, now) else { return Ok(()) };
     let message = format!("{}; {}", failure.message, failure.remedy);
     operations::end(connection, record.operation, &OperationOutcome::Failed { failure }, now).await?;
-    environments::rewrite(connection, &held, now, false).await?;
+    environments::rewrite(connection, &Author::daemon("CompareInventory", ""), (record, &held), now, false).await?;
     sqlx::query("UPDATE tenants SET next_due = NULL, lease_until = 0, owner = '', fence = fence + 1 WHERE uid = $1")
         .bind(record.uid.to_string())
         .execute(&mut *connection)

@@ -3,6 +3,9 @@
 //! database's dialect.
 
 mod accept;
+mod audit;
+mod commit;
+mod customers;
 mod daemons;
 mod domains;
 mod history;

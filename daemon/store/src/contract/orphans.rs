@@ -114,14 +114,14 @@ pub(super) fn customer() -> Result<CustomerId, StoreError> {
 /// uid, some of them by a part of it.
 const HOST_TAIL: usize = 16;
 
-/// The records of an orphan's provider and credential scope, which tell what the orphan's own record would have.
+/// The records of an orphan's provider and credential scope, which show what the orphan's own record would have.
 async fn neighbours(connection: &mut AnyConnection, orphan: &Orphan) -> Result<Vec<Environment>, StoreError> {
     let rows = sqlx::query("SELECT * FROM tenants WHERE provider = $1 AND credentials = $2")
         .bind(orphan.key.provider.as_str())
         .bind(&orphan.key.credentials)
         .fetch_all(connection)
         .await
-        .map_err(unavailable("looking for an orphan's host cluster and account"))?;
+        .map_err(unavailable("searching for an orphan's host cluster and account"))?;
     Ok(rows.iter().filter_map(rows::readable).collect())
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn stand_in(
     };
     let spec = SpecInput {
         display_name: format!("orphan {uid}"),
-        // Nobody's: this name can't be in DNS (RFC 2606). Providers are asked for every zone of the uid instead.
+        // Nobody's: this name can't be in DNS (RFC 2606). Providers are requested every zone of the uid instead.
         domain: format!("{}.orphans.invalid", stand_in_id(uid)),
         storage_gib: 1,
         ..SpecInput::default()

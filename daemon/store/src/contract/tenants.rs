@@ -6,7 +6,8 @@ use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
     HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant,
     TenantName, TenantUid,
-    environment::Domain,
+    audit::Author,
+    environment::{CustomerRules, Domain},
     lifecycle::{self, Effect, Transition},
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts, identity, orphans,
+    customers, domains, hosts, identity, orphans,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -28,8 +29,8 @@ use crate::{
 #[async_trait]
 impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
-        let events_max = self.events_max;
-        self.writer.write(move |connection| create(connection, new.clone(), None, events_max).boxed()).await
+        let (events_max, rules) = (self.events_max, self.customer_rules());
+        self.writer.write(move |connection| create(connection, new.clone(), None, (rules, events_max)).boxed()).await
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -46,10 +47,14 @@ impl TenantStore for Store {
         id: &HostClusterId,
         etag: Option<&str>,
         cordoned: bool,
-        _request: RequestContext,
+        request: RequestContext,
     ) -> Result<Environment, StoreError> {
-        let (id, etag) = (id.clone(), etag.map(str::to_owned));
-        self.writer.write(move |connection| hosts::cordon(connection, id.clone(), etag.clone(), cordoned).boxed()).await
+        let (id, etag, author) = (id.clone(), etag.map(str::to_owned), Author::from(&request));
+        self.writer
+            .write(move |connection| {
+                hosts::cordon(connection, author.clone(), id.clone(), etag.clone(), cordoned).boxed()
+            })
+            .await
     }
 
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
@@ -108,8 +113,8 @@ impl TenantStore for Store {
         let events_max = self.events_max;
         self.writer
             .write(move |connection| {
-                let (name, etag, change, key) = (name.clone(), etag.clone(), change.clone(), request.key.clone());
-                change_tenant(connection, name, etag, change, key, events_max).boxed()
+                let (name, etag, change) = (name.clone(), etag.clone(), change.clone());
+                change_tenant(connection, name, etag, change, request.clone(), events_max).boxed()
             })
             .await
     }
@@ -120,9 +125,9 @@ impl TenantStore for Store {
         self.writer.write(move |connection| delete(connection, name.clone(), request.clone(), events_max).boxed()).await
     }
 
-    async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {
-        let events_max = self.events_max;
-        self.writer.write(move |connection| cancel(connection, id, events_max).boxed()).await
+    async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError> {
+        let (events_max, author) = (self.events_max, Author::from(&request));
+        self.writer.write(move |connection| cancel(connection, author.clone(), id, events_max).boxed()).await
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
@@ -173,7 +178,7 @@ async fn create(
     connection: &mut AnyConnection,
     new: NewTenant,
     host: Option<HostClusterRef>,
-    events_max: u64,
+    (rules, events_max): (CustomerRules, u64),
 ) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
@@ -182,19 +187,21 @@ async fn create(
     if environments::maybe(connection, &name).await?.is_some() {
         return Err(StoreError::AlreadyExists(name.to_string()));
     }
+    let author = Author::from(&new.request);
+    customers::admit(connection, &author, (&new.name, &new.spec, &new.placement), rules).await?;
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
     let now = clock::now(connection).await?;
     let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host, last_ready: None });
     let uid = new.adopt.unwrap_or_else(|| TenantUid(Uuid::new_v4()));
     let mut environment = lifecycle::accept(uid, owner, new.placement, new_operation(), now);
     if let Some(selector) = &new.hosts {
-        hosts::place(connection, &mut environment, selector, now, events_max).await?;
+        hosts::place(connection, &author, &mut environment, selector, now, events_max).await?;
     }
     if let Some(uid) = new.adopt {
         orphans::adopt(connection, uid, &environment.placement).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
-    accept_new(connection, &environment, reserve, &new.request.key, events_max).await
+    accept_new(connection, &environment, reserve, (&new.request, &author), events_max).await
 }
 
 /// Its record begins and is deleted at once, so that the removal is the one of every tenant.
@@ -209,9 +216,11 @@ async fn delete_orphan(
     if let Some(earlier) = operations::replay(connection, &scope, &request.key).await? {
         return Ok(earlier);
     }
-    let (new, host) = orphans::stand_in(connection, uid, RequestContext::of_daemon()).await?;
+    // The id belongs to the removal.
+    let making = RequestContext { key: RequestContext::of_daemon().key, ..request.clone() };
+    let (new, host) = orphans::stand_in(connection, uid, making).await?;
     let name = EnvironmentName::from(new.name.clone());
-    create(connection, new, host, events_max).await?;
+    create(connection, new, host, (CustomerRules::default(), events_max)).await?;
     delete(connection, name, DeleteRequest { force, etag: None, request }, events_max).await
 }
 
@@ -229,7 +238,8 @@ async fn create_host_cluster(
     }
     let now = clock::now(connection).await?;
     let (record, request) = hosts::record(TenantUid(Uuid::new_v4()), new, now);
-    accept_new(connection, &record, Amounts::default(), &request, events_max).await
+    let author = Author::from(&request);
+    accept_new(connection, &record, Amounts::default(), (&request, &author), events_max).await
 }
 
 async fn change_tenant(
@@ -237,17 +247,23 @@ async fn change_tenant(
     name: EnvironmentName,
     etag: Option<String>,
     change: Change,
-    request: RequestKey,
+    request: RequestContext,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.key).await? {
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
     lifecycle::check_etag(&before, etag.as_deref())?;
     let id = new_operation();
     let (kind, transition) = match change {
-        Change::Update { spec, placement } => (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?),
+        Change::Update { spec, placement } => {
+            if let Some(tenant) = before.tenant() {
+                let ordered = (&tenant.name, &spec, &placement);
+                customers::admit_change(connection, ordered, (&tenant.spec, &before.placement)).await?;
+            }
+            (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
+        }
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };
     write(connection, &before, transition, (id, kind), &request, events_max).await
@@ -269,7 +285,7 @@ async fn delete(
     let running = running.outcome.is_none().then_some(running.kind);
     let transition = lifecycle::delete(&before, running, request.force, id, now)?;
     hosts::refuse_if_in_use(connection, &before).await?;
-    write(connection, &before, transition, (id, OperationKind::Delete), &request.request.key, events_max).await
+    write(connection, &before, transition, (id, OperationKind::Delete), &request.request, events_max).await
 }
 
 /// Writes what a request makes of an environment, with its operation and first event.
@@ -278,15 +294,16 @@ async fn write(
     before: &Environment,
     transition: Transition,
     (id, kind): (OperationId, OperationKind),
-    request: &RequestKey,
+    request: &RequestContext,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
     let Transition { environment, effect } = transition;
+    let (author, pair) = (Author::from(request), (before, &environment));
     let now = clock::now(connection).await?;
     let mut accepted = match effect {
         Effect::Joined { changed } => {
             if changed {
-                environments::rewrite(connection, &environment, now, true).await?;
+                environments::rewrite(connection, &author, pair, now, true).await?;
             }
             let operation = operations::read(connection, environment.operation).await?;
             let operation = operations::with_stages(connection, operation).await?;
@@ -294,7 +311,7 @@ async fn write(
             return Ok(Accepted { environment, operation, replayed: false });
         }
         Effect::Recorded { due } => {
-            environments::rewrite(connection, &environment, now, due).await?;
+            environments::rewrite(connection, &author, pair, now, due).await?;
             operations::accept(connection, &environment, id, kind, request, now).await?
         }
         Effect::Work { restart_failed } => {
@@ -302,7 +319,7 @@ async fn write(
             if restart_failed {
                 stages::restart_failed(connection, &environment, now).await?;
             }
-            environments::rewrite(connection, &environment, now, true).await?;
+            environments::rewrite(connection, &author, pair, now, true).await?;
             operations::accept(connection, &environment, id, kind, request, now).await?
         }
     };
@@ -314,7 +331,12 @@ async fn write(
     Ok(accepted)
 }
 
-async fn cancel(connection: &mut AnyConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
+async fn cancel(
+    connection: &mut AnyConnection,
+    author: Author,
+    id: OperationId,
+    events_max: u64,
+) -> Result<(), StoreError> {
     let operation = operations::read(connection, id).await?;
     let before = environments::maybe(connection, &operation.name).await?;
     let Some(environment) = lifecycle::cancel(before.as_ref(), &operation)? else { return Ok(()) };
@@ -324,7 +346,7 @@ async fn cancel(connection: &mut AnyConnection, id: OperationId, events_max: u64
     }
     let now = clock::now(connection).await?;
     operations::request_cancel(connection, id).await?;
-    environments::request_cancel(connection, environment.uid, id, now).await?;
+    environments::request_cancel(connection, &author, &environment, id, now).await?;
     let message = format!("cancellation of operations/{id} requested");
     let event = operation_event("CancelRequested", message);
     events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await

@@ -1,18 +1,22 @@
-//! The engine's face: claims, fenced commits, what is due.
+//! The engine's face: claims, leases, what is due. Its fenced commits are in `commit.rs`.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    DesiredState, Environment, TenantUid, Timestamp, lifecycle,
-    ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError, Work, WorkStore},
+    Timestamp,
+    environment::CustomerRules,
+    ports::{Claim, Commit, StoreError, Work, WorkStore},
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::AnyConnection;
 
-use super::hosts;
+use super::{
+    commit::{commit, fenced},
+    customers, hosts,
+};
 use crate::{
-    rows::{self, clock, desired_state_word, events, json, operations, priority, stages, state_word, unavailable},
+    rows::{self, clock, operations, stages, unavailable},
     store::Store,
 };
 
@@ -24,7 +28,8 @@ impl WorkStore for Store {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        self.engine_snapshot(async |connection| load(connection, claim).await).await
+        let rules = self.customer_rules();
+        self.engine_snapshot(async |connection| load(connection, claim, rules).await).await
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
@@ -55,7 +60,7 @@ impl WorkStore for Store {
                 .bind(owner)
                 .fetch_optional(connection)
                 .await
-                .map_err(unavailable("looking for what is due"))?;
+                .map_err(unavailable("searching for what is due"))?;
             Ok(next.map(|due| Timestamp(due).since(now)))
         })
         .await
@@ -71,13 +76,13 @@ impl WorkStore for Store {
                         .bind(now.after(longest).0)
                         .execute(&mut *connection)
                         .await
-                        .map_err(unavailable("looking for what is due too late"))?;
+                        .map_err(unavailable("searching for what is due too late"))?;
                     // Nor is any lease of an account that long.
                     sqlx::query("DELETE FROM accounts WHERE lease_until > $1")
                         .bind(now.after(longest).0)
                         .execute(connection)
                         .await
-                        .map_err(unavailable("looking for leases of accounts that end too late"))?;
+                        .map_err(unavailable("searching for leases of accounts that end too late"))?;
                     Ok(done.rows_affected())
                 }
                 .boxed()
@@ -114,7 +119,7 @@ impl WorkStore for Store {
     }
 }
 
-async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, StoreError> {
+async fn load(connection: &mut AnyConnection, claim: &Claim, rules: CustomerRules) -> Result<Work, StoreError> {
     let row = fenced(connection, claim).await?;
     let environment = rows::environment(&row)?;
     let operation = operations::read(connection, environment.operation).await?;
@@ -122,6 +127,10 @@ async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, Sto
     let lives_in_host = environment.tenant().is_some_and(|tenant| tenant.host.is_some());
     let host = if lives_in_host { hosts::view(connection, &environment).await? } else { None };
     let now = clock::now(connection).await?;
+    let frozen = match environment.tenant() {
+        Some(tenant) => customers::frozen(connection, &tenant.name.customer, rules, now).await?,
+        None => None,
+    };
     let operation_done = operation.outcome.is_some();
     Ok(Work {
         operation_kind: operation.kind,
@@ -130,6 +139,7 @@ async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, Sto
         environment,
         stages,
         host,
+        frozen,
         now,
     })
 }
@@ -198,18 +208,6 @@ async fn claim(
     Ok(claims)
 }
 
-/// The tenant's row, if the claim still stands.
-async fn fenced(connection: &mut AnyConnection, claim: &Claim) -> Result<AnyRow, StoreError> {
-    sqlx::query("SELECT * FROM tenants WHERE uid = $1 AND owner = $2 AND fence = $3")
-        .bind(claim.uid.to_string())
-        .bind(&claim.owner)
-        .bind(claim.fence)
-        .fetch_optional(connection)
-        .await
-        .map_err(unavailable("checking a claim"))?
-        .ok_or(StoreError::FenceLost(claim.uid))
-}
-
 /// All calls of an account are made by one owner, whose rate limits know of all of them; it keeps the account for a lease after
 /// its last work there.
 async fn lease_account(
@@ -259,132 +257,6 @@ async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Time
     Ok(())
 }
 
-async fn commit(
-    connection: &mut AnyConnection,
-    claim: Claim,
-    change: Commit,
-    events_max: u64,
-) -> Result<(), StoreError> {
-    let row = fenced(connection, &claim).await?;
-    let failed = unavailable("committing work");
-    let seen: i64 = row.try_get("claimed_revision").map_err(&failed)?;
-    let newest: i64 = row.try_get("revision").map_err(&failed)?;
-    // What the API changed meanwhile was not seen by this pass: its verdicts on the tenant as a
-    // whole are void, the records of its stages stand.
-    let overtaken = seen != newest;
-    let environment = rows::environment(&row)?;
-    let now = clock::now(connection).await?;
-    for record in &change.stages {
-        stages::put(connection, claim.uid, record).await?;
-    }
-    if !overtaken {
-        patch(connection, &environment, &change.environment, now).await?;
-        if let Some(end) = &change.operation {
-            operations::end(connection, end.id, &end.outcome, now).await?;
-        }
-    }
-    let mut events = change.events;
-    if overtaken {
-        events.retain(|event| event.kind == EventKind::Stage);
-    }
-    events::append(connection, now, claim.uid, &environment.name(), &events, events_max).await?;
-    let desired_state = match (overtaken, change.environment.desired_state) {
-        (false, Some(desired_state)) => desired_state,
-        _ => environment.desired_state,
-    };
-    match (overtaken, change.remove, change.release) {
-        (false, true, _) => remove(connection, claim.uid).await,
-        (true, true, _) | (true, _, Release::After(_) | Release::UntilChanged) => {
-            release(connection, claim.uid, desired_state, Some(now)).await
-        }
-        (false, false, Release::After(wait)) => {
-            release(connection, claim.uid, desired_state, Some(now.after(wait))).await
-        }
-        (false, false, Release::UntilChanged) => release(connection, claim.uid, desired_state, None).await,
-        (_, false, Release::Hold) => Ok(()),
-    }
-}
-
-/// Gives a claim back. `due`: when to claim it again; `None`: when the API changes something.
-async fn release(
-    connection: &mut AnyConnection,
-    uid: TenantUid,
-    desired_state: DesiredState,
-    due: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    let failed = unavailable("giving a claim back");
-    let ended: Option<i64> = sqlx::query_scalar(
-        "SELECT operations.end_time FROM tenants \
-         JOIN operations ON operations.id = tenants.operation WHERE tenants.uid = $1",
-    )
-    .bind(uid.to_string())
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(&failed)?;
-    // The owner goes too: what was given back can't be written to again.
-    sqlx::query(
-        "UPDATE tenants SET lease_until = 0, owner = '', next_due = $1, priority = $2 \
-         WHERE uid = $3",
-    )
-    .bind(due.map(|due| due.0))
-    .bind(priority(desired_state, ended.is_some()))
-    .bind(uid.to_string())
-    .execute(connection)
-    .await
-    .map_err(&failed)?;
-    Ok(())
-}
-
-async fn patch(
-    connection: &mut AnyConnection,
-    before: &Environment,
-    change: &EnvironmentPatch,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if *change == EnvironmentPatch::default() {
-        return Ok(());
-    }
-    let after = lifecycle::patched(before, change, now);
-    let visible = after.status != before.status || change.desired_state.is_some() || change.revert.is_some();
-    let columns = rows::owner_columns(&after.owner)?;
-    sqlx::query(
-        "UPDATE tenants SET spec = $1, placement = $2, class = $13, provider = $14, generation = $3, direction = $4, \
-         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, credentials = $15, account = $16, \
-         update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
-         WHERE uid = $12",
-    )
-    .bind(columns.spec)
-    .bind(json("placement", &after.placement)?)
-    .bind(after.generation)
-    .bind(desired_state_word(after.desired_state))
-    .bind(state_word(after.status.state))
-    .bind(json("status", &after.status)?)
-    .bind(i64::from(visible))
-    .bind(i64::from(after.cancel_requested))
-    .bind(columns.last_ready)
-    .bind(now.0)
-    .bind(after.delete_time.map(|time| time.0))
-    .bind(after.uid.to_string())
-    .bind(after.placement.class.as_str())
-    .bind(after.placement.provider.as_str())
-    .bind(&after.placement.credentials)
-    .bind(rows::account(&after.placement))
-    .execute(connection)
-    .await
-    .map_err(unavailable("updating an environment"))?;
-    Ok(())
-}
-
-async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
-    stages::remove(connection, uid).await?;
-    sqlx::query("DELETE FROM tenants WHERE uid = $1")
-        .bind(uid.to_string())
-        .execute(connection)
-        .await
-        .map_err(unavailable("removing a tenant"))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -401,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_claim_looks_only_at_what_is_due() {
+    async fn a_claim_checks_only_at_what_is_due() {
         let plan = query_plan(DUE).await;
         let search = "SEARCH tenants USING COVERING INDEX tenants_due (next_due<?)";
         assert!(plan.contains(search), "{plan}");

@@ -43,16 +43,16 @@ async fn follow(connect: &AnyConnectOptions, connections: &Connections, notifier
                 None => std::future::pending().await,
             }
         };
-        let heard = tokio::select! {
-            heard = woken => heard,
+        let received = tokio::select! {
+            received = woken => received,
             () = tokio::time::sleep(POLL) => Ok(()),
         };
-        if heard.is_err() {
+        if received.is_err() {
             listener = None;
         }
-        let look = async |connection: &mut AnyConnection| notifier.committed(connection).await;
-        if let Err(error) = connections.read(Moment::Same, look).await {
-            tracing::warn!(%error, "can't look for what other daemons wrote; tried again");
+        let observation = async |connection: &mut AnyConnection| notifier.committed(connection).await;
+        if let Err(error) = connections.read(Moment::Same, observation).await {
+            tracing::warn!(%error, "can't search for what other daemons wrote; tried again");
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn page<T>(
     Ok(Page { items: rows.iter().filter_map(read).collect(), next })
 }
 
-/// An environment, or none and a log line: a corrupt row is the trouble of its own environment, and of nobody else.
+/// An environment, or none and a log line: a corrupt row is the failure of its own environment, and of nobody else.
 pub(crate) fn readable(row: &AnyRow) -> Option<Environment> {
     environment(row).inspect_err(|error| log_corrupt(row, "uid", error)).ok()
 }

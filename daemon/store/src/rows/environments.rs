@@ -2,16 +2,18 @@
 //!
 //! `next_due` is when the tenant may next be claimed. While a lease runs it is the lease's end,
 //! whatever happens meanwhile: the API's writes raise `revision`, and the release sees that. So
-//! one index answers both what is due and when something will be.
+//! one index serves both what is due and when something will be.
 
 use landlord_core::{
-    Amounts, DesiredState, Environment, EnvironmentName, OperationId, TenantUid, Timestamp,
+    Amounts, DesiredState, Environment, EnvironmentName, OperationId, Owner, TenantUid, Timestamp,
+    audit::{AuditRecord, Author},
     ids::InvalidName,
     ports::{EnvironmentQuery, Owners, Page, StoreError},
 };
 use sqlx::AnyConnection;
 
 use super::{
+    audit,
     columns::{self as rows, desired_state_word, json, page, page_limit, priority, state_word, unavailable},
     statement::Statement,
 };
@@ -59,6 +61,7 @@ pub(crate) fn reserved(amounts: Amounts) -> [i64; 3] {
 /// A new tenant, due at once, with what is reserved for it in its host cluster.
 pub(crate) async fn insert(
     connection: &mut AnyConnection,
+    author: &Author,
     environment: &Environment,
     reserve: Amounts,
 ) -> Result<(), StoreError> {
@@ -98,28 +101,30 @@ pub(crate) async fn insert(
     .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
     .bind(&environment.placement.credentials)
     .bind(rows::account(&environment.placement))
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(unavailable("writing a tenant"))?;
-    Ok(())
+    let written = Environment { etag: rows::etag(&environment.uid.to_string(), 1), ..environment.clone() };
+    audit::append(connection, AuditRecord::of_environment(author.clone(), None, Some(&written))).await
 }
 
 /// The API's write of an environment: its version and revision rise. If `due`, it can be claimed at
 /// once, or as soon as the lease under which it is being worked on is given back or over.
 pub(crate) async fn rewrite(
     connection: &mut AnyConnection,
-    environment: &Environment,
+    author: &Author,
+    (before, environment): (&Environment, &Environment),
     now: Timestamp,
     due: bool,
 ) -> Result<(), StoreError> {
     let columns = rows::owner_columns(&environment.owner)?;
-    sqlx::query(
+    let version: i64 = sqlx::query_scalar(
         "UPDATE tenants SET class = $1, provider = $2, spec = $3, placement = $4, generation = $5, \
          direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
          operation = $10, cancel_requested = $16, credentials = $17, account = $18, update_time = $11, delete_time = $12, \
          revision = revision + 1, \
          next_due = CASE WHEN $13 = 1 AND lease_until <= $11 THEN $11 ELSE next_due END, \
-         priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15",
+         priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15 RETURNING version",
     )
     .bind(environment.placement.class.as_str())
     .bind(environment.placement.provider.as_str())
@@ -139,31 +144,59 @@ pub(crate) async fn rewrite(
     .bind(i64::from(environment.cancel_requested))
     .bind(&environment.placement.credentials)
     .bind(rows::account(&environment.placement))
-    .execute(connection)
+    .fetch_one(&mut *connection)
     .await
     .map_err(unavailable("updating an environment"))?;
-    Ok(())
+    let written = Environment { etag: rows::etag(&environment.uid.to_string(), version), ..environment.clone() };
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
+}
+
+/// Writes what only an owner says of itself, and nothing that the engine would act upon: no revision.
+pub(crate) async fn rewrite_owner(
+    connection: &mut AnyConnection,
+    author: &Author,
+    before: &Environment,
+    owner: Owner,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let columns = rows::owner_columns(&owner)?;
+    let version: i64 = sqlx::query_scalar(
+        "UPDATE tenants SET spec = $1, hosting = $2, version = version + 1, update_time = $3 WHERE uid = $4 RETURNING version",
+    )
+    .bind(columns.spec)
+    .bind(columns.hosting)
+    .bind(now.0)
+    .bind(before.uid.to_string())
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(unavailable("updating an environment"))?;
+    let written = Environment { owner, etag: rows::etag(&before.uid.to_string(), version), ..before.clone() };
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
 }
 
 /// Marks the tenant for cancellation of its operation.
 pub(crate) async fn request_cancel(
     connection: &mut AnyConnection,
-    uid: TenantUid,
+    author: &Author,
+    before: &Environment,
     operation: OperationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let version: Option<i64> = sqlx::query_scalar(
         "UPDATE tenants SET cancel_requested = 1, revision = revision + 1, version = version + 1, \
          update_time = $1, next_due = CASE WHEN lease_until <= $1 THEN $1 ELSE next_due END \
-         WHERE uid = $2 AND operation = $3",
+         WHERE uid = $2 AND operation = $3 RETURNING version",
     )
     .bind(now.0)
-    .bind(uid.to_string())
+    .bind(before.uid.to_string())
     .bind(operation.to_string())
-    .execute(connection)
+    .fetch_optional(&mut *connection)
     .await
     .map_err(unavailable("cancelling an operation"))?;
-    Ok(())
+    let Some(version) = version else { return Ok(()) };
+    let etag = rows::etag(&before.uid.to_string(), version);
+    let written = Environment { cancel_requested: true, etag, ..before.clone() };
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
 }
 
 /// A page, by name.

@@ -1,8 +1,10 @@
 //! The tables: how a record is written into columns and read back, and the statements on one table each. Portable between
 //! the databases; knows neither requests nor leases.
 
+pub(crate) mod audit;
 pub(crate) mod clock;
 mod columns;
+pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod operations;
@@ -10,7 +12,7 @@ pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    account, desired_state_word, environment, json, key, kind_word, name_in, owner_columns, priority, readable, scope,
-    state_word, unavailable,
+    account, desired_state_word, environment, etag, json, key, kind_word, name_in, owner_columns, priority, readable,
+    scope, state_word, unavailable,
 };
 pub(crate) use statement::Statement;

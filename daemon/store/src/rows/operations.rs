@@ -2,7 +2,7 @@
 
 use landlord_core::{
     DesiredState, Environment, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Timestamp,
-    ports::{Accepted, OperationQuery, Page, RequestKey, RequestScope, StoreError},
+    ports::{Accepted, OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 
@@ -18,15 +18,15 @@ pub(crate) async fn accept(
     environment: &Environment,
     id: OperationId,
     kind: OperationKind,
-    request: &RequestKey,
+    request: &RequestContext,
     now: Timestamp,
 ) -> Result<Accepted, StoreError> {
     let name = environment.name();
     let (customer, tenant) = rows::key(&name);
     sqlx::query(
         "INSERT INTO operations (id, tenant_uid, customer, tenant, kind, generation, request_id, \
-         request_hash, create_time, end_time, cancel_requested, outcome, stages) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 0, NULL, NULL)",
+         request_hash, create_time, end_time, cancel_requested, outcome, stages, principal) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 0, NULL, NULL, $10)",
     )
     .bind(id.to_string())
     .bind(environment.uid.to_string())
@@ -34,9 +34,10 @@ pub(crate) async fn accept(
     .bind(tenant)
     .bind(kind_word(kind))
     .bind(environment.generation)
-    .bind(request.request_id.map(|id| id.to_string()))
-    .bind(&request.request_hash)
+    .bind(request.key.request_id.map(|id| id.to_string()))
+    .bind(&request.key.request_hash)
     .bind(now.0)
+    .bind(request.caller.to_string())
     .execute(&mut *connection)
     .await
     .map_err(unavailable("writing an operation"))?;
@@ -59,7 +60,7 @@ pub(crate) async fn replay(
         .bind(request_id.to_string())
         .fetch_optional(&mut *connection)
         .await
-        .map_err(unavailable("looking for a request id"))?;
+        .map_err(unavailable("searching for a request id"))?;
     let Some(row) = row else { return Ok(None) };
     let hash: String = row.try_get("request_hash").map_err(unavailable("reading a request"))?;
     if hash != request.request_hash {
@@ -69,6 +70,16 @@ pub(crate) async fn replay(
     let environment = environments::maybe(connection, &operation.name).await?;
     let environment = environment.filter(|environment| environment.uid == operation.uid);
     Ok(Some(Accepted { environment, operation, replayed: true }))
+}
+
+/// Whose request an operation is; empty: nobody has said so.
+pub(crate) async fn principal(connection: &mut AnyConnection, id: OperationId) -> Result<String, StoreError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT principal FROM operations WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("reading an operation"))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// An operation, with the stages kept at its end.

@@ -62,8 +62,8 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// In the tenant's direction, failed stages run again, and the timeout with those in trouble
-/// begins anew. Attempts go on counting.
+/// In the tenant's direction, failed stages run again, and the timeout with those that were failing
+/// starts again. Attempts go on counting.
 pub(crate) async fn restart_failed(
     connection: &mut AnyConnection,
     environment: &Environment,

@@ -67,15 +67,16 @@ async fn copy(path: &Path, part: &Path) -> Result<Copied, Error> {
 /// That a file is a whole store.
 async fn checked(path: &Path) -> Result<Copied, Error> {
     let bad = |problem: String| Error::NotAStore { path: path.to_owned(), problem };
-    let told = |error: sqlx::Error| bad(error.to_string());
+    let reported = |error: sqlx::Error| bad(error.to_string());
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
-    let mut connection = SqliteConnection::connect_with(&options).await.map_err(told)?;
-    let found: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.map_err(told)?;
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(reported)?;
+    let found: String =
+        sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.map_err(reported)?;
     if found != "ok" {
         return Err(bad(found));
     }
     let environments: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM tenants").fetch_one(&mut connection).await.map_err(told)?;
+        sqlx::query_scalar("SELECT COUNT(*) FROM tenants").fetch_one(&mut connection).await.map_err(reported)?;
     let _ = connection.close().await;
     let bytes = fs::metadata(path).map(|file| file.len()).unwrap_or_default();
     Ok(Copied { environments: environments.unsigned_abs(), bytes })

@@ -83,7 +83,7 @@ impl HeldFile {
         let file_error = |source| Error::File { path: path.to_owned(), source };
         let resolved = resolve(path).map_err(file_error)?;
         let lock = lock::lock(&resolved)?;
-        // SQLite itself would make it readable to all that the umask lets in.
+        // SQLite itself would make it readable to all that the umask admits.
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

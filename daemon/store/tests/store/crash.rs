@@ -10,7 +10,7 @@ use landlord_core::ports::{EnvironmentQuery, EventQuery, OperationQuery, TenantS
 
 use crate::{fixtures::*, sqlite};
 
-/// Tells the child which file to write to.
+/// Passes the child which file to write to.
 const FILE: &str = "LANDLORD_STORE_CRASH_FILE";
 const ROUND: &str = "LANDLORD_STORE_CRASH_ROUND";
 /// Acknowledged writes before the kill, one number a round.
@@ -108,5 +108,7 @@ async fn whole(store: &landlord_store::Store) {
         query.after_seq = last.seq;
         events += some.len();
     }
-    assert_eq!((operations, events), (tenants, tenants));
+    // And its entry in the audit log, which is one chain.
+    let entries = audit_log(store).await.len();
+    assert_eq!((operations, events, entries), (tenants, tenants, tenants + 1), "and one of the customer");
 }

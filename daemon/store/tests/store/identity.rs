@@ -160,7 +160,7 @@ async fn nothing_deleted_is_rebuilt(path: &Path, cloud: Vec<FoundObjects>, reaso
     assert_eq!(due.len(), 1, "{due:?}");
     assert!(due[0].reason.contains(reason), "{due:?}");
     assert_eq!((&due[0].key, &due[0].regions), (&key(), &vec!["eu-central-1".to_owned()]));
-    // Whatever is due waits, and nobody is told to hurry.
+    // Whatever is due waits, and no hint is sent.
     store.change(&name("acme", "kept"), None, update(larger_of("kept")), once()).await.unwrap();
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     assert_eq!(store.next_due("a").await.unwrap(), None);

@@ -66,12 +66,12 @@ async fn daemons_that_start_at_once_make_one_store() {
 async fn promises_hold_over_several_daemons() {
     let url = new_database().await;
     let stores = [open(&url, true).await.unwrap(), open(&url, true).await.unwrap()];
-    // One request id, one name, one domain, whoever is asked.
+    // One request id, one name, one domain, whichever store is called.
     let request = keyed("same");
     let acme = name("acme", "prod");
     let calls = (0..20).map(|turn| stores[turn % 2].create(new(&acme, request.clone())));
-    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    let responses: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(responses.iter().filter(|response| !response.replayed).count(), 1);
     let calls = (0..20).map(|turn| stores[turn % 2].create(new(&name("bolt", "prod"), once())));
     assert_eq!(join_all(calls).await.into_iter().filter(Result::is_ok).count(), 1);
     // A tenant is worked on by one.
@@ -146,11 +146,11 @@ async fn a_server_that_is_restarted_costs_time_and_nothing_else() {
     let mut writing = JoinSet::new();
     let writer = store.clone();
     writing.spawn(async move {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for turn in 0..400 {
-            answers.push((turn, writer.create(new(&name("acme", &format!("t{turn}")), once())).await));
+            responses.push((turn, writer.create(new(&name("acme", &format!("t{turn}")), once())).await));
         }
-        answers
+        responses
     });
     let restarting = Arc::clone(&server);
     tokio::task::spawn_blocking(move || {
@@ -162,10 +162,10 @@ async fn a_server_that_is_restarted_costs_time_and_nothing_else() {
     })
     .await
     .unwrap();
-    for (turn, answer) in writing.join_next().await.unwrap().unwrap() {
+    for (turn, response) in writing.join_next().await.unwrap().unwrap() {
         let is_there = store.get(&name("acme", &format!("t{turn}"))).await.is_ok();
-        assert_eq!(answer.is_ok(), is_there, "{turn}: {answer:?}");
-        assert!(answer.is_ok(), "{turn}: {answer:?}");
+        assert_eq!(response.is_ok(), is_there, "{turn}: {response:?}");
+        assert!(response.is_ok(), "{turn}: {response:?}");
     }
     store.close().await;
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of which nothing is heard: calls end, and go on over a new connection.
+//! A PostgreSQL server of which nothing is received: calls end, and go on over a new connection.
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,9 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
-use landlord_core::ports::{Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _};
+use landlord_core::ports::{
+    AuditStore as _, Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _,
+};
 use landlord_store::{Error, SqliteOptions, Store};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -45,6 +47,69 @@ async fn a_second_daemon_is_refused_by_name_and_pid() {
 }
 
 #[tokio::test]
+async fn a_change_that_can_not_be_recorded_is_not_made() {
+    let (store, folder) = fresh().await;
+    created(&*store, "acme", "prod").await;
+    let mut raw = raw(&folder.path().join("landlord.db")).await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is full'); END";
+    sqlx::raw_sql(full).execute(&mut raw).await.unwrap();
+    let acme = name("acme", "prod");
+    let before = store.get(&acme).await.unwrap();
+    assert_refused!(store.create(new(&name("acme", "other"), once())).await, StoreError::Unavailable { .. });
+    assert_refused!(store.change(&acme, None, update(larger()), once()).await, StoreError::Unavailable { .. });
+    assert_refused!(store.delete(&acme, delete()).await, StoreError::Unavailable { .. });
+    assert_refused!(store.cancel(before.operation, once()).await, StoreError::Unavailable { .. });
+    assert_eq!(store.get(&acme).await.unwrap(), before);
+    assert_refused!(store.get(&name("acme", "other")).await, StoreError::NotFound(_));
+    // Nor does the engine do anything that nobody would know of.
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let ready = settle(&work, landlord_core::State::Ready, landlord_core::OperationOutcome::Ready);
+    assert_refused!(store.commit(&claim, ready.clone()).await, StoreError::Unavailable { .. });
+    sqlx::raw_sql("DROP TRIGGER full").execute(&mut raw).await.unwrap();
+    store.commit(&claim, ready).await.unwrap();
+    assert_eq!(audit_log(&*store).await.len(), 3, "the customer, the tenant, its READY");
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_the_audit_log_by_other_means_shows() {
+    let (store, folder) = fresh().await;
+    for tenant in 0..6 {
+        created(&*store, "acme", &format!("t{tenant}")).await;
+    }
+    let lines = async |store: &Store| -> Result<(), landlord_audit::Problem> {
+        let query = landlord_core::ports::AuditQuery { limit: 100, ..Default::default() };
+        let mut verifier = landlord_audit::Verifier::default();
+        for kept in store.entries(&query).await.unwrap() {
+            let (entry, hash) = (kept.text, kept.hash);
+            verifier.take(&landlord_audit::Line { entry, hash, head_key_id: "".into(), head_signature: "".into() })?;
+        }
+        let end = store.audit_end().await.unwrap();
+        verifier.end(Some((end.seq, &end.hash))).map(drop)
+    };
+    lines(&store).await.unwrap();
+    let path = folder.path().join("landlord.db");
+    for tampering in [
+        "UPDATE audit SET entry = REPLACE(entry, 'acme', 'evil') WHERE seq = 3",
+        "DELETE FROM audit WHERE seq = 1",
+        "DELETE FROM audit WHERE seq = 4",
+        "DELETE FROM audit WHERE seq = 7",
+        "UPDATE audit SET seq = -seq WHERE seq IN (2, 3); UPDATE audit SET seq = 5 + seq WHERE seq < 0",
+        "INSERT INTO audit SELECT 8, time, customer, entry, hash FROM audit WHERE seq = 7",
+    ] {
+        let mut raw = raw(&path).await;
+        sqlx::raw_sql("CREATE TABLE kept AS SELECT * FROM audit").execute(&mut raw).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(tampering)).execute(&mut raw).await.unwrap();
+        assert!(lines(&store).await.is_err(), "{tampering}");
+        sqlx::raw_sql("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept")
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        lines(&store).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_closed_store_takes_no_writes_and_has_them_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
@@ -53,8 +118,8 @@ async fn a_closed_store_takes_no_writes_and_has_them_all() {
         let store = store.clone();
         async move { store.create(new(&name("acme", &format!("t{tenant}")), once())).await }
     });
-    let (answers, ()) = tokio::join!(futures::future::join_all(writes), store.close());
-    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let (responses, ()) = tokio::join!(futures::future::join_all(writes), store.close());
+    let accepted = responses.iter().filter(|response| response.is_ok()).count();
     let late = store.create(new(&name("acme", "late"), once())).await;
     assert_refused!(late, StoreError::Unavailable { .. });
     drop(store);
@@ -188,9 +253,9 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
         let store = Arc::clone(&store);
         async move { store.create(new(&crate::fixtures::name("acme", &name), once())).await }
     });
-    let answers = futures::future::join_all(writes).await;
-    for (turn, answer) in answers.iter().enumerate() {
-        assert_eq!(answer.is_ok(), turn % 3 != 0, "{answer:?}");
+    let responses = futures::future::join_all(writes).await;
+    for (turn, response) in responses.iter().enumerate() {
+        assert_eq!(response.is_ok(), turn % 3 != 0, "{response:?}");
     }
     assert_eq!(store.claim("a", 100, LEASE).await.unwrap().len(), 21);
 }
@@ -232,7 +297,8 @@ async fn reservations_of_an_earlier_version_are_filled_in() {
 }
 
 /// Takes back what the migrations from 0006 on do.
-const SINCE_THE_WORDS: &str = "DROP INDEX operations_end; DROP TABLE daemons; DROP INDEX tenants_counts; DROP INDEX operations_running; DROP INDEX tenants_due; ALTER TABLE tenants DROP COLUMN account; DROP TABLE accounts; \
+const SINCE_THE_WORDS: &str = "DROP TABLE customers; DROP TABLE customer_requests; DROP TABLE audit; DROP TABLE audit_heads; DROP TABLE audit_chain; \
+     ALTER TABLE operations DROP COLUMN principal; DROP INDEX operations_end; DROP TABLE daemons; DROP INDEX tenants_counts; DROP INDEX operations_running; DROP INDEX tenants_due; ALTER TABLE tenants DROP COLUMN account; DROP TABLE accounts; \
      ALTER TABLE tenants DROP COLUMN credentials; \
      CREATE INDEX tenants_due ON tenants (next_due, priority, customer, uid); \
      DROP TABLE orphans; DROP TABLE inventories; DROP TABLE identity; \
@@ -254,7 +320,7 @@ impl std::io::Write for Logged {
 }
 
 #[tokio::test]
-async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
+async fn domains_of_an_earlier_version_are_filled_in_and_clashes_reported() {
     use landlord_core::{TenantSpec, ports::NewTenant};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
@@ -271,7 +337,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
     }
     store.close().await;
     drop(store);
-    // As the version before left them: no such column, and whatever domain was asked for.
+    // As the version before left them: no such column, and whatever domain was requested.
     let mut earlier = raw(&path).await;
     for sql in [
         "UPDATE tenants SET spec = replace(spec, 'stolen.example.org', 'acme.example.com')",

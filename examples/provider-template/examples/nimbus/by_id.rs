@@ -1,7 +1,7 @@
 //! The second API of Nimbus, which gives ids instead of taking names, and whose work may end in error. Lists lag behind what
 //! was made; an idempotency key keeps a repeated create from making a second object.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `POST /v2/projects/P/objects` `{key, collection, labels, spec}` | `{object, operation}`; the same key again: the object that it made, `GONE` if that went |
 //! | `GET /v2/projects/P/objects/ID` | the object, with its `failure` once it is `FAILED`; or 404 `not_found` |

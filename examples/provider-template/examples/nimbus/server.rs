@@ -1,7 +1,7 @@
 //! Nimbus: a fictional cloud, small and strict. Everything is an object in a collection of a project, with labels and a
 //! spec; making, changing and deleting take their time. Knows nothing of landlord.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `GET /v1/projects/P/C/N` | the object, or 404 `not_found` |
 //! | `PUT /v1/projects/P/C/N` `{labels, spec}` | makes or changes it; 409 `exists` if it has other labels, 409 `busy` while it is being made or deleted |
@@ -39,7 +39,7 @@ const CA_PEM: &str = "-----BEGIN CERTIFICATE-----\nbmltYnVz\n-----END CERTIFICAT
 /// How the cloud behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Bearer token that is let in.
+    /// Bearer token that is admitted.
     pub(crate) token: String,
     /// How long making and changing take.
     pub(crate) making: Duration,
@@ -59,7 +59,7 @@ struct Object {
 /// Project, collection, name.
 type Key = (String, String, String);
 
-/// Who is let in, and how the cloud behaves.
+/// Who is admitted, and how the cloud behaves.
 #[derive(Debug, Clone)]
 struct Access {
     options: Options,
@@ -169,9 +169,9 @@ async fn put(
         *count += 1;
         let id = objects.get(&key).map_or_else(|| format!("nim-{count:06}"), |object| object.id.clone());
         let object = Object { id, labels: body["labels"].clone(), spec: body["spec"].clone(), ready_ms, gone_ms: None };
-        let answer = Json(shown(&key, &object)).into_response();
+        let response = Json(shown(&key, &object)).into_response();
         objects.insert(key, object);
-        answer
+        response
     })
 }
 

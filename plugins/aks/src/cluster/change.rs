@@ -40,8 +40,8 @@ pub(super) async fn begin(
         Sent { detail: format!("AKS cluster {name} is being changed"), ..sent }
     };
     let condition = if cluster.etag().is_empty() { If::Always } else { If::Unchanged(cluster.etag()) };
-    let answer = call.arm.put(&api::CLUSTER, cluster.id(), &document, condition).await?;
-    Ok(Some(operation::changed(call.arm, &answer, POLL_S, sent)))
+    let response = call.arm.put(&api::CLUSTER, cluster.id(), &document, condition).await?;
+    Ok(Some(operation::changed(call.arm, &response, POLL_S, sent)))
 }
 
 /// Sets what differs, and says what that is.

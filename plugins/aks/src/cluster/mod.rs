@@ -24,7 +24,7 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks at a cluster under way, where Azure names no other time.
+/// Seconds between observations of a cluster under way, where Azure names no other time.
 const POLL_S: i64 = 10;
 /// What [`first_provisioning`] calls it.
 const PROVISIONED: &str = "cluster";
@@ -38,7 +38,7 @@ pub(crate) async fn ensure(
     checkpoint: &[u8],
 ) -> Result<(Outcome, Option<v1::ClusterStatus>)> {
     let name = call.names.group();
-    // While its own operation runs, that tells more than the cluster, and of a larger budget.
+    // While its own operation runs, that shows more than the cluster, and of a larger budget.
     let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
     if let Followed::Running { retry_after: after } = last {
         let outcome = operation::waiting(after, POLL_S, format!("AKS cluster {name} is being changed"));
@@ -51,7 +51,7 @@ pub(crate) async fn ensure(
         State::Succeeded => {}
         State::Failed => return Err(failed(call, &cluster, last).await?.into()),
         State::Deleting => {
-            return Ok((pending(POLL_S, format!("AKS cluster {name} is being deleted before it is made anew")), None));
+            return Ok((pending(POLL_S, format!("AKS cluster {name} is being deleted before it is recreated")), None));
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("AKS cluster {name} is {state}"));
@@ -85,15 +85,15 @@ async fn create(
     first_provisioning::begin(call, PROVISIONED).await?;
     let name = call.names.group();
     match call.arm.put(&api::CLUSTER, &call.names.cluster_id(), &body, If::Absent).await {
-        Ok(answer) => Ok(operation::begun(
+        Ok(response) => Ok(operation::begun(
             call.arm,
             Work::Change,
-            &answer,
+            &response,
             POLL_S,
             format!("AKS cluster {name} is being created"),
         )),
-        // Made in the meantime, perhaps by an earlier call of ours whose answer was lost: the
-        // next look decides whose it is.
+        // Made in the meantime, perhaps by an earlier call of ours whose response was lost: the
+        // next observation decides whose it is.
         Err(error) if error::is_precondition(&error) => {
             find(call).await?;
             Ok(pending(POLL_S, format!("AKS cluster {name} is there; looking how far it is")))
@@ -103,13 +103,13 @@ async fn create(
 }
 
 /// Why a cluster failed; begins what leads out of it. One that was never up is removed, so that
-/// its name is free for the next attempt; any other is asked for again as it is.
+/// its name is free for the next attempt; any other is requested again as it is.
 async fn failed(call: &Call<'_>, cluster: &Cluster, last: Followed) -> Result<ProviderError> {
-    let mut said = cluster.properties.status.said();
+    let mut reported = cluster.properties.status.reported();
     if let Followed::Failed(late) = last {
-        said = said.or(Some(late));
+        reported = reported.or(Some(late));
     }
-    let error = late(&api::CLUSTER, cluster.name(), &said.unwrap_or_default());
+    let error = late(&api::CLUSTER, cluster.name(), &reported.unwrap_or_default());
     if first_provisioning::is_first(call, PROVISIONED).await? {
         call.arm.delete(&api::CLUSTER, cluster.id()).await?;
     } else {

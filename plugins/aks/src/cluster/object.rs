@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     api,
-    error::{self, Result, Said},
+    error::{self, ErrorBody, Result},
     names::Call,
     object::Object,
     tags,
@@ -63,15 +63,15 @@ pub(crate) struct Status {
 
 impl Status {
     /// In words, if there are any.
-    pub(crate) fn said(&self) -> Option<Said> {
-        Some(error::read(&self.provisioning_error)).filter(|s| *s != Said::default())
+    pub(crate) fn reported(&self) -> Option<ErrorBody> {
+        Some(error::read(&self.provisioning_error)).filter(|s| *s != ErrorBody::default())
     }
 }
 
 /// A cluster as found.
 pub(crate) type Cluster = Object<Properties>;
 
-/// The tenant's cluster; a stranger's of our name is an error.
+/// The tenant's cluster; a foreign one of our name is an error.
 pub(crate) async fn find(call: &Call<'_>) -> Result<Option<Cluster>> {
     let found = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await?;
     match found {
@@ -81,7 +81,7 @@ pub(crate) async fn find(call: &Call<'_>) -> Result<Option<Cluster>> {
 }
 
 /// The cluster that the tenant's nodes are in. A shared one carries the host's markers or a
-/// stranger's: it is only looked at.
+/// foreign one: it is only inspected.
 pub(crate) async fn find_home(call: &Call<'_>) -> Result<Option<Cluster>> {
     if !call.names.is_shared() {
         return find(call).await;
@@ -89,13 +89,13 @@ pub(crate) async fn find_home(call: &Call<'_>) -> Result<Option<Cluster>> {
     call.arm.get::<Properties>(&api::CLUSTER, &call.names.home_id()).await
 }
 
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
+/// `None` for absent and for a foreign one, which a deletion leaves alone.
 pub(crate) async fn find_own(call: &Call<'_>) -> Result<Option<Cluster>> {
     let found = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await?;
     Ok(found.filter(|c| c.is_ours(call.scope)))
 }
 
-/// The version that runs, or, before Azure tells it, the one asked for.
+/// The version that runs, or, before Azure reports it, the one requested.
 pub(crate) fn version(properties: &Properties) -> &str {
     let current = properties.current_kubernetes_version.as_str();
     if current.is_empty() { &properties.kubernetes_version } else { current }

@@ -14,7 +14,7 @@ use crate::{
     progress::{Outcome, pending, ready},
 };
 
-/// The nodes' resource group: `None` if there is none, `Some(None)` if it is a stranger's. AKS
+/// The nodes' resource group: `None` if there is none, `Some(None)` if it is a foreign one. AKS
 /// hands the cluster's tags on to it, and names the cluster as its manager; the latter counts only
 /// where no marker speaks against it, since another installation's cluster may have the name.
 pub(crate) async fn nodes_group(call: &Call<'_>) -> Result<Option<Option<Group>>> {
@@ -43,8 +43,8 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
         let after = if let Followed::Running { retry_after: after } = last { after } else { None };
         return Ok((operation::waiting(after, POLL_S, detail).or_checkpoint(checkpoint), Vec::new()));
     }
-    let answer = match call.arm.delete(&api::CLUSTER, cluster.id()).await {
-        Ok(answer) => answer,
+    let response = match call.arm.delete(&api::CLUSTER, cluster.id()).await {
+        Ok(response) => response,
         Err(error) if error.is_busy() => {
             let detail = format!("AKS cluster {name} is {} and can be deleted after that", cluster.state().as_str());
             return Ok((pending(POLL_S, detail), Vec::new()));
@@ -52,15 +52,15 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
         Err(error) => return Err(error),
     };
     let failed = cluster.state() == State::Failed;
-    if let (true, Followed::Failed(said)) = (failed, last) {
-        // Asked for again already; what the last attempt said may have to be mended.
-        let said = cluster.properties.status.said().unwrap_or(said);
-        return Err(group::removal_failed(&api::CLUSTER, name, &said).into());
+    if let (true, Followed::Failed(reported)) = (failed, last) {
+        // Requested again already; what the last attempt reported may have to be mended.
+        let reported = cluster.properties.status.reported().unwrap_or(reported);
+        return Err(group::removal_failed(&api::CLUSTER, name, &reported).into());
     }
     let mut removed: Vec<_> = cluster.properties.agent_pool_profiles.iter().map(|p| pool(call, &p.name)).collect();
     removed.push(cluster.owned(call.scope));
-    let outcome = match answer {
-        Some(answer) => operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail),
+    let outcome = match response {
+        Some(response) => operation::begun(call.arm, Work::Deletion, &response, POLL_S, detail),
         None => pending(1, detail),
     };
     Ok((outcome, removed))
@@ -86,7 +86,7 @@ async fn delete_nodes_group(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedOb
     Ok((group::drop_whole(call, &found).await?.unwrap_or(Outcome::Gone), removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let Some(cluster) = find_own(call).await? else {
         return Ok((Outcome::Gone, Vec::new()));

@@ -96,7 +96,7 @@ fn first_pool(call: &Call<'_>, parameters: &Parameters, pool: Option<&v1::NodePo
 #[cfg(test)]
 mod tests {
     use super::ranges;
-    use crate::parameters::Parameters;
+    use crate::parameters::{ClassParameters as _, Parameters};
     use landlord_provider_api::v1::NetworkStatus;
 
     #[test]

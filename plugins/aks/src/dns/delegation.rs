@@ -1,5 +1,5 @@
 //! The NS record in a parent zone that points to a tenant's zone. It carries the markers as
-//! metadata; one without them is a stranger's and left alone.
+//! metadata; one without them is a foreign and left alone.
 
 use landlord_provider_api::v1;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The tenant's DNS zone, in a resource group of its own: the zone is made and removed beside
-//! the network, and whichever came last could not tell from ARM's lists that it did. Azure lets
-//! zones of the same name stand side by side in different groups: a stranger's is no obstacle.
+//! the network, and whichever came last could not see from ARM's lists that it did. Azure lets
+//! zones of the same name stand side by side in different groups: a foreign one is no obstacle.
 
 pub(crate) mod delegation;
 pub(crate) mod records;
@@ -21,7 +21,7 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 5;
 
 /// What is read of a zone.
@@ -50,7 +50,7 @@ pub(crate) fn check_own(call: &Call<'_>, id: &str) -> Result<String> {
     Ok(normal(domain))
 }
 
-/// The zone of a domain; a stranger's in our group is an error.
+/// The zone of a domain; a foreign one in our group is an error.
 pub(crate) async fn find(call: &Call<'_>, domain: &str) -> Result<Option<Zone>> {
     let found = call.arm.get::<Properties>(&api::ZONE, &call.names.zone_id(domain)).await?;
     match found {
@@ -92,8 +92,8 @@ pub(crate) async fn ensure(call: &Call<'_>, domain: &str) -> Result<(Outcome, Op
                 "properties": { "zoneType": "Public" },
             });
             match call.arm.put(&api::ZONE, &call.names.zone_id(&domain), &body, If::Absent).await {
-                Ok(answer) => answer.object(&api::ZONE)?,
-                // Made in the meantime: the next look decides whose it is.
+                Ok(response) => response.object(&api::ZONE)?,
+                // Made in the meantime: the next observation decides whose it is.
                 Err(error) if is_precondition(&error) => {
                     return Ok((pending(POLL_S, "the zone is there; looking whose it is"), None));
                 }
@@ -148,11 +148,11 @@ pub(crate) async fn delete(
         let records = records::listed(call, &zone).await?;
         removed.extend(records.iter().map(|r| records::owned(call, r)));
         removed.push(zone.owned(call.scope));
-        if let Some(answer) = call.arm.delete(&api::ZONE, zone.id()).await? {
+        if let Some(response) = call.arm.delete(&api::ZONE, zone.id()).await? {
             waiting = Some(operation::begun(
                 call.arm,
                 Work::Deletion,
-                &answer,
+                &response,
                 POLL_S,
                 format!("DNS zone {name} is being deleted"),
             ));
@@ -170,7 +170,7 @@ pub(crate) async fn delete(
     Ok((outcome, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let zones = chosen(call, domain).await?;
     let outcome = if zones.is_empty() { Outcome::Gone } else { ready() };

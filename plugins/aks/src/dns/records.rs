@@ -196,7 +196,7 @@ pub(crate) async fn delete(call: &Call<'_>, domain: &str) -> Result<(Outcome, Ve
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let mut objects = Vec::new();
     for zone in chosen(call, domain).await? {

@@ -1,6 +1,6 @@
 //! The tenant's network and base identities: a resource group with a virtual network, one
 //! subnet for nodes, a NAT gateway with its address, and the identities of the cluster and of
-//! two service accounts. Each is looked at before it is written, and made again if it failed.
+//! two service accounts. Each is inspected before it is written, and made again if it failed.
 
 mod part;
 mod removal;
@@ -26,7 +26,7 @@ use crate::{
     roles, tags,
 };
 
-/// Seconds between looks at a part under way; most take a few seconds.
+/// Seconds between observations of a part under way; most take a few seconds.
 const POLL_S: i64 = 3;
 /// The nodes' subnet is this much smaller than the network: a quarter, the rest is kept free.
 const SUBNET_BITS: u8 = 2;
@@ -171,11 +171,11 @@ async fn fit(call: &Call<'_>, parameters: &Parameters, vnet: &Object<Vnet>) -> R
     if own.is_none() {
         body["properties"]["addressPrefix"] = json!(subnet(parameters)?.to_string());
     }
-    let answer = call.arm.put(&api::SUBNET, &call.names.subnet_id(), &body, If::Always).await?;
+    let response = call.arm.put(&api::SUBNET, &call.names.subnet_id(), &body, If::Always).await?;
     Ok(Some(operation::begun(
         call.arm,
         Work::Change,
-        &answer,
+        &response,
         POLL_S,
         "the nodes' subnet is being led to the NAT gateway",
     )))

@@ -1,4 +1,4 @@
-//! One part of a network: looked at, made if absent, made again if it failed.
+//! One part of a network: inspected, made if absent, made again if it failed.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::{
 
 /// How far a part is.
 pub(super) enum Part<P> {
-    /// As asked for.
+    /// As requested.
     Ready(Object<P>),
     /// Under way.
     Waiting(Outcome),
@@ -46,12 +46,12 @@ pub(super) async fn ensure<P: DeserializeOwned + Default>(
             // Sent back as it was read: what others put into it stays.
             let again = write(call, kind, id, &present.document).await?;
             match last {
-                Followed::Failed(said) => Err(late(kind, name, &said).into()),
+                Followed::Failed(reported) => Err(late(kind, name, &reported).into()),
                 _ => Ok(again),
             }
         }
         State::Deleting => {
-            Ok(Part::Waiting(pending(POLL_S, format!("{} {name} is being deleted before it is made anew", kind.name))))
+            Ok(Part::Waiting(pending(POLL_S, format!("{} {name} is being deleted before it is recreated", kind.name))))
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("{} {name} is {state}", kind.name));
@@ -66,15 +66,15 @@ async fn write<P: DeserializeOwned + Default>(
     id: &str,
     body: &Value,
 ) -> Result<Part<P>> {
-    let mut answer = call.arm.put(kind, id, body, If::Always).await?;
-    // Azure's wait is meant for whoever asks the operation. The part itself is looked at, and is
+    let mut response = call.arm.put(kind, id, body, If::Always).await?;
+    // Azure's wait is meant for whoever polls the operation. The part itself is inspected, and is
     // mostly there long before.
-    answer.retry_after = None;
+    response.retry_after = None;
     let detail = format!("{} {} is being created", kind.name, short(id));
-    let outcome = operation::begun(call.arm, Work::Change, &answer, POLL_S, detail);
-    if answer.status == 202 || answer.document.get("id").is_none() {
+    let outcome = operation::begun(call.arm, Work::Change, &response, POLL_S, detail);
+    if response.status == 202 || response.document.get("id").is_none() {
         return Ok(Part::Waiting(outcome));
     }
-    let made = answer.object::<P>(kind)?;
+    let made = response.object::<P>(kind)?;
     Ok(if made.state() == State::Succeeded { Part::Ready(made) } else { Part::Waiting(outcome) })
 }

@@ -29,7 +29,7 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
     group::remove(call, &found, checkpoint).await
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let Some(found) = group::find_own(call, call.names.group()).await? else {
         return Ok((Outcome::Gone, Vec::new()));

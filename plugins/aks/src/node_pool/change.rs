@@ -48,7 +48,7 @@ pub(super) async fn begin(
         };
     let condition = if pool.etag().is_empty() { If::Always } else { If::Unchanged(pool.etag()) };
     match call.arm.put(&api::POOL, pool.id(), &document, condition).await {
-        Ok(answer) => Ok(Some(operation::changed(call.arm, &answer, POLL_S, sent))),
+        Ok(response) => Ok(Some(operation::changed(call.arm, &response, POLL_S, sent))),
         Err(error) if error.is_busy() => Ok(Some(waits(name, &error))),
         Err(error) => Err(error),
     }

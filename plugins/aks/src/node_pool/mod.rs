@@ -29,7 +29,7 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks, where Azure names no other time.
+/// Seconds between observations, where Azure names no other time.
 const POLL_S: i64 = 10;
 
 /// What is read of a pool.
@@ -91,7 +91,7 @@ pub(crate) async fn ensure(
         State::Succeeded => {}
         State::Failed => return Err(failed(call, &pool, last).await?.into()),
         State::Deleting => {
-            return Ok((pending(POLL_S, format!("agent pool {name} is being deleted before it is made anew")), None));
+            return Ok((pending(POLL_S, format!("agent pool {name} is being deleted before it is recreated")), None));
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("agent pool {name} is {state}"));
@@ -126,10 +126,14 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
     first_provisioning::begin(call, &provisioned_name(name)).await?;
     let body = json!({ "properties": properties });
     match call.arm.put(&api::POOL, &call.names.pool_id(name), &body, If::Absent).await {
-        Ok(answer) => {
-            Ok(operation::begun(call.arm, Work::Change, &answer, POLL_S, format!("agent pool {name} is being created")))
-        }
-        // Made in the meantime: the next look decides whether it is ours.
+        Ok(response) => Ok(operation::begun(
+            call.arm,
+            Work::Change,
+            &response,
+            POLL_S,
+            format!("agent pool {name} is being created"),
+        )),
+        // Made in the meantime: the next observation decides whether it is ours.
         Err(error) if is_precondition(&error) => {
             Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))
         }
@@ -145,11 +149,11 @@ fn waits(name: &str, error: &Error) -> Outcome {
 
 /// Why a pool failed; begins what leads out of it, as for clusters.
 async fn failed(call: &Call<'_>, pool: &Pool, last: Followed) -> Result<ProviderError> {
-    let mut said = pool.properties.status.said();
+    let mut reported = pool.properties.status.reported();
     if let Followed::Failed(late) = last {
-        said = said.or(Some(late));
+        reported = reported.or(Some(late));
     }
-    let error = late(&api::POOL, pool.name(), &said.unwrap_or_default());
+    let error = late(&api::POOL, pool.name(), &reported.unwrap_or_default());
     if first_provisioning::is_first(call, &provisioned_name(pool.name())).await? {
         call.arm.delete(&api::POOL, pool.id()).await?;
     } else {

@@ -34,7 +34,7 @@ pub(crate) async fn inventory(arm: &Arm, scope: &v1::Scope, cluster_id: &str) ->
 }
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
-/// absent or a stranger's; a shared one is never the tenant's, and only its pools' markers count.
+/// absent or a foreign one; a shared one is never the tenant's, and only its pools' markers count.
 async fn list(call: &Call<'_>, role: &str) -> Result<Vec<Pool>> {
     if !call.names.is_shared() && cluster::find_own(call).await?.is_none() {
         return Ok(Vec::new());
@@ -76,9 +76,9 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
             continue;
         }
         match call.arm.delete(&api::POOL, pool.id()).await {
-            Ok(Some(answer)) => {
+            Ok(Some(response)) => {
                 removed.push(owned(call.scope, pool));
-                outcome = operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail);
+                outcome = operation::begun(call.arm, Work::Deletion, &response, POLL_S, detail);
             }
             Ok(None) => {}
             Err(error) if error.is_busy() => {
@@ -87,8 +87,8 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
             }
             Err(error) => return Err(error),
         }
-        if let (State::Failed, Followed::Failed(said)) = (pool.state(), &last) {
-            return Err(group::removal_failed(&api::POOL, name, said).into());
+        if let (State::Failed, Followed::Failed(reported)) = (pool.state(), &last) {
+            return Err(group::removal_failed(&api::POOL, name, reported).into());
         }
     }
     match group::find_own(call, call.names.group()).await? {
@@ -102,7 +102,7 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
     }
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(call: &Call<'_>, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let pools = list(call, role).await?;
     let unready = |pool: &Pool| match pool.state() {

@@ -32,7 +32,7 @@ landlord_provider_api::export_provider!(Broken);
 
 type Result<T> = std::result::Result<T, ProviderError>;
 
-/// Knocks so often where the cloud asks to slow down.
+/// Knocks so often where the cloud throttles.
 const KNOCKS: usize = 10;
 
 /// What is wrong.
@@ -40,7 +40,7 @@ const KNOCKS: usize = 10;
 enum Defect {
     /// Nothing.
     None,
-    /// After an answer that never came, the node pool is made under another name.
+    /// After a response that never came, the node pool is made under another name.
     RenamesAfterError,
     /// A process does not take what another one made for its own, and makes a node pool beside it.
     Forgetful,
@@ -187,13 +187,13 @@ impl NodePool for Broken {
 impl Inventory for Broken {
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
         let addons = request.kind() == v1::ResourceKind::Addons;
-        let mut answer = self.around(|| self.inner.observe(request.clone())).await?;
+        let mut response = self.around(|| self.inner.observe(request.clone())).await?;
         match self.defect {
-            Defect::Nothing if addons => answer.objects.clear(),
-            Defect::MadeUp if addons => answer.objects.iter_mut().for_each(|object| object.id.push_str("-x")),
+            Defect::Nothing if addons => response.objects.clear(),
+            Defect::MadeUp if addons => response.objects.iter_mut().for_each(|object| object.id.push_str("-x")),
             _ => {}
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
@@ -205,11 +205,11 @@ impl Inventory for Broken {
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
         let all = request.scope.as_ref().is_some_and(|scope| scope.tenant_uid.is_empty());
-        let mut answer = self.around(|| self.inner.list_owned(request.clone())).await?;
+        let mut response = self.around(|| self.inner.list_owned(request.clone())).await?;
         if all && self.defect == Defect::Short {
-            answer.objects.retain(|object| object.r#type != "nimbus/pools");
+            response.objects.retain(|object| object.r#type != "nimbus/pools");
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a plugin says that it can do, against what it does: a daemon asks for nothing that is not offered, at no level.
+//! What a plugin says that it can do, against what it does: a daemon requests nothing that is not offered, at no level.
 
 use landlord_provider_api::{ErrorKind, TEARDOWN, v1::progress::Outcome};
 
@@ -31,7 +31,7 @@ pub(crate) async fn capabilities(world: &World) -> Step<String> {
             Err(error) => fail!("{what}: {error} instead of INVALID"),
             // Without networks of its own a tenant is in the cloud's: there is nothing to be made.
             Ok((progress, _)) if *stage == Stage::Network && matches!(progress.outcome, Some(Outcome::Ready(_))) => {}
-            Ok((progress, _)) => fail!("{what} is answered with {:?}: state the capability", progress.outcome),
+            Ok((progress, _)) => fail!("{what} gets {:?}: state the capability", progress.outcome),
         }
     }
     // A delete is always allowed, since the absent is gone.
@@ -59,15 +59,15 @@ fn spelled(world: &World) -> Step {
     Ok(())
 }
 
-/// What is asked for at each level.
+/// What is requested at each level.
 fn levels(world: &World) -> String {
     let names = |stages: &mut dyn Iterator<Item = Stage>| {
         stages.filter(|stage| world.offers(*stage)).map(Stage::word).collect::<Vec<_>>().join(" ")
     };
-    let mut told = format!("CLUSTER: {}", names(&mut Stage::ALL.into_iter()));
+    let mut reported = format!("CLUSTER: {}", names(&mut Stage::ALL.into_iter()));
     for (level, stages) in SHARED {
-        let asked = names(&mut stages.iter().copied());
-        told.push_str(&format!("; {level}: {}", if asked.is_empty() { "nothing" } else { &asked }));
+        let requested = names(&mut stages.iter().copied());
+        reported.push_str(&format!("; {level}: {}", if requested.is_empty() { "nothing" } else { &requested }));
     }
-    told
+    reported
 }

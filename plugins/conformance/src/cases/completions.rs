@@ -8,7 +8,7 @@ use landlord_provider_api::{Method, Provider as _, v1};
 
 use crate::world::{Step, World, fail, failed};
 
-/// Calls at once; half of them of a method that asks nobody.
+/// Calls at once; half of them of a method that makes no outside call.
 const AT_ONCE: usize = 8;
 /// A completion too many may come from another thread, a moment later.
 const AFTERMATH: Duration = Duration::from_millis(50);

@@ -25,7 +25,7 @@ pub(crate) async fn configure(world: &World) -> Step<String> {
     let settings = Value::Object(settings).to_string();
     refused(world, Some(settings.clone()), None, &[UNKNOWN_KEY.to_owned()]).await?;
     refused(world, Some("{\"torn\": ".into()), None, &[]).await?;
-    // Both at once: whatever is said of the credential, nothing of it is repeated.
+    // Both at once: whatever the error says of the credential, nothing of it is repeated.
     refused(world, Some(settings), Some(&unknown(CANARY)), &[UNKNOWN_KEY.to_owned()]).await?;
     for wrong in &world.config.wrong {
         let provider = wrong.provider.clone().map(|provider| Value::Object(provider).to_string());
@@ -51,13 +51,13 @@ async fn refused(
     if !matches!(error.kind, ErrorKind::Invalid | ErrorKind::Auth) {
         fail!("Configure with {shown} fails with {} instead of INVALID or AUTH: {error}", error.kind.as_str());
     }
-    let said = format!("{} {}", error.message, error.remedy);
-    let missing: Vec<&String> = names.iter().filter(|name| !said.contains(*name)).collect();
+    let reported = format!("{} {}", error.message, error.remedy);
+    let missing: Vec<&String> = names.iter().filter(|name| !reported.contains(*name)).collect();
     if !missing.is_empty() {
         fail!("Configure with {shown} does not name {missing:?}: {error}");
     }
     let credential = Value::Object(credential.cloned().unwrap_or_default()).to_string();
-    if said.contains(CANARY) || strings(&credential).iter().any(|secret| said.contains(secret)) {
+    if reported.contains(CANARY) || strings(&credential).iter().any(|secret| reported.contains(secret)) {
         fail!("the refusal of a credential repeats a value of it");
     }
     let changes = world.changes(mark);
@@ -103,12 +103,15 @@ pub(crate) async fn validate(world: &World) -> Step<String> {
     let good = validate_request(world);
     let found = violations(&plugin, good.clone()).await?;
     if !found.is_empty() {
-        fail!("the configured tenant is said to be wrong: {}", told(&found));
+        fail!("the configured tenant is reported to be wrong: {}", reported(&found));
     }
     let shared = v1::ValidateRequest { node_pool: None, dns_zone: None, ..good.clone() };
     let found = violations(&plugin, shared).await?;
     if !found.is_empty() {
-        fail!("an order without node pool and zone, as in a shared cluster, is said to be wrong: {}", told(&found));
+        fail!(
+            "an order without node pool and zone, as in a shared cluster, is reported to be wrong: {}",
+            reported(&found)
+        );
     }
     let pool = good.node_pool.clone().unwrap_or_default();
     let broken = v1::ValidateRequest {
@@ -123,11 +126,11 @@ pub(crate) async fn validate(world: &World) -> Step<String> {
         fail!(
             "region, parameters, machine_type, node_count and domain are wrong, and only {} are named: {}",
             fields.len(),
-            told(&found)
+            reported(&found)
         );
     }
     if found.iter().any(|violation| violation.field.is_empty() || violation.description.trim().is_empty()) {
-        fail!("a violation lacks its field or its description: {}", told(&found));
+        fail!("a violation lacks its field or its description: {}", reported(&found));
     }
     let changes = world.changes(mark);
     if !changes.is_empty() {
@@ -140,6 +143,6 @@ async fn violations(plugin: &Plugin, request: v1::ValidateRequest) -> Step<Vec<v
     Ok(plugin.validate(request).await.map_err(|error| failed(format!("Validate failed: {error}")))?.violations)
 }
 
-fn told(found: &[v1::FieldViolation]) -> String {
+fn reported(found: &[v1::FieldViolation]) -> String {
     found.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
 }

@@ -66,7 +66,7 @@ fn identity(description: &v1::DescribeResponse, problems: &mut Vec<String>) {
     }
 }
 
-/// Names that durations and costs may have; deletes are told apart by kind.
+/// Names that durations and costs may have; deletes are distinguished by kind.
 fn method_names() -> BTreeSet<String> {
     let deletes = TEARDOWN.iter().map(|kind| {
         let words = kind.as_str_name().trim_start_matches("RESOURCE_KIND_").split('_');
@@ -156,7 +156,7 @@ pub(crate) async fn versions(world: &World) -> Step<String> {
         let error = v1::Error::decode(payload.as_slice());
         match (status, error) {
             (STATUS_ERROR, Ok(error)) if !error.message.is_empty() => {}
-            (status, _) => fail!("the unknown method {number} was answered with status {status} and no typed error"),
+            (status, _) => fail!("the unknown method {number} got status {status} and no typed error"),
         }
     }
     let request = validate_request(world).encode_to_vec();
@@ -165,7 +165,7 @@ pub(crate) async fn versions(world: &World) -> Step<String> {
     let known = plugin.exchange(method, request).await.map_err(failed)?;
     let unknown = plugin.exchange(method, newer).await.map_err(failed)?;
     if known != unknown {
-        fail!("an unknown field changes the answer of Validate, or is not taken");
+        fail!("an unknown field changes the response of Validate, or is not taken");
     }
     if plugin.health().pid != pid {
         fail!("the process did not survive it");

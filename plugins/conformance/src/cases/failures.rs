@@ -9,11 +9,11 @@ use crate::{
     hook,
     offered::stage_named,
     tenant::{Stage, Tenant},
-    world::{Counts, ERROR_PAUSE, Look, Step, Stop, World, fail, failed, is_retried},
+    world::{Counts, ERROR_PAUSE, Observation, Step, Stop, World, fail, failed, is_retried},
 };
 
-/// The error of a failed object is heard again while the cloud keeps failing: its name is freed for each attempt.
-const TIMES_HEARD: usize = 2;
+/// The error of a failed object comes again while the cloud keeps failing: its name is freed for each attempt.
+const TIMES_SEEN: usize = 2;
 
 pub(crate) async fn failed_objects(world: &World) -> Step<String> {
     let entries = &world.config.failure;
@@ -31,14 +31,14 @@ pub(crate) async fn failed_objects(world: &World) -> Step<String> {
             world.until_ready(&mut tenant, wave).await?;
         }
         arm(world, entry, &tenant, stage).await?;
-        for _ in 0..TIMES_HEARD {
-            let error = heard(world, entry, &mut tenant, stage).await?;
+        for _ in 0..TIMES_SEEN {
+            let error = received(world, entry, &mut tenant, stage).await?;
             world.note(&format!("ensure {} of an object that fails", stage.word()), &error)?;
         }
         if let Some(disarm) = &entry.disarm {
-            let (disarmed, said) = hook::carry_out(world, disarm, &tenant).await?;
+            let (disarmed, reported) = hook::carry_out(world, disarm, &tenant).await?;
             if !disarmed {
-                fail!("the failure of {} can't be ended: {said}", stage.word());
+                fail!("the failure of {} can't be ended: {reported}", stage.word());
             }
         }
         // A retry: by a process that knows nothing of it.
@@ -46,26 +46,26 @@ pub(crate) async fn failed_objects(world: &World) -> Step<String> {
         tenant.checkpoints.clear();
         eventually(world, &mut tenant, stage).await?;
         world.build(&mut tenant).await?;
-        world.expect_counts(&tenant, &reference, "after objects that failed were made anew").await?;
+        world.expect_counts(&tenant, &reference, "after objects that failed were recreated").await?;
         world.take_down(&tenant).await?;
         stages.push(stage.word());
     }
-    Ok(format!("{} failed and were made anew", stages.join(", ")))
+    Ok(format!("{} failed and were recreated", stages.join(", ")))
 }
 
 async fn arm(world: &World, entry: &Failure, tenant: &Tenant, stage: Stage) -> Step {
-    let (armed, said) = hook::carry_out(world, &entry.arm, tenant).await?;
-    if armed { Ok(()) } else { fail!("{} can't be made to fail: {said}", stage.word()) }
+    let (armed, reported) = hook::carry_out(world, &entry.arm, tenant).await?;
+    if armed { Ok(()) } else { fail!("{} can't be made to fail: {reported}", stage.word()) }
 }
 
-/// Asks until the failure is told, with its cause.
-async fn heard(world: &World, entry: &Failure, tenant: &mut Tenant, stage: Stage) -> Step<ProviderError> {
+/// Repeats until the failure is returned, with its cause.
+async fn received(world: &World, entry: &Failure, tenant: &mut Tenant, stage: Stage) -> Step<ProviderError> {
     let deadline = Instant::now() + world.config.stage_timeout();
     let what = format!("ensure {} of an object that ends in error", stage.word());
     loop {
         let plugin = world.plugin()?;
         let (pause, why) = match tenant.ensure(&plugin, stage).await {
-            Err(error) if is_told(&error, &entry.cause) => return Ok(error),
+            Err(error) if is_reported(&error, &entry.cause) => return Ok(error),
             Err(error) if is_retried(error.kind) => (error.retry_after.unwrap_or(ERROR_PAUSE), error.to_string()),
             Err(error) => fail!("{what}: {error}, without the cloud's cause {:?}", entry.cause),
             Ok((progress, _)) => match progress.outcome {
@@ -74,32 +74,35 @@ async fn heard(world: &World, entry: &Failure, tenant: &mut Tenant, stage: Stage
                     let pause = pending.poll_after.and_then(|after| Duration::try_from(after).ok());
                     (pause.unwrap_or(ERROR_PAUSE), pending.detail)
                 }
-                other => fail!("{what} is {other:?}, and its failure was never told"),
+                other => fail!("{what} is {other:?}, and its failure was never reported"),
             },
         };
         if Instant::now() > deadline {
-            fail!("{what} is never told as an error with the cloud's cause {:?}; last heard: {why}", entry.cause);
+            fail!(
+                "{what} is never reported as an error with the cloud's cause {:?}; last received: {why}",
+                entry.cause
+            );
         }
         tokio::time::sleep(world.config.pause(pause)).await;
     }
 }
 
-fn is_told(error: &ProviderError, cause: &str) -> bool {
+fn is_reported(error: &ProviderError, cause: &str) -> bool {
     error.message.contains(cause) || error.code.contains(cause)
 }
 
-/// Errors of attempts that were under way are heard out.
+/// Errors of attempts that were under way are waited for.
 async fn eventually(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
     let deadline = Instant::now() + world.config.stage_timeout();
     loop {
         let plugin = world.plugin()?;
         let why = match world.ensure_with(&plugin, tenant, stage).await {
-            Ok(Look::Done) => return Ok(()),
-            Ok(Look::Wait { why, .. }) | Err(Stop::Failed(why)) => why,
+            Ok(Observation::Done) => return Ok(()),
+            Ok(Observation::Wait { why, .. }) | Err(Stop::Failed(why)) => why,
             Err(stop) => return Err(stop),
         };
         if Instant::now() > deadline {
-            fail!("a retry of {} after its cause was mended never gets ready; last heard: {why}", stage.word());
+            fail!("a retry of {} after its cause was mended never gets ready; last received: {why}", stage.word());
         }
         tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
@@ -120,11 +123,11 @@ pub(crate) async fn duplicates(world: &World) -> Step<String> {
 }
 
 async fn plant(world: &World, entry: &Duplicate, tenant: &Tenant, stage: Stage) -> Step {
-    let (planted, said) = hook::carry_out(world, &entry.plant, tenant).await?;
-    if planted { Ok(()) } else { fail!("a second {} can't be made: {said}", stage.word()) }
+    let (planted, reported) = hook::carry_out(world, &entry.plant, tenant).await?;
+    if planted { Ok(()) } else { fail!("a second {} can't be made: {reported}", stage.word()) }
 }
 
-/// Exactly one is left when the stage is asked for again.
+/// Exactly one is left when the stage is requested again.
 async fn converges(world: &World, entry: &Duplicate, stage: Stage, reference: &Counts) -> Step {
     let mut tenant = world.tenant();
     world.build(&mut tenant).await?;

@@ -15,11 +15,11 @@ pub(crate) async fn lost_request(world: &World) -> Step<String> {
 }
 
 pub(crate) async fn lost_answer(world: &World) -> Step<String> {
-    swept(world, &[Fault::LoseAnswer], "applied and their answers lost").await
+    swept(world, &[Fault::LoseAnswer], "applied and their responses lost").await
 }
 
 pub(crate) async fn cut_answer(world: &World) -> Step<String> {
-    swept(world, &[Fault::CutAnswer], "applied and their answers cut").await
+    swept(world, &[Fault::CutAnswer], "applied and their responses cut").await
 }
 
 pub(crate) async fn crash(world: &World) -> Step<String> {

@@ -1,4 +1,4 @@
-//! Input that nobody should send: a plugin answers all of it, changes nothing for it, and lives.
+//! Input that nobody should send: a plugin responds to all of it, changes nothing for it, and lives.
 
 use landlord_plugin_host::Plugin;
 use landlord_provider_api::{
@@ -75,14 +75,14 @@ fn messages(world: &World, method: Method, rng: &mut StdRng) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Validate may answer an empty message: with violations.
+/// Validate may accept an empty message: with violations.
 async fn refused(plugin: &Plugin, method: Method, message: Vec<u8>) -> Step {
     let (len, name) = (message.len(), method.name());
     let (status, payload) = plugin.exchange(method as u32, message).await.map_err(failed)?;
     match status {
         STATUS_ERROR => match v1::Error::decode(payload.as_slice()) {
             Ok(error) => refusal(&format!("{name} with {len} bytes of garbage"), error.kind().into(), &error.message),
-            Err(error) => fail!("{name} answers {len} bytes of garbage with an error that is none: {error}"),
+            Err(error) => fail!("{name} returns {len} bytes of garbage with an error that is none: {error}"),
         },
         STATUS_OK if method == Method::Validate => Ok(()),
         STATUS_OK => fail!("{name} takes {len} bytes of garbage for a request"),

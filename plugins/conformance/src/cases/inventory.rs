@@ -1,4 +1,4 @@
-//! What list_owned and observe tell, held against what was made.
+//! What list_owned and observe report, compared with what was made.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,9 +35,9 @@ pub(crate) async fn inventory(world: &World) -> Step<String> {
     each(&objects, &tenant)?;
     same_for_all(world, &tenant).await?;
     let other = v1::Scope { installation: format!("{}-other", tenant.scope.installation), ..tenant.scope.clone() };
-    let strangers = world.owned(&other).await?;
-    if !strangers.is_empty() {
-        fail!("list_owned shows another installation {} of our objects", strangers.len());
+    let foreign = world.owned(&other).await?;
+    if !foreign.is_empty() {
+        fail!("list_owned shows another installation {} of our objects", foreign.len());
     }
     world.take_down(&tenant).await?;
     Ok(format!("{} objects", objects.len()))
@@ -100,7 +100,7 @@ pub(crate) async fn observe(world: &World) -> Step<String> {
     let stages = world.stages();
     let mark = world.mark();
     for stage in stages.iter().copied() {
-        if !matches!(look(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
+        if !matches!(observed(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
             fail!("observe {} of a tenant that never was is not Gone", stage.word());
         }
     }
@@ -108,7 +108,7 @@ pub(crate) async fn observe(world: &World) -> Step<String> {
     world.build(&mut tenant).await?;
     let mark = world.mark();
     for stage in stages.iter().copied() {
-        match look(&plugin, &tenant, stage).await? {
+        match observed(&plugin, &tenant, stage).await? {
             (Outcome::Ready(_), objects) if !objects.is_empty() => {
                 if stage == Stage::Addons {
                     shown(world, &tenant, &objects).await?;
@@ -122,7 +122,7 @@ pub(crate) async fn observe(world: &World) -> Step<String> {
     world.take_down(&tenant).await?;
     let mark = world.mark();
     for stage in stages.iter().copied() {
-        if !matches!(look(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
+        if !matches!(observed(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
             fail!("observe {} of a deleted tenant is not Gone", stage.word());
         }
     }
@@ -146,12 +146,12 @@ async fn shown(world: &World, tenant: &Tenant, objects: &[v1::OwnedObject]) -> S
     }
 }
 
-async fn look(plugin: &Plugin, tenant: &Tenant, stage: Stage) -> Step<(Outcome, Vec<v1::OwnedObject>)> {
-    let answer = tenant.observe(plugin, stage.kind()).await;
-    let answer = answer.map_err(|error| failed(format!("observe {} failed: {error}", stage.word())))?;
-    match answer.progress.and_then(|progress| progress.outcome) {
-        Some(outcome) => Ok((outcome, answer.objects)),
-        None => fail!("observe {} tells no outcome", stage.word()),
+async fn observed(plugin: &Plugin, tenant: &Tenant, stage: Stage) -> Step<(Outcome, Vec<v1::OwnedObject>)> {
+    let response = tenant.observe(plugin, stage.kind()).await;
+    let response = response.map_err(|error| failed(format!("observe {} failed: {error}", stage.word())))?;
+    match response.progress.and_then(|progress| progress.outcome) {
+        Some(outcome) => Ok((outcome, response.objects)),
+        None => fail!("observe {} reports no outcome", stage.word()),
     }
 }
 

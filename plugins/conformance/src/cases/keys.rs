@@ -17,7 +17,7 @@ pub(crate) async fn keys(world: &World) -> Step<String> {
     let Some(proxy) = &world.proxy else { fail!("there is no proxy") };
     let (mut one, mut two) = (world.tenant(), world.tenant());
     let mark = proxy.count();
-    // Each create takes effect and its answer is lost: it is asked for again.
+    // Each create takes effect and its response is lost: it is requested again.
     proxy.set(Rule::sweep(&[Fault::LoseAnswer]));
     world.build(&mut one).await?;
     proxy.set(Rule::None);
@@ -54,7 +54,7 @@ fn once(keyed: &[(usize, &Call)], renewed: usize) -> Step {
             fail!("the key {key:?} of {} belongs to another order, too", call.name());
         }
     }
-    // A lost answer's repetition.
+    // A lost response's repetition.
     for (at, call) in keyed.iter().filter(|(_, call)| call.is_lost()) {
         // After its end an order is another one.
         let same = |(later, other): &&(usize, &Call)| {
@@ -70,11 +70,11 @@ fn once(keyed: &[(usize, &Call)], renewed: usize) -> Step {
     Ok(())
 }
 
-/// What is made anew after its end does not begin with a key that the cloud answers with the object that went: it may try it,
+/// What is recreated after its end does not begin with a key that the cloud responds with the object that went: it may try it,
 /// and must take another one then. That it came to an end at all shows that it did.
 fn lives(keyed: &[(usize, &Call)], renewed: usize) -> Step {
     if keyed.iter().any(|(at, _)| *at >= renewed) {
         return Ok(());
     }
-    fail!("a tenant that was made anew has no create with a key")
+    fail!("a tenant that was recreated has no create with a key")
 }

@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     tenant::{Stage, Tenant},
-    world::{Look, Step, World, fail, failed, word},
+    world::{Observation, Step, World, fail, failed, word},
 };
 use landlord_provider_api::{TEARDOWN, v1::progress::Outcome};
 
 pub(crate) async fn lifecycle(world: &World) -> Step<String> {
     let mut tenant = world.tenant();
     world.build(&mut tenant).await?;
-    told(world, &tenant)?;
+    reported(world, &tenant)?;
     reached(world, &tenant).await?;
     let there = world.owned(&tenant.scope).await?;
     if there.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) async fn lifecycle(world: &World) -> Step<String> {
 }
 
 /// What later stages and the daemon need of each status.
-fn told(world: &World, tenant: &Tenant) -> Step {
+fn reported(world: &World, tenant: &Tenant) -> Step {
     let node_count = tenant.pool.node_count;
     let made = tenant.made.clone();
     let (network, cluster) = (made.network.unwrap_or_default(), made.cluster.unwrap_or_default());
@@ -46,7 +46,7 @@ fn told(world: &World, tenant: &Tenant) -> Step {
         fail!("the zone's status names no servers to delegate to");
     }
     if pool.node_count != node_count && world.offers(Stage::NodePool) {
-        fail!("the pool's status tells {} nodes, ordered were {node_count}", pool.node_count);
+        fail!("the pool's status reports {} nodes, ordered were {node_count}", pool.node_count);
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ pub(crate) async fn delete_midway(world: &World) -> Step<String> {
             world.until_ready(&mut tenant, earlier).await?;
         }
         for stage in wave {
-            if let Look::Wait { .. } = world.ensure(&mut tenant, *stage).await? {
+            if let Observation::Wait { .. } = world.ensure(&mut tenant, *stage).await? {
                 pending += 1;
             }
         }

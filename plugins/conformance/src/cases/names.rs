@@ -1,4 +1,4 @@
-//! Objects of strangers under names that are ours: found, told, never touched.
+//! Foreign objects under names that are ours: found, reported, never touched.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,20 @@ use crate::{
     hook,
     offered::stage_named,
     tenant::{Stage, Tenant},
-    world::{Look, Step, Stop, World, fail, is_retried},
+    world::{Observation, Step, Stop, World, fail, is_retried},
 };
 
 pub(crate) async fn name_taken(world: &World) -> Step<String> {
     let entries = &world.config.name_taken;
     if entries.is_empty() {
-        return Err(Stop::Skipped("the configuration says in no [[name_taken]] how a stranger makes an object".into()));
+        return Err(Stop::Skipped(
+            "the configuration says in no [[name_taken]] how somebody else makes an object".into(),
+        ));
     }
     for entry in entries {
         one(world, entry, stage_named(&entry.stage, "name_taken.stage")?).await?;
     }
-    Ok(format!("{} strangers' objects", entries.len()))
+    Ok(format!("{} foreign objects", entries.len()))
 }
 
 async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
@@ -28,9 +30,9 @@ async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
     for wave in world.waves().iter().take_while(|wave| !wave.contains(&stage)) {
         world.until_ready(&mut tenant, wave).await?;
     }
-    let (planted, said) = hook::carry_out(world, &entry.plant, &tenant).await?;
+    let (planted, reported) = hook::carry_out(world, &entry.plant, &tenant).await?;
     if !planted {
-        fail!("the stranger's {} can't be made: {said}", stage.word());
+        fail!("the foreign {} can't be made: {reported}", stage.word());
     }
     let judged = judge(world, entry, &mut tenant, stage).await;
     if let Some(remove) = &entry.remove {
@@ -48,12 +50,12 @@ async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
 async fn cleared(world: &World, remove: &Hook, tenant: &Tenant, stage: Stage) -> Step {
     let deadline = Instant::now() + world.config.stage_timeout();
     loop {
-        let (removed, said) = hook::carry_out(world, remove, tenant).await?;
+        let (removed, reported) = hook::carry_out(world, remove, tenant).await?;
         if removed {
             return Ok(());
         }
         if Instant::now() > deadline {
-            fail!("the stranger's {} can't be removed: {said}", stage.word());
+            fail!("the foreign {} can't be removed: {reported}", stage.word());
         }
         tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
@@ -65,14 +67,14 @@ async fn judge(world: &World, entry: &NameTaken, tenant: &mut Tenant, stage: Sta
     there(world, entry, tenant, &format!("after ensure {}", stage.word())).await?;
     let removed = world.until_gone(tenant, stage.kind()).await?;
     if !removed.is_empty() {
-        fail!("delete {} of a stranger's object removed {removed:?}", stage.word());
+        fail!("delete {} of a foreign object removed {removed:?}", stage.word());
     }
     there(world, entry, tenant, &format!("after delete {}", stage.word())).await?;
     held(world, tenant, stage).await?;
     there(world, entry, tenant, &format!("after a recorded delete {}", stage.word())).await
 }
 
-/// What the daemon's records call the tenant's is never gone while something answers under its name.
+/// What the daemon's records call the tenant's is never gone while something responds under its name.
 async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
     let deadline = Instant::now() + world.config.stage_timeout();
     let what = format!("a recorded delete {} of what lost its markers", stage.word());
@@ -92,7 +94,7 @@ async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
             Ok(_) => fail!("{what} is called gone, and is there"),
         };
         if Instant::now() > deadline {
-            fail!("{what} is never NAME_TAKEN; last heard: {why}");
+            fail!("{what} is never NAME_TAKEN; last received: {why}");
         }
         tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
@@ -100,10 +102,10 @@ async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
 
 async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
     let deadline = Instant::now() + world.config.stage_timeout();
-    let what = format!("ensure {} under a name that a stranger has", stage.word());
+    let what = format!("ensure {} under a name that somebody else has", stage.word());
     loop {
         let plugin = world.plugin()?;
-        let look = match tenant.ensure(&plugin, stage).await {
+        let observation = match tenant.ensure(&plugin, stage).await {
             Err(error) if error.kind == ErrorKind::NameTaken => {
                 world.note(&what, &error)?;
                 if error.remedy.trim().is_empty() {
@@ -114,20 +116,20 @@ async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => fail!("{what}: {error} instead of NAME_TAKEN"),
             Ok(_) => match world.ensure(tenant, stage).await {
-                Ok(Look::Done) => fail!("{what} is ready: it took a stranger's object for its own"),
-                Ok(Look::Wait { why, .. }) => why,
-                // The next turn tells the error as it is.
+                Ok(Observation::Done) => fail!("{what} is ready: it took a foreign object for its own"),
+                Ok(Observation::Wait { why, .. }) => why,
+                // The next turn reports the error as it is.
                 Err(_) => String::new(),
             },
         };
         if Instant::now() > deadline {
-            fail!("{what} is never NAME_TAKEN; last heard: {look}");
+            fail!("{what} is never NAME_TAKEN; last received: {observation}");
         }
         tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
 }
 
 async fn there(world: &World, entry: &NameTaken, tenant: &Tenant, when: &str) -> Step {
-    let (there, said) = hook::carry_out(world, &entry.check, tenant).await?;
-    if there { Ok(()) } else { fail!("the stranger's {} is not there {when}: {said}", entry.stage) }
+    let (there, reported) = hook::carry_out(world, &entry.check, tenant).await?;
+    if there { Ok(()) } else { fail!("the foreign {} is not there {when}: {reported}", entry.stage) }
 }

@@ -16,7 +16,7 @@ use crate::{
     fault::{Fault, Rule},
     owned::difference,
     tenant::{Stage, Tenant},
-    world::{Look, Step, World, fail, failed, is_retried, word},
+    world::{Observation, Step, World, fail, failed, is_retried, word},
 };
 
 /// Calls at once.
@@ -48,8 +48,8 @@ async fn all_ready(world: &World, plugins: &[Arc<Plugin>; 2], tenant: &mut Tenan
     loop {
         let mut tenants = vec![tenant.clone(); AT_ONCE];
         let calls = tenants.iter_mut().enumerate().map(|(n, tenant)| world.ensure_with(&plugins[n % 2], tenant, stage));
-        let looks = join_all(calls).await.into_iter().collect::<Step<Vec<Look>>>()?;
-        if looks.iter().all(|look| matches!(look, Look::Done)) {
+        let observations = join_all(calls).await.into_iter().collect::<Step<Vec<Observation>>>()?;
+        if observations.iter().all(|observation| matches!(observation, Observation::Done)) {
             if let Some(other) = tenants.iter().find(|other| other.made.ids() != tenants[0].made.ids()) {
                 let (one, two) = (tenants[0].made.ids(), other.made.ids());
                 fail!("{AT_ONCE} calls at once of ensure {} give different objects: {one:?}, {two:?}", stage.word());
@@ -58,16 +58,16 @@ async fn all_ready(world: &World, plugins: &[Arc<Plugin>; 2], tenant: &mut Tenan
             return Ok(());
         }
         if Instant::now() > deadline {
-            fail!("ensure {} called {AT_ONCE} times at once never becomes ready: {looks:?}", stage.word());
+            fail!("ensure {} called {AT_ONCE} times at once never becomes ready: {observations:?}", stage.word());
         }
-        tokio::time::sleep(shortest(world, &looks)).await;
+        tokio::time::sleep(shortest(world, &observations)).await;
     }
 }
 
-fn shortest(world: &World, looks: &[Look]) -> Duration {
-    let pauses = looks.iter().filter_map(|look| match look {
-        Look::Wait { pause, .. } => Some(*pause),
-        Look::Done => None,
+fn shortest(world: &World, observations: &[Observation]) -> Duration {
+    let pauses = observations.iter().filter_map(|observation| match observation {
+        Observation::Wait { pause, .. } => Some(*pause),
+        Observation::Done => None,
     });
     world.config.pause(pauses.min().unwrap_or_default())
 }
@@ -108,7 +108,7 @@ pub(crate) async fn neighbours(world: &World) -> Step<String> {
     world.expect_counts(&two, &before, "of the other tenant after one was deleted").await?;
     let mark = world.mark();
     for stage in world.stages() {
-        if let Look::Wait { why, .. } = world.ensure(&mut two, stage).await? {
+        if let Observation::Wait { why, .. } = world.ensure(&mut two, stage).await? {
             fail!("{} of the other tenant is not ready any more: {why}", stage.word());
         }
     }

@@ -6,7 +6,7 @@ use landlord_provider_api::{ErrorKind, v1};
 use crate::{
     proxy::Proxy,
     tenant::{Stage, Tenant},
-    world::{Look, Step, Stop, World, fail, failed},
+    world::{Observation, Step, Stop, World, fail, failed},
 };
 
 /// Texts that are in no request by chance.
@@ -77,9 +77,9 @@ async fn changed(world: &World, proxy: &Proxy, tenant: &mut Tenant) -> Step<Stri
     let counted = world.until_ready(tenant, &[Stage::NodePool]).await;
     proxy.keep_bodies(false);
     counted?;
-    let told = tenant.made.pool.as_ref().map_or(0, |pool| pool.node_count);
-    if told != tenant.pool.node_count {
-        fail!("{} nodes are ordered now, and the pool's status tells {told}", tenant.pool.node_count);
+    let reported = tenant.made.pool.as_ref().map_or(0, |pool| pool.node_count);
+    if reported != tenant.pool.node_count {
+        fail!("{} nodes are ordered now, and the pool's status reports {reported}", tenant.pool.node_count);
     }
     tenant.pool.labels.insert(LABEL.0.to_owned(), OTHER_COLOUR.to_owned());
     tenant.scope.generation += 1;
@@ -100,8 +100,8 @@ async fn changed(world: &World, proxy: &Proxy, tenant: &mut Tenant) -> Step<Stri
     outcome?;
     reached(&sent, &[("label's new value", OTHER_COLOUR)])?;
     let mark = world.mark();
-    if let Look::Wait { why, .. } = world.ensure(tenant, Stage::NodePool).await? {
-        fail!("the pool was ready with its new label, and is not when asked again: {why}");
+    if let Observation::Wait { why, .. } = world.ensure(tenant, Stage::NodePool).await? {
+        fail!("the pool was ready with its new label, and is not when requested again: {why}");
     }
     let changes = world.changes(mark);
     if !changes.is_empty() {

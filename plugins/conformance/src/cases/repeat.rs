@@ -4,7 +4,7 @@ use landlord_provider_api::{TEARDOWN, v1::progress::Outcome};
 
 use crate::{
     tenant::{Made, Tenant},
-    world::{Look, Step, World, fail, failed, word},
+    world::{Observation, Step, World, fail, failed, word},
 };
 
 /// Repetitions of each call.
@@ -19,8 +19,8 @@ pub(crate) async fn idempotency(world: &World) -> Step<String> {
     for stage in stages.iter().copied() {
         let mark = world.mark();
         for _ in 0..REPEATS {
-            if let Look::Wait { why, .. } = world.ensure(&mut tenant, stage).await? {
-                fail!("ensure {} was ready, and is not when asked again: {why}", stage.word());
+            if let Observation::Wait { why, .. } = world.ensure(&mut tenant, stage).await? {
+                fail!("ensure {} was ready, and is not when requested again: {why}", stage.word());
             }
         }
         let changes = world.changes(mark);
@@ -61,7 +61,7 @@ pub(crate) async fn adopt(world: &World) -> Step<String> {
         for _ in 0..2 {
             forget(world, &mut tenant)?;
             processes += 1;
-            if let Look::Done = world.ensure(&mut tenant, stage).await? {
+            if let Observation::Done = world.ensure(&mut tenant, stage).await? {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! Looks for secrets in everything that a plugin logged and said in errors.
+//! Searches for secrets in everything that a plugin logged and returned in errors.
 
 use crate::{
     capture,

@@ -4,7 +4,7 @@ use landlord_provider_api::{ErrorKind, TEARDOWN, v1::ResourceKind as Kind, v1::p
 
 use crate::{
     tenant::{Stage, Tenant},
-    world::{Counts, Look, Step, Stop, World, fail, failed, is_retried, word},
+    world::{Counts, Observation, Step, Stop, World, fail, failed, is_retried, word},
 };
 
 /// Stages of the host that a tenant in it has none of.
@@ -39,7 +39,7 @@ pub(crate) async fn shared_cluster(world: &World) -> Step<String> {
     world.expect_counts(&host, &before, "of the host after its tenants went").await?;
     let mark = world.mark();
     for stage in &of_host {
-        if let Look::Wait { why, .. } = world.ensure(&mut host, *stage).await? {
+        if let Observation::Wait { why, .. } = world.ensure(&mut host, *stage).await? {
             fail!("{} of the host is not ready any more: {why}", stage.word());
         }
     }
@@ -52,11 +52,12 @@ pub(crate) async fn shared_cluster(world: &World) -> Step<String> {
 async fn pools(world: &World, tenant: &Tenant) -> Step<Counts> {
     let found = world.made(tenant).await?;
     let plugin = world.plugin()?;
-    let look = tenant.observe(&plugin, Kind::NodePool).await;
-    let look = look.map_err(|error| failed(format!("observe node-pool in a shared cluster failed: {error}")))?;
-    let outcome = look.progress.and_then(|progress| progress.outcome);
-    if !matches!(outcome, Some(Outcome::Ready(_))) || look.objects.is_empty() {
-        fail!("observe node-pool in a shared cluster is {outcome:?} with {} objects", look.objects.len());
+    let observation = tenant.observe(&plugin, Kind::NodePool).await;
+    let observation =
+        observation.map_err(|error| failed(format!("observe node-pool in a shared cluster failed: {error}")))?;
+    let outcome = observation.progress.and_then(|progress| progress.outcome);
+    if !matches!(outcome, Some(Outcome::Ready(_))) || observation.objects.is_empty() {
+        fail!("observe node-pool in a shared cluster is {outcome:?} with {} objects", observation.objects.len());
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! A cloud that asks to slow down, and one that does not answer.
+//! A cloud that throttles, and one that does not respond.
 
 use std::{
     collections::BTreeMap,
@@ -57,19 +57,22 @@ pub(crate) async fn throttling(world: &World) -> Step<String> {
     let others: Vec<&str> =
         world.kinds().into_iter().filter(|kind| !matches!(*kind, "THROTTLED" | "CONFLICT")).collect();
     if !others.is_empty() {
-        fail!("throttling was told as {}", others.join(", "));
+        fail!("throttling was reported as {}", others.join(", "));
     }
     Ok(format!("{throttled} calls of the plugin gave THROTTLED; {swept}"))
 }
 
-/// A call that asked the cloud must have given up as THROTTLED, and not have knocked too often; 1 if it did.
+/// A call that reached the cloud must have given up as THROTTLED, and not have knocked too often; 1 if it did.
 fn judge(world: &World, proxy: &Proxy, mark: usize, what: &str, result: Result<(), ProviderError>) -> Step<usize> {
     let mut attempts: BTreeMap<Signature, u32> = BTreeMap::new();
     for call in proxy.since(mark) {
         let count = attempts.entry(call.signature()).or_default();
         *count += 1;
         if *count > world.config.attempts_max {
-            fail!("{what} asked {count} times for {} while it was throttled; the daemon owns repetitions", call.name());
+            fail!(
+                "{what} queried {count} times for {} while it was throttled; the daemon owns repetitions",
+                call.name()
+            );
         }
     }
     match result {
@@ -79,7 +82,7 @@ fn judge(world: &World, proxy: &Proxy, mark: usize, what: &str, result: Result<(
             Ok(1)
         }
         Err(error) => fail!("{what} of a throttled cloud: {error} instead of THROTTLED"),
-        // What the plugin answers by itself can't be throttled.
+        // What the plugin handles by itself can't be throttled.
         Ok(()) if attempts.is_empty() => Ok(0),
         Ok(()) => fail!("{what} succeeded though the cloud refused every call"),
     }
@@ -120,7 +123,7 @@ pub(crate) async fn deadlines(world: &World) -> Step<String> {
             Err(error) if error.kind == ErrorKind::Transient => hung += 1,
             Err(error) => fail!("{what} of a cloud that hangs: {error} instead of TRANSIENT"),
             Ok(()) if proxy.count() == mark => {}
-            Ok(()) => fail!("{what} succeeded though the cloud answered nothing"),
+            Ok(()) => fail!("{what} succeeded though the cloud returned nothing"),
         }
         if plugin.health().pid != pid {
             fail!("{what} did not end when it was cancelled, and its process had to be killed");

@@ -1,4 +1,4 @@
-//! What happens in the cloud past the plugin, as a configuration says it: strangers' objects, failures, twins, the witness.
+//! What happens in the cloud past the plugin, as a configuration says it: foreign objects, failures, twins, the witness.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct Hook {
     pub body: String,
 }
 
-/// A stranger's object under a name that landlord would use.
+/// A foreign object under a name that landlord would use.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NameTaken {
@@ -57,7 +57,7 @@ pub struct Failure {
     pub cause: String,
 }
 
-/// How an object is there twice, both with the tenant's markers: after a create that was asked for twice.
+/// How an object is there twice, both with the tenant's markers: after a create that was requested twice.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Duplicate {
@@ -67,7 +67,7 @@ pub struct Duplicate {
     pub plant: Hook,
 }
 
-/// A GET that answers with a JSON list (or an object with one list in it) of everything in the account.
+/// A GET that responds with a JSON list (or an object with one list in it) of everything in the account.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Witness {

@@ -56,9 +56,9 @@ async fn is_served(plugin: &Plugin) {
     plugin.start().await.unwrap();
     assert_eq!(plugin.description().unwrap().name, "abi-1-0");
     let request = v1::EnsureNetworkRequest { scope: scope(), ..v1::EnsureNetworkRequest::default() };
-    let answer = plugin.ensure_network(request).await.unwrap();
-    assert!(matches!(answer.progress.unwrap().outcome, Some(v1::progress::Outcome::Ready(_))));
-    assert_eq!(answer.status.unwrap().network_id, "net");
+    let response = plugin.ensure_network(request).await.unwrap();
+    assert!(matches!(response.progress.unwrap().outcome, Some(v1::progress::Outcome::Ready(_))));
+    assert_eq!(response.status.unwrap().network_id, "net");
     let refused = plugin.list_owned(v1::ListOwnedRequest::default()).await.unwrap_err();
     assert_eq!((refused.kind, refused.message.as_str()), (ErrorKind::Invalid, "not supported"));
 }

@@ -46,11 +46,11 @@ async fn judged_with(file: &str, defect: &str, only: &[&str], change: impl FnOnc
     common::run("landlord_plugin_broken", config, only).await
 }
 
-async fn fails(defect: &str, expected: &[&str], says: &str) {
+async fn fails(defect: &str, expected: &[&str], states: &str) {
     let report = judged(defect).await;
     assert_eq!(report.failed(), expected, "{}", report.text());
     let first = report.cases.iter().find(|case| case.outcome == Outcome::Failed).unwrap();
-    assert!(first.detail.contains(says), "{}", report.text());
+    assert!(first.detail.contains(states), "{}", report.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,13 +60,13 @@ async fn without_a_defect_everything_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_makes_another_object_after_a_lost_answer_is_told() {
+async fn one_that_makes_another_object_after_a_lost_response_is_reported() {
     let expected = ["lost-request", "lost-answer", "cut-answer"];
     fails("renames-after-error", &expected, "nimbus/pools (default-x): 1 instead of 0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_does_not_adopt_is_told() {
+async fn one_that_does_not_adopt_is_reported() {
     let report = judged("forgetful").await;
     let failed = report.failed();
     // Whether two processes at once find each other's pool is a matter of who comes first.
@@ -76,30 +76,30 @@ async fn one_that_does_not_adopt_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_hammers_a_throttled_cloud_is_told() {
+async fn one_that_hammers_a_throttled_cloud_is_reported() {
     fails("hammers", &["throttling"], "while it was throttled").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_does_not_end_when_cancelled_is_told() {
+async fn one_that_does_not_end_when_cancelled_is_reported() {
     fails("deaf", &["deadlines"], "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_tells_less_or_more_than_there_is_is_told() {
-    for (defect, case, says) in [
+async fn one_that_reports_less_or_more_than_there_is_is_reported() {
+    for (defect, case, states) in [
         ("nothing", "observe", "observe addons is Ready and names no object"),
         ("made-up", "observe", "which list_owned does not show"),
         ("short", "inventory", "list_owned of the installation: nimbus/pools (default): 0 instead of 1"),
     ] {
         let report = judged_by(defect, &["inventory", "observe"]).await;
         assert_eq!(report.failed(), [case], "{defect}: {}", report.text());
-        assert!(report.text().contains(says), "{defect}: {}", report.text());
+        assert!(report.text().contains(states), "{defect}: {}", report.text());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_drops_taints_is_told() {
+async fn one_that_drops_taints_is_reported() {
     fails("drops-taints", &["node-pool"], "the taint \"conformance.example/only\"").await;
 }
 
@@ -107,16 +107,16 @@ const WITH_IDS: [&str; 8] =
     ["lifecycle", "inventory", "observe", "adopt", "delete-midway", "failed-objects", "duplicates", "keys"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_buries_failures_is_told() {
+async fn one_that_buries_failures_is_reported() {
     let short = |config: &mut Config| config.stage_timeout_s = 5;
     let report = judged_with("conformance-ids.toml", "buries", &WITH_IDS, short).await;
     assert_eq!(report.failed(), ["failed-objects"], "{}", report.text());
-    assert!(report.text().contains("its failure was never told"), "{}", report.text());
+    assert!(report.text().contains("its failure was never reported"), "{}", report.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_carries_no_key_is_told() {
-    // Where the key is looked for there is none.
+async fn one_that_carries_no_key_is_reported() {
+    // Where the key is searched for there is none.
     let elsewhere = |config: &mut Config| config.outside.key[0].field = "clientToken".into();
     let report = judged_with("conformance-ids.toml", "none", &WITH_IDS, elsewhere).await;
     assert_eq!(report.failed(), ["keys"], "{}", report.text());
@@ -124,8 +124,8 @@ async fn one_that_carries_no_key_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_leaves_a_twin_is_told() {
-    // The first API's provider looks for one name only.
+async fn one_that_leaves_a_twin_is_reported() {
+    // The first API's provider searches for one name only.
     let twin = |config: &mut Config| {
         config.stage_timeout_s = 3;
         let plant = landlord_conformance::config::Hook {

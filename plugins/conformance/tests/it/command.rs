@@ -41,9 +41,9 @@ fn a_run_is_reported_to_people_and_programs() {
     arguments.extend(["--report", "json", &json_name, "--report", "junit", &junit_name]);
     let output = conformance(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let said = text(&output.stdout);
-    assert!(said.contains("ok   describe") && said.contains("skip crash"), "{said}");
-    assert!(said.contains("1 passed, 0 failed, 1 skipped"), "{said}");
+    let reported = text(&output.stdout);
+    assert!(reported.contains("ok   describe") && reported.contains("skip crash"), "{reported}");
+    assert!(reported.contains("1 passed, 0 failed, 1 skipped"), "{reported}");
     let report: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     assert_eq!(report["cases"][1]["outcome"], "skipped");
     assert_eq!(report["sha256"].as_str().unwrap().len(), 64);
@@ -66,27 +66,27 @@ fn lacking(lacks: &str, defects: &str) -> Output {
 }
 
 #[test]
-fn what_a_plugin_does_not_offer_it_is_not_asked_for() {
+fn what_a_plugin_does_not_offer_it_is_not_requested() {
     for (lacks, levels) in [
         ("identity", "CLUSTER: network dns-zone cluster node-pool addons dns-records;"),
         ("dns,identity", "NAMESPACE: nothing"),
         ("networks,node-pools", "NODE: dns-zone dns-records;"),
     ] {
         let output = lacking(lacks, "");
-        let said = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{lacks}: {said}{}", text(&output.stderr));
-        assert!(said.contains(levels), "{lacks}: {said}");
+        let reported = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{lacks}: {reported}{}", text(&output.stderr));
+        assert!(reported.contains(levels), "{lacks}: {reported}");
     }
 }
 
 #[test]
-fn one_that_makes_what_it_does_not_offer_is_told() {
+fn one_that_makes_what_it_does_not_offer_is_reported() {
     let output = lacking("dns", "\"makes-what-it-lacks\"");
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
-    assert!(failed.len() == 1 && failed[0].starts_with("FAIL capabilities"), "{said}");
-    assert!(said.contains("state the capability"), "{said}");
+    let reported = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{reported}");
+    let failed: Vec<&str> = reported.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("FAIL capabilities"), "{reported}");
+    assert!(reported.contains("state the capability"), "{reported}");
 }
 
 #[test]
@@ -96,12 +96,12 @@ fn a_failure_has_its_own_exit_code() {
     let config = config(dir.path(), "defects = [\"absent-is-an-error\"]");
     let output = conformance(&[&plugin, "--config", &config, "--only", "delete-absent"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let said = text(&output.stdout);
-    assert!(said.contains("FAIL delete-absent") && said.contains("found: "), "{said}");
+    let reported = text(&output.stdout);
+    assert!(reported.contains("FAIL delete-absent") && reported.contains("found: "), "{reported}");
 }
 
 #[test]
-fn a_run_that_can_not_begin_says_why() {
+fn a_run_that_can_not_begin_gives_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let plugin = common::library("landlord_plugin_fake").display().to_string();
     let good = config(dir.path(), "");
@@ -113,7 +113,7 @@ fn a_run_that_can_not_begin_says_why() {
     let other = dir.path().join("other");
     fs::create_dir(&other).unwrap();
     let refused = config(&other, "colour = \"red\"");
-    for (arguments, says) in [
+    for (arguments, states) in [
         (vec![plugin.as_str(), "--config", &bad], "colour"),
         (vec![plugin.as_str(), "--config", "/no/such/file"], "/no/such/file"),
         (vec!["/no/such/plugin.so", "--config", &good], "/no/such/plugin.so"),
@@ -126,7 +126,7 @@ fn a_run_that_can_not_begin_says_why() {
     ] {
         let output = conformance(&arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
-        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(states), "{arguments:?}: {}", text(&output.stderr));
         assert_eq!(text(&output.stderr).matches("landlord-conformance: ").count(), 1, "{}", text(&output.stderr));
         assert_eq!(text(&output.stdout), "", "no case was judged");
     }

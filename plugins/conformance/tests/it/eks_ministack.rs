@@ -63,7 +63,7 @@ impl Ministack {
         let server = Self { child, url: format!("http://127.0.0.1:{port}"), _folder: folder };
         let start = Instant::now();
         while reqwest::get(&server.url).await.is_err() {
-            assert!(start.elapsed() < START_TIMEOUT, "ministack does not answer at {}", server.url);
+            assert!(start.elapsed() < START_TIMEOUT, "ministack does not respond at {}", server.url);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         server

@@ -27,16 +27,16 @@ async fn the_fake_provider_conforms() {
     assert_eq!(skipped, without_http, "{}", report.text());
 }
 
-async fn fails(defect: &str, expected: &[&str], says: &str) {
+async fn fails(defect: &str, expected: &[&str], states: &str) {
     let dir = tempfile::tempdir().unwrap();
     let report = run("landlord_plugin_fake", fake(dir.path(), &[defect]), &[]).await;
     assert_eq!(report.failed(), expected, "{}", report.text());
     let first = report.cases.iter().find(|case| case.outcome == Outcome::Failed).unwrap();
-    assert!(first.detail.contains(says), "{}", report.text());
+    assert!(first.detail.contains(states), "{}", report.text());
 }
 
 #[tokio::test]
-async fn one_that_makes_things_twice_is_told() {
+async fn one_that_makes_things_twice_is_reported() {
     fails("forgetful", &["adopt", "concurrency", "shared-cluster"], "fake/network (network): 2 instead of 1").await;
 }
 
@@ -53,12 +53,12 @@ async fn one_that_makes_nothing_proves_nothing() {
 }
 
 #[tokio::test]
-async fn one_that_takes_a_shared_cluster_along_is_told() {
+async fn one_that_takes_a_shared_cluster_along_is_reported() {
     fails("takes-the-host", &["shared-cluster"], "of the host after its tenants went").await;
 }
 
 #[tokio::test]
-async fn one_that_completes_a_call_twice_is_told() {
+async fn one_that_completes_a_call_twice_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = fake(dir.path(), &[]);
     let fault = serde_json::json!([{"method": "Describe", "action": "twice"}]);
@@ -72,12 +72,12 @@ async fn one_that_completes_a_call_twice_is_told() {
 }
 
 #[tokio::test]
-async fn one_that_forgets_a_marker_is_told() {
+async fn one_that_forgets_a_marker_is_reported() {
     fails("forgets-marker", &["inventory"], "cluster is ready and list_owned shows nothing new").await;
 }
 
 #[tokio::test]
-async fn one_that_can_not_delete_what_is_absent_is_told() {
+async fn one_that_can_not_delete_what_is_absent_is_reported() {
     let expected = ["delete-absent", "lifecycle"];
     let dir = tempfile::tempdir().unwrap();
     let report = run("landlord_plugin_fake", fake(dir.path(), &["absent-is-an-error"]), &expected).await;
@@ -87,12 +87,12 @@ async fn one_that_can_not_delete_what_is_absent_is_told() {
 }
 
 #[tokio::test]
-async fn one_that_prints_its_credential_is_told() {
+async fn one_that_prints_its_credential_is_reported() {
     fails("prints-credential", &["secrets"], "[the secret]").await;
 }
 
 #[tokio::test]
-async fn one_that_hands_out_garbage_is_told() {
+async fn one_that_hands_out_garbage_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = fake(dir.path(), &[]);
     let fault = serde_json::json!([{"method": "ListOwned", "action": "garbage"}]);
@@ -102,7 +102,7 @@ async fn one_that_hands_out_garbage_is_told() {
 }
 
 #[tokio::test]
-async fn a_run_that_can_not_begin_says_why() {
+async fn a_run_that_can_not_begin_gives_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let options = common::options("landlord_plugin_fake", fake(dir.path(), &[]), &["no-such-case"]);
     let problem = landlord_conformance::run(options, |_| {}).await.unwrap_err();

@@ -14,7 +14,7 @@ use crate::{
     progress::Sent,
 };
 
-/// Begins the first change that is due, and says which. EKS takes one at a time.
+/// Begins the first change that is due, and names which. EKS takes one at a time.
 pub(super) async fn begin(
     aws: &Clients,
     names: &Names,

@@ -24,17 +24,17 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks at a control plane under way.
+/// Seconds between observations of a control plane under way.
 const POLL_S: i64 = 15;
 /// What EKS can encrypt with a key of the customer's.
 const ENCRYPTED: &str = "secrets";
 
-/// Describes the tenant's cluster; a stranger's of our name is an error.
+/// Describes the tenant's cluster; a foreign one of our name is an error.
 pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
     let name = names.cluster();
-    let answer = aws.eks.describe_cluster().name(name).send().await;
-    let answer = answer.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?;
-    let Some(cluster) = answer.and_then(|a| a.cluster) else {
+    let response = aws.eks.describe_cluster().name(name).send().await;
+    let response = response.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?;
+    let Some(cluster) = response.and_then(|a| a.cluster) else {
         return Ok(None);
     };
     if !tags::is_ours(scope, &cluster.tags()) {
@@ -43,17 +43,17 @@ pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Res
     Ok(Some(cluster))
 }
 
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
+/// `None` for absent and for a foreign one, which a deletion leaves alone.
 pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
     find(aws, scope, names).await.if_owned()
 }
 
 /// Describes the shared cluster that the tenant lives in: not the tenant's, so its markers are not
-/// asked for, and nothing but node groups may be made in it.
+/// requested, and nothing but node groups may be made in it.
 pub(crate) async fn find_shared(aws: &Clients, names: &Names) -> Result<Option<Cluster>> {
     let name = names.home();
-    let answer = aws.eks.describe_cluster().name(name).send().await;
-    Ok(answer.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?.and_then(|a| a.cluster))
+    let response = aws.eks.describe_cluster().name(name).send().await;
+    Ok(response.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?.and_then(|a| a.cluster))
 }
 
 /// Makes the control plane be as the parameters say.
@@ -77,8 +77,8 @@ pub(crate) async fn ensure(
         Some(Status::Failed) => {
             // A failed control plane never comes up; its name is freed for the next attempt.
             let error = health::cluster(&cluster);
-            let answer = aws.eks.delete_cluster().name(name).send().await;
-            answer.map(drop).map_err(failed(action::DELETE_CLUSTER, name)).or_absent()?;
+            let response = aws.eks.delete_cluster().name(name).send().await;
+            response.map(drop).map_err(failed(action::DELETE_CLUSTER, name)).or_absent()?;
             return Err(error.into());
         }
         Some(status) => return pending(format!("EKS cluster {name} is {status}")),
@@ -106,7 +106,7 @@ async fn create(
         .security_group_ids(attribute(network, "control_plane_security_group_id")?)
         .build();
     // Whoever creates the cluster administers it from its first second: EKS writes the entry
-    // with the principal's true ARN, which a session's own view (STS) does not tell for roles
+    // with the principal's true ARN, which a session's own view (STS) does not show for roles
     // with a path. Access entries only; no aws-auth ConfigMap.
     let access = CreateAccessConfigRequest::builder()
         .authentication_mode(AuthenticationMode::Api)
@@ -135,7 +135,7 @@ async fn create(
     }
     match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(_) => Ok(()),
-        // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
+        // Made in the meantime, perhaps by an earlier call of ours: the next observation decides.
         Err(error) if error.code() == "ResourceInUseException" => find(aws, scope, names).await.map(drop),
         Err(error) => Err(error),
     }

@@ -32,8 +32,8 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     if pools.is_pending() {
         return Ok((pools, removed));
     }
-    let answer = aws.eks.delete_cluster().name(name).send().await;
-    match answer.map_err(failed(action::DELETE_CLUSTER, name)) {
+    let response = aws.eks.delete_cluster().name(name).send().await;
+    match response.map_err(failed(action::DELETE_CLUSTER, name)) {
         Ok(_) => Ok((
             progress::pending(POLL_S, format!("EKS cluster {name} is being deleted")),
             vec![owned(scope, &cluster)],
@@ -44,7 +44,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     }
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let Some(cluster) = find_own(aws, scope, &names).await? else {

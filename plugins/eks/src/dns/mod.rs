@@ -3,7 +3,7 @@
 //! CreateHostedZone takes no tags. The marker that a zone carries from its creation on is
 //! therefore its caller reference, which Route 53 keeps and shows; the tags follow for people
 //! and cost reports. Public zones of the same name may stand side by side in an account: a
-//! stranger's is left alone and is no obstacle.
+//! foreign is left alone and is no obstacle.
 
 pub(crate) mod delegation;
 pub(crate) mod records;
@@ -22,14 +22,14 @@ use crate::{
     tags,
 };
 
-/// Seconds until a zone whose creation is being sorted out is looked for again.
+/// Seconds until a zone whose creation is being sorted out is searched for again.
 const POLL_S: i64 = 5;
 /// A caller reference ends at 128 characters: installation 63, uid 36, and this.
 const ATTEMPT_LEN_MAX: usize = 16;
 /// A reference refused so often (a minute of looking) belongs to a zone that is gone, not to
 /// one that is merely not listed yet.
 const REFUSALS_AN_ATTEMPT: u32 = 12;
-/// Zones asked for at once, the most that Route 53 gives.
+/// Zones requested at once, the most that Route 53 gives.
 const PAGE: i32 = 100;
 /// Same-named zones looked through; more than that is not a name in use but abuse.
 const PAGES_MAX: usize = 5;
@@ -56,12 +56,12 @@ pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, domain: &str) -> Resu
     let (mut name, mut id) = (format!("{domain}."), None);
     for _ in 0..PAGES_MAX {
         let request = aws.zones.list_hosted_zones_by_name().dns_name(name).set_hosted_zone_id(id).max_items(PAGE);
-        let answer = request.send().await.map_err(failed(action::LIST_HOSTED_ZONES_BY_NAME, &domain))?;
-        let past = answer.hosted_zones().iter().any(|z| normal(z.name()) != domain);
-        let same = answer.hosted_zones.iter().filter(|z| normal(z.name()) == domain);
+        let response = request.send().await.map_err(failed(action::LIST_HOSTED_ZONES_BY_NAME, &domain))?;
+        let past = response.hosted_zones().iter().any(|z| normal(z.name()) != domain);
+        let same = response.hosted_zones.iter().filter(|z| normal(z.name()) == domain);
         found.extend(same.filter(|z| is_ours(scope, z)).cloned());
-        match answer.next_dns_name {
-            Some(next) if answer.is_truncated && !past => (name, id) = (next, answer.next_hosted_zone_id),
+        match response.next_dns_name {
+            Some(next) if response.is_truncated && !past => (name, id) = (next, response.next_hosted_zone_id),
             _ => break,
         }
     }
@@ -137,15 +137,15 @@ async fn create(
         .name(domain)
         .caller_reference(reference)
         .hosted_zone_config(HostedZoneConfig::builder().comment(comment).private_zone(false).build());
-    let look_again = |refusals: u32, detail: &str| {
+    let observe_again = |refusals: u32, detail: &str| {
         Ok((progress::pending(POLL_S, detail).with_checkpoint(refusals.to_string()), None))
     };
     match request.send().await.map_err(failed(action::CREATE_HOSTED_ZONE, domain)) {
-        Ok(_) => look_again(refusals, "the zone was created; looking whether it is listed"),
+        Ok(_) => observe_again(refusals, "the zone was created; its listing is awaited"),
         // Either this very request succeeded before and is not listed yet, or the zone was
         // deleted by hand and Route 53 remembers its reference: after a while another is taken.
         Err(error) if error.code() == "HostedZoneAlreadyExists" => {
-            look_again(refusals + 1, "the zone was created before and is not listed yet")
+            observe_again(refusals + 1, "the zone was created before and is not listed yet")
         }
         Err(error) => Err(error),
     }
@@ -153,10 +153,10 @@ async fn create(
 
 async fn mark_with_tags(aws: &Clients, scope: &v1::Scope, zone: &HostedZone) -> Result<()> {
     let id = short_id(zone.id());
-    let answer =
+    let response =
         aws.zones.list_tags_for_resource().resource_type(TagResourceType::Hostedzone).resource_id(id).send().await;
-    let answer = answer.map_err(failed(action::LIST_TAGS_FOR_RESOURCE, id))?;
-    let present = answer.resource_tag_set().map(|s| s.tags()).unwrap_or_default();
+    let response = response.map_err(failed(action::LIST_TAGS_FOR_RESOURCE, id))?;
+    let present = response.resource_tag_set().map(|s| s.tags()).unwrap_or_default();
     let wanted = tags::all(scope, "dns-zone");
     let missing: Vec<Tag> = wanted
         .iter()
@@ -169,16 +169,16 @@ async fn mark_with_tags(aws: &Clients, scope: &v1::Scope, zone: &HostedZone) -> 
     // Route 53 takes ten tags a call.
     for some in missing.chunks(10) {
         let request = aws.zones.change_tags_for_resource().resource_type(TagResourceType::Hostedzone).resource_id(id);
-        let answer = request.set_add_tags(Some(some.to_vec())).send().await;
-        answer.map_err(failed(action::CHANGE_TAGS_FOR_RESOURCE, id))?;
+        let response = request.set_add_tags(Some(some.to_vec())).send().await;
+        response.map_err(failed(action::CHANGE_TAGS_FOR_RESOURCE, id))?;
     }
     Ok(())
 }
 
 async fn name_servers(aws: &Clients, zone: &HostedZone) -> Result<Vec<String>> {
-    let answer = aws.zones.get_hosted_zone().id(zone.id()).send().await;
-    let answer = answer.map_err(failed(action::GET_HOSTED_ZONE, short_id(zone.id())))?;
-    let servers = answer.delegation_set().map(DelegationSet::name_servers).unwrap_or_default();
+    let response = aws.zones.get_hosted_zone().id(zone.id()).send().await;
+    let response = response.map_err(failed(action::GET_HOSTED_ZONE, short_id(zone.id())))?;
+    let servers = response.delegation_set().map(DelegationSet::name_servers).unwrap_or_default();
     if servers.is_empty() {
         return Err(incomplete(action::GET_HOSTED_ZONE, "the name servers"));
     }
@@ -187,8 +187,8 @@ async fn name_servers(aws: &Clients, zone: &HostedZone) -> Result<Vec<String>> {
 
 /// Deletes a zone that holds nothing but its own records.
 async fn remove(aws: &Clients, zone: &HostedZone) -> Result<()> {
-    let answer = aws.zones.delete_hosted_zone().id(zone.id()).send().await;
-    answer.map(drop).map_err(failed(action::DELETE_HOSTED_ZONE, zone.name())).or_absent().map(drop)
+    let response = aws.zones.delete_hosted_zone().id(zone.id()).send().await;
+    response.map(drop).map_err(failed(action::DELETE_HOSTED_ZONE, zone.name())).or_absent().map(drop)
 }
 
 /// The inventory's view.
@@ -228,7 +228,7 @@ pub(crate) async fn delete(
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     Names::new(scope)?;
     let zones = if domain.is_empty() { list(aws, scope).await? } else { find(aws, scope, domain).await? };

@@ -50,14 +50,14 @@ pub(crate) async fn change(aws: &Clients, zone: &str, changes: Vec<(ChangeAction
             batch = batch.changes(change.map_err(|e| invalid(e.to_string()))?);
         }
         let batch = batch.build().map_err(|e| invalid(e.to_string()))?;
-        let answer = aws.zones.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await;
-        answer.map_err(failed(action::CHANGE_RECORD_SETS, zone))?;
+        let response = aws.zones.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await;
+        response.map_err(failed(action::CHANGE_RECORD_SETS, zone))?;
     }
     Ok(())
 }
 
 /// Deletes records as they were just read. A refusal means that somebody changed one of them in
-/// between, which the next look settles.
+/// between, which the next observation settles.
 async fn delete_all(aws: &Clients, zone: &str, records: &[ResourceRecordSet]) -> Result<()> {
     if records.is_empty() {
         return Ok(());
@@ -79,8 +79,8 @@ async fn delete_all(aws: &Clients, zone: &str, records: &[ResourceRecordSet]) ->
 pub(crate) async fn look_up(aws: &Clients, zone: &str, name: &str, kind: &RrType) -> Result<Option<ResourceRecordSet>> {
     let request = aws.zones.list_resource_record_sets().hosted_zone_id(zone);
     let request = request.start_record_name(format!("{name}.")).start_record_type(kind.clone()).max_items(1);
-    let answer = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone))?;
-    let first = answer.resource_record_sets.into_iter().next();
+    let response = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone))?;
+    let first = response.resource_record_sets.into_iter().next();
     Ok(first.filter(|r| r.r#type() == kind && normal(r.name()) == normal(name)))
 }
 
@@ -92,15 +92,16 @@ async fn all(aws: &Clients, zone: &str) -> Result<Vec<ResourceRecordSet>> {
         let request = aws.zones.list_resource_record_sets().hosted_zone_id(zone);
         let request =
             request.set_start_record_name(name).set_start_record_type(kind).set_start_record_identifier(identifier);
-        let answer = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone)).or_absent()?;
-        let Some(answer) = answer else {
+        let response = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone)).or_absent()?;
+        let Some(response) = response else {
             return Ok(found);
         };
-        found.extend(answer.resource_record_sets);
-        if !answer.is_truncated {
+        found.extend(response.resource_record_sets);
+        if !response.is_truncated {
             return Ok(found);
         }
-        (name, kind, identifier) = (answer.next_record_name, answer.next_record_type, answer.next_record_identifier);
+        (name, kind, identifier) =
+            (response.next_record_name, response.next_record_type, response.next_record_identifier);
     }
     Err(incomplete(action::LIST_RECORD_SETS, "a last page"))
 }
@@ -169,9 +170,9 @@ pub(crate) async fn ensure(
     records: &[v1::DnsRecord],
 ) -> Result<Outcome> {
     let id = short_id(&zone.zone_id);
-    let answer = aws.zones.get_hosted_zone().id(id).send().await;
-    let answer = answer.map_err(failed(action::GET_HOSTED_ZONE, id))?;
-    let hosted = answer.hosted_zone.ok_or_else(|| incomplete(action::GET_HOSTED_ZONE, "the zone"))?;
+    let response = aws.zones.get_hosted_zone().id(id).send().await;
+    let response = response.map_err(failed(action::GET_HOSTED_ZONE, id))?;
+    let hosted = response.hosted_zone.ok_or_else(|| incomplete(action::GET_HOSTED_ZONE, "the zone"))?;
     if !super::is_ours(scope, &hosted) {
         return Err(crate::tags::name_taken("hosted zone", id).into());
     }
@@ -240,7 +241,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, domain: &str) -> Re
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     Names::new(scope)?;
     let mut objects = Vec::new();

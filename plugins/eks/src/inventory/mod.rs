@@ -1,6 +1,6 @@
 //! What carries our markers. The tagging API finds most of it in one call and is eventually
-//! consistent both ways: what it lists is looked at before it is reported, and what matters
-//! most (stack, cluster, zones) is asked for by name as well.
+//! consistent both ways: what it lists is inspected before it is reported, and what matters
+//! most (stack, cluster, zones) is requested by name as well.
 
 mod verify;
 
@@ -78,7 +78,7 @@ async fn tagged(aws: &Clients, scope: &v1::Scope, page_token: &str) -> Result<(V
     if !page_token.is_empty() {
         request = request.pagination_token(page_token);
     }
-    let answer = request.send().await.map_err(failed(action::GET_RESOURCES, &scope.tenant_uid))?;
-    let next = answer.pagination_token.unwrap_or_default();
-    Ok((answer.resource_tag_mapping_list.unwrap_or_default(), next))
+    let response = request.send().await.map_err(failed(action::GET_RESOURCES, &scope.tenant_uid))?;
+    let next = response.pagination_token.unwrap_or_default();
+    Ok((response.resource_tag_mapping_list.unwrap_or_default(), next))
 }

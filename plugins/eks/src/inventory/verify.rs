@@ -1,4 +1,4 @@
-//! Looking at what the tagging API tells of: it still lists what is gone, for minutes or, as
+//! Verifying what the tagging API lists: it still lists what is gone, for minutes or, as
 //! with terminated instances, for an hour.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::{
     logs, network,
 };
 
-/// An ARN's parts that decide how to look at it.
+/// An ARN's parts that decide how to test it.
 struct Arn<'a> {
     service: &'a str,
     resource: &'a str,
@@ -32,7 +32,7 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// How to look at one type of EC2: ARN type, action, filter, set, id element, CloudFormation
+/// How to inspect one type of EC2: ARN type, action, filter, set, id element, CloudFormation
 /// type, states in which it is as good as gone.
 type Ec2Row = (&'static str, Action, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
@@ -109,7 +109,7 @@ const EC2: &[Ec2Row] = &[
     ),
 ];
 
-/// Looks at each resource that the tagging API told of.
+/// Inspects each resource that the tagging API reported.
 pub(super) async fn all(
     aws: &Clients,
     scope: &v1::Scope,
@@ -130,13 +130,13 @@ pub(super) async fn all(
             ("cloudformation", "stack") => {
                 ("AWS::CloudFormation::Stack", network::stack::find(aws, text).await?.is_some())
             }
-            // Asked for by name, and by caller reference.
+            // Requested by name, and by caller reference.
             ("route53", "hostedzone") => continue,
             ("logs", "log-group:") => {
                 ("AWS::Logs::LogGroup", logs::exists(aws, &format!("/{}", arn.rest.trim_end_matches(":*"))).await?)
             }
             ("elasticloadbalancing", kind) => (balancer_type(kind, arn.rest), balancer_exists(aws, kind, text).await?),
-            // A type not known here cannot be looked at: better reported once too often.
+            // A type not known here cannot be inspected: better reported once too often.
             (other, _) => (other, true),
         };
         if exists {
@@ -204,22 +204,22 @@ async fn eks_exists(aws: &Clients, kind: &str, rest: &str) -> Result<bool> {
     let eks = &aws.eks;
     Ok(match kind {
         "nodegroup" => {
-            let answer = eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await;
-            answer.map(drop).map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.is_some()
+            let response = eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await;
+            response.map(drop).map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.is_some()
         }
         "addon" => {
-            let answer = eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
-            answer.map(drop).map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.is_some()
+            let response = eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
+            response.map(drop).map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.is_some()
         }
         "podidentityassociation" => {
             let request = eks.describe_pod_identity_association().cluster_name(cluster).association_id(name);
-            let answer = request.send().await.map(drop);
-            answer.map_err(failed(action::DESCRIBE_POD_IDENTITY, name)).or_absent()?.is_some()
+            let response = request.send().await.map(drop);
+            response.map_err(failed(action::DESCRIBE_POD_IDENTITY, name)).or_absent()?.is_some()
         }
         // Access entries and whatever comes live no longer than their cluster.
         _ => {
-            let answer = eks.describe_cluster().name(cluster).send().await;
-            answer.map(drop).map_err(failed(action::DESCRIBE_CLUSTER, cluster)).or_absent()?.is_some()
+            let response = eks.describe_cluster().name(cluster).send().await;
+            response.map(drop).map_err(failed(action::DESCRIBE_CLUSTER, cluster)).or_absent()?.is_some()
         }
     })
 }
@@ -237,12 +237,12 @@ async fn balancer_exists(aws: &Clients, kind: &str, arn: &str) -> Result<bool> {
     let balancers = &aws.balancers;
     Ok(match kind {
         "targetgroup" => {
-            let answer = balancers.describe_target_groups().target_group_arns(arn).send().await;
-            answer.map(drop).map_err(failed(action::DESCRIBE_TARGET_GROUPS, arn)).or_absent()?.is_some()
+            let response = balancers.describe_target_groups().target_group_arns(arn).send().await;
+            response.map(drop).map_err(failed(action::DESCRIBE_TARGET_GROUPS, arn)).or_absent()?.is_some()
         }
         "loadbalancer" if arn.matches('/').count() > 1 => {
-            let answer = balancers.describe_load_balancers().load_balancer_arns(arn).send().await;
-            answer.map(drop).map_err(failed(action::DESCRIBE_LOAD_BALANCERS, arn)).or_absent()?.is_some()
+            let response = balancers.describe_load_balancers().load_balancer_arns(arn).send().await;
+            response.map(drop).map_err(failed(action::DESCRIBE_LOAD_BALANCERS, arn)).or_absent()?.is_some()
         }
         _ => true,
     })

@@ -47,8 +47,8 @@ impl Sweep<'_> {
             }
             let mut removed = false;
             if !self.dry {
-                let answer = self.aws.balancers.delete_load_balancer().load_balancer_arn(arn).send().await;
-                answer.map(drop).map_err(failed(action::DELETE_LOAD_BALANCER, arn)).or_absent()?;
+                let response = self.aws.balancers.delete_load_balancer().load_balancer_arn(arn).send().await;
+                response.map(drop).map_err(failed(action::DELETE_LOAD_BALANCER, arn)).or_absent()?;
                 removed = true;
             }
             let name = item.load_balancer_name().unwrap_or_default();
@@ -76,8 +76,8 @@ impl Sweep<'_> {
             }
             let mut removed = false;
             if !self.dry {
-                let answer = self.aws.balancers.delete_target_group().target_group_arn(arn).send().await;
-                removed = match answer.map(drop).map_err(failed(action::DELETE_TARGET_GROUP, arn)) {
+                let response = self.aws.balancers.delete_target_group().target_group_arn(arn).send().await;
+                removed = match response.map(drop).map_err(failed(action::DELETE_TARGET_GROUP, arn)) {
                     Ok(()) => true,
                     Err(error) if error.is_absent() => true,
                     Err(error) if error.is_busy() => false,
@@ -96,10 +96,10 @@ impl Sweep<'_> {
         let mut found = HashMap::new();
         for some in arns.chunks(TAGS_AT_ONCE) {
             let list = some.iter().map(|a| (*a).to_owned()).collect();
-            let answer = self.aws.balancers.describe_tags().set_resource_arns(Some(list)).send().await;
-            // One that went in between takes the whole answer with it: the next look finds the rest.
-            let answer = answer.map_err(failed(action::DESCRIBE_BALANCER_TAGS, some.join(","))).or_absent()?;
-            for tags in answer.iter().flat_map(|a| a.tag_descriptions()) {
+            let response = self.aws.balancers.describe_tags().set_resource_arns(Some(list)).send().await;
+            // One that went in between takes the whole response with it: the next observation finds the rest.
+            let response = response.map_err(failed(action::DESCRIBE_BALANCER_TAGS, some.join(","))).or_absent()?;
+            for tags in response.iter().flat_map(|a| a.tag_descriptions()) {
                 found.insert(tags.resource_arn().unwrap_or_default().to_owned(), self.is_tagged(tags));
             }
         }
@@ -118,12 +118,12 @@ impl Sweep<'_> {
         let mut here = Vec::new();
         let mut params = Params::new();
         for _ in 0..PAGES_MAX {
-            let answer = call(action::DESCRIBE_LOAD_BALANCERS, vpc.to_owned(), params.clone()).await?;
-            if let Some(list) = answer.find("LoadBalancerDescriptions") {
+            let response = call(action::DESCRIBE_LOAD_BALANCERS, vpc.to_owned(), params.clone()).await?;
+            if let Some(list) = response.find("LoadBalancerDescriptions") {
                 let mine = list.children("member").filter(|m| m.text("VPCId") == vpc);
                 here.extend(mine.map(|m| m.text("LoadBalancerName").to_owned()));
             }
-            let next = answer.find("NextMarker").map(|m| m.own_text().to_owned()).unwrap_or_default();
+            let next = response.find("NextMarker").map(|m| m.own_text().to_owned()).unwrap_or_default();
             if next.is_empty() {
                 break;
             }
@@ -131,8 +131,8 @@ impl Sweep<'_> {
         }
         for some in here.chunks(TAGS_AT_ONCE) {
             let params = query::list("LoadBalancerNames.member", some.iter().cloned());
-            let answer = call(action::DESCRIBE_BALANCER_TAGS, some.join(","), params).await.or_absent()?;
-            let Some(list) = answer.as_ref().and_then(|a| a.find("TagDescriptions")) else {
+            let response = call(action::DESCRIBE_BALANCER_TAGS, some.join(","), params).await.or_absent()?;
+            let Some(list) = response.as_ref().and_then(|a| a.find("TagDescriptions")) else {
                 continue;
             };
             for member in list.children("member") {

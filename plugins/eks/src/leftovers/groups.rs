@@ -61,7 +61,7 @@ impl Sweep<'_> {
         match self.aws.query.call(action, query::EC2, id, &params).await {
             // Taken away in the meantime.
             Err(error) if error.code() == "InvalidPermission.NotFound" => Ok(()),
-            answer => answer.or_absent().map(drop),
+            response => response.or_absent().map(drop),
         }
     }
 }

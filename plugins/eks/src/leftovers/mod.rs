@@ -19,20 +19,20 @@ use crate::{
     xml::Element,
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 10;
 
 /// A leftover, and what became of it.
 pub(crate) struct Leftover {
     object: v1::OwnedObject,
-    /// Whether its deletion was asked for in this call.
+    /// Whether its deletion was requested in this call.
     removed: bool,
 }
 
 /// A kind of storage that the EBS driver makes.
 struct Storage {
     describe: Action,
-    /// Element with the items of the answer, and the one with an item's id.
+    /// Element with the items of the response, and the one with an item's id.
     set: &'static str,
     id: &'static str,
     delete: Action,
@@ -67,7 +67,7 @@ pub(crate) struct Sweep<'a> {
     names: &'a Names,
     /// The tenant's VPC, if it is still there.
     vpc: Option<String>,
-    /// Look only.
+    /// Observe only.
     dry: bool,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// What the EBS driver made, which tags it with the cluster's name: volumes of claims, snapshots of VolumeSnapshots. Those
-    /// that their class told it to keep are leftovers, too: nobody else knows of them.
+    /// that their class says to keep are leftovers, too: nobody else knows of them.
     async fn storage(&self, kind: &Storage, found: &mut Vec<Leftover>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         let by_tag = format!("tag:{}", self.names.cluster_tag());
@@ -208,7 +208,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Makes leftovers be absent: asks for what can go now, Pending while anything is there.
+/// Makes leftovers be absent: requests what can go now, Pending while anything is there.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = Sweep::new(aws, scope, &names, false).await?.all().await?;
@@ -225,7 +225,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     Ok((progress::pending(POLL_S, detail), removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = Sweep::new(aws, scope, &names, true).await?.all().await?;

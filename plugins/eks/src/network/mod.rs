@@ -27,7 +27,7 @@ use crate::{
 /// Zones that have no room for an EKS control plane:
 /// <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html>, read 2026-11.
 const ZONES_WITHOUT_EKS: [&str; 3] = ["use1-az3", "usw1-az2", "cac1-az3"];
-/// Seconds between looks at a stack under way.
+/// Seconds between observations of a stack under way.
 const POLL_S: i64 = 8;
 
 /// Makes the stack be as the parameters say.
@@ -70,9 +70,9 @@ async fn under_way(aws: &Clients, names: &Names, stack: &Found) -> Result<Outcom
         .into()),
         "DELETE_FAILED" => {
             stack::delete(aws, &stack.id).await?;
-            pending(format!("CloudFormation stack {name} is left half deleted; deleting it before making it anew"))
+            pending(format!("CloudFormation stack {name} is left half deleted; deleting it before making it again"))
         }
-        "DELETE_IN_PROGRESS" => pending(format!("CloudFormation stack {name} is being deleted before it is made anew")),
+        "DELETE_IN_PROGRESS" => pending(format!("CloudFormation stack {name} is being deleted before it is recreated")),
         "ROLLBACK_IN_PROGRESS" => {
             let why = stack::failure(aws, stack).await?.map(|e| e.message).unwrap_or_default();
             pending(format!("CloudFormation stack {name} is rolling back: {why}"))
@@ -110,7 +110,7 @@ async fn create(
     match result {
         Ok(()) => {}
         Err(error) if error.code() == "AlreadyExistsException" => {
-            // Somebody was faster, perhaps an earlier call of ours whose answer was lost.
+            // Somebody was faster, perhaps an earlier call of ours whose response was lost.
             let there = stack::find(aws, names.stack()).await?;
             if there.is_some_and(|s| !s.is_ours(scope)) {
                 return Err(tags::name_taken("CloudFormation stack", names.stack()).into());
@@ -131,7 +131,7 @@ async fn bring_up_to_date(
     node_disk_gib: Option<i32>,
 ) -> Result<(Outcome, Option<v1::NetworkStatus>)> {
     let zones = fixed_facts(parameters, stack)?;
-    // The pool's own wish, once granted, stays: the class's default must not undo it.
+    // The pool's own setting, once granted, stays: the class's default must not undo it.
     let granted = stack.output("NodeDiskGib").parse().ok();
     let disk = node_disk_gib.or(granted).unwrap_or(parameters.node_disk_gib);
     let template = write(scope, names, parameters, &zones, disk)?;
@@ -154,7 +154,7 @@ async fn bring_up_to_date(
     if !begun {
         return Ok((progress::ready(), Some(status(stack)?)));
     }
-    // The last update's failure is told although the next attempt has just begun: whoever
+    // The last update's failure is reported although the next attempt has just begun: whoever
     // decides to go on finds it under way.
     if let Some(mut failure) = failed {
         failure.message = format!("the network could not be changed (stack {}): {}", names.stack(), failure.message);
@@ -267,7 +267,7 @@ pub(crate) fn status(stack: &Found) -> Result<v1::NetworkStatus> {
     })
 }
 
-/// Makes the launch template have a disk of this size, for a pool that asks for it. `Ok(None)`:
+/// Makes the launch template have a disk of this size, for a pool that requests it. `Ok(None)`:
 /// under way; `Ok(Some)`: the network with the launch template as it now is.
 pub(crate) async fn ensure_node_disk(
     aws: &Clients,

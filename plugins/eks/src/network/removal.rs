@@ -47,7 +47,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     }
 }
 
-/// Sweeps what may hold the stack's resources and deletes it once more. Says why it failed: as
+/// Sweeps what may hold the stack's resources and deletes it once more. Returns why it failed: as
 /// an error if nothing was found that explains it.
 async fn retry(
     aws: &Clients,
@@ -81,7 +81,7 @@ async fn retry(
     }
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = stack::find(aws, names.stack()).await?.filter(|s| s.is_ours(scope));

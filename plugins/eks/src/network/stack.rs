@@ -57,9 +57,9 @@ impl Found {
 
 /// Finds a stack by its name.
 pub(crate) async fn find(aws: &Clients, name: &str) -> Result<Option<Found>> {
-    let answer = aws.stacks.describe_stacks().stack_name(name).send().await;
-    let answer = answer.map_err(failed(action::DESCRIBE_STACKS, name)).or_absent()?;
-    let stack = answer.and_then(|a| a.stacks.unwrap_or_default().into_iter().next());
+    let response = aws.stacks.describe_stacks().stack_name(name).send().await;
+    let response = response.map_err(failed(action::DESCRIBE_STACKS, name)).or_absent()?;
+    let stack = response.and_then(|a| a.stacks.unwrap_or_default().into_iter().next());
     Ok(stack.map(found).filter(|s| s.status != StackStatus::DeleteComplete))
 }
 
@@ -80,10 +80,10 @@ fn stack_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect()
 }
 
-/// Asks for a stack. `token` makes a repetition of this very request harmless; a repetition
+/// Requests a stack. `token` makes a repetition of this very request harmless; a repetition
 /// under another token is refused by the name.
 pub(crate) async fn create(aws: &Clients, name: &str, body: &str, tags: &Tags, token: &str) -> Result<()> {
-    let answer = aws
+    let response = aws
         .stacks
         .create_stack()
         .stack_name(name)
@@ -94,12 +94,12 @@ pub(crate) async fn create(aws: &Clients, name: &str, body: &str, tags: &Tags, t
         .client_request_token(token)
         .send()
         .await;
-    answer.map(drop).map_err(failed(action::CREATE_STACK, name))
+    response.map(drop).map_err(failed(action::CREATE_STACK, name))
 }
 
-/// Asks for a change; false if the stack is as asked for already.
+/// Requests a change; false if the stack is as requested already.
 pub(crate) async fn update(aws: &Clients, name: &str, body: &str, tags: &Tags, token: &str) -> Result<bool> {
-    let answer = aws
+    let response = aws
         .stacks
         .update_stack()
         .stack_name(name)
@@ -109,17 +109,17 @@ pub(crate) async fn update(aws: &Clients, name: &str, body: &str, tags: &Tags, t
         .client_request_token(token)
         .send()
         .await;
-    match answer.map_err(failed(action::UPDATE_STACK, name)) {
+    match response.map_err(failed(action::UPDATE_STACK, name)) {
         Ok(_) => Ok(true),
         Err(Error::Service(e)) if e.message.contains("No updates are to be performed") => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Asks for the deletion of a stack, by id, so that a younger namesake is never meant.
+/// Requests the deletion of a stack, by id, so that a younger namesake is never meant.
 pub(crate) async fn delete(aws: &Clients, id: &str) -> Result<()> {
-    let answer = aws.stacks.delete_stack().stack_name(id).send().await;
-    answer.map(drop).map_err(failed(action::DELETE_STACK, id)).or_absent().map(drop)
+    let response = aws.stacks.delete_stack().stack_name(id).send().await;
+    response.map(drop).map_err(failed(action::DELETE_STACK, id)).or_absent().map(drop)
 }
 
 /// Why the last operation of a stack failed: the oldest failure of it that is not a mere

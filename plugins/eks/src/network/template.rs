@@ -1,5 +1,5 @@
 //! The CloudFormation template of a tenant's network and roles. Pure: the same input gives
-//! the same text, byte for byte, and its hash tells whether a stack is up to date.
+//! the same text, byte for byte, and its hash shows whether a stack is up to date.
 //!
 //! Only `Ref` and `Fn::GetAtt` are used; what is known beforehand is written out.
 

@@ -26,12 +26,12 @@ use crate::{
     tags,
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 10;
 
 async fn find(aws: &Clients, names: &Names, name: &str) -> Result<Option<Nodegroup>> {
-    let answer = aws.eks.describe_nodegroup().cluster_name(names.home()).nodegroup_name(name).send().await;
-    Ok(answer.map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.and_then(|a| a.nodegroup))
+    let response = aws.eks.describe_nodegroup().cluster_name(names.home()).nodegroup_name(name).send().await;
+    Ok(response.map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.and_then(|a| a.nodegroup))
 }
 
 /// A call of [`ensure`].
@@ -86,23 +86,23 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
 
 /// The launch template of a shared cluster is not the tenant's to change.
 fn refuse_own_disk(wanted: Wanted<'_>, network: &v1::NetworkStatus) -> Result<()> {
-    let asked = wanted.spec.disk_size_gib;
+    let requested = wanted.spec.disk_size_gib;
     let present = network.attributes.get("node_disk_gib").map_or("its own size", String::as_str);
-    if asked == 0 || present == asked.to_string() {
+    if requested == 0 || present == requested.to_string() {
         return Ok(());
     }
     Err(invalid(format!(
-        "nodes in a shared cluster have its disks ({present} GiB), not {asked} GiB; leave disk_size_gib out of the class"
+        "nodes in a shared cluster have its disks ({present} GiB), not {requested} GiB; leave disk_size_gib out of the class"
     )))
 }
 
-/// A pool that asks for another disk than the launch template has changes the template first.
+/// A pool that requests another disk than the launch template has changes the template first.
 async fn fit_disk(aws: &Clients, wanted: Wanted<'_>, network: &mut v1::NetworkStatus) -> Result<Option<Outcome>> {
-    let asked = wanted.spec.disk_size_gib;
-    if asked == 0 || network.attributes.get("node_disk_gib") == Some(&asked.to_string()) {
+    let requested = wanted.spec.disk_size_gib;
+    if requested == 0 || network.attributes.get("node_disk_gib") == Some(&requested.to_string()) {
         return Ok(None);
     }
-    let (outcome, changed) = network::ensure_node_disk(aws, wanted.scope, wanted.parameters, asked).await?;
+    let (outcome, changed) = network::ensure_node_disk(aws, wanted.scope, wanted.parameters, requested).await?;
     match changed {
         Some(changed) => {
             *network = changed;
@@ -187,7 +187,7 @@ async fn create(
         .set_tags(Some(tags::all(wanted.scope, "node-pool").into_iter().collect()));
     match request.send().await.map_err(failed(action::CREATE_NODEGROUP, name)) {
         Ok(_) => Ok(()),
-        // Made in the meantime: the next look decides whether it is ours.
+        // Made in the meantime: the next observation decides whether it is ours.
         Err(error) if error.code() == "ResourceInUseException" => match find(aws, names, name).await? {
             Some(_) => Ok(()),
             None => Err(error),
@@ -196,7 +196,7 @@ async fn create(
     }
 }
 
-/// Begins the first change that is due, and says which.
+/// Begins the first change that is due, and names which.
 async fn change(
     aws: &Clients,
     wanted: Wanted<'_>,

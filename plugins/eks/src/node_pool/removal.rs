@@ -26,7 +26,7 @@ fn owned(scope: &v1::Scope, group: &Nodegroup) -> v1::OwnedObject {
 }
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
-/// absent or a stranger's.
+/// absent or a foreign one.
 async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<Nodegroup>> {
     let mut found = Vec::new();
     // A shared cluster is not the tenant's; its pools in there are, by their markers.
@@ -43,7 +43,7 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Re
     Ok(found)
 }
 
-/// Names of node groups in the tenant's own cluster that do not carry its markers; `own` is a role that is not looked at.
+/// Names of node groups in the tenant's own cluster that do not carry its markers; `own` is a role that is not inspected.
 pub(crate) async fn foreign(aws: &Clients, scope: &v1::Scope, names: &Names, own: &str) -> Result<Vec<String>> {
     let own = if own.is_empty() { String::new() } else { names::node_group(own)? };
     let mut found = Vec::new();
@@ -119,7 +119,7 @@ async fn delete_listed(
     Ok((progress::pending(POLL_S, waiting.join("; ")), removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let groups = list(aws, scope, &names, role).await?;

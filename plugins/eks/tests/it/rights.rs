@@ -3,14 +3,14 @@
 
 use crate::{
     common::{self, Flow, Made, PARAMETERS},
-    simulator::{ACCOUNT, Cloud, stranger_eks, zone},
+    simulator::{ACCOUNT, Cloud, foreign_eks, zone},
 };
 use landlord_provider_api::{Cluster as _, ErrorKind, v1};
 use serde_json::{Value, json};
 
 const POLICY: &str = include_str!("../../iam-policy.json");
 
-/// Only sessions of the role are held to the policy; strangers come with keys.
+/// Only sessions of the role are held to the policy; other callers come with keys.
 async fn hold(cloud: &Cloud, document: &str) {
     let rights = json!({ "account": ACCOUNT, "cloud": "aws", "document": document, "credentials": ["ASIA*"] });
     cloud.post("/_sim/rights", rights).await;
@@ -44,10 +44,10 @@ async fn change(cloud: &Cloud, flow: &mut Flow, made: &Made) {
     flow.addons(&made).await.unwrap();
     // Somebody changes a pod identity's policy: it is put back.
     let path = format!("/clusters/{}/pod-identity-associations", made.cluster.name);
-    let listed: Value = serde_json::from_str(&stranger_eks(cloud, "GET", &path, Value::Null).await).unwrap();
+    let listed: Value = serde_json::from_str(&foreign_eks(cloud, "GET", &path, Value::Null).await).unwrap();
     let id = listed["associations"].as_array().unwrap().iter().find(|a| a["serviceAccount"] == "external-dns").unwrap();
     let one = format!("{path}/{}", id["associationId"].as_str().unwrap());
-    stranger_eks(cloud, "POST", &one, json!({ "policy": "{}", "disableSessionTags": true })).await;
+    foreign_eks(cloud, "POST", &one, json!({ "policy": "{}", "disableSessionTags": true })).await;
     flow.identity(&made).await.unwrap();
 }
 

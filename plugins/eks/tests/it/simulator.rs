@@ -51,7 +51,7 @@ const FACTS: Facts = Facts {
         Quota { stage: Metered::Network, name: "eips", low: 0, high: 5, words: &["L-0263D0A3"] },
     ],
     buckets: &[("cloudformation", v1::ResourceKind::Network, "cloudformation/read")],
-    says_wait: false,
+    states_wait: false,
     held: &[
         ("AWS::EKS::Nodegroup", &[v1::ResourceKind::NodePool]),
         (
@@ -97,8 +97,8 @@ impl Cloud {
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) {
-        let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        let response = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
+        assert!(response.status().is_success(), "{path}: {}", response.text().await.unwrap());
     }
 
     pub(crate) async fn fault(&self, rule: Value) {
@@ -168,13 +168,13 @@ async fn signed(sim: &Handle, service: &str, call: Foreign, content_type: &str) 
     for (name, value) in instructions.headers() {
         request = request.header(name, value);
     }
-    let answer = request.body(call.body).send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.body(call.body).send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     assert!(status.is_success(), "{status} {text}");
     text
 }
 
-async fn stranger(
+async fn foreign(
     cloud: &Cloud,
     service: &str,
     method: &'static str,
@@ -185,14 +185,14 @@ async fn stranger(
     signed(&cloud.sim, service, Foreign { method, path: path.to_owned(), body }, content_type).await
 }
 
-pub(crate) async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
+pub(crate) async fn foreign_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("Version", version).extend_pairs(params);
-    stranger(cloud, service, "POST", "/", form.finish(), "application/x-www-form-urlencoded").await
+    foreign(cloud, service, "POST", "/", form.finish(), "application/x-www-form-urlencoded").await
 }
 
-pub(crate) async fn stranger_eks(cloud: &Cloud, method: &'static str, path: &str, body: Value) -> String {
-    stranger(cloud, "eks", method, path, body.to_string(), "application/json").await
+pub(crate) async fn foreign_eks(cloud: &Cloud, method: &'static str, path: &str, body: Value) -> String {
+    foreign(cloud, "eks", method, path, body.to_string(), "application/json").await
 }
 
 /// Whatever was made by whomever is in the list of what appears and who removes it.
@@ -209,35 +209,14 @@ async fn what_appears_is_documented(cloud: &Cloud) {
 }
 
 #[tokio::test]
-async fn a_strangers_stack_is_never_touched() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let name = format!("landlord-{}", common::UID.replace('-', ""));
-    let template = r#"{"Resources":{"V":{"Type":"AWS::EC2::VPC","Properties":{"CidrBlock":"10.9.0.0/16"}}}}"#;
-    stranger_query(
-        &cloud,
-        "cloudformation",
-        "2010-05-15",
-        &[("Action", "CreateStack"), ("StackName", &name), ("TemplateBody", template)],
-    )
-    .await;
-    let error = flow.network().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
-    assert!(!error.remedy.is_empty());
-    let removed = flow.delete().await.unwrap();
-    assert!(removed.is_empty(), "{removed:?}");
-    assert_eq!(cloud.of_type("AWS::CloudFormation::Stack").await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_strangers_cluster_and_node_group_are_never_touched() {
+async fn a_foreign_cluster_and_node_group_are_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     let name = format!("landlord-{}", common::UID.replace('-', ""));
     let body = json!({ "name": name, "roleArn": network.attributes["cluster_role_arn"],
         "resourcesVpcConfig": { "subnetIds": network.private_subnet_ids } });
-    stranger_eks(&cloud, "POST", "/clusters", body).await;
+    foreign_eks(&cloud, "POST", "/clusters", body).await;
     let error = flow.cluster(&network).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
     let removed = flow.delete_kind(v1::ResourceKind::Cluster).await.unwrap();
@@ -246,7 +225,7 @@ async fn a_strangers_cluster_and_node_group_are_never_touched() {
 }
 
 #[tokio::test]
-async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
+async fn a_foreign_node_group_in_our_cluster_is_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
@@ -254,7 +233,7 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
     let made = Made { network, cluster, ..Made::default() };
     let body = json!({ "nodegroupName": "landlord-default", "nodeRole": made.network.attributes["node_role_arn"],
         "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
-    stranger_eks(&cloud, "POST", &format!("/clusters/{}/node-groups", made.cluster.name), body).await;
+    foreign_eks(&cloud, "POST", &format!("/clusters/{}/node-groups", made.cluster.name), body).await;
     let error = flow.node_pool(&made).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
     let removed = flow.delete_kind(v1::ResourceKind::NodePool).await.unwrap();
@@ -267,7 +246,7 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
 /// node autoscaler's, an interface; beside them a volume and a snapshot of another cluster's.
 pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
     let tag = format!("kubernetes.io/cluster/{}", made.cluster.name);
-    let ec2 = async |params: &[(&str, &str)]| stranger_query(cloud, "ec2", "2016-11-15", params).await;
+    let ec2 = async |params: &[(&str, &str)]| foreign_query(cloud, "ec2", "2016-11-15", params).await;
     for key in [tag.as_str(), "kubernetes.io/cluster/somebody-else"] {
         let tagged = |kind: &'static str| {
             [
@@ -277,13 +256,13 @@ pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
             ]
         };
         let volume = [("Action", "CreateVolume"), ("Size", "8"), ("AvailabilityZone", "eu-central-1a")];
-        let answer = ec2(&[&volume[..], &tagged("volume")].concat()).await;
-        let id = answer.split("<volumeId>").nth(1).unwrap().split('<').next().unwrap();
+        let response = ec2(&[&volume[..], &tagged("volume")].concat()).await;
+        let id = response.split("<volumeId>").nth(1).unwrap().split('<').next().unwrap();
         ec2(&[&[("Action", "CreateSnapshot"), ("VolumeId", id)][..], &tagged("snapshot")].concat()).await;
     }
     let mut groups = Vec::new();
     for name in ["k8s-elb-one", "k8s-elb-two"] {
-        let answer = ec2(&[
+        let response = ec2(&[
             ("Action", "CreateSecurityGroup"),
             ("VpcId", &made.network.network_id),
             ("GroupName", name),
@@ -293,7 +272,7 @@ pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
             ("TagSpecification.1.Tag.1.Value", "owned"),
         ])
         .await;
-        groups.push(answer.split("<groupId>").nth(1).unwrap().split('<').next().unwrap().to_owned());
+        groups.push(response.split("<groupId>").nth(1).unwrap().split('<').next().unwrap().to_owned());
     }
     for (action, a, b) in [
         ("AuthorizeSecurityGroupIngress", 0, 1),
@@ -329,7 +308,7 @@ pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
         ("Tags.member.1.Key", &tag),
         ("Tags.member.1.Value", "owned"),
     ];
-    stranger_query(cloud, "elasticloadbalancing", "2015-12-01", &balancer).await;
+    foreign_query(cloud, "elasticloadbalancing", "2015-12-01", &balancer).await;
     ec2(&[
         ("Action", "CreateNetworkInterface"),
         ("SubnetId", &made.network.private_subnet_ids[0]),
@@ -343,8 +322,8 @@ pub(crate) async fn zone(cloud: &Cloud, name: &str) -> String {
     let body = format!(
         r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>{name}</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#
     );
-    let answer = stranger(cloud, "route53", "POST", "/2013-04-01/hostedzone", body, "application/xml").await;
-    answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned()
+    let response = foreign(cloud, "route53", "POST", "/2013-04-01/hostedzone", body, "application/xml").await;
+    response.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -368,7 +347,10 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
     let kinds: Vec<&Value> = left.iter().map(|object| &object["type"]).collect();
-    assert!(kinds.len() == 2 && kinds.contains(&&json!("AWS::EC2::Snapshot")), "what is a stranger's stays: {left:#?}");
+    assert!(
+        kinds.len() == 2 && kinds.contains(&&json!("AWS::EC2::Snapshot")),
+        "what is a foreign one stays: {left:#?}"
+    );
     assert!(kinds.contains(&&json!("AWS::EC2::Volume")), "{left:#?}");
     what_appears_is_documented(&cloud).await;
 }
@@ -409,10 +391,10 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     flow.provider = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;
     flow.zone().await.unwrap();
     let path = format!("/2013-04-01/hostedzone/{parent}/rrset");
-    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    let listed = foreign(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
     assert!(listed.contains(&format!("<Name>{DOMAIN}.</Name>")), "{listed}");
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    let listed = foreign(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
     assert!(!listed.contains(DOMAIN), "{listed}");
     assert_eq!(cloud.of_type("AWS::Route53::HostedZone").await.len(), 1);
 }
@@ -456,7 +438,7 @@ async fn wrong_external_id_is_an_auth_error_without_the_id() {
 }
 
 #[tokio::test]
-async fn a_failed_cluster_is_told_and_the_next_attempt_succeeds() {
+async fn a_failed_cluster_is_reported_and_the_next_attempt_succeeds() {
     let cloud = Cloud::start().await;
     cloud
         .fault(json!({ "service": "eks", "action": "ClusterReady", "kind": "error", "count": 1,
@@ -491,20 +473,20 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
         while !cloud.get_state(&made.cluster.name).await.eq("ACTIVE") {
             tokio::time::sleep(flow.pause).await;
         }
-        stranger_eks(&cloud, "POST", &format!("{path}/update-config"), json!({ "deletionProtection": on })).await;
+        foreign_eks(&cloud, "POST", &format!("{path}/update-config"), json!({ "deletionProtection": on })).await;
     };
     let body = json!({ "nodegroupName": "customer-gpu", "nodeRole": made.network.attributes["node_role_arn"],
         "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
-    stranger_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
+    foreign_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
     let profile = json!({ "fargateProfileName": "customer-batch", "podExecutionRoleArn": made.network.attributes["node_role_arn"],
         "selectors": [{ "namespace": "batch" }] });
-    stranger_eks(&cloud, "POST", &format!("{path}/fargate-profiles"), profile).await;
+    foreign_eks(&cloud, "POST", &format!("{path}/fargate-profiles"), profile).await;
     let interface = [
         ("Action", "CreateNetworkInterface"),
         ("SubnetId", made.network.private_subnet_ids[0].as_str()),
         ("Description", "AWS Lambda VPC ENI-customer"),
     ];
-    let interface = stranger_query(&cloud, "ec2", "2016-11-15", &interface).await;
+    let interface = foreign_query(&cloud, "ec2", "2016-11-15", &interface).await;
     let interface = interface.split("<networkInterfaceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let stack = async |on: &str| {
         let params = [
@@ -512,7 +494,7 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
             ("StackName", made.cluster.name.as_str()),
             ("EnableTerminationProtection", on),
         ];
-        stranger_query(&cloud, "cloudformation", "2010-05-15", &params).await
+        foreign_query(&cloud, "cloudformation", "2010-05-15", &params).await
     };
     stack("true").await;
     protect(true).await;
@@ -530,13 +512,13 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     assert!(!cloud.of_type("AWS::EKS::Addon").await.is_empty());
     protect(false).await;
     stack("false").await;
-    stranger_eks(&cloud, "DELETE", &format!("{path}/fargate-profiles/customer-batch"), json!({})).await;
+    foreign_eks(&cloud, "DELETE", &format!("{path}/fargate-profiles/customer-batch"), json!({})).await;
     let gone = [("Action", "DeleteNetworkInterface"), ("NetworkInterfaceId", interface.as_str())];
-    stranger_query(&cloud, "ec2", "2016-11-15", &gone).await;
+    foreign_query(&cloud, "ec2", "2016-11-15", &gone).await;
     while cloud.of_type("AWS::EKS::Nodegroup").await.iter().any(|group| group["state"] == "CREATING") {
         tokio::time::sleep(flow.pause).await;
     }
-    stranger_eks(&cloud, "DELETE", &format!("{path}/node-groups/customer-gpu"), json!({})).await;
+    foreign_eks(&cloud, "DELETE", &format!("{path}/node-groups/customer-gpu"), json!({})).await;
     while cloud.of_type("AWS::EKS::Nodegroup").await.len() > 1 {
         tokio::time::sleep(flow.pause).await;
     }
@@ -558,7 +540,7 @@ async fn a_wildcard_record_is_made_once_and_goes() {
     };
     flow.records(&zone, vec![record.clone()]).await.unwrap();
     let path = format!("/2013-04-01/hostedzone/{}/rrset", zone.zone_id);
-    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    let listed = foreign(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
     assert!(listed.contains(&format!(r"<Name>\052.{DOMAIN}.</Name>")), "as Route 53 writes a star: {listed}");
     let changes = async || {
         let lines = cloud.journal().await;

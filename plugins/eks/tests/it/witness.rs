@@ -93,7 +93,7 @@ impl Server {
         let server = Self { child, url: format!("http://127.0.0.1:{port}"), python };
         let start = Instant::now();
         while reqwest::get(&server.url).await.is_err() {
-            assert!(start.elapsed() < START_TIMEOUT, "{module} does not answer at {}", server.url);
+            assert!(start.elapsed() < START_TIMEOUT, "{module} does not respond at {}", server.url);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         server
@@ -115,8 +115,8 @@ impl Server {
 }
 
 /// A part left out: what the server lacks must show as an error.
-fn lacking<T: std::fmt::Debug>(server: &str, part: &str, why: &str, answer: Result<T, ProviderError>) {
-    let error = answer.expect_err(&format!("{server} no longer lacks {part}: include it in the test"));
+fn lacking<T: std::fmt::Debug>(server: &str, part: &str, why: &str, response: Result<T, ProviderError>) {
+    let error = response.expect_err(&format!("{server} no longer lacks {part}: include it in the test"));
     assert!(!matches!(error.kind, ErrorKind::Auth | ErrorKind::NameTaken), "{error}");
     eprintln!("skipped with {server}: {part}, since it lacks {why}");
 }
@@ -214,10 +214,10 @@ async fn ministack() {
     flow.owned_is_empty().await;
     let found = server.witness();
     assert!(found.is_empty(), "left over: {found:#?}");
-    // Last, since the broken answer would stand in the way of every later look.
+    // Last, since the broken response would stand in the way of every later observation.
     let network = with_disks.network().await.unwrap();
     let cluster = with_disks.cluster(&network).await.unwrap();
     let made = Made { network, cluster, ..Made::default() };
-    let why = "the documented form of podIdentityAssociations in CreateAddon's answer";
+    let why = "the documented form of podIdentityAssociations in CreateAddon's response";
     lacking("ministack", "the EBS driver's identity", why, with_disks.addons(&made).await);
 }

@@ -5,7 +5,7 @@
 mod change;
 mod removal;
 
-pub(crate) use removal::{delete, find_own, is_strangers, observe};
+pub(crate) use removal::{delete, find_own, is_foreign, observe};
 
 use base64::Engine as _;
 use google_cloud_container_v1::model::{
@@ -30,7 +30,7 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// Seconds between looks at a cluster under way.
+/// Seconds between observations of a cluster under way.
 const POLL_S: i64 = 15;
 /// The whole of IPv4, which authorized networks cannot say better than by being off.
 const EVERYBODY: &str = "0.0.0.0/0";
@@ -48,18 +48,18 @@ pub(crate) fn home_path(scope: &v1::Scope, names: &Names) -> String {
 }
 
 /// Reads the shared cluster that the tenant's nodes are in. It carries the host's markers or a
-/// stranger's: it is only looked at.
+/// foreign one: it is only inspected.
 pub(crate) async fn find_shared(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     read(google, home_path(scope, names), names.home()).await
 }
 
 /// Google's message of a cluster is large, and the futures that hold one are: both are kept off the stack.
 async fn read(google: &Google, path: String, name: &str) -> Result<Option<Box<Cluster>>> {
-    let answer = Box::pin(google.clusters.get_cluster().set_name(path).send()).await.map(Box::new);
-    answer.map_err(failed(action::GET_CLUSTER, name)).or_absent()
+    let response = Box::pin(google.clusters.get_cluster().set_name(path).send()).await.map(Box::new);
+    response.map_err(failed(action::GET_CLUSTER, name)).or_absent()
 }
 
-/// Reads the tenant's cluster; a stranger's of our name is an error.
+/// Reads the tenant's cluster; a foreign one of our name is an error.
 pub(crate) async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     let name = names.cluster();
     let Some(cluster) = read(google, path(scope, names), name).await? else {
@@ -95,7 +95,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
         Status::Running | Status::Degraded => {}
         Status::Error => {
             let error = clear_failed(google, scope, &names, &cluster).await?;
-            operation::mark_told(google, wanted.checkpoint);
+            operation::mark_reported(google, wanted.checkpoint);
             return Err(error);
         }
         Status::Provisioning => {
@@ -107,7 +107,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             return Ok((operation::pending(POLL_S, detail, known), None));
         }
         Status::Stopping => {
-            return Ok((progress::pending(POLL_S, under_way("being deleted before it is made anew")), None));
+            return Ok((progress::pending(POLL_S, under_way("being deleted before it is recreated")), None));
         }
         Status::Reconciling => return Ok((progress::pending(POLL_S, under_way("being changed")), None)),
         other => {
@@ -138,7 +138,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names) -> R
     let request = google.clusters.create_cluster().set_parent(operation::parent(wanted.scope)).set_cluster(cluster);
     match Box::pin(request.send()).await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("GKE cluster {name} is being created"), &begun.name)),
-        // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
+        // Made in the meantime, perhaps by an earlier call of ours: the next observation decides.
         Err(error) if is_taken(&error) || error.is_busy() => {
             find(google, wanted.scope, names).await?;
             Ok(progress::pending(POLL_S, format!("GKE cluster {name} exists already; looking again")))
@@ -160,10 +160,10 @@ async fn clear_failed(
 ) -> Result<crate::error::Error> {
     let name = names.cluster();
     let subject = format!("GKE cluster {name}");
-    #[expect(deprecated, reason = "told when the conditions are not")]
+    #[expect(deprecated, reason = "given when the conditions are not")]
     let message = cluster.status_message.as_str();
-    let told = operation::by_conditions(action::CREATE_CLUSTER, name, &cluster.conditions, message);
-    let error = match told {
+    let reported = operation::by_conditions(action::CREATE_CLUSTER, name, &cluster.conditions, message);
+    let error = match reported {
         Some(error) => error.into(),
         None => {
             let last = operation::last_of(google, scope, &format!("clusters/{name}")).await?;
@@ -171,8 +171,8 @@ async fn clear_failed(
             failure.unwrap_or_else(|| operation::unknown(&subject).into())
         }
     };
-    let answer = google.clusters.delete_cluster().set_name(path(scope, names)).send().await;
-    match answer.map(drop).map_err(failed(action::DELETE_CLUSTER, name)).or_absent() {
+    let response = google.clusters.delete_cluster().set_name(path(scope, names)).send().await;
+    match response.map(drop).map_err(failed(action::DELETE_CLUSTER, name)).or_absent() {
         Err(busy) if busy.is_busy() => Ok(error),
         result => result.map(|_| error),
     }

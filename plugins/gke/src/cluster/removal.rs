@@ -13,13 +13,13 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
+/// `None` for absent and for a foreign one, which a deletion leaves alone.
 pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     find(google, scope, names).await.if_owned()
 }
 
 /// Whether somebody else has a cluster of the tenant's name.
-pub(crate) async fn is_strangers(google: &Google, scope: &v1::Scope, names: &Names) -> Result<bool> {
+pub(crate) async fn is_foreign(google: &Google, scope: &v1::Scope, names: &Names) -> Result<bool> {
     match find(google, scope, names).await.map_err(ProviderError::from) {
         Ok(_) => Ok(false),
         Err(error) if error.kind == ErrorKind::NameTaken => Ok(true),
@@ -37,7 +37,7 @@ pub(crate) async fn delete(
     let name = names.cluster();
     let waiting = |detail: String, operation: &str| Ok((operation::pending(POLL_S, detail, operation), Vec::new()));
     let Some(cluster) = find_own(google, scope, &names).await? else {
-        // Asked for and not shown yet: what an earlier call began must not appear after we left.
+        // Requested and not shown yet: what an earlier call began must not appear after we left.
         let earlier = operation::of_checkpoint(google, scope, checkpoint).await?;
         return match earlier.filter(operation::is_running) {
             Some(running) => waiting(format!("GKE cluster {name} is about to appear or to go"), &running.name),
@@ -52,8 +52,8 @@ pub(crate) async fn delete(
         }
         _ => {}
     }
-    let answer = google.clusters.delete_cluster().set_name(path(scope, &names)).send().await;
-    match answer.map_err(failed(action::DELETE_CLUSTER, name)) {
+    let response = google.clusters.delete_cluster().set_name(path(scope, &names)).send().await;
+    match response.map_err(failed(action::DELETE_CLUSTER, name)) {
         Ok(begun) => Ok((
             operation::pending(POLL_S, format!("GKE cluster {name} is being deleted"), &begun.name),
             vec![owned(&cluster, &scope.region)],
@@ -64,7 +64,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let Some(cluster) = find_own(google, scope, &names).await? else {

@@ -47,7 +47,7 @@ impl Compute {
         self.call(action::GET_OPERATION, Method::GET, project, path, &[], None).await
     }
 
-    /// Asks for an object. A repetition with the same request id is answered with the operation
+    /// Requests an object. A repetition with the same request id gets the operation
     /// that the first one began.
     pub(crate) async fn insert(
         &self,
@@ -60,13 +60,13 @@ impl Compute {
         self.call(action, Method::POST, project, collection, &[("requestId", request_id)], Some(body)).await
     }
 
-    /// Asks for the deletion of an object.
+    /// Requests the deletion of an object.
     pub(crate) async fn delete(&self, action: Action, project: &str, path: &str) -> Result<Operation> {
         self.call(action, Method::DELETE, project, path, &[], None).await
     }
 
     /// All objects of a collection: `global/networks`, or `aggregated/disks` for those of every
-    /// region and zone at once. A zone that does not answer fails the whole list, since what is
+    /// region and zone at once. A zone that does not respond fails the whole list, since what is
     /// in it must not be taken for absent.
     pub(crate) async fn list(
         &self,

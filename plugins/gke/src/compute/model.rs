@@ -1,4 +1,4 @@
-//! Compute Engine's answers, as far as they are read. Every type of object is read into the same
+//! Compute Engine's responses, as far as they are read. Every type of object is read into the same
 //! struct: what it lacks stays empty.
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     action::Action,
-    error::{Answer, Error},
+    error::{Error, ErrorBody},
     markers::{self, Labels},
     names::last_part,
 };
@@ -59,7 +59,7 @@ impl Object {
         if self.labels.is_empty() { markers::of_description(&self.description) } else { self.labels.clone() }
     }
 
-    /// The part of its URL that tells where it is: `global`, `regions/R`, `zones/Z`.
+    /// The part of its URL that shows where it is: `global`, `regions/R`, `zones/Z`.
     pub(crate) fn place(&self) -> String {
         match (self.zone.as_str(), self.region.as_str()) {
             ("", "") => "global".to_owned(),
@@ -112,8 +112,9 @@ impl Operation {
         let failures = &self.error.as_ref()?.errors;
         let messages: Vec<&str> = failures.iter().map(|f| f.message.as_str()).filter(|m| !m.is_empty()).collect();
         let message = if messages.is_empty() { self.http_error_message.clone() } else { messages.join("; ") };
-        let answer = Answer { codes: failures.iter().map(|f| f.code.clone()).collect(), message, retry_after: None };
-        Some(answer.into_error(action, subject.to_owned(), self.http_error_status_code))
+        let response =
+            ErrorBody { codes: failures.iter().map(|f| f.code.clone()).collect(), message, retry_after: None };
+        Some(response.into_error(action, subject.to_owned(), self.http_error_status_code))
     }
 }
 
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_tells_where_it_is_and_why_it_failed() {
+    fn an_operation_shows_where_it_is_and_why_it_failed() {
         let text = r#"{"name":"operation-1","status":"DONE","region":"https://www.googleapis.com/compute/v1/projects/p/regions/europe-west1",
             "httpErrorStatusCode":403,"httpErrorMessage":"FORBIDDEN","error":{"errors":[{"code":"QUOTA_EXCEEDED","message":"Quota 'SUBNETWORKS' exceeded.  Limit: 1.0 globally."}]}}"#;
         let operation: Operation = serde_json::from_str(text).expect("an operation");

@@ -1,6 +1,6 @@
 //! The tenant's managed zone and its records. The zone's name carries the tenant's uid and a hash
 //! of the domain, so the name is the idempotency key; the labels in the create call are the marker.
-//! Public zones of the same domain may stand side by side in a project: a stranger's is left alone
+//! Public zones of the same domain may stand side by side in a project: a foreign one is left alone
 //! and is no obstacle.
 
 pub(crate) mod delegation;
@@ -20,7 +20,7 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// Seconds until a zone that somebody else is creating is looked for again.
+/// Seconds until a zone that somebody else is creating is searched for again.
 const POLL_S: i64 = 5;
 /// Type in the inventory.
 const TYPE_NAME: &str = "dns.googleapis.com/ManagedZone";
@@ -49,11 +49,11 @@ fn domain_of(zone: &ManagedZone) -> String {
 
 /// A zone by its name.
 async fn get(google: &Google, project: &str, name: &str) -> Result<Option<ManagedZone>> {
-    let answer = google.zones.get().set_project(project).set_managed_zone(name).send().await;
-    answer.map_err(failed(action::GET_ZONE, name)).or_absent()
+    let response = google.zones.get().set_project(project).set_managed_zone(name).send().await;
+    response.map_err(failed(action::GET_ZONE, name)).or_absent()
 }
 
-/// The tenant's zone of this domain; a stranger's of our name is an error.
+/// The tenant's zone of this domain; a foreign one of our name is an error.
 async fn find(google: &Google, scope: &v1::Scope, names: &Names, domain: &str) -> Result<Option<ManagedZone>> {
     let name = names.zone(domain);
     let Some(zone) = get(google, &scope.account, &name).await? else {
@@ -109,7 +109,7 @@ pub(crate) async fn ensure(
         Some(zone) => zone,
         None => match create(google, scope, &names.zone(&domain), &domain).await {
             Ok(zone) => zone,
-            // Somebody was faster, perhaps an earlier call of ours: the next look decides.
+            // Somebody was faster, perhaps an earlier call of ours: the next observation decides.
             Err(error) if is_taken(&error) => {
                 return Ok((progress::pending(POLL_S, "the zone was created before; looking again"), None));
             }
@@ -134,8 +134,8 @@ async fn create(google: &Google, scope: &v1::Scope, name: &str, domain: &str) ->
         .set_description(format!("Zone of a landlord tenant ({})", scope.tenant_uid))
         .set_visibility(Visibility::Public)
         .set_labels(markers::labels(scope, "dns-zone"));
-    let answer = google.zones.create().set_project(&scope.account).set_body(zone).send().await;
-    answer.map_err(failed(action::CREATE_ZONE, name))
+    let response = google.zones.create().set_project(&scope.account).set_body(zone).send().await;
+    response.map_err(failed(action::CREATE_ZONE, name))
 }
 
 /// The inventory's view.
@@ -162,14 +162,14 @@ pub(crate) async fn delete(
                 .extend(delegation::delete(google, scope, Place::of_parent(scope, parent), &domain, &servers).await?);
         }
         removed.extend(records::clear(google, place, &domain).await?.iter().map(|r| records::owned(scope, r)));
-        let answer = google.zones.delete().set_project(&scope.account).set_managed_zone(name).send().await;
-        answer.map(drop).map_err(failed(action::DELETE_ZONE, name)).or_absent()?;
+        let response = google.zones.delete().set_project(&scope.account).set_managed_zone(name).send().await;
+        response.map(drop).map_err(failed(action::DELETE_ZONE, name)).or_absent()?;
         removed.push(owned(scope, &zone));
     }
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(
     google: &Google,
     scope: &v1::Scope,

@@ -44,12 +44,12 @@ pub(crate) async fn change(
 ) -> Result<()> {
     let request = google.changes.create().set_project(place.project).set_managed_zone(place.zone);
     let body = Change::new().set_additions(additions).set_deletions(deletions);
-    let answer = request.set_body(body).send().await;
-    answer.map(drop).map_err(failed(action::CREATE_CHANGE, place.zone)).map_err(changed_in_between)
+    let response = request.set_body(body).send().await;
+    response.map(drop).map_err(failed(action::CREATE_CHANGE, place.zone)).map_err(changed_in_between)
 }
 
 /// A deletion names the record as it was read. A refusal means that somebody changed it in
-/// between, which the next look settles.
+/// between, which the next observation settles.
 fn changed_in_between(error: Error) -> Error {
     if !(error.is_absent() || is_taken(&error)) {
         return error;
@@ -73,9 +73,9 @@ pub(crate) async fn look_up(
     kind: &str,
 ) -> Result<Option<ResourceRecordSet>> {
     let request = google.records.list().set_project(place.project).set_managed_zone(place.zone);
-    let answer = request.set_name(format!("{name}.")).set_type(kind).send().await;
-    let answer = answer.map_err(failed(action::LIST_RECORDS, place.zone))?;
-    Ok(answer.rrsets.into_iter().find(|r| name_and_type(r) == (normal(name), kind)))
+    let response = request.set_name(format!("{name}.")).set_type(kind).send().await;
+    let response = response.map_err(failed(action::LIST_RECORDS, place.zone))?;
+    Ok(response.rrsets.into_iter().find(|r| name_and_type(r) == (normal(name), kind)))
 }
 
 /// All records of a zone; none if the zone is gone.
@@ -239,7 +239,7 @@ pub(crate) async fn delete(
     Ok((Outcome::Gone, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(
     google: &Google,
     scope: &v1::Scope,

@@ -26,7 +26,7 @@ pub(super) struct Candidate {
     pub(super) object: Object,
 }
 
-/// Tells leftovers of one cluster from everything else.
+/// Distinguishes leftovers of one cluster from everything else.
 pub(super) struct Matcher {
     cluster: String,
     /// The cluster at the end of a path, or before a quote in JSON.
@@ -78,7 +78,7 @@ impl Matcher {
         all.into_iter().zip(is_ours).filter_map(|(candidate, ours)| ours.then_some(candidate)).collect()
     }
 
-    /// Whether the object itself tells that it is this cluster's.
+    /// Whether the object itself shows that it is this cluster's.
     fn is_marked(&self, object: &Object) -> bool {
         let label = |key: &str| object.labels.get(key).map(String::as_str);
         if label(CLUSTER_LABEL) == Some(self.cluster.as_str()) {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn another_tenants_and_strangers_objects_stay() {
+    fn another_tenants_and_foreign_objects_stay() {
         let label = |cluster: &str| json!({ "name": "pvc-1", "labels": { "goog-k8s-cluster-name": cluster } });
         let all = vec![
             candidate("disks", "zones/europe-west1-b", label("landlord-0192f0c12d3ea4b8c5d6e7f80910a1c")),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_before_is_found_without_what_told_of_it() {
+    fn what_was_found_before_is_found_without_what_reported_it() {
         let check = candidate("healthChecks", "global", json!({ "name": "gkegw1-x-hc" }));
         let by_hand = candidate("healthChecks", "global", json!({ "name": "by-hand" }));
         let known = ["gkegw1-x-hc", "by-hand"].map(|n| format!("projects/acme-prod/global/healthChecks/{n}"));

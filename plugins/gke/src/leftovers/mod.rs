@@ -25,7 +25,7 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 10;
 /// Leftovers remembered from one call to the next; some 100 bytes each, of a checkpoint's 16 KiB.
 const REMEMBERED_MAX: usize = 120;
@@ -44,7 +44,7 @@ fn object(scope: &v1::Scope, candidate: &Candidate) -> v1::OwnedObject {
 }
 
 async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: &str) -> Result<Vec<Candidate>> {
-    // Disks and snapshots are many and all have the label; everything else is told apart by more than one mark.
+    // Disks and snapshots are many and all have the label; everything else is distinguished by more than one mark.
     let filter = if kind.is_labelled { format!("labels.goog-k8s-cluster-name={cluster}") } else { String::new() };
     let found = google.compute.list(action::LIST_LEFTOVERS, &scope.account, &kind.list_path(), &filter).await?;
     let found = found.into_iter().filter(|object| !kind.is_of_pool(object));
@@ -52,10 +52,10 @@ async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: 
 }
 
 /// The tenant's leftovers, what uses others before what is used. `known`: paths of leftovers found
-/// before; one that told of another may be gone by now.
+/// before; one that named another may be gone by now.
 async fn find(google: &Google, scope: &v1::Scope, known: &[String]) -> Result<Vec<Candidate>> {
     let names = Names::new(scope)?;
-    if cluster::is_strangers(google, scope, &names).await? {
+    if cluster::is_foreign(google, scope, &names).await? {
         // What bears its name was made for it.
         return Ok(Vec::new());
     }
@@ -64,7 +64,7 @@ async fn find(google: &Google, scope: &v1::Scope, known: &[String]) -> Result<Ve
     Ok(Matcher::new(scope, &names).select(all, known))
 }
 
-/// Makes leftovers be absent: asks for what can go now, Pending while anything is there.
+/// Makes leftovers be absent: requests what can go now, Pending while anything is there.
 pub(crate) async fn delete(
     google: &Google,
     scope: &v1::Scope,
@@ -77,7 +77,7 @@ pub(crate) async fn delete(
     }
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     for candidate in &found {
-        // The firewall rules tell whose the nameless rest is: they go when nothing else is left.
+        // The firewall rules show whose the nameless rest is: they go when nothing else is left.
         let others = found.iter().any(|c| !c.kind.is_firewall());
         if candidate.kind.is_firewall() && others {
             kept.push(candidate.object.name.as_str());
@@ -104,7 +104,7 @@ pub(crate) async fn delete(
     Ok((outcome, removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let found = find(google, scope, &[]).await?;
     let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };

@@ -23,7 +23,7 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// Seconds between looks: an operation on a network takes 5 to 30 s.
+/// Seconds between observations: an operation on a network takes 5 to 30 s.
 const POLL_S: i64 = 5;
 /// Names of the subnetwork's secondary ranges.
 pub(crate) const PODS: &str = "pods";

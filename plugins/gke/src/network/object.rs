@@ -2,7 +2,7 @@
 //! when absent, followed while its operation runs.
 //!
 //! The name is the idempotency key: Compute Engine admits one object of a name. The request id
-//! guards against a repetition of the same request. Google answers a repeated id with the
+//! guards against a repetition of the same request. Google responds to a repeated id with the
 //! operation of the first request for an hour, also when that one failed or its object was deleted
 //! since; then the next id is taken, made from the finished operation.
 
@@ -89,25 +89,25 @@ impl Kind {
 pub(crate) struct Flight(Operations);
 
 impl Flight {
-    /// Looks at the operations of the last call.
+    /// Inspects the operations of the last call.
     ///
     /// # Errors
     /// The failure of one that failed, once.
     pub(crate) async fn read(google: &Google, scope: &v1::Scope, checkpoint: &[u8]) -> Result<Self> {
-        let look = |path: String| async move {
+        let observation = |path: String| async move {
             let found = google.compute.operation(&scope.account, &path).await.or_absent()?;
             let Some(operation) = found else { return Ok(Observed::Unknown) };
             if !operation.is_done() {
                 return Ok(Observed::Running { retry_after: None });
             }
             match operation.failure(action::GET_OPERATION, &path) {
-                // One at a time: the next call tells of the next one.
+                // One at a time: the next call returns the next one.
                 Some(error) if google.is_news(&operation.name) => Err(error),
                 _ => Ok(Observed::Done),
             }
         };
         let mut operations = Operations::read(checkpoint);
-        operations.observe_all::<(), Error, _>(look).await?;
+        operations.observe_all::<(), Error, _>(observation).await?;
         Ok(Self(operations))
     }
 
@@ -133,7 +133,7 @@ impl Flight {
 pub(crate) enum State {
     /// There, and ours.
     Present(Box<Object>),
-    /// Asked for.
+    /// Requested.
     Begun,
 }
 
@@ -143,7 +143,7 @@ pub(crate) async fn find(google: &Google, scope: &v1::Scope, names: &Names, kind
     google.compute.get(kind.actions().0, &scope.account, &path).await.or_absent()
 }
 
-/// Finds an object of ours; a stranger's is `None`.
+/// Finds an object of ours; a foreign one is `None`.
 pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names, kind: Kind) -> Result<Option<Object>> {
     let found = find(google, scope, names, kind).await?;
     Ok(found.filter(|o| markers::is_ours(scope, &o.markers())))
@@ -197,7 +197,7 @@ async fn insert(
         let id = names.request_id(kind.role(), &salt);
         let operation = match google.compute.insert(action, &scope.account, &collection, &id, body).await {
             Ok(operation) => operation,
-            // Somebody was faster, or what it stands on is not ready yet: the next look decides.
+            // Somebody was faster, or what it stands on is not ready yet: the next observation decides.
             Err(error) if is_taken(&error) || error.is_busy() => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -213,7 +213,7 @@ async fn insert(
         }
         salt = operation.name;
     }
-    let message = format!("{} {} was asked for {REPLAYS_MAX} times within an hour", kind.what(), kind.name(names));
+    let message = format!("{} {} was requested {REPLAYS_MAX} times within an hour", kind.what(), kind.name(names));
     Err(ProviderError::new(ErrorKind::Conflict, message).into())
 }
 
@@ -221,7 +221,7 @@ async fn insert(
 pub(crate) enum Removal {
     /// It is not there, or not ours.
     Absent,
-    /// Its deletion was asked for, with the object when this call did it.
+    /// Its deletion was requested, with the object when this call did it.
     Going(Option<Box<Object>>),
     /// Something still uses it.
     Held(Error),

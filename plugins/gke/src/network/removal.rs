@@ -27,7 +27,7 @@ pub(crate) async fn delete(
     let mut held = None;
     let mut flight = match Flight::read(google, scope, checkpoint).await {
         Ok(flight) => flight,
-        // A deletion that failed late: what holds the object is looked for below.
+        // A deletion that failed late: what holds the object is searched for below.
         Err(error) => {
             held = Some(error);
             Flight::default()
@@ -62,7 +62,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// Removes what may hold the network. Says why it is held: as an error if nothing was found that
+/// Removes what may hold the network. Returns why it is held: as an error if nothing was found that
 /// explains it.
 async fn sweep(
     google: &Google,
@@ -91,7 +91,7 @@ async fn sweep(
     Err(stated.into())
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let mut objects = Vec::new();

@@ -69,7 +69,7 @@ impl Due {
     }
 }
 
-/// Begins the first change that is due, and says which.
+/// Begins the first change that is due, and names which.
 pub(super) async fn begin(
     google: &Google,
     wanted: Wanted<'_>,
@@ -88,7 +88,7 @@ pub(super) async fn begin(
     let action = due.action();
     let clusters = &google.clusters;
     let update = || clusters.update_node_pool().set_name(&name);
-    let answer = match due {
+    let response = match due {
         Due::Labels(labels) => update().set_labels(labels).send().await,
         Due::Taints(taints) => update().set_taints(taints).send().await,
         Due::Zones(zones) => update().set_locations(zones).send().await,
@@ -99,7 +99,7 @@ pub(super) async fn begin(
             clusters.set_node_pool_autoscaling().set_name(&name).set_autoscaling(bounds).send().await
         }
     };
-    match answer.map_err(failed(action, &pool.name)) {
+    match response.map_err(failed(action, &pool.name)) {
         Ok(_) => Ok(Some(Sent { detail: format!("node pool {}: its {}", pool.name, sent.detail), ..sent })),
         Err(error) if error.is_busy() => Ok(Some(Sent::new(waits(&pool.name, &error)))),
         Err(error) => Err(error),

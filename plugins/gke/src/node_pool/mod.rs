@@ -1,6 +1,6 @@
 //! Node pools. The first one comes with its cluster; this stage finds it, makes further ones, and
 //! changes what differs. GKE counts nodes by zone: a pool takes as many of the tenant's zones as
-//! divide its size, so that it has exactly the nodes asked for. A tenant in a shared cluster has its pool
+//! divide its size, so that it has exactly the nodes requested. A tenant in a shared cluster has its pool
 //! there. A cluster takes one change at a time: others' changes are waited for.
 
 mod change;
@@ -24,7 +24,7 @@ use crate::{
     progress::{self, Outcome},
 };
 
-/// Seconds between looks.
+/// Seconds between observations.
 const POLL_S: i64 = 10;
 /// Type in the inventory.
 const TYPE_NAME: &str = "container.googleapis.com/NodePool";
@@ -70,7 +70,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             // It never comes up; its name is freed for the next attempt.
             let error = why(google, scope, &names, &pool).await?;
             begin_delete(google, scope, &names, &name).await?;
-            operation::mark_told(google, wanted.checkpoint);
+            operation::mark_reported(google, wanted.checkpoint);
             Err(error)
         }
         Status::Running | Status::RunningWithError => {
@@ -84,7 +84,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
                 }
             }
         }
-        Status::Stopping => pending(format!("node pool {name} is being deleted before it is made anew")),
+        Status::Stopping => pending(format!("node pool {name} is being deleted before it is recreated")),
         status => {
             let why = reason(&pool).map(|e| format!(" ({})", e.message)).unwrap_or_default();
             pending(format!("node pool {name} is {}{why}", status.name().unwrap_or("busy")))
@@ -92,7 +92,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     }
 }
 
-/// The zones that nodes may lie in: as the network's status tells, or, of a cluster that was adopted without a word about
+/// The zones that nodes may lie in: as the network's status says, or, of a cluster that was adopted without a word about
 /// them, the cluster's own. GKE too puts a pool there for which nobody names zones:
 /// <https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#Cluster.FIELDS.locations>.
 async fn zones(google: &Google, wanted: Wanted<'_>, names: &Names) -> Result<Vec<String>> {
@@ -107,7 +107,7 @@ fn homeless(pool: &str, why: &str) -> Error {
     ProviderError::new(ErrorKind::Conflict, format!("node pool {pool} has no cluster to be in: {why}")).into()
 }
 
-/// Nodes that the pool asks for, from its managed instance groups, one a zone: GKE itself tells
+/// Nodes that the pool requests, from its managed instance groups, one a zone: GKE itself shows
 /// the size only that the pool was made with.
 async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32> {
     let mut size = 0;
@@ -121,9 +121,9 @@ async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32
     Ok(size)
 }
 
-/// Why a pool is in a bad state, as far as it tells itself.
+/// Why a pool is in a bad state, as far as it says.
 fn reason(pool: &NodePool) -> Option<ProviderError> {
-    #[expect(deprecated, reason = "told when the conditions are not")]
+    #[expect(deprecated, reason = "given when the conditions are not")]
     let message = pool.status_message.as_str();
     operation::by_conditions(action::CREATE_NODE_POOL, &pool.name, &pool.conditions, message)
 }
@@ -155,14 +155,14 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
     let zones = zones(google, wanted, names).await?;
     let mut pool = build(scope, wanted.parameters, wanted.spec, &zones)?;
     if !names.is_shared() {
-        // A shared cluster has gone on since its status was told: its pools begin at the version that it has now.
+        // A shared cluster has gone on since its status was reported: its pools begin at the version that it has now.
         pool.version.clone_from(&wanted.cluster.kubernetes_version);
     }
     let parent = cluster::home_path(scope, names);
     let request = google.clusters.create_node_pool().set_parent(parent).set_node_pool(pool);
     match request.send().await.map_err(failed(action::CREATE_NODE_POOL, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("node pool {name} is being created"), &begun.name)),
-        // Made in the meantime: the next look decides whether it is ours.
+        // Made in the meantime: the next observation decides whether it is ours.
         Err(error) if is_taken(&error) => Ok(progress::pending(POLL_S, format!("node pool {name} exists already"))),
         Err(error) if error.is_busy() => {
             let detail = format!("node pool {name} waits for the cluster's other operation: {error}");
@@ -173,7 +173,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
     }
 }
 
-/// Asks for a pool's deletion; false if it is gone already or has to wait.
+/// Requests a pool's deletion; false if it is gone already or has to wait.
 async fn begin_delete(google: &Google, scope: &v1::Scope, names: &Names, name: &str) -> Result<bool> {
     let request = google.clusters.delete_node_pool().set_name(path(scope, names, name));
     match request.send().await.map_err(failed(action::DELETE_NODE_POOL, name)) {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
-/// absent or a stranger's; a shared one is never the tenant's, and only its pools' markers count.
+/// absent or a foreign one; a shared one is never the tenant's, and only its pools' markers count.
 async fn list(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<NodePool>> {
     if role.is_empty() || !names.is_shared() {
         let cluster = match names.is_shared() {
@@ -65,7 +65,7 @@ pub(crate) async fn delete(google: &Google, scope: &v1::Scope, role: &str) -> Re
     Ok((progress::pending(POLL_S, waiting.join("; ")), removed))
 }
 
-/// Looks.
+/// Observes.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let pools = list(google, scope, &names, role).await?;

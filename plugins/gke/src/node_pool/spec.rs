@@ -73,7 +73,7 @@ pub(super) fn taints(spec: &v1::NodePoolSpec) -> Vec<NodeTaint> {
     spec.taints.iter().map(build).collect()
 }
 
-/// The pool as GKE is asked for it.
+/// The pool as GKE is requested it.
 pub(crate) fn build(
     scope: &v1::Scope,
     parameters: &Parameters,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_has_exactly_the_nodes_asked_for() {
+    fn a_pool_has_exactly_the_nodes_requested() {
         for (count, used, per_zone) in [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 2, 2), (5, 1, 5), (6, 3, 2), (9, 3, 3)] {
             let spread = spread(&spec(count, count), &zones());
             assert_eq!((spread.zones.len(), spread.per_zone), (used, per_zone), "{count}");

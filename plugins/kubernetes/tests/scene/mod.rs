@@ -106,9 +106,9 @@ impl Scene {
             });
             bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
         }
-        let asked: TokenRequest =
+        let requested: TokenRequest =
             serde_json::from_value(json!({ "spec": { "audiences": [], "expirationSeconds": 3_600 } })).unwrap();
-        let made = accounts.create_token_request(name, &PostParams::default(), &asked).await.unwrap();
+        let made = accounts.create_token_request(name, &PostParams::default(), &requested).await.unwrap();
         made.status.unwrap().token.unwrap()
     }
 

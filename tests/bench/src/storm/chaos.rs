@@ -70,7 +70,7 @@ pub(crate) struct Chaos {
     hosts: Vec<ApiServer>,
     portal: Portal,
     counts: BTreeMap<Blow, u32>,
-    /// Each ends by itself, and all with this value; whatever they are answered is right.
+    /// Each ends by itself, and all with this value; any response is right.
     watchers: JoinSet<()>,
 }
 
@@ -80,7 +80,7 @@ impl Chaos {
         Self { dice, hosts, portal, counts: BTreeMap::new(), watchers: JoinSet::new() }
     }
 
-    /// Disturbs until then; afterwards everything runs and answers again.
+    /// Disturbs until then; afterwards everything runs and responds again.
     pub(crate) async fn until(&mut self, world: &mut World, until: Instant) -> Result<()> {
         while Instant::now() < until {
             let blow = self.dice.one(&ALL).context("nothing to do")?;
@@ -94,7 +94,7 @@ impl Chaos {
     }
 
     /// How often what happened.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn reported(&self) -> String {
         let all: Vec<String> = self.counts.iter().map(|(blow, count)| format!("{count} {blow:?}")).collect();
         all.join(", ")
     }

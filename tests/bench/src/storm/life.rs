@@ -15,7 +15,7 @@ use tonic::Code;
 
 use super::{dice::Dice, portal::Portal, tally::Tally, verdict::Watch};
 
-/// How often a tenant is looked at.
+/// How often a tenant is inspected.
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// Retries of one tenant; more is no life.
 const RETRIES_MAX: u32 = 5;
@@ -76,7 +76,7 @@ impl Slot {
             number += 1;
             let id = format!("s{}n{number}", self.index);
             if let Err(error) = self.one(&id, &mut dice).await {
-                // The tenant stays as it is, to be looked at; so does the slot.
+                // The tenant stays as it is, to be inspected; so does the slot.
                 self.tally.violation("stuck", format!("{} {id}: {error:#}", self.place()));
                 return;
             }
@@ -185,7 +185,7 @@ impl Slot {
                 _ => {}
             }
             if Instant::now() > deadline {
-                bail!("not READY after {:?} and {retries} retries: {}", self.timeout, told(&tenant));
+                bail!("not READY after {:?} and {retries} retries: {}", self.timeout, reported(&tenant));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -228,7 +228,7 @@ impl Slot {
         let request = CancelOperationRequest { name: tenant.latest_operation };
         let channel = self.portal.channel().await;
         if let Ok(channel) = channel {
-            // Whether it was still heard, or there was still something to cancel, does not matter here.
+            // Whether it was still received, or there was still something to cancel, does not matter here.
             let _ = OperationsClient::new(channel).cancel_operation(request).await;
         }
         self.tally.count("cancelled", self.place());
@@ -244,13 +244,13 @@ impl Slot {
             };
             match tenant.state() {
                 State::Failed | State::Ready => return Ok(Some(true)),
-                _ if Instant::now() > deadline => bail!("cancelled, and still at it: {}", told(&tenant)),
+                _ if Instant::now() > deadline => bail!("cancelled, and still at it: {}", reported(&tenant)),
                 _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
 
-    /// Asks for another try; says whether one was begun.
+    /// Requests another try; returns whether one was begun.
     async fn retry(&self, name: &str, request_id: &str) -> Result<bool> {
         let request = RetryTenantRequest {
             name: name.to_owned(),
@@ -303,7 +303,7 @@ impl Slot {
                 deadline = Instant::now() + self.timeout;
             }
             if Instant::now() > deadline {
-                bail!("not gone after {:?} and {retries} retries: {}", self.timeout, told(&tenant));
+                bail!("not gone after {:?} and {retries} retries: {}", self.timeout, reported(&tenant));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -313,7 +313,7 @@ impl Slot {
 }
 
 /// State and what it says of itself.
-fn told(tenant: &Tenant) -> String {
+fn reported(tenant: &Tenant) -> String {
     let conditions = tenant.conditions.iter().filter(|condition| !condition.message.is_empty());
     let conditions: Vec<String> =
         conditions.map(|c| format!("{}={} {}: {}", c.r#type, c.status, c.reason, c.message)).collect();

@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{Bed, lifecycle::lift_quotas, say};
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Storm {
     /// How long it blows.
@@ -120,7 +120,7 @@ async fn blow(world: &mut World, storm: Storm) -> Result<()> {
     sampler.spawn(watch.clone().sample());
     let mut chaos = Chaos::new(Dice::of(storm.seed, u64::MAX), hosts, portal);
     chaos.until(world, until).await?;
-    say(&format!("calm after {:.0} s: {}", started.elapsed().as_secs_f64(), chaos.told()));
+    say(&format!("calm after {:.0} s: {}", started.elapsed().as_secs_f64(), chaos.reported()));
     while let Some(ended) = slots.join_next().await {
         ended?;
     }

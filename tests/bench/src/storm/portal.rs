@@ -1,4 +1,4 @@
-//! A portal that survives the daemon: each request is repeated, with its request id, until it is answered.
+//! A portal that survives the daemon: each request is repeated, with its request id, until it gets a response.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,10 +12,10 @@ use tonic::{Code, Status, transport::Channel};
 /// Client of the tenants' service.
 pub(crate) type Client = TenantServiceClient<Channel>;
 
-/// A single try; a daemon that is stopped answers when it goes on.
+/// A single try; a daemon that is stopped responds when it goes on.
 const TRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Until a daemon that was killed listens again, on a busy machine.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(180);
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Of one page.
 const PAGE_SIZE: i32 = 500;
@@ -45,21 +45,21 @@ impl Portal {
         client::connect(&self.socket).await
     }
 
-    /// Repeats `send` until it is answered.
+    /// Repeats `send` until it gets a response.
     ///
     /// # Errors
-    /// The answer, if it is a refusal; the last failure, if there was none for long.
+    /// The response, if it is a refusal; the last failure, if there was none for long.
     pub(crate) async fn call<T, F>(&self, send: impl Fn(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        let deadline = Instant::now() + RESPONSE_TIMEOUT;
         loop {
             let tried = tokio::time::timeout(TRY_TIMEOUT, async {
                 let channel = self.channel().await.map_err(|error| Status::unavailable(format!("{error:#}")))?;
                 send(Client::new(channel)).await
             });
-            let result = tried.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+            let result = tried.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no response in time")));
             match result {
                 Err(status) if is_unanswered(&status) && Instant::now() < deadline => {}
                 other => return other,
@@ -90,7 +90,7 @@ impl Portal {
     /// All tenants, in one try.
     ///
     /// # Errors
-    /// No answer.
+    /// No response.
     pub(crate) async fn tenants(&self) -> anyhow::Result<Vec<Tenant>> {
         let mut client = Client::new(self.channel().await?);
         let request =

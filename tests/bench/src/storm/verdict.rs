@@ -145,7 +145,7 @@ impl Watch {
     /// When all is over: the accounts are empty, and the whole journal holds nothing against the daemon.
     ///
     /// # Errors
-    /// A simulator that does not answer.
+    /// A simulator that does not respond.
     pub(crate) fn close(&self, clouds: &[&Cloud]) -> Result<()> {
         for cloud in clouds {
             if let Err(error) = judge::account_is_empty(&self.control, cloud.account) {
@@ -195,8 +195,8 @@ fn made_twice(journal: &[Value], ended: &BTreeMap<String, (String, u32)>) -> Vec
             match effect {
                 "created" => {
                     let Some(single) = judge::single_type(text(object, "type")) else { continue };
-                    let told = object.to_string();
-                    let Some(uid) = ended.keys().find(|uid| is_of(&told, uid)) else { continue };
+                    let reported = object.to_string();
+                    let Some(uid) = ended.keys().find(|uid| is_of(&reported, uid)) else { continue };
                     let key = (uid.clone(), single.to_owned());
                     let now = live.entry(key.clone()).or_default();
                     *now += 1;

@@ -46,7 +46,7 @@ pub async fn a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies<P: P
     sim.is_empty().await;
 }
 
-/// Who asks for access to a cluster that is not there is sent away to come back; then there is a token that expires.
+/// Who requests access to a cluster that is not there is sent away to come back; then there is a token that expires.
 pub async fn access_needs_a_cluster_and_gives_a_token<P: ProviderPlugin>(facts: &Facts) {
     let sim = Sim::start(facts).await;
     let flow = sim.flow::<P>().await;

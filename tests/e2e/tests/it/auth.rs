@@ -10,23 +10,28 @@ use std::{
 };
 
 use landlord_e2e::{FAST, binaries};
-use landlord_test_harness::{Answer, Issuer, TenantFile, World, WorldOptions, cloud::EKS};
+use landlord_test_harness::{CliOutput, Issuer, TenantFile, World, WorldOptions, cloud::EKS};
 
 const NOT_FOUND: i32 = 5;
 const AUTH: i32 = 7;
-/// Longer than the daemon waits before it asks an issuer for unknown keys again.
+/// Longer than the daemon waits before it calls an issuer for unknown keys again.
 const NEW_KEYS: Duration = Duration::from_secs(30);
 
 /// A daemon with a TLS listener that believes an issuer.
-struct Scene {
-    world: World,
-    issuer: Issuer,
-    address: String,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) issuer: Issuer,
+    pub(crate) address: String,
     folder: tempfile::TempDir,
 }
 
 impl Scene {
     fn start(token_ttl: Duration) -> Self {
+        Self::start_with(token_ttl, "")
+    }
+
+    /// The same with more of a configuration.
+    pub(crate) fn start_with(token_ttl: Duration, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let issuer = Issuer::start(folder.path(), token_ttl).unwrap();
         certificate(folder.path());
@@ -35,7 +40,7 @@ impl Scene {
              [server.listeners.tls]\ncert_file = '{0}/tls.crt'\nkey_file = '{0}/tls.key'\n\
              [auth.issuers.corp]\nissuer = '{1}'\naudiences = ['landlord']\ncustomer_claim = 'customer'\n\
              [auth.issuers.corp.groups]\nportal = 'landlord:portals'\nadmin = 'landlord:operators'\n\
-             user = 'landlord:customer-users'\n",
+             user = 'landlord:customer-users'\n{more}",
             folder.path().display(),
             issuer.url()
         );
@@ -48,7 +53,7 @@ impl Scene {
         Self { world, issuer, address: format!("https://localhost:{port}"), folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -63,9 +68,9 @@ impl Scene {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Answer {
+    fn run(&self, arguments: &[&str]) -> CliOutput {
         let output = self.command(arguments).output().unwrap();
-        Answer {
+        CliOutput {
             code: output.status.code().unwrap_or(128),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -73,9 +78,9 @@ impl Scene {
     }
 
     fn ok(&self, arguments: &[&str]) -> String {
-        let answer = self.run(arguments);
-        assert_eq!(answer.code, 0, "{arguments:?}: {answer:?}");
-        answer.stdout
+        let response = self.run(arguments);
+        assert_eq!(response.code, 0, "{arguments:?}: {response:?}");
+        response.stdout
     }
 
     /// A context for the TLS listener; `more`: its other flags.
@@ -122,8 +127,8 @@ fn a_portal_calls_over_tls_with_a_token_of_its_issuer() {
         ("GenerateOperatorKubeconfig", "customers/acme/tenants/prod"),
         ("GetProvider", "providers/eks.main"),
     ] {
-        let answer = scene.run(&["auth", "can-i", action, resource]);
-        assert_eq!((answer.code, answer.stdout.starts_with("no")), (AUTH, true), "{answer:?}");
+        let response = scene.run(&["auth", "can-i", action, resource]);
+        assert_eq!((response.code, response.stdout.starts_with("no")), (AUTH, true), "{response:?}");
     }
     // What it may not read is not there; what it may read and not do is named.
     assert_eq!(scene.ok(&["plugins", "-o", "name"]), "");
@@ -152,16 +157,16 @@ fn a_portal_calls_over_tls_with_a_token_of_its_issuer() {
     assert_eq!(scene.run(&["whoami"]).code, AUTH);
 }
 
-/// Logs in as `name`, on the page that the client names; what the client said.
+/// Logs in as `name`, on the page that the client names; what the client reported.
 fn log_in(scene: &Scene, arguments: &[&str], name: &str) -> String {
     let mut command = scene.command(&[&["login", "--issuer", &scene.issuer.url()], arguments].concat());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let url = lines.find(|line| line.trim().starts_with("http")).expect("the client names a page");
     let page = scene.issuer.log_in(url.trim(), name).unwrap();
-    let said: Vec<String> = lines.collect();
-    assert!(child.wait().unwrap().success(), "{said:?} {page}");
-    format!("{page}{}", said.join("\n"))
+    let reported: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{reported:?} {page}");
+    format!("{page}{}", reported.join("\n"))
 }
 
 #[test]

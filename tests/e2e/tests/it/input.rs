@@ -10,7 +10,7 @@ const NOT_FOUND: i32 = 5;
 const CONFLICT: i32 = 6;
 const UNAVAILABLE: i32 = 8;
 
-fn apply(cli: &landlord_test_harness::Cli, yaml: &str) -> landlord_test_harness::Answer {
+fn apply(cli: &landlord_test_harness::Cli, yaml: &str) -> landlord_test_harness::CliOutput {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     fs::write(file.path(), yaml).unwrap();
     cli.run(&["apply", "-f", &file.path().display().to_string()]).unwrap()
@@ -35,15 +35,15 @@ fn a_bad_tenant_is_refused_with_all_that_is_wrong() {
         ),
     ];
     for (yaml, expected) in cases {
-        let answer = apply(&cli, &yaml);
-        assert_eq!(answer.code, USAGE, "{yaml}\n{answer:?}");
+        let response = apply(&cli, &yaml);
+        assert_eq!(response.code, USAGE, "{yaml}\n{response:?}");
         for part in expected {
-            assert!(answer.stderr.contains(part), "{part:?} is not in:\n{}", answer.stderr);
+            assert!(response.stderr.contains(part), "{part:?} is not in:\n{}", response.stderr);
         }
     }
     let huge = format!("{good}  stackValues: {{chat: {{note: \"{}\"}}}}\n", "x".repeat(10 << 20));
-    let answer = apply(&cli, &huge);
-    assert_eq!(answer.code, USAGE, "{}", answer.stderr);
+    let response = apply(&cli, &huge);
+    assert_eq!(response.code, USAGE, "{}", response.stderr);
     assert_eq!(cli.ok(&["get", "tenants", "-o", "name"]).unwrap(), "");
     judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
 }
@@ -154,8 +154,8 @@ fn a_second_daemon_on_the_same_store_refuses_to_start() {
         .output()
         .unwrap();
     assert!(!second.status.success());
-    let told = String::from_utf8_lossy(&second.stderr);
-    assert!(told.contains("in use by process") && told.contains(&pid), "{told}");
+    let reported = String::from_utf8_lossy(&second.stderr);
+    assert!(reported.contains("in use by process") && reported.contains(&pid), "{reported}");
 }
 
 fn start_with_plugin(plugin: &Path, sha256: &str) -> String {
@@ -218,20 +218,23 @@ fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
         let mut command = Command::new(&world.binaries().landlordd);
         command.arg("--config").arg(world.config()).arg("--check-config");
         let output = command.args(sets.iter().map(|set| format!("--set={set}"))).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        (output.status.success(), said)
+        let reported = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), reported)
     };
-    let (fine, said) = check(&[]);
-    assert!(fine && said.contains("the configuration is fine"), "{said}");
+    let (fine, reported) = check(&[]);
+    assert!(fine && reported.contains("the configuration is fine"), "{reported}");
     let class = EKS.bare_class();
     // Both regions, and both parameters.
-    let (fine, said) = check(&[format!("classes.{class}.parameters.vpc_cidr='10.0.0.0/30'")]);
-    assert!(!fine && said.matches("vpc_cidr").count() == 2, "{said}");
-    assert!(EKS.regions.iter().all(|region| said.contains(&format!("classes.{class}: in {region}: "))), "{said}");
-    let (fine, said) = check(&[format!("classes.{class}.parameters.natt='none'")]);
-    assert!(!fine && said.contains("natt"), "{said}");
-    let (fine, said) = check(&["providers.eks.settings.nonsense=1".to_owned()]);
-    assert!(!fine && said.contains("does not start") && said.contains("nonsense"), "{said}");
+    let (fine, reported) = check(&[format!("classes.{class}.parameters.vpc_cidr='10.0.0.0/30'")]);
+    assert!(!fine && reported.matches("vpc_cidr").count() == 2, "{reported}");
+    assert!(
+        EKS.regions.iter().all(|region| reported.contains(&format!("classes.{class}: in {region}: "))),
+        "{reported}"
+    );
+    let (fine, reported) = check(&[format!("classes.{class}.parameters.natt='none'")]);
+    assert!(!fine && reported.contains("natt"), "{reported}");
+    let (fine, reported) = check(&["providers.eks.settings.nonsense=1".to_owned()]);
+    assert!(!fine && reported.contains("does not start") && reported.contains("nonsense"), "{reported}");
     // A library that is no plugin.
     let other = world.folder().join("other.so");
     let libc = fs::read_to_string("/proc/self/maps").unwrap();
@@ -241,6 +244,6 @@ fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
     let plugin = format!("providers.eks.plugin='{}'", other.display());
     let pin = ["providers.eks.sha256=''".to_owned(), "providers.eks.allow_unpinned=true".to_owned()];
-    let (fine, said) = check(&[&[plugin][..], &pin].concat());
-    assert!(!fine && said.contains("providers.eks") && said.contains("does not start"), "{said}");
+    let (fine, reported) = check(&[&[plugin][..], &pin].concat());
+    assert!(!fine && reported.contains("providers.eks") && reported.contains("does not start"), "{reported}");
 }

@@ -18,7 +18,7 @@ on_every_cloud!(
     a_failed_tenant_can_be_deleted_and_leaves_nothing,
     delete_in_the_middle_of_create_leaves_nothing,
     cancelling_a_create_unwinds_it,
-    lost_answers_and_lost_requests_make_nothing_twice,
+    lost_responses_and_lost_requests_make_nothing_twice,
     storage_and_node_count_can_be_raised,
     two_tenants_side_by_side_share_nothing,
 );
@@ -146,7 +146,7 @@ fn cancelling_a_create_unwinds_it(cloud: &'static Cloud) {
     judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
 }
 
-fn lost_answers_and_lost_requests_make_nothing_twice(cloud: &'static Cloud) {
+fn lost_responses_and_lost_requests_make_nothing_twice(cloud: &'static Cloud) {
     for kind in ["lost_answer", "lost_request"] {
         let world = bare_world(cloud, FAST).unwrap();
         let control = world.simulator().control();
@@ -181,9 +181,9 @@ fn nodes(world: &World, cloud: &Cloud) -> u64 {
         let path = judge::text(object, "id");
         let url = format!("{}{path}?api-version=2025-01-01", world.simulator().endpoint);
         let token = format!("Bearer sim-{}-test", cloud.account);
-        let answer: serde_json::Value =
+        let response: serde_json::Value =
             ureq::get(&url).header("authorization", token).call().unwrap().body_mut().read_json().unwrap();
-        answer["properties"]["count"].as_u64().unwrap()
+        response["properties"]["count"].as_u64().unwrap()
     };
     machines.map(size).sum()
 }
@@ -236,7 +236,7 @@ async fn somebody_else(world: &World) -> aws_sdk_cloudformation::Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_object_with_our_name_is_never_touched() {
+async fn a_foreign_object_with_our_name_is_never_touched() {
     let world = bare_world(&EKS, FAST).unwrap();
     let cli = world.cli();
     let mut tenant = TenantFile::new("acme", "prod", &EKS.bare_class());

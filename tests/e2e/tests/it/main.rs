@@ -1,5 +1,5 @@
 //! landlord through its public surfaces. Programs of their own: `crash`, which kills daemons by the dozen and computes all the
-//! time, so that it is scheduled apart from what waits for Kubernetes; `real`, which needs root and runs when it is asked for.
+//! time, so that it is scheduled apart from what waits for Kubernetes; `real`, which needs root and runs when it is requested.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,9 +8,14 @@ mod apps;
 mod auth;
 mod clouds;
 mod daemons;
+mod figures;
 mod input;
 mod lifecycle;
+mod packages;
+mod portals;
+mod replicas;
 mod shared;
 mod shared_clouds;
 mod store;
+mod traces;
 mod unanswered;

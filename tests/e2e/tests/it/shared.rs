@@ -150,7 +150,7 @@ fn they_live_together(world: &mut World, host: &HostFile, all: [&TenantFile; 3])
     let [acme, _, initech] = all;
     let described = cli.ok(&["describe", "hostcluster", &host.id]).unwrap();
     assert!(described.contains("3 of 3; takes 0 more"), "{described}");
-    what_is_free_is_told(world, host);
+    what_is_free_is_reported(world, host);
     for tenant in all {
         assert!(described.contains(&tenant.name()), "{described}");
     }
@@ -235,7 +235,7 @@ fn everybody_goes(world: &mut World, host: &HostFile, rest: [&TenantFile; 2]) {
 }
 
 /// The host cluster's own six nodes are counted, two tenants' pods on them, and what their quotas promise.
-fn what_is_free_is_told(world: &World, host: &HostFile) {
+fn what_is_free_is_reported(world: &World, host: &HostFile) {
     let cli = world.cli();
     let number = |of: &Value| of.as_i64().or_else(|| of.as_str()?.parse().ok()).unwrap_or_default();
     for _ in 0..600 {

@@ -20,7 +20,7 @@ fn landlordd(world: &World, arguments: &[&str]) -> Output {
     command.arg("--config").arg(world.config()).args(arguments).output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn reported(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -51,16 +51,16 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     let gone_uid = ready(&world, &gone);
     let backup = world.folder().join("backup.db");
     let copied = landlordd(&world, &["backup", backup.to_str().unwrap()]);
-    assert!(copied.status.success(), "{}", told(&copied));
-    assert!(told(&copied).contains("copied 2 environments"), "{}", told(&copied));
+    assert!(copied.status.success(), "{}", reported(&copied));
+    assert!(reported(&copied).contains("copied 2 environments"), "{}", reported(&copied));
     world.cli().ok(&["delete", &gone.name()]).unwrap();
     world.cli().wait_for(&gone.name(), "GONE", TIMEOUT).unwrap();
     let (late_uid, left_uid) = (ready(&world, &late), ready(&world, &left));
     let under = landlordd(&world, &["restore", backup.to_str().unwrap(), "--replace"]);
-    assert!(!under.status.success() && told(&under).contains("in use by process"), "{}", told(&under));
+    assert!(!under.status.success() && reported(&under).contains("in use by process"), "{}", reported(&under));
     assert!(world.stop_daemon().unwrap());
     let restored = landlordd(&world, &["restore", backup.to_str().unwrap(), "--replace"]);
-    assert!(restored.status.success(), "{}", told(&restored));
+    assert!(restored.status.success(), "{}", reported(&restored));
 
     let before = world.simulator().control().journal(0).unwrap().len();
     world.start_daemon().unwrap();
@@ -97,8 +97,11 @@ fn take_up_again(world: &World, late: &TenantFile, late_uid: &str, left_uid: &st
     let file = world.folder().join("late.yaml");
     fs::write(&file, late.yaml()).unwrap();
     cli.ok(&["orphans", "adopt", late_uid, "-f", file.to_str().unwrap()]).unwrap();
-    let said = cli.ok(&["orphans", "remove", left_uid, "--wait"]).unwrap();
-    assert!(said.contains("HostedZone") || said.contains("anagedZone") || said.contains("dnszones"), "{said}");
+    let reported = cli.ok(&["orphans", "remove", left_uid, "--wait"]).unwrap();
+    assert!(
+        reported.contains("HostedZone") || reported.contains("anagedZone") || reported.contains("dnszones"),
+        "{reported}"
+    );
     let adopted = cli.wait_for(&late.name(), "READY", TIMEOUT).unwrap().unwrap();
     assert_eq!(adopted["uid"].as_str(), Some(late_uid));
     let removed = format!("customers/orphans/tenants/o-{left_uid}");
@@ -130,7 +133,11 @@ fn a_daemon_whose_store_is_removed_stops_and_makes_no_other() {
             fs::write(&store, content).unwrap();
         }
         let refused = landlordd(&world, &[]);
-        assert!(!refused.status.success() && told(&refused).contains("there is no store at"), "{}", told(&refused));
+        assert!(
+            !refused.status.success() && reported(&refused).contains("there is no store at"),
+            "{}",
+            reported(&refused)
+        );
     }
     assert_eq!(fs::metadata(&store).unwrap().len(), 0, "a store was made unasked");
 }

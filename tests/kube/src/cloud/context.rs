@@ -1,4 +1,4 @@
-//! What the cloud's loops share, and what one look of theirs finds.
+//! What the cloud's loops share, and what one observation of theirs finds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ pub(super) struct Context {
     pub(super) poll_interval: Duration,
 }
 
-/// What one look found.
-pub(super) struct Look {
-    /// Whether the backend has to be asked again soon.
+/// What one observation found.
+pub(super) struct Observation {
+    /// Whether the backend has to be requested again soon.
     pub(super) waiting: bool,
     /// Version of each list that was read, in the order in which they are watched.
     pub(super) versions: Vec<String>,

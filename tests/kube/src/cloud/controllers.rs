@@ -1,6 +1,6 @@
-//! The loops: look at everything, do a little, sleep until something changed.
+//! The loops: inspect everything, do a little, sleep until something changed.
 //!
-//! Level-triggered: a watch only wakes a loop, which then lists anew and decides by what it sees. A lost or doubled
+//! Level-triggered: a watch only wakes a loop, which then lists again and decides by what it sees. A lost or doubled
 //! event therefore changes nothing.
 
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
@@ -20,16 +20,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     CloudBackend, LocalVolumes,
-    context::{Context, FIELD_MANAGER, Look},
+    context::{Context, FIELD_MANAGER, Observation},
     services, volumes,
 };
 use crate::error::{Error, Result};
 
-/// Looked at even if nothing seemed to change: what a lost watch hides is hidden no longer than this.
+/// Inspected even if nothing seemed to change: what a lost watch hides is hidden no longer than this.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// After a failed call to the API server: it may be about to stop.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Changes come in bursts; one look serves a whole burst.
+/// Changes come in bursts; one observation serves a whole burst.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A StorageClass that the cloud offers in its clusters.
@@ -68,14 +68,14 @@ impl StorageClassSpec {
 pub struct CloudOptions {
     /// Made when the controllers start. Claims of classes with other provisioners are left alone.
     pub storage_classes: Vec<StorageClassSpec>,
-    /// How soon the backend is asked again about what was not ready.
+    /// How soon the backend is requested again about what was not ready.
     pub poll_interval: Duration,
     /// Where volumes of pods on real nodes lie; `None`: such a node has none.
     pub local_volumes: Option<LocalVolumes>,
 }
 
 impl CloudOptions {
-    /// Asks again every 200 ms.
+    /// Repeats the call every 200 ms.
     #[must_use]
     pub fn new(storage_classes: Vec<StorageClassSpec>) -> Self {
         Self { storage_classes, poll_interval: Duration::from_millis(200), local_volumes: None }
@@ -127,8 +127,8 @@ impl Drop for CloudControllers {
 async fn watch_services(context: Context) {
     let services: Api<Service> = Api::all(context.client.clone());
     loop {
-        match services::look(&context).await {
-            Ok(look) => pause(&context, &look, change(&services, look.versions.first())).await,
+        match services::observe(&context).await {
+            Ok(observation) => pause(&context, &observation, change(&services, observation.versions.first())).await,
             Err(error) => failed("LoadBalancer Services", &error).await,
         }
     }
@@ -138,44 +138,44 @@ async fn watch_volumes(context: Context) {
     let claims: Api<PersistentVolumeClaim> = Api::all(context.client.clone());
     let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
     loop {
-        match volumes::look(&context).await {
-            Ok(look) => {
+        match volumes::observe(&context).await {
+            Ok(observation) => {
                 let either = async {
                     tokio::select! {
-                        () = change(&claims, look.versions.first()) => {}
-                        () = change(&volumes, look.versions.get(1)) => {}
+                        () = change(&claims, observation.versions.first()) => {}
+                        () = change(&volumes, observation.versions.get(1)) => {}
                     }
                 };
-                pause(&context, &look, either).await;
+                pause(&context, &observation, either).await;
             }
             Err(error) => failed("volumes", &error).await,
         }
     }
 }
 
-/// Sleeps until `changed`, or until it is time to look anyway.
-async fn pause(context: &Context, look: &Look, changed: impl Future<Output = ()>) {
-    let at_most = if look.waiting { context.poll_interval } else { RESYNC_INTERVAL };
+/// Sleeps until `changed`, or until it is time to observe anyway.
+async fn pause(context: &Context, observation: &Observation, changed: impl Future<Output = ()>) {
+    let at_most = if observation.waiting { context.poll_interval } else { RESYNC_INTERVAL };
     let _ = tokio::time::timeout(at_most, changed).await;
     tokio::time::sleep(SETTLE_INTERVAL).await;
 }
 
 async fn failed(what: &str, error: &kube::Error) {
-    tracing::warn!(%error, "the cloud could not look after the {what} of a cluster; trying again");
+    tracing::warn!(%error, "the cloud could not check the {what} of a cluster; trying again");
     tokio::time::sleep(RETRY_INTERVAL).await;
 }
 
-/// Ends at the first change after `version`, or soon if changes cannot be heard.
+/// Ends at the first change after `version`, or soon if changes cannot be received.
 async fn change<K>(api: &Api<K>, version: Option<&String>)
 where
     K: Clone + Debug + DeserializeOwned,
 {
     let version = version.map_or("0", String::as_str);
-    let heard = async {
+    let received = async {
         let stream = api.watch(&WatchParams::default().disable_bookmarks(), version).await?;
         std::pin::pin!(stream).try_next().await
     };
-    if !matches!(heard.await, Ok(Some(_))) {
+    if !matches!(received.await, Ok(Some(_))) {
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }

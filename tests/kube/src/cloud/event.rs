@@ -1,4 +1,4 @@
-//! Events by which the cloud tells a user of the cluster what is wrong.
+//! Events by which the cloud shows a user of the cluster what is wrong.
 
 use k8s_openapi::{
     api::core::v1::{Event, ObjectReference},
@@ -13,7 +13,7 @@ use super::context::FIELD_MANAGER;
 /// Digits that keep events with different texts apart.
 const NAME_DIGITS: usize = 16;
 
-/// Tells of `problem` at `object`, once for the same words. Failing to tell harms nothing and is only logged.
+/// Reports `problem` at `object`, once for the same words. Failing to report harms nothing and is only logged.
 pub(super) async fn warn<K>(client: &Client, object: &K, reason: &str, problem: &anyhow::Error)
 where
     K: Resource<DynamicType = ()>,

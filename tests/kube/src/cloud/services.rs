@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     backend::{LoadBalancerPort, LoadBalancerRequest},
-    context::{Context, FIELD_MANAGER, Look},
+    context::{Context, FIELD_MANAGER, Observation},
     event,
 };
 
@@ -27,11 +27,11 @@ pub fn address_of(hostname: &str) -> Ipv4Addr {
     Ipv4Addr::new(198, 18 | (digest[0] & 1), digest[1], digest[2])
 }
 
-/// Whether the backend has to be asked again.
+/// Whether the backend has to be requested again.
 type Waiting = bool;
 
-/// Looks at every Service once.
-pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
+/// Inspects every Service once.
+pub(super) async fn observe(context: &Context) -> Result<Observation, kube::Error> {
     let services: Api<Service> = Api::all(context.client.clone());
     let list = services.list(&ListParams::default()).await?;
     let mut waiting = false;
@@ -43,7 +43,7 @@ pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Look { waiting, versions: vec![list.metadata.resource_version.unwrap_or_default()] })
+    Ok(Observation { waiting, versions: vec![list.metadata.resource_version.unwrap_or_default()] })
 }
 
 async fn treat(context: &Context, service: &Service) -> Result<Waiting, kube::Error> {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     backend::VolumeRequest,
-    context::{Context, FIELD_MANAGER, Look},
+    context::{Context, FIELD_MANAGER, Observation},
     event, local, quantity,
 };
 
@@ -30,11 +30,11 @@ const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// Whether the backend has to be asked again.
+/// Whether the backend has to be requested again.
 type Waiting = bool;
 
-/// Looks at every claim and every volume once.
-pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
+/// Inspects every claim and every volume once.
+pub(super) async fn observe(context: &Context) -> Result<Observation, kube::Error> {
     let claims: Api<PersistentVolumeClaim> = Api::all(context.client.clone());
     let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
     let claims = claims.list(&ListParams::default()).await?;
@@ -50,10 +50,10 @@ pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
         waiting |= settle(treat_volume(context, volume).await)?;
     }
     let versions = [claims.metadata.resource_version, volumes.metadata.resource_version];
-    Ok(Look { waiting, versions: versions.map(Option::unwrap_or_default).to_vec() })
+    Ok(Observation { waiting, versions: versions.map(Option::unwrap_or_default).to_vec() })
 }
 
-/// What changed or went meanwhile is looked at again.
+/// What changed or went meanwhile is inspected again.
 fn settle(treated: Result<Waiting, kube::Error>) -> Result<Waiting, kube::Error> {
     match treated {
         Err(kube::Error::Api(status))

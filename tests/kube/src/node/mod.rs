@@ -13,8 +13,9 @@
 //!   its control groups; after a killed parent they stay as empty folders.
 //!
 //! # Caveats
-//! Needs root, Linux with overlayfs and nf_tables, `unshare` and `ip`. One node a control plane. `NetworkPolicy` objects
-//! are stored and **not enforced**: no engine for them is part of this node.
+//! Needs root, Linux with overlayfs, nf_tables, iptables and ipset, `unshare` and `ip`. One node a control plane.
+//! `NetworkPolicy` objects are enforced by kube-router's controller, within about a second of a change: a pod's first moments
+//! are open, as with every such engine. What comes from the node itself is let in, probes among it.
 
 mod artifacts;
 mod cgroups;
@@ -47,7 +48,7 @@ use crate::{
 
 /// Ready takes five to ten seconds on two cores; a machine that compiles at the same time needs many times that.
 const READY_PATIENCE: Duration = Duration::from_secs(180);
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(200);
 /// Folders that programs make outside of their own, which stay empty on the machine.
 const MACHINE_FOLDERS: [&str; 4] = ["/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"];
 
@@ -61,7 +62,7 @@ pub struct NodeOptions {
     pub labels: BTreeMap<String, String>,
     /// The cloud's name of the machine; empty: it has none.
     pub provider_id: String,
-    /// Answers what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
+    /// Resolves what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
     pub resolver: Option<PathBuf>,
     /// An ACME server in the node's network.
     pub acme: Option<AcmeServer>,
@@ -138,7 +139,7 @@ impl Node {
                 let last = "containerd does not listen".into();
                 return Err(Error::NotReady { folder: self.files.folder.clone(), waited_ms, last });
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
         images.iter().try_for_each(|image| self.import(image))?;
         let known = &self.files.images_known;
@@ -151,7 +152,7 @@ impl Node {
         loop {
             self.process.check()?;
             self.relay.check()?;
-            let found = nodes.get_opt(name).await.map_err(Error::kubernetes("looking for the node"))?;
+            let found = nodes.get_opt(name).await.map_err(Error::kubernetes("searching for the node"))?;
             let status = found.and_then(|node| node.status).unwrap_or_default();
             let ready = status.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
             if ready.as_ref().is_some_and(|condition| condition.status == "True") {
@@ -162,7 +163,7 @@ impl Node {
                 let last = ready.and_then(|condition| condition.message).unwrap_or_else(|| "no node".into());
                 return Err(Error::NotReady { folder: self.files.folder.clone(), waited_ms, last });
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
     }
 

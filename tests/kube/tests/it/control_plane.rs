@@ -40,10 +40,10 @@ fn artifacts() -> Result<Artifacts> {
     })?)
 }
 
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+async fn eventually<T>(what: &str, mut observe: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let started = Instant::now();
     loop {
-        if let Some(found) = look().await.with_context(|| format!("looking for: {what}"))? {
+        if let Some(found) = observe().await.with_context(|| format!("searching for: {what}"))? {
             return Ok(found);
         }
         ensure!(started.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
@@ -51,7 +51,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<
     }
 }
 
-/// A cloud that keeps a list of what it was asked for. A load balancer has its address only when asked for the second time.
+/// A cloud that keeps a list of what it was requested. A load balancer has its address only at the second time.
 #[derive(Default)]
 struct MemoryCloud {
     load_balancers: Mutex<BTreeMap<String, (LoadBalancerRequest, u32)>>,
@@ -66,9 +66,9 @@ impl CloudBackend for MemoryCloud {
             bail!("quota of load balancers is used up");
         }
         let mut all = self.load_balancers.lock();
-        let (_, asked) = all.entry(service.uid.clone()).or_insert_with(|| (service.clone(), 0));
-        *asked += 1;
-        Ok((*asked > 1).then(|| format!("{}.lb.example.com", service.name)))
+        let (_, requested) = all.entry(service.uid.clone()).or_insert_with(|| (service.clone(), 0));
+        *requested += 1;
+        Ok((*requested > 1).then(|| format!("{}.lb.example.com", service.name)))
     }
 
     async fn delete_load_balancer(&self, uid: &str) -> Result<bool> {
@@ -91,15 +91,15 @@ impl CloudBackend for MemoryCloud {
     }
 }
 
-/// Answers `TokenReview` as a cloud's token service does: knows `good`, and nobody else.
-async fn review(State(asked): State<Arc<Mutex<BTreeSet<String>>>>, Json(review): Json<Value>) -> Json<Value> {
+/// Responds to `TokenReview` as a cloud's token service does: knows `good`, and nobody else.
+async fn review(State(requested): State<Arc<Mutex<BTreeSet<String>>>>, Json(review): Json<Value>) -> Json<Value> {
     let token = review["spec"]["token"].as_str().unwrap_or_default().to_owned();
     let status = if token == "good" {
         json!({ "authenticated": true, "user": { "username": "alice", "groups": ["system:masters"] } })
     } else {
         json!({ "authenticated": false })
     };
-    asked.lock().insert(token);
+    requested.lock().insert(token);
     Json(json!({ "apiVersion": review["apiVersion"], "kind": "TokenReview", "status": status }))
 }
 
@@ -124,8 +124,8 @@ struct Scene {
     client: Client,
     cloud: Arc<MemoryCloud>,
     folder: tempfile::TempDir,
-    /// Tokens that the webhook was asked about.
-    asked: Arc<Mutex<BTreeSet<String>>>,
+    /// Tokens that the webhook was asked to review.
+    requested: Arc<Mutex<BTreeSet<String>>>,
     options: ControlPlaneOptions,
     controllers: CloudControllers,
     servers: tokio::task::JoinSet<std::io::Result<()>>,
@@ -135,10 +135,10 @@ impl Scene {
     async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
-        let asked = Arc::<Mutex<BTreeSet<String>>>::default();
+        let requested = Arc::<Mutex<BTreeSet<String>>>::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let webhook = format!("http://{}/token", listener.local_addr()?);
-        let router = Router::new().route("/token", post(review)).with_state(Arc::clone(&asked));
+        let router = Router::new().route("/token", post(review)).with_state(Arc::clone(&requested));
         let mut servers = tokio::task::JoinSet::new();
         servers.spawn(async move { axum::serve(listener, router).await });
 
@@ -151,7 +151,7 @@ impl Scene {
         let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
         let backend: Arc<dyn CloudBackend> = Arc::clone(&cloud) as _;
         let controllers = CloudControllers::start(client.clone(), backend, CloudOptions::new(classes)).await?;
-        Ok(Self { artifacts, control_plane, client, cloud, folder, asked, options, controllers, servers })
+        Ok(Self { artifacts, control_plane, client, cloud, folder, requested, options, controllers, servers })
     }
 }
 
@@ -166,7 +166,7 @@ mod a_cluster_works {
     landlord_test_kube::steps! {
         scene = Scene::start().await?;
         finally super::tracing_line("every step is done");
-        tokens_are_checked: super::tokens_are_checked(&scene, &scene.asked).await;
+        tokens_are_checked: super::tokens_are_checked(&scene, &scene.requested).await;
         a_chart_becomes_ready: super::a_chart_becomes_ready(&scene).await;
         gateway_api_is_accepted: super::gateway_api_is_accepted(&scene);
         load_balancers_come_and_go: super::load_balancers_come_and_go(&scene).await;
@@ -181,7 +181,7 @@ fn tracing_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-async fn tokens_are_checked(scene: &Scene, asked: &Mutex<BTreeSet<String>>) -> Result<()> {
+async fn tokens_are_checked(scene: &Scene, requested: &Mutex<BTreeSet<String>>) -> Result<()> {
     let may = async |token: &str| {
         let mut config = Config::new(scene.control_plane.endpoint().parse()?);
         // Trusts only the cluster's own authority, which proves that the certificate is right.
@@ -198,12 +198,12 @@ async fn tokens_are_checked(scene: &Scene, asked: &Mutex<BTreeSet<String>>) -> R
     ensure!(good.status.is_some_and(|status| status.allowed), "the good token is a master's");
     match may("bad").await? {
         Err(kube::Error::Api(status)) => ensure!(status.code == 401, "{status:?}"),
-        other => bail!("a bad token was let in: {other:?}"),
+        other => bail!("a bad token was admitted: {other:?}"),
     }
     let admin = may(scene.control_plane.admin_token()).await??;
     ensure!(admin.status.is_some_and(|status| status.allowed), "the administrator is a master");
-    let asked = asked.lock().clone();
-    ensure!(asked == ["bad", "good"].map(String::from).into(), "asked about {asked:?}");
+    let requested = requested.lock().clone();
+    ensure!(requested == ["bad", "good"].map(String::from).into(), "reviews of {requested:?}");
     Ok(())
 }
 
@@ -324,10 +324,10 @@ async fn load_balancers_come_and_go(scene: &Scene) -> Result<()> {
     services.delete("front", &DeleteParams::default()).await?;
     eventually("no Service", async || Ok(services.get_opt("front").await?.is_none().then_some(()))).await?;
     ensure!(scene.cloud.load_balancers.lock().is_empty(), "it went before the Service did");
-    refusals_are_told(scene, &services).await
+    refusals_are_reported(scene, &services).await
 }
 
-async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()> {
+async fn refusals_are_reported(scene: &Scene, services: &Api<Service>) -> Result<()> {
     let service = serde_json::from_value(json!({
         "metadata": { "name": "refused", "annotations": { "example.com/refuse": "yes" } },
         "spec": { "type": "LoadBalancer", "ports": [{ "port": 80 }] },

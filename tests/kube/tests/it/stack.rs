@@ -139,15 +139,15 @@ impl Scene {
 
     fn run(&self, command: &mut Command) -> Result<String> {
         let output = command.output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{command:?}: {said}\n{}", self.why());
+        let reported = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{command:?}: {reported}\n{}", self.why());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// What pods, events and logs say, when something failed.
     fn why(&self) -> String {
-        let mut told = String::new();
-        let looks: [&[&str]; 7] = [
+        let mut reported = String::new();
+        let observations: [&[&str]; 7] = [
             &["get", "pods,pvc", "-o", "wide"],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["logs", "deployment/files", "--tail=40"],
@@ -156,12 +156,12 @@ impl Scene {
             &["logs", "deployment/chat", "-c", "chat", "--tail=60"],
             &["logs", "deployment/chat", "-c", "documents", "--tail=40"],
         ];
-        for look in looks {
-            if let Ok(output) = self.kubectl().args(look).output() {
-                told += &format!("--- {look:?}\n{}", String::from_utf8_lossy(&output.stdout));
+        for observation in observations {
+            if let Ok(output) = self.kubectl().args(observation).output() {
+                reported += &format!("--- {observation:?}\n{}", String::from_utf8_lossy(&output.stdout));
             }
         }
-        told
+        reported
     }
 
     fn install(&self, role: &str) -> Result<()> {
@@ -176,13 +176,13 @@ impl Scene {
 
     fn until_ready(&self, role: &str) -> Result<()> {
         let kind = if role == "vectors" { "statefulset" } else { "deployment" };
-        let look = ["rollout", "status", &format!("{kind}/{role}"), CHART_PATIENCE];
-        self.run(self.kubectl().args(look)).map(drop)
+        let observation = ["rollout", "status", &format!("{kind}/{role}"), CHART_PATIENCE];
+        self.run(self.kubectl().args(observation)).map(drop)
     }
 
     fn forward(&self, service: &str, port: u16) -> Result<u16> {
-        let look = ["get", "service", service, "-o", "jsonpath={.spec.clusterIP}"];
-        let address = self.run(self.kubectl().args(look))?;
+        let observation = ["get", "service", service, "-o", "jsonpath={.spec.clusterIP}"];
+        let address = self.run(self.kubectl().args(observation))?;
         Ok(self.node.forward(&format!("{address}:{port}"))?.port())
     }
 }
@@ -203,8 +203,8 @@ async fn the_chatbot_answers_from_a_file_put_by_sftp() -> Result<()> {
     used.arg(scene.forward("files-sftp", 22)?.to_string());
     used.env("FILES_USER", "acme").env("FILES_PASSWORD", "customer-secret");
     used.env("CHAT_EMAIL", format!("admin@{DOMAIN}")).env("CHAT_PASSWORD", "admin-secret");
-    let told = scene.run(&mut used)?;
-    say(&format!("{told}answered after {:?}", started.elapsed()));
+    let reported = scene.run(&mut used)?;
+    say(&format!("{reported}answered after {:?}", started.elapsed()));
     let metrics = scene.run(scene.kubectl().args([
         "exec",
         "deployment/chat",

@@ -10,7 +10,7 @@ use crate::{
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
-    cloud::{Cloud, ControlAnswer, Identified},
+    cloud::{Cloud, ControlResponse, Identified},
     ctx::Ctx,
     http::{HttpResponse, Raw},
     kind::Kind,
@@ -107,8 +107,8 @@ impl Cloud for Aws {
         Ok(dispatch::step(ctx, &AwsStep::deserialize(step)?))
     }
 
-    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlAnswer> {
-        control::answer(world, method, path, body)
+    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
+        control::respond(world, method, path, body)
     }
 
     fn retagged(&self, ctx: &mut Ctx<'_>, id: &str, _: &Tags) {

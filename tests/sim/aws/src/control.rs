@@ -1,7 +1,7 @@
 //! Control requests that only AWS knows: secrets of access keys, external ids of roles.
 
 use crate::state::AwsState;
-use cloudsim_core::{cloud::ControlAnswer, control::parse, world::World};
+use cloudsim_core::{cloud::ControlResponse, control::parse, world::World};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,8 +19,8 @@ struct TrustedRole {
     external_id: String,
 }
 
-/// Answers one, if it is one.
-pub(crate) fn answer(world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlAnswer> {
+/// Serves one, if it is one.
+pub(crate) fn respond(world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
     let state = world.states.of_mut::<AwsState>();
     let done = match (method, path) {
         ("POST", ["credentials"]) => parse(body).map(|given: Credentials| {

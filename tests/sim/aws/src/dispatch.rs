@@ -1,4 +1,4 @@
-//! Which handler answers a call, and which service a step belongs to.
+//! Which handler serves a call, and which service a step belongs to.
 
 use crate::{cloudformation, ec2, eks, elbv2, iam, logs, route53, step::AwsStep, sts, tagging};
 use cloudsim_core::{
@@ -6,7 +6,7 @@ use cloudsim_core::{
     ctx::Ctx,
 };
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's own words.
@@ -24,7 +24,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     }
 }
 
-/// Applies a step of the cloud; the answer names service and action for the journal.
+/// Applies a step of the cloud; the response names service and action for the journal.
 pub(crate) fn step(ctx: &mut Ctx<'_>, step: &AwsStep) -> (&'static str, &'static str) {
     match step {
         AwsStep::StackTick { stack } => {

@@ -1,7 +1,7 @@
 //! Elastic Load Balancing v2: network load balancers that controllers of clusters made.
 //!
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.html>. Deleting a load balancer
-//! answers at once; its interfaces stay in the subnets a little longer, which is what blocks a VPC's deletion.
+//! responds at once; its interfaces stay in the subnets a little longer, which is what blocks a VPC's deletion.
 
 use super::{ec2::interfaces, wire::unknown_action};
 use crate::xml::Xml;
@@ -13,7 +13,7 @@ use cloudsim_core::{
     object::{Object, Owner, Tags},
 };
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As ELB words them.

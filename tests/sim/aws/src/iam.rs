@@ -22,7 +22,7 @@ fn role(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
     ctx.named(AwsKind::Role, name).ok_or_else(|| no_such_entity("role", name))
 }
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As IAM words them.

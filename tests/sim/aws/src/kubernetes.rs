@@ -22,11 +22,11 @@ use cloudsim_core::{
 };
 use sha2::{Digest, Sha256};
 
-/// Annotations by which a Service asks for an internal load balancer.
+/// Annotations by which a Service requests an internal load balancer.
 const INTERNAL: [(&str, &str); 1] = [("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal")];
 
 impl InCluster for Aws {
-    /// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when asked to.
+    /// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when configured to.
     fn storage_classes(&self) -> Vec<StorageClassSeen> {
         let default = StorageClassSeen {
             name: "ebs-csi-default-sc",

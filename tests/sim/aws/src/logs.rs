@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const RETENTION_DAYS: [u64; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As the service words them.
@@ -49,7 +49,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "DescribeLogGroups" => return Ok(Reply::Json(200, list(ctx, call))),
         _ => return Err(unknown_action(call)),
     }
-    // Their answers have no body.
+    // Their responses have no body.
     Ok(Reply::Json(200, json!({})))
 }
 

@@ -15,7 +15,7 @@ use cloudsim_core::{
     scope_key::ScopeKey,
 };
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As AWS words them.

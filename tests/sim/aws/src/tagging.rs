@@ -25,7 +25,7 @@ struct Found {
     tags: Tags,
 }
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As the service words them.

@@ -35,7 +35,7 @@ pub(crate) struct Identity {
     pub arn: String,
 }
 
-/// Answers a TokenReview of the cluster `arn`.
+/// Handles a TokenReview of the cluster `arn`.
 pub(crate) fn review(world: &mut World, cluster_arn: &str, request: &Value) -> Value {
     let token = request.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
     let status = match identify(world, cluster_arn, token) {

@@ -47,7 +47,7 @@ pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
             };
             response(call, status, content_type, without_nulls(value).to_string())
         }
-        // No service of AWS answers so.
+        // No service of AWS does so.
         Reply::Headed(status, value, _) => response(call, status, "application/json", value.to_string()),
         Reply::Query(inner) => {
             let (action, xmlns, id) = (&call.action, namespace(&call.service), &call.request_id);
@@ -62,13 +62,13 @@ pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
             response(call, 200, "text/xml;charset=UTF-8", body)
         }
         Reply::Xml(status, body, headers) => {
-            let mut answer = response(call, status, "text/xml", body);
+            let mut response = response(call, status, "text/xml", body);
             for (name, value) in headers {
                 if let Ok(value) = value.parse() {
-                    answer.headers_mut().insert(name, value);
+                    response.headers_mut().insert(name, value);
                 }
             }
-            answer
+            response
         }
     }
 }
@@ -94,12 +94,12 @@ pub(crate) fn encode_error(call: &Call, error: &ApiError) -> HttpResponse {
             let mut body = (*error.fields).clone();
             body.insert("message".to_owned(), error.message.clone().into());
             body.insert("__type".to_owned(), error.code.clone().into());
-            let mut answer =
+            let mut response =
                 response(call, error.status, "application/json", serde_json::Value::Object(body).to_string());
             if let Ok(code) = error.code.parse() {
-                answer.headers_mut().insert("x-amzn-errortype", code);
+                response.headers_mut().insert("x-amzn-errortype", code);
             }
-            answer
+            response
         }
     }
 }

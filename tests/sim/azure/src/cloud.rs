@@ -10,7 +10,7 @@ use crate::{
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
-    cloud::{Cloud, ControlAnswer, Identified},
+    cloud::{Cloud, ControlResponse, Identified},
     control::parse,
     ctx::Ctx,
     http::{HttpResponse, Raw},
@@ -69,7 +69,7 @@ impl Cloud for Azure {
 
     fn rate(&self, call: &Call) -> Option<(String, Rate)> {
         if principal::is_guid(&call.caller.account) || call.service == "entra" {
-            // Counted by principal, with answers that say how much is left; Entra publishes no rate.
+            // Counted by principal, with responses that say how much is left; Entra publishes no rate.
             return None;
         }
         Some(("all".to_owned(), Rate::new(50.0, 20.0)))
@@ -111,7 +111,7 @@ impl Cloud for Azure {
         Ok(steps::apply(ctx, &AzureStep::deserialize(step)?))
     }
 
-    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlAnswer> {
+    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
         let ("POST", ["principals"]) = (method, path) else {
             return None;
         };

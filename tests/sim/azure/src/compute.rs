@@ -12,7 +12,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the provider's words.
@@ -43,7 +43,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
                 return Ok(Reply::Json(204, Value::Null));
             };
             let operation = delete(ctx, &object, kind)?;
-            Ok(lro::delete_answer(ctx, call, &operation, &object))
+            Ok(lro::delete_response(ctx, call, &operation, &object))
         }
         _ => Err(unknown(call)),
     }

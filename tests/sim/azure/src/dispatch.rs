@@ -1,4 +1,4 @@
-//! Which requests are for Azure and which handler answers them.
+//! Which requests are for Azure and which handler serves them.
 
 use crate::{
     aks, compute, dns, entra, groups, id, listing, locks, lro, msi, network, providers, roles, throttle, wire,
@@ -29,7 +29,7 @@ pub(crate) fn is_cluster(id: &str) -> bool {
     id.trim_start_matches('/').to_lowercase().starts_with("subscriptions/")
 }
 
-/// Answers a call; how much of the request rate is left goes with every answer.
+/// Handles a call; how much of the request rate is left goes with every response.
 ///
 /// # Errors
 /// In the service's own words.

@@ -19,12 +19,12 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// How often Resource Manager looks what is left, in simulated milliseconds.
+/// How often Resource Manager sweeps what is left, in simulated milliseconds.
 const TICK_MS: u64 = 5_000;
-/// Looks in a row at which nothing moved, after which it gives up: Azure tries for some minutes.
+/// Sweeps in a row in which nothing moved, after which it gives up: Azure tries for some minutes.
 const IDLE_MAX: u32 = 24;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In Resource Manager's words.
@@ -53,7 +53,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "resourceGroups.Delete" => {
             let group = existing(ctx, target)?;
             let operation = delete(ctx, &group);
-            Ok(lro::delete_answer(ctx, call, &operation, &group))
+            Ok(lro::delete_response(ctx, call, &operation, &group))
         }
         _ => Err(unknown(call)),
     }
@@ -121,7 +121,7 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, group: &Object) -> String {
     operation
 }
 
-/// Looks what is left in a group under deletion, and begins to delete what nothing holds.
+/// Checks what is left in a group under deletion, and begins to delete what nothing holds.
 pub(crate) fn tick(ctx: &mut Ctx<'_>, operation: &Operation, idle: u32) {
     let Some(group) = ctx.scope().live(&operation.resource).cloned() else {
         lro::end(ctx, &operation.id, None);

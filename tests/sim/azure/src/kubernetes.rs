@@ -15,7 +15,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Annotations by which a Service asks for an internal load balancer.
+/// Annotations by which a Service requests an internal load balancer.
 const INTERNAL: [(&str, &str); 1] = [("service.beta.kubernetes.io/azure-load-balancer-internal", "true")];
 
 impl InCluster for Azure {
@@ -96,7 +96,7 @@ impl InCluster for Azure {
         match resource::present(ctx, AzureKind::PublicIpAddress, &key) {
             None => true,
             Some(address) => {
-                // Busy or still used: asked again a little later.
+                // Busy or still used: requested again a little later.
                 let _ = network::delete(ctx, &address, AzureKind::PublicIpAddress);
                 false
             }

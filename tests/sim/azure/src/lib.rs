@@ -1,6 +1,6 @@
 //! The simulated Azure: Resource Manager with the providers that an AKS environment needs, and Entra's tokens.
 //!
-//! Everything is a resource with a path; `kind` says which there are, `identify` reads requests, `resource` keeps what
+//! Everything is a resource with a path; `kind` names which there are, `identify` reads requests, `resource` keeps what
 //! all kinds share, `lro` runs what takes time. It knows nothing of AWS. A subscription is an account; all its resources
 //! lie in one scope, because ids of resources name no region.
 

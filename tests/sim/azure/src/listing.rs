@@ -3,7 +3,7 @@
 //! <https://learn.microsoft.com/rest/api/resources/resources/list>: a cache serves them, so that new resources appear and
 //! deleted ones disappear with a lag ("…list operations are eventually consistent",
 //! <https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found>). Children (subnets, agent pools,
-//! record sets) are never listed. Answers have at most a page of resources and the address of the next.
+//! record sets) are never listed. Responses have at most a page of resources and the address of the next.
 
 use super::{id::Target, kind::AzureKind, lro, resource, wire::unknown};
 use cloudsim_core::{
@@ -98,7 +98,7 @@ fn bad(text: &str) -> ApiError {
     ApiError::new("InvalidFilterInQueryString", format!("Invalid $filter '{text}' specified in the query string."))
 }
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// A filter that is not understood; a group that is not there.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const KIND: AzureKind = AzureKind::ManagementLock;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.

@@ -1,8 +1,8 @@
-//! Long-running operations: how they begin, where a client asks, how they end.
+//! Long-running operations: how they begin, where a client polls, how they end.
 //!
-//! <https://github.com/cloud-and-ai-microsoft/resource-provider-contract/blob/master/v1.0/async-api-reference.md>: a PUT answers 201
+//! <https://github.com/cloud-and-ai-microsoft/resource-provider-contract/blob/master/v1.0/async-api-reference.md>: a PUT returns 201
 //! or 200 with `Azure-AsyncOperation`, a DELETE 202 with that and `Location`, both with `Retry-After`. The status document is
-//! 200 whatever it says; a `Location` answers 202 until the end, then 204 or the error itself.
+//! 200 whatever it says; a `Location` returns 202 until the end, then 204 or the error itself.
 
 use super::{
     id::Target,
@@ -28,7 +28,7 @@ const RETRY_S: f64 = 10.0;
 /// The same for the deletion of a resource group.
 const GROUP_RETRY_S: f64 = 15.0;
 
-/// How long an operation that has ended can be asked for: a day.
+/// How long an operation that has ended can be requested: a day.
 const KEPT_MS: u64 = 24 * 3_600_000;
 /// Operations among which it is not worth looking for old ones.
 const KEPT_AT_LEAST: usize = 1_024;
@@ -118,7 +118,7 @@ fn addresses(ctx: &Ctx<'_>, call: &Call, id: &str, object: &Object) -> (Option<S
     match call.service.as_str() {
         "containerservice" => {
             let base = format!("{subscription}/providers/Microsoft.ContainerService/locations/{location}");
-            // AKS serves its operations under one old version whatever was asked for.
+            // AKS serves its operations under one old version whatever was requested.
             let at = |what: &str| format!("{base}/{what}/{id}?api-version=2016-03-30");
             (Some(at("operations")), at("operationresults"))
         }
@@ -138,8 +138,8 @@ fn addresses(ctx: &Ctx<'_>, call: &Call, id: &str, object: &Object) -> (Option<S
     }
 }
 
-/// The answer to a PUT that began an operation.
-pub(crate) fn put_answer(ctx: &Ctx<'_>, call: &Call, status: u16, id: &str, object: &Object, body: Value) -> Reply {
+/// The response to a PUT that began an operation.
+pub(crate) fn put_response(ctx: &Ctx<'_>, call: &Call, status: u16, id: &str, object: &Object, body: Value) -> Reply {
     let (async_operation, _) = addresses(ctx, call, id, object);
     let mut headers: wire::Headers = Vec::new();
     headers.extend(async_operation.map(|a| ("azure-asyncoperation", a)));
@@ -147,8 +147,8 @@ pub(crate) fn put_answer(ctx: &Ctx<'_>, call: &Call, status: u16, id: &str, obje
     Reply::Headed(status, body, headers)
 }
 
-/// The answer to a DELETE that began an operation.
-pub(crate) fn delete_answer(ctx: &Ctx<'_>, call: &Call, id: &str, object: &Object) -> Reply {
+/// The response to a DELETE that began an operation.
+pub(crate) fn delete_response(ctx: &Ctx<'_>, call: &Call, id: &str, object: &Object) -> Reply {
     let (async_operation, location) = addresses(ctx, call, id, object);
     let mut headers: wire::Headers = vec![("location", location)];
     headers.extend(async_operation.map(|a| ("azure-asyncoperation", a)));
@@ -183,7 +183,7 @@ pub(crate) fn get(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Rep
     Ok(Reply::Headed(200, body, wait))
 }
 
-/// What a `Location` answers.
+/// What a `Location` responds.
 fn result(ctx: &mut Ctx<'_>, call: &Call, operation: &Operation, mut wait: wire::Headers) -> Result<Reply> {
     if operation.status == Status::InProgress {
         wait.push(("location", format!("{HOST}/{}?{}", call.path.join("/"), call.query)));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Federated credentials of one identity.
 const CREDENTIALS_MAX: usize = 20;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.
@@ -69,7 +69,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, id: &str, body: &Value, tenant: &str) -> O
         Some(object) => object.clone(),
         None => resource::new(ctx, AzureKind::UserAssignedIdentity, id, body),
     };
-    // An identity made anew under the same name is another principal.
+    // An identity recreated under the same name is another principal.
     let seed = format!("{}{}", object.id, object.created_us);
     resource::put_body(ctx, &mut object, body);
     resource::amend(&mut object, |doc| {

@@ -10,7 +10,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// What is not offered here.

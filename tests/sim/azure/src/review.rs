@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The AKS server application, the audience of tokens for clusters.
 pub(crate) const AKS_SERVER_APP: &str = "6dae42f8-4368-4678-94ff-3960e28e3630";
 
-/// Answers a TokenReview of the cluster `id`.
+/// Handles a TokenReview of the cluster `id`.
 pub(crate) fn review(world: &mut World, id: &str, request: &Value) -> Value {
     let token = request.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
     let status = match identify(world, id, token) {

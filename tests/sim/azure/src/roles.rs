@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const KIND: AzureKind = AzureKind::RoleAssignment;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.

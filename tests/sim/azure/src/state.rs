@@ -27,7 +27,7 @@ pub(crate) struct Failure {
     pub code: String,
     /// The message.
     pub message: String,
-    /// The HTTP status that a `Location` answers with.
+    /// The HTTP status that a `Location` responds with.
     pub status: u16,
 }
 

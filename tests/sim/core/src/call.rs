@@ -1,4 +1,4 @@
-//! A request as the services see it, and what they answer. Protocol-neutral: parsing and encoding are the clouds' own.
+//! A request as the services see it, and what they respond. Protocol-neutral: parsing and encoding are the clouds' own.
 
 use crate::{clock::Micros, object::Tags};
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub struct Call {
     pub body: String,
     /// `X-Amz-Target`.
     pub target: String,
-    /// Headers by lower-case name, where the protocol looks at more than the signature.
+    /// Headers by lower-case name, where the protocol inspects more than the signature.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -128,7 +128,7 @@ impl Call {
     }
 }
 
-/// A successful answer.
+/// A successful response.
 #[derive(Debug)]
 pub enum Reply {
     /// JSON with a status.

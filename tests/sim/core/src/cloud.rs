@@ -1,4 +1,4 @@
-//! The seam between what all simulated clouds share and each of them: who answers a request, applies a step, checks a
+//! The seam between what all simulated clouds share and each of them: who handles a request, applies a step, checks a
 //! token, serves the controllers of a cluster.
 //!
 //! A cloud is a crate beside this one. Which cloud something belongs to is read from its form alone: a request's path and
@@ -27,8 +27,8 @@ use std::{collections::HashMap, fmt::Debug, sync::Arc};
 /// throttling, as the clouds do it.
 pub type Identified = Result<(Call, Option<ApiError>), (Call, ApiError)>;
 
-/// What a control request is answered with: a body, or a status and why.
-pub type ControlAnswer = Result<Value, (u16, String)>;
+/// What a control request gets: a body, or a status and why.
+pub type ControlResponse = Result<Value, (u16, String)>;
 
 /// A simulated cloud.
 pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
@@ -72,26 +72,26 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     fn forbidden(&self, call: &Call, need: &Need) -> ApiError;
     /// How the service of `call` says that a policy of the organization forbids `need`.
     fn disallowed(&self, call: &Call, need: &Need) -> ApiError;
-    /// Answers a call.
+    /// Handles a call.
     ///
     /// # Errors
     /// In the service's own words.
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError>;
     /// How the service of `call` says that it throttles. `scale` is real seconds per simulated one, for waits that are
-    /// told in real time.
+    /// known in real time.
     fn throttled(&self, call: &Call, scale: f64) -> ApiError;
     /// A result on the wire.
     fn encode(&self, call: &Call, reply: Reply) -> HttpResponse;
     /// An error on the wire.
     fn encode_error(&self, call: &Call, error: &ApiError) -> HttpResponse;
-    /// Applies one of its steps; the answer names service and action for the journal.
+    /// Applies one of its steps; the response names service and action for the journal.
     ///
     /// # Errors
     /// A step that is none of its own.
     fn step(&self, ctx: &mut Ctx<'_>, step: Value) -> serde_json::Result<(&'static str, &'static str)>;
 
-    /// Answers a control request that only this cloud knows, below `/_sim/`; none if it knows it not.
-    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlAnswer> {
+    /// Serves a control request that only this cloud knows, below `/_sim/`; none if it knows it not.
+    fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
         let _ = (world, method, path, body);
         None
     }
@@ -102,7 +102,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
         let _ = (ctx, id, before);
     }
 
-    /// Answers a TokenReview of the cluster `id`.
+    /// Handles a TokenReview of the cluster `id`.
     fn review(&self, world: &mut World, id: &str, request: &Value) -> Value;
     /// The scope that the cluster `id` lies in; none if `id` is no cluster's.
     fn cluster_scope(&self, id: &str) -> Option<ScopeKey>;
@@ -112,7 +112,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     fn in_service(&self, cluster: &Object) -> bool {
         self.in_service_states().contains(&cluster.state.as_str())
     }
-    /// A control plane answers at `endpoint`.
+    /// A control plane responds at `endpoint`.
     fn control_plane_started(&self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str);
     /// A control plane could not be started.
     fn control_plane_failed(&self, ctx: &mut Ctx<'_>, id: &str, reason: &str);
@@ -124,7 +124,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     }
 }
 
-/// The clouds of one simulator, at least one. They are asked in order; the last one gets what none of the others knows.
+/// The clouds of one simulator, at least one. They are tried in order; the last one gets what none of the others knows.
 #[derive(Debug, Clone)]
 pub struct Clouds {
     others: Vec<Arc<dyn Cloud>>,

@@ -1,6 +1,6 @@
-//! What the simulated cloud and whatever runs its Kubernetes clusters tell each other.
+//! What the simulated cloud and whatever runs its Kubernetes clusters exchange.
 //!
-//! The world only sends [`RuntimeCommand`]s and is told what became of them by [`RuntimeEvent`]s; it never waits.
+//! The world only sends [`RuntimeCommand`]s and learns what became of them from [`RuntimeEvent`]s; it never waits.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -132,7 +132,7 @@ pub struct RecordSeen {
 /// What the runtime reports.
 #[derive(Debug, Clone)]
 pub enum RuntimeEvent {
-    /// A control plane answers.
+    /// A control plane responds.
     Started {
         /// Cluster ARN.
         arn: String,

@@ -1,7 +1,7 @@
 //! The control API under `/_sim/`: what tests ask and set. Never part of the simulated cloud.
 
 use crate::{
-    cloud::{Clouds, ControlAnswer},
+    cloud::{Clouds, ControlResponse},
     critical_path,
     faults::{Rule, Verdict},
     http::{HttpResponse, Raw},
@@ -22,12 +22,12 @@ use std::{
     time::Duration,
 };
 
-/// Most journal lines in one answer.
+/// Most journal lines in one response.
 const MAX_LINES: usize = 10_000;
 /// Longest that a journal request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Answers a control request.
+/// Serves a control request.
 pub async fn handle(shared: &Shared, raw: &Raw) -> HttpResponse {
     let query: HashMap<String, String> = url::form_urlencoded::parse(raw.query.as_bytes()).into_owned().collect();
     let path: Vec<&str> = raw.path.trim_start_matches("/_sim").split('/').filter(|s| !s.is_empty()).collect();
@@ -161,7 +161,7 @@ struct GivenRights {
     credentials: Vec<String>,
 }
 
-fn give_rights(clouds: &Clouds, world: &mut World, given: GivenRights) -> ControlAnswer {
+fn give_rights(clouds: &Clouds, world: &mut World, given: GivenRights) -> ControlResponse {
     let grants = if given.document.is_empty() {
         given.allow.into_iter().map(Grant::always).collect()
     } else {
@@ -184,7 +184,7 @@ fn plain(
     path: &[&str],
     query: &HashMap<String, String>,
     body: &[u8],
-) -> ControlAnswer {
+) -> ControlResponse {
     match (method, path) {
         ("GET", ["health"]) => {
             Ok(json!({ "ok": true, "time_scale": world.clock.scale(), "seq": world.journal.last_seq() }))
@@ -235,8 +235,8 @@ fn plain(
         ("POST", ["rights"]) => give_rights(clouds, world, parse(body)?),
         ("POST", ["tags"]) => tag_edit::edit(clouds, world, parse(body)?),
         _ => {
-            let answers = clouds.all().find_map(|cloud| cloud.control(world, method, path, body));
-            answers.unwrap_or_else(|| Err((404, format!("there is no {method} /_sim/{}", path.join("/")))))
+            let responses = clouds.all().find_map(|cloud| cloud.control(world, method, path, body));
+            responses.unwrap_or_else(|| Err((404, format!("there is no {method} /_sim/{}", path.join("/")))))
         }
     }
 }

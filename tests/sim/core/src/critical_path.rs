@@ -21,7 +21,7 @@ pub(crate) fn of(clouds: &Clouds, world: &World, query: &HashMap<String, String>
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
         *slot = (*slot).max(work.end_us - work.start_us);
     }
-    let mut answer = serde_json::Map::new();
+    let mut response = serde_json::Map::new();
     for (group, parts) in groups {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
         // A subnetwork and a router need the network only. Add-ons may be made beside the node group; those that need
@@ -32,10 +32,10 @@ pub(crate) fn of(clouds: &Clouds, world: &World, query: &HashMap<String, String>
             of("stack") + network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
-        answer.insert(
+        response.insert(
             group,
             json!({ "create_sim_ms": sim(create_us), "create_ms": create_us / 1_000, "parts_sim_ms": shown }),
         );
     }
-    Value::Object(answer)
+    Value::Object(response)
 }

@@ -26,7 +26,7 @@ const JOIN_RETRY_MAX: Duration = Duration::from_secs(5);
 /// An API server that is away for longer does not come back; what is wrong with a command itself does not mend either.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Asks again for the control planes and nodes of clusters that the stored state has.
+/// Repeats the commands for the control planes and nodes of clusters that the stored state has.
 pub(crate) fn resume(shared: &Shared) {
     let mut world = shared.world.lock();
     let mut commands = Vec::new();
@@ -187,7 +187,7 @@ async fn obey(runtime: &dyn ClusterRuntime, command: RuntimeCommand) -> anyhow::
     }
 }
 
-/// Tells the world what became of a cluster.
+/// Records what became of a cluster.
 fn report(shared: &Shared, event: &RuntimeEvent) {
     let (RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. }) = event;
     let cloud = shared.clouds.of_cluster(arn);
@@ -215,7 +215,7 @@ mod tests {
     struct Away(AtomicU32);
 
     impl Away {
-        fn answer(&self) -> anyhow::Result<()> {
+        fn respond(&self) -> anyhow::Result<()> {
             let away = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
             if away { anyhow::bail!("connection refused") } else { Ok(()) }
         }
@@ -233,10 +233,10 @@ mod tests {
             Ok(())
         }
         async fn add_nodes(&self, _: &str, _: &[NodeSpec]) -> anyhow::Result<()> {
-            self.answer()
+            self.respond()
         }
         async fn remove_nodes(&self, _: &str, _: &[String]) -> anyhow::Result<()> {
-            self.answer()
+            self.respond()
         }
         async fn shutdown(&self) {}
     }

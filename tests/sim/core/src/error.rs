@@ -24,7 +24,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The stored state cannot be read.
-    #[error("the state in {path} cannot be read: remove the file to begin anew", path = path.display())]
+    #[error("the state in {path} cannot be read: remove the file to start again", path = path.display())]
     State {
         /// The file.
         path: PathBuf,

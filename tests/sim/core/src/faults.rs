@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 pub enum FaultKind {
     /// Refuse in the service's throttling shape.
     Throttle,
-    /// Answer with `error`.
+    /// Response with `error`.
     Error,
     /// Apply, then drop the connection.
     LostAnswer,
@@ -35,11 +35,11 @@ pub enum Phase {
     /// Nothing has happened yet.
     #[default]
     Before,
-    /// The effect is journalled, the answer not sent.
+    /// The effect is journalled, the response not sent.
     After,
 }
 
-/// The error that a rule answers with.
+/// The error that a rule responds with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorSpec {
     /// The error code.
@@ -213,7 +213,7 @@ impl Faults {
         plan
     }
 
-    /// Holds a call; the receiver tells what becomes of it.
+    /// Holds a call; the receiver shows what becomes of it.
     pub fn hold(&mut self, mut info: HoldInfo) -> oneshot::Receiver<Verdict> {
         let (sender, receiver) = oneshot::channel();
         info.id = self.next_id;

@@ -13,7 +13,7 @@ use crate::{
 pub trait InCluster {
     /// The StorageClasses that its clusters come with.
     fn storage_classes(&self) -> Vec<StorageClassSeen>;
-    /// Annotations, with their values, by which a Service asks for an internal load balancer.
+    /// Annotations, with their values, by which a Service requests an internal load balancer.
     fn internal_annotations(&self) -> &'static [(&'static str, &'static str)];
     /// Whether the annotations of a Service ask for an internal load balancer.
     fn wants_internal(&self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {

@@ -13,7 +13,7 @@ pub struct Need {
     pub action: String,
     /// What it is done to; empty if the action is on nothing of its own.
     pub resource: String,
-    /// What conditions look at, by key.
+    /// What conditions inspect, by key.
     pub context: BTreeMap<String, String>,
 }
 
@@ -30,7 +30,7 @@ impl Need {
         Self { action: action.into(), resource: resource.into(), ..Self::default() }
     }
 
-    /// The same, with a value that conditions may look at.
+    /// The same, with a value that conditions may inspect.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.context.insert(key.to_owned(), value.into());
@@ -76,7 +76,7 @@ impl Grant {
     }
 }
 
-/// What an account's callers may do, and what they asked for.
+/// What an account's callers may do, and what they requested.
 #[derive(Debug, Default)]
 struct Rights {
     grants: Vec<Grant>,

@@ -1,6 +1,6 @@
 //! HTTP: one listener for every simulated service and for control.
 //!
-//! Uses hyper directly because a lost answer must end the connection without a response, which frameworks prevent.
+//! Uses hyper directly because a lost response must end the connection without a response, which frameworks prevent.
 //! Knows no service: the clouds identify, handle and encode.
 
 use crate::{
@@ -28,7 +28,7 @@ const HEADERS_MAX: Duration = Duration::from_secs(300);
 /// Larger than any template or request that AWS takes.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// The connection is to be dropped without an answer.
+/// The connection is to be dropped without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped as a fault rule demands")]
 pub(crate) struct Dropped;
@@ -52,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
         let (shared, stop) = (shared.clone(), stop.clone());
         // Ends with its connection or at shutdown; a failure is that connection's alone.
         shared.tasks.clone().spawn(async move {
-            let service = service_fn(|request| answer(shared.clone(), request));
+            let service = service_fn(|request| respond(shared.clone(), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADERS_MAX)
@@ -65,7 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Dropped> {
+async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Dropped> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Dropped)?.to_bytes();
     let headers = parts
@@ -87,12 +87,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpR
     let tasks = shared.tasks.clone();
     let call = async move { shared.stop.clone().run_until_cancelled(call_cloud(&shared, &raw)).await };
     match tasks.spawn(call).await {
-        Ok(Some(answer)) => answer,
+        Ok(Some(response)) => response,
         Ok(None) | Err(_) => Err(Dropped),
     }
 }
 
-/// One call to the simulated cloud: identify, suffer faults, apply, journal, answer.
+/// One call to the simulated cloud: identify, suffer faults, apply, journal, response.
 async fn call_cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<HttpResponse, Dropped> {
     let cloud = shared.clouds.of_request(raw);
     let identified = cloud.identify(&mut shared.world.lock(), raw);

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The ticker looks at the world at least this often, so that a clock step or a missed wake-up heals.
+/// The ticker inspects the world at least this often, so that a clock step or a missed wake-up heals.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// Changes within this time are written to the data folder together.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ pub struct Options {
     pub journal: Option<PathBuf>,
     /// A folder from which the state is continued and to which it is written.
     pub data_dir: Option<PathBuf>,
-    /// Runs the Kubernetes of clusters; without it endpoints do not answer.
+    /// Runs the Kubernetes of clusters; without it endpoints do not respond.
     pub runtime: Option<Arc<dyn ClusterRuntime>>,
     /// Never throttle but by fault rules.
     pub no_throttle: bool,

@@ -4,7 +4,7 @@
 //! holds them.
 
 use crate::{
-    cloud::{Clouds, ControlAnswer},
+    cloud::{Clouds, ControlResponse},
     ctx::Ctx,
     object::{Object, Tags},
     world::World,
@@ -26,12 +26,12 @@ pub(crate) struct TagEdit {
     set: Tags,
 }
 
-/// Applies the change and journals it as `cloudsim` `EditTags`; the answer holds the tags before and after, so that a test
+/// Applies the change and journals it as `cloudsim` `EditTags`; the response holds the tags before and after, so that a test
 /// can put them back.
 ///
 /// # Errors
 /// 404 if no live object has that id.
-pub(crate) fn edit(clouds: &Clouds, world: &mut World, edit: TagEdit) -> ControlAnswer {
+pub(crate) fn edit(clouds: &Clouds, world: &mut World, edit: TagEdit) -> ControlResponse {
     let called = |o: &&Object| o.is_live() && (o.id == edit.id || o.arn == edit.id);
     let found = world.scopes.values().find_map(|s| Some((s.key.clone(), s.all().find(called)?.clone())));
     let Some((scope, object)) = found else {

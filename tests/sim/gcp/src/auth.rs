@@ -24,7 +24,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Sets the caller and says why it is refused, if it is.
+/// Sets the caller and returns why it is refused, if it is.
 pub(crate) fn authorize(world: &mut World, raw: &Raw, call: &mut Call) -> Option<ApiError> {
     if call.service == "oauth2" {
         let principal = oauth::principal(world, call);
@@ -135,7 +135,7 @@ pub(crate) fn knows(world: &mut World, project: &str, email: &str) -> bool {
     scope.live(&id).is_some_and(|o| o.kind == GcpKind::ServiceAccount)
 }
 
-/// Answers a TokenReview of the cluster `id`.
+/// Handles a TokenReview of the cluster `id`.
 pub(crate) fn review(world: &mut World, id: &str, request: &Value) -> Value {
     let token = request.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
     let status = match admitted(world, id, token) {

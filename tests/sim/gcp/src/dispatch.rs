@@ -1,4 +1,4 @@
-//! Which service a request is for and which handler answers; which service a step belongs to.
+//! Which service a request is for and which handler serves; which service a step belongs to.
 
 use crate::{auth, compute, container, dns, error, iam, kinds::GcpStep, oauth, route};
 use cloudsim_core::{
@@ -69,7 +69,7 @@ pub(crate) fn cluster_scope(id: &str) -> Option<ScopeKey> {
     }
 }
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's own words.
@@ -87,7 +87,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     result
 }
 
-/// Applies a step of the cloud; the answer names service and action for the journal.
+/// Applies a step of the cloud; the response names service and action for the journal.
 pub(crate) fn step(ctx: &mut Ctx<'_>, step: &GcpStep) -> (&'static str, &'static str) {
     match step {
         GcpStep::Compute { operation } => ("compute", compute::operation::done(ctx, operation)),

@@ -39,5 +39,5 @@ pub(crate) const COMPUTE: Span = seconds(2, 6, 30, 0.5);
 pub(crate) const DNS_CHANGE: Span = seconds(1, 8, 60, 0.7);
 /// A load balancer's forwarding rule for a Service of a cluster.
 pub(crate) const LOAD_BALANCER: Span = seconds(30, 45, 120, 0.3);
-/// How long operations are kept; Compute keeps them for 14 days, nobody here looks so late.
+/// How long operations are kept; Compute keeps them for 14 days, nobody here checks so late.
 pub(crate) const OPERATION_KEPT_MS: u64 = 24 * 3_600_000;

@@ -24,7 +24,7 @@ const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 /// Longest lifetime of a token, unless an organisation's policy allows more.
 const LONGEST_S: i64 = 3_600;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As IAM words them.
@@ -64,7 +64,7 @@ fn existing(ctx: &mut Ctx<'_>, id: &str) -> Result<Object> {
     found.ok_or_else(|| not_found(format!("Unknown service account: {}", super::names::last(id))))
 }
 
-/// The project's own record, made when first asked for; the control API does not show it.
+/// The project's own record, made when first requested; the control API does not show it.
 fn this_project(ctx: &mut Ctx<'_>, project: &str) -> Object {
     let id = format!("projects/{project}");
     if let Some(present) = ctx.scope().live(&id).cloned() {

@@ -30,7 +30,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Annotations by which a Service asks for an internal load balancer.
+/// Annotations by which a Service requests an internal load balancer.
 const INTERNAL: [(&str, &str); 4] = [
     ("networking.gke.io/load-balancer-type", "Internal"),
     ("networking.gke.io/load-balancer-type", "internal"),

@@ -16,7 +16,7 @@ use serde_json::json;
 /// How long an access token is good for, in real seconds, as Google's are.
 const LIFETIME_S: i64 = 3_600;
 
-/// Who asks for a token.
+/// Who requests a token.
 #[must_use]
 pub(super) fn principal(world: &World, call: &Call) -> Option<Principal> {
     identify(world, call).ok()
@@ -45,7 +45,7 @@ fn form(call: &Call) -> Params {
     }
 }
 
-/// Answers a request for a token.
+/// Handles a request for a token.
 ///
 /// # Errors
 /// As RFC 6749 words them.

@@ -118,7 +118,7 @@ fn dns(call: &Call) -> Vec<String> {
 
 fn iam(call: &Call) -> Vec<String> {
     vec![match call.action.as_str() {
-        // Granted on the account, which `iam` looks at.
+        // Granted on the account, which `iam` inspects.
         "GenerateAccessToken" => return Vec::new(),
         "CreateServiceAccount" => "iam.serviceAccounts.create".to_owned(),
         "ListServiceAccounts" => "iam.serviceAccounts.list".to_owned(),

@@ -27,9 +27,9 @@ async fn rates_are_limited_in_arms_shape() {
     assert_eq!((first.status, first.header("x-ms-ratelimit-remaining-subscription-reads")), (404, "249"));
     let mut refused = None;
     for _ in 0..400 {
-        let answer = azure.get(&path).await;
-        if answer.status == 429 {
-            refused = Some(answer);
+        let response = azure.get(&path).await;
+        if response.status == 429 {
+            refused = Some(response);
             break;
         }
     }
@@ -79,9 +79,9 @@ async fn tokens_and_subscriptions() {
     assert_eq!(imds("https://management.azure.com/").send().await.unwrap().status().as_u16(), 400, "no header");
     let mut tokens = Vec::new();
     for resource in ["https://management.azure.com/", "https://vault.azure.net"] {
-        let answer = imds(resource).header("Metadata", "true").send().await.unwrap().text().await.unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        tokens.push(answer["access_token"].as_str().unwrap().to_owned());
+        let response = imds(resource).header("Metadata", "true").send().await.unwrap().text().await.unwrap();
+        let response: Value = serde_json::from_str(&response).unwrap();
+        tokens.push(response["access_token"].as_str().unwrap().to_owned());
     }
     for (token, status, code) in [
         (tokens[0].clone(), 404, "ResourceGroupNotFound"),
@@ -90,9 +90,9 @@ async fn tokens_and_subscriptions() {
         (format!("sim-{OTHER}-test"), 403, "AuthorizationFailed"),
         ("nonsense".to_owned(), 401, "InvalidAuthenticationToken"),
     ] {
-        let answer = azure.http.get(&url).bearer_auth(&token).send().await.unwrap();
-        assert_eq!(answer.status().as_u16(), status, "{token}");
-        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let response = azure.http.get(&url).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{token}");
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         assert_eq!(body["error"]["code"], code);
     }
     assert!(
@@ -112,8 +112,8 @@ async fn versions_paths_and_groups_are_checked() {
         (of_network("rg", "bastionHosts/n"), 404, "InvalidResourceType"),
         (format!("/subscriptions/abc/resourceGroups/rg?api-version={RESOURCES}"), 400, "InvalidSubscriptionId"),
     ] {
-        let answer = azure.get(&path).await;
-        assert_eq!((answer.status, answer.code()), (status, code), "{path}");
+        let response = azure.get(&path).await;
+        assert_eq!((response.status, response.code()), (status, code), "{path}");
     }
     let listed = azure.get(&format!("{}?api-version=2099-01-01", group("rg"))).await;
     assert!(listed.body["error"]["message"].as_str().unwrap().contains(RESOURCES));
@@ -226,8 +226,8 @@ async fn hundreds_of_clusters_in_flight() {
             azure.put(&of_network(&name, "virtualNetworks/net"), network).await;
             let mut body = cluster(&id_of_network(&name, "virtualNetworks/net/subnets/nodes"));
             body["properties"]["nodeResourceGroup"] = format!("{name}-nodes").into();
-            let answer = azure.call("PUT", &of_cluster(&name, "c"), body).await;
-            assert_eq!(answer.status, 201, "{}", answer.body);
+            let response = azure.call("PUT", &of_cluster(&name, "c"), body).await;
+            assert_eq!(response.status, 201, "{}", response.body);
             assert_eq!(azure.get(&of_cluster(&name, "c")).await.status, 200);
         });
     }
@@ -242,7 +242,7 @@ async fn hundreds_of_clusters_in_flight() {
 }
 
 #[tokio::test]
-async fn work_fails_late_where_a_rule_says_so() {
+async fn work_fails_late_where_a_rule_reports_it() {
     let azure = Azure::start(FAST, false).await;
     azure.network("rg").await;
     let error = json!({ "code": "InternalServerError", "message": "no luck" });
@@ -250,17 +250,17 @@ async fn work_fails_late_where_a_rule_says_so() {
         let rule = json!({ "kind": "error", "action": action, "count": 1, "error": error });
         azure.control("POST", "faults", rule).await;
     }
-    let answer = azure.call("PUT", &of_network("rg", "natGateways/bad"), here()).await;
-    let end = azure.finish(&answer).await;
+    let response = azure.call("PUT", &of_network("rg", "natGateways/bad"), here()).await;
+    let end = azure.finish(&response).await;
     assert_eq!((end["status"].as_str(), end["error"]["code"].as_str()), (Some("Failed"), Some("InternalServerError")));
     let failed = azure.get(&of_network("rg", "natGateways/bad")).await;
     assert_eq!(failed.body["properties"]["provisioningState"], "Failed");
     azure.put(&of_network("rg", "natGateways/bad"), here()).await;
     azure.put(&of_network("rg", "publicIPAddresses/bad"), here()).await;
-    let answer = azure.call("DELETE", &of_network("rg", "publicIPAddresses/bad"), Value::Null).await;
-    assert_eq!(azure.finish(&answer).await["status"], "Failed");
-    let answer = azure.call("DELETE", &of_group("rg"), Value::Null).await;
-    let end = azure.finish(&answer).await;
+    let response = azure.call("DELETE", &of_network("rg", "publicIPAddresses/bad"), Value::Null).await;
+    assert_eq!(azure.finish(&response).await["status"], "Failed");
+    let response = azure.call("DELETE", &of_group("rg"), Value::Null).await;
+    let end = azure.finish(&response).await;
     assert_eq!((end["status"].as_u64(), end["error"]["message"].as_str()), (Some(500), Some("no luck")));
     azure.delete(&of_group("rg")).await;
     assert_eq!(azure.objects().await, Vec::<Value>::new());
@@ -273,10 +273,10 @@ async fn a_group_whose_subnet_is_used_elsewhere_stays() {
     let subnet = azure.network("rg").await;
     azure.put(&of_group("other"), here()).await;
     azure.put(&of_cluster("other", "c"), cluster(&subnet)).await;
-    let answer = azure.call("DELETE", &of_group("rg"), Value::Null).await;
-    assert_eq!((answer.status, answer.header("azure-asyncoperation")), (202, ""));
+    let response = azure.call("DELETE", &of_group("rg"), Value::Null).await;
+    assert_eq!((response.status, response.header("azure-asyncoperation")), (202, ""));
     assert_eq!(azure.call("PUT", &of_network("rg", "natGateways/x"), here()).await.code(), "ResourceGroupBeingDeleted");
-    let end = azure.finish(&answer).await;
+    let end = azure.finish(&response).await;
     assert_eq!(
         (end["status"].as_u64(), end["error"]["code"].as_str()),
         (Some(409), Some("ResourceGroupDeletionBlocked"))
@@ -300,7 +300,7 @@ async fn a_group_waits_for_what_is_being_made_in_it() {
 }
 
 #[tokio::test]
-async fn lost_answers_and_held_calls() {
+async fn lost_responses_and_held_calls() {
     let azure = Azure::start(FAST, false).await;
     for (kind, made) in [("lost_answer", true), ("lost_request", false)] {
         let rule =
@@ -314,12 +314,12 @@ async fn lost_answers_and_held_calls() {
         .await;
     let path = of_group("held");
     let body = here();
-    let (answer, ()) = tokio::join!(azure.send("PUT", &path, &[], &body), async {
+    let (response, ()) = tokio::join!(azure.send("PUT", &path, &[], &body), async {
         let holds = azure.control("GET", "holds?wait_ms=10000", Value::Null).await;
         assert_eq!(holds["holds"][0]["account"], SUBSCRIPTION);
         azure.control("POST", &format!("holds/{}/drop", holds["holds"][0]["id"]), Value::Null).await;
     });
-    assert!(answer.is_err());
+    assert!(response.is_err());
     assert_eq!(azure.get(&of_group("held")).await.status, 200);
     azure.handle.stop().await;
 }
@@ -381,8 +381,8 @@ async fn clusters_take_entra_tokens_of_their_owners() {
         ];
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let url = format!("{}/t/oauth2/v2.0/token", azure.handle.url());
-        let answer = azure.http.post(url).body(form).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str::<Value>(&answer).unwrap()["access_token"].as_str().unwrap_or_default().to_owned()
+        let response = azure.http.post(url).body(form).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<Value>(&response).unwrap()["access_token"].as_str().unwrap_or_default().to_owned()
     };
     let server = "6dae42f8-4368-4678-94ff-3960e28e3630";
     let id = of_cluster("rg", "c").split('?').next().unwrap().to_owned();

@@ -31,7 +31,7 @@ async fn a_lifecycle_lasts_as_long_as_the_journal_foretold() {
 #[tokio::test]
 async fn held_calls_have_no_effect_before_and_all_of_it_after() {
     let cloud = Cloud::start(0.001).await;
-    for (phase, verdict, effect, answered) in [
+    for (phase, verdict, effect, responded) in [
         ("before", "drop", 0, false),
         ("before", "release", 1, true),
         ("after", "drop", 2, false),
@@ -47,7 +47,7 @@ async fn held_calls_have_no_effect_before_and_all_of_it_after() {
             assert_eq!(vpcs(&cloud.objects().await), before + usize::from(phase == "after"));
             cloud.control("POST", &format!("holds/{}/{verdict}", hold["id"]), Value::Null).await;
         });
-        assert_eq!(call.is_ok(), answered, "{phase} {verdict}");
+        assert_eq!(call.is_ok(), responded, "{phase} {verdict}");
         assert_eq!(vpcs(&cloud.objects().await), effect, "{phase} {verdict}");
     }
     cloud.handle.stop().await;
@@ -98,9 +98,9 @@ async fn the_cloud_itself_can_be_made_to_fail() {
     let request = cloud.cluster_request("net", "c").await;
     cloud.eks("POST", "/clusters", request).await;
     cloud.wait_for(|e| e["action"] == "ClusterReady").await;
-    let (_, answer) = cloud.eks("GET", "/clusters/c", Value::Null).await;
-    assert_eq!(answer["cluster"]["status"], "FAILED");
-    assert_eq!(answer["cluster"]["health"]["issues"][0]["message"], "no luck");
+    let (_, response) = cloud.eks("GET", "/clusters/c", Value::Null).await;
+    assert_eq!(response["cluster"]["status"], "FAILED");
+    assert_eq!(response["cluster"]["health"]["issues"][0]["message"], "no luck");
     cloud.handle.stop().await;
 }
 
@@ -136,16 +136,16 @@ async fn tokens_are_checked_and_mapped_by_access_entries() {
     }
     let me = format!("arn%3Aaws%3Aiam%3A%3A{ACCOUNT}%3Auser%2Fcloudsim");
     assert_eq!(cloud.eks("DELETE", &format!("/clusters/c/access-entries/{me}"), Value::Null).await.0, 200);
-    let stranger = review(cloud.token("c", host, 60)).await;
-    assert_eq!(stranger["authenticated"], false, "{stranger}");
+    let foreign = review(cloud.token("c", host, 60)).await;
+    assert_eq!(foreign["authenticated"], false, "{foreign}");
     cloud.handle.stop().await;
 }
 
 #[tokio::test]
 async fn unsigned_and_unknown_requests_are_refused_in_words() {
     let cloud = Cloud::start(0.001).await;
-    let answer = cloud.http.post(cloud.handle.url()).body("Action=DescribeVpcs").send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 403);
+    let response = cloud.http.post(cloud.handle.url()).body("Action=DescribeVpcs").send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 403);
     let (status, body) = cloud.query("ec2", &[("Action", "PurchaseHostReservation")]).await.unwrap();
     assert_eq!(status, 400);
     assert!(body.contains("InvalidAction"), "{body}");
@@ -190,8 +190,8 @@ async fn a_thousand_clusters_in_flight() {
             let role = format!("arn:aws:iam::{ACCOUNT}:role/r");
             let request =
                 json!({ "name": format!("c{i}"), "roleArn": role, "resourcesVpcConfig": { "subnetIds": subnets } });
-            let (status, answer) = cloud.eks("POST", "/clusters", request).await;
-            assert_eq!(status, 200, "{answer}");
+            let (status, response) = cloud.eks("POST", "/clusters", request).await;
+            assert_eq!(status, 200, "{response}");
             assert_eq!(cloud.eks("GET", &format!("/clusters/c{i}"), Value::Null).await.0, 200);
         });
     }

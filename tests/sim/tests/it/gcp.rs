@@ -83,8 +83,8 @@ impl Google for Cloud {
         if !body.is_null() {
             request = request.body(body.to_string());
         }
-        let answer = request.send().await?;
-        Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?).unwrap()))
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), serde_json::from_str(&response.text().await?).unwrap()))
     }
 }
 
@@ -153,7 +153,7 @@ async fn what_is_in_use_or_not_ready_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_made_good_by_the_same_request_id() {
+async fn a_lost_response_is_made_good_by_the_same_request_id() {
     let cloud = Cloud::start(0.001).await;
     cloud.control("POST", "faults", json!({ "kind": "lost_answer", "action": "networks.insert", "count": 1 })).await;
     let path = format!("/compute/v1/projects/{PROJECT}/global/networks?requestId={UUID}");
@@ -281,7 +281,7 @@ async fn no_token_or_another_projects_is_refused() {
 #[tokio::test]
 async fn holds_and_stale_reads_work_as_anywhere() {
     let cloud = Cloud::start(0.001).await;
-    for (phase, verdict, effect, answered) in
+    for (phase, verdict, effect, responded) in
         [("before", "drop", 0, false), ("after", "drop", 1, false), ("before", "release", 2, true)]
     {
         let rule =
@@ -295,7 +295,7 @@ async fn holds_and_stale_reads_work_as_anywhere() {
             assert_eq!((hold["account"].as_str(), hold["phase"].as_str()), (Some(PROJECT), Some(phase)));
             cloud.control("POST", &format!("holds/{}/{verdict}", hold["id"]), Value::Null).await;
         });
-        assert_eq!(call.is_ok(), answered, "{phase} {verdict}");
+        assert_eq!(call.is_ok(), responded, "{phase} {verdict}");
         assert_eq!(objects(&cloud, "dns.googleapis.com/ManagedZone").await.len(), effect, "{phase} {verdict}");
     }
     cloud.control("POST", "faults", json!({ "kind": "stale", "lag_ms": 3_600_000, "count": 1 })).await;
@@ -355,8 +355,8 @@ async fn a_thousand_clusters_in_flight() {
         async move {
             let cluster =
                 json!({ "name": format!("c{i}"), "network": "net", "subnetwork": "net", "initialNodeCount": 1 });
-            let (status, answer) = cloud.gke("POST", "clusters", json!({ "cluster": cluster })).await;
-            assert_eq!(status, 200, "{answer}");
+            let (status, response) = cloud.gke("POST", "clusters", json!({ "cluster": cluster })).await;
+            assert_eq!(status, 200, "{response}");
             assert_eq!(cloud.gke("GET", &format!("clusters/c{i}"), Value::Null).await.0, 200);
         }
     };

@@ -43,7 +43,7 @@ class Redirect(RequestsTransport):
         try:
             return super().send(request, **kwargs)
         finally:
-            # The clients look at the address of the request again when they poll.
+            # The clients inspect the address of the request again when they poll.
             request.url = urlunsplit(parts)
 
     def sleep(self, duration):

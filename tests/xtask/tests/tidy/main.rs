@@ -8,6 +8,7 @@ mod dependencies;
 mod programs;
 mod reasons;
 mod sizes;
+mod terms;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! One test program for each crate: each one more is linked anew at every change, and the runner can't put its waits beside
+//! One test program for each crate: each one more is linked again at every change, and the runner can't put its waits beside
 //! another's.
 
 use crate::metadata;
@@ -6,7 +6,7 @@ use crate::metadata;
 /// Programs beside a crate's one, and why.
 const APART: [(&str, &str, &str); 3] = [
     ("landlord-e2e", "crash", "computes all the time, and is scheduled apart from what waits for Kubernetes"),
-    ("landlord-e2e", "real", "needs root and a real node; runs when it is asked for"),
+    ("landlord-e2e", "real", "needs root and a real node; runs when it is requested"),
     ("landlord-plugin-kubernetes", "child", "is the plugin's own child process, so it has a main of its own"),
 ];
 

@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -15,14 +18,15 @@ use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE, rdata::A};
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{Broken, World};
 
-/// A name server that is both the zone's own and the one that is asked on behalf of others.
+/// A name server that is both the zone's own and the one that is queried on behalf of others.
 pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
     let mut buffer = [0; 512];
     while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
@@ -34,17 +38,38 @@ pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
             (true, name) if name.ends_with("acme.example.com") && world.is(Broken::Delegation) => None,
             _ => Some(Ipv4Addr::LOCALHOST),
         };
-        let mut answer = Packet::new_reply(query.id());
+        let mut response = Packet::new_reply(query.id());
         match address {
             Some(address) if query.questions[0].qtype == QTYPE::TYPE(TYPE::A) => {
                 let data = simple_dns::rdata::RData::A(A { address: address.into() });
-                answer.answers.push(ResourceRecord::new(name, simple_dns::CLASS::IN, 60, data));
+                response.answers.push(ResourceRecord::new(name, simple_dns::CLASS::IN, 60, data));
             }
             Some(_) => {}
-            None => *answer.rcode_mut() = RCODE::NameError,
+            None => *response.rcode_mut() = RCODE::NameError,
         }
-        let answer = answer.build_bytes_vec().unwrap();
-        let _ = socket.send_to(&answer, from).await;
+        let response = response.build_bytes_vec().unwrap();
+        let _ = socket.send_to(&response, from).await;
+    }
+}
+
+/// An HTTP proxy that only knows CONNECT, and counts what it carries.
+pub(super) async fn proxy(listener: TcpListener, carried: Arc<AtomicU32>) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let carried = Arc::clone(&carried);
+        connections.spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { return };
+                head.push(byte);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap();
+            let Ok(mut other) = TcpStream::connect(target).await else { return };
+            carried.fetch_add(1, Ordering::Relaxed);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
+        });
     }
 }
 

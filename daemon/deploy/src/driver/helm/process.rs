@@ -1,6 +1,6 @@
 //! Drives the real Helm. Each run has a private folder for the access and the values, an empty
 //! environment, no shell, no terminal, bounded output and a deadline, and dies with its parent.
-//! Helm is never asked to wait for anything: readiness is judged elsewhere.
+//! Helm is never made to wait for anything: readiness is judged elsewhere.
 
 use std::{
     fs::{self, DirBuilder},
@@ -38,7 +38,7 @@ const VERSION_DEADLINE: Duration = Duration::from_secs(30);
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Output kept of a run: what charts render to. A release is kept in one Secret, packed about 1:10 into at most 1 MiB.
 const RENDERED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Revisions that Helm keeps: the present one, the last, and one more to look at.
+/// Revisions that Helm keeps: the present one, the last, and one more to compare with.
 const HISTORY_MAX: &str = "3";
 /// Label of a release's record that holds the digest of chart and values.
 pub(crate) const DIGEST_LABEL: &str = "landlord-digest";
@@ -96,7 +96,7 @@ impl Helm {
             .await
             .map_err(|error| Error::HelmIncompatible { path: self.path.clone(), problem: error.to_string() })?;
         let text = output.trim().trim_start_matches('v');
-        // A build without version flags tells major and minor only.
+        // A build without version flags reports major and minor only.
         let text = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
         semver::Version::parse(&text).map_err(|_| Error::HelmIncompatible {
             path: self.path.clone(),
@@ -140,7 +140,7 @@ impl Helm {
             // What somebody else changed becomes again as the chart says.
             "--server-side=true",
             "--force-conflicts",
-            // With server-side apply the API server itself refuses fields that it does not know. Helm's own look at them
+            // With server-side apply the API server itself refuses fields that it does not know. Helm's own observation of them
             // first loads the schemas of all kinds, which takes longer than all the rest, and finds nothing more.
             "--disable-openapi-validation",
         ];

@@ -4,7 +4,7 @@
 //!
 //! # Guarantees
 //! An object has exactly one owner: one that exists without this release's mark is refused, before anything is applied. A
-//! definition whose objects somebody else still uses is kept, and told.
+//! definition whose objects somebody else still uses is kept, and reported.
 //!
 //! # Assumptions
 //! Hooks are Helm's: a chart that has some is refused.
@@ -26,6 +26,9 @@ use self::{
 use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef};
 use crate::error::{Error, Result};
 
+/// The release: as an annotation of an object, the only one that changes or removes it; as a label of a record, what it is
+/// found by.
+const RELEASE: &str = "landlord.dev/release";
 /// What marks an object of a chart as a hook.
 const HOOK_POINTER: &str = "/metadata/annotations/helm.sh~1hook";
 
@@ -81,7 +84,7 @@ impl Driver for Manifests {
             known.objects.drain(..).filter(|old| wanted.iter().all(|new| !new.is(old))).collect();
         let objects: Vec<ObjectRef> = wanted.iter().map(Object::reference).collect();
         let unfinished = Record::new(State::Applying, [objects.as_slice(), &dropped].concat());
-        record::write(client, release, &unfinished, "").await?;
+        record::write(client, release, &unfinished).await?;
         for object in &wanted {
             object.apply(client, &owner).await?;
         }
@@ -89,7 +92,7 @@ impl Driver for Manifests {
         for object in &kept {
             tracing::warn!(release = release.release, object = object.what(), "is kept: others use it");
         }
-        record::write(client, release, &Record::new(State::Applied, objects), content.digest).await?;
+        record::write(client, release, &Record::applied(content.digest, objects)).await?;
         Ok(())
     }
 
@@ -117,7 +120,7 @@ impl Driver for Manifests {
             return Ok(Vec::new());
         };
         let removing = Record::new(State::Removing, found.objects);
-        record::write(client, release, &removing, "").await?;
+        record::write(client, release, &removing).await?;
         let kept = objects::remove(client, &Owner::of(release), &removing.objects).await?;
         record::delete(client, release.namespace, release.release).await?;
         Ok(kept.iter().map(objects::Kept::what).collect())

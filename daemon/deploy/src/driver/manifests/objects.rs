@@ -17,10 +17,9 @@ use landlord_kube::{
 };
 use serde_json::{Value, json};
 
+use super::RELEASE;
 use crate::driver::ReleaseRef;
 
-/// Annotation: the release that an object belongs to. Only that one changes or removes it.
-const OWNER: &str = "landlord.dev/release";
 /// The kind whose objects take others with them.
 const DEFINITION: &str = "CustomResourceDefinition";
 
@@ -33,7 +32,7 @@ impl Owner {
     }
 
     fn has(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
-        annotations.and_then(|annotations| annotations.get(OWNER)).is_some_and(|owner| *owner == self.0)
+        annotations.and_then(|annotations| annotations.get(RELEASE)).is_some_and(|owner| *owner == self.0)
     }
 }
 
@@ -97,7 +96,7 @@ impl Object {
 
     pub(super) async fn apply(&self, client: &Client, owner: &Owner) -> Result<()> {
         let mut body = self.body.clone();
-        body["metadata"]["annotations"][OWNER] = json!(owner.0);
+        body["metadata"]["annotations"][RELEASE] = json!(owner.0);
         if !self.namespace.is_empty() {
             body["metadata"]["namespace"] = json!(self.namespace);
         }

@@ -9,12 +9,11 @@ use landlord_kube::{Doing as _, Result, absent::gone_is_fine, markers::FIELD_MAN
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::RELEASE;
 use crate::driver::ReleaseRef;
 
 /// Key of the record in its ConfigMap.
 const KEY: &str = "release";
-/// Label that a record is found by.
-const LABEL: &str = "landlord.dev/release";
 
 /// How far the last change came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,8 +38,13 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// What is not applied as a whole has no digest.
     pub(super) fn new(state: State, objects: Vec<ObjectRef>) -> Self {
         Self { state, digest: String::new(), objects }
+    }
+
+    pub(super) fn applied(digest: &str, objects: Vec<ObjectRef>) -> Self {
+        Self { state: State::Applied, digest: digest.to_owned(), objects }
     }
 }
 
@@ -87,14 +91,12 @@ pub(super) async fn read(client: &Client, namespace: &str, release: &str) -> Res
     Ok(Some(record))
 }
 
-/// Writes it; `digest` is that of what is applied.
-pub(super) async fn write(client: &Client, release: ReleaseRef<'_>, record: &Record, digest: &str) -> Result<()> {
+pub(super) async fn write(client: &Client, release: ReleaseRef<'_>, record: &Record) -> Result<()> {
     let (name, namespace) = (name(release.release), release.namespace);
-    let record = Record { digest: digest.to_owned(), ..record.clone() };
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": { "name": name, "namespace": namespace, "labels": { LABEL: release.release } },
-        "data": { KEY: serde_json::to_string(&record).unwrap_or_default() },
+        "metadata": { "name": name, "namespace": namespace, "labels": { RELEASE: release.release } },
+        "data": { KEY: serde_json::to_string(record).unwrap_or_default() },
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = api(client, namespace).patch(&name, &params, &Patch::Apply(object)).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, place};
 
-/// Why something was refused, as told by the API server itself.
+/// Why something was refused, as reported by the API server itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// No role allows it.
@@ -50,7 +50,7 @@ impl Rule {
 
 /// What came back.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     Allowed(String),
     Refused(Rule),
     /// Neither: an error that proves nothing.
@@ -95,7 +95,7 @@ impl Ask {
 }
 
 /// Sends it.
-pub(crate) async fn ask(client: &Client, ask: &Ask) -> Result<Answer> {
+pub(crate) async fn ask(client: &Client, ask: &Ask) -> Result<Response> {
     let content = match (&ask.method, &ask.body) {
         (&Method::PATCH, Value::Array(_)) => "application/json-patch+json",
         (&Method::PATCH, _) => "application/merge-patch+json",
@@ -107,10 +107,10 @@ pub(crate) async fn ask(client: &Client, ask: &Ask) -> Result<Answer> {
     }
     let body = if ask.body.is_null() { Vec::new() } else { ask.body.to_string().into_bytes() };
     Ok(match client.request_text(request.body(body)?).await {
-        Ok(text) => Answer::Allowed(text),
+        Ok(text) => Response::Allowed(text),
         Err(kube::Error::Api(status)) => match Rule::of(&status.message, status.code) {
-            Some(rule) => Answer::Refused(rule),
-            None => Answer::Other(format!("{} {}", status.code, status.message)),
+            Some(rule) => Response::Refused(rule),
+            None => Response::Other(format!("{} {}", status.code, status.message)),
         },
         Err(other) => return Err(other).context(format!("{} {}", ask.method, ask.path)),
     })
@@ -148,7 +148,7 @@ impl World {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/landlord-deployer/token");
         let request =
             post(path, json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} }));
-        let Answer::Allowed(text) = ask(&self.scene.client, &request).await? else {
+        let Response::Allowed(text) = ask(&self.scene.client, &request).await? else {
             anyhow::bail!("no token of the deployer")
         };
         let issued: Value = serde_json::from_str(&text)?;

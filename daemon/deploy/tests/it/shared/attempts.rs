@@ -16,7 +16,7 @@ use landlord_core::{
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Answer, Ask, Rule, ask, client, delete, get, patch, post},
+    asking::{Ask, Response, Rule, ask, client, delete, get, patch, post},
     refused::{self, Names, Who, pod},
     support::eventually,
     world::{World, place},
@@ -56,9 +56,9 @@ impl World {
                 };
                 for (who, client) in accounts {
                     count += 1;
-                    let answer = ask(client, &attempt.ask).await?;
-                    if !matches!(&answer, Answer::Refused(rule) if *rule == attempt.by) {
-                        wrong.push(format!("{level} {who}: {}: {answer:?}, not {:?}", attempt.what, attempt.by));
+                    let response = ask(client, &attempt.ask).await?;
+                    if !matches!(&response, Response::Refused(rule) if *rule == attempt.by) {
+                        wrong.push(format!("{level} {who}: {}: {response:?}, not {:?}", attempt.what, attempt.by));
                     }
                     writeln!(record, "{level:9}  {who}  {:?}  {}", attempt.by, attempt.what)?;
                 }
@@ -74,27 +74,27 @@ impl World {
         let tenant = &self.tenants[0];
         let path = format!("/api/v1/namespaces/{}/pods", place(tenant).namespace);
         for (token, expected) in [(None, Rule::Rbac), (Some("x"), Rule::Authentication)] {
-            let answer = ask(&client(&tenant.kube, token)?, &get(&path)).await?;
-            ensure!(matches!(&answer, Answer::Refused(rule) if *rule == expected), "{token:?}: {answer:?}");
+            let response = ask(&client(&tenant.kube, token)?, &get(&path)).await?;
+            ensure!(matches!(&response, Response::Refused(rule) if *rule == expected), "{token:?}: {response:?}");
         }
         let empty = client(&tenant.kube, None)?;
-        let answer = ask(&empty, &get(&path).header("authorization", "Bearer ")).await?;
-        ensure!(matches!(answer, Answer::Refused(Rule::Rbac | Rule::Authentication)), "{answer:?}");
-        // An account of the other tenant is a stranger here, whatever its name.
+        let response = ask(&empty, &get(&path).header("authorization", "Bearer ")).await?;
+        ensure!(matches!(response, Response::Refused(Rule::Rbac | Rule::Authentication)), "{response:?}");
+        // An account of the other tenant is somebody else here, whatever its name.
         let other = self.customer(&self.tenants[1]).await?;
-        let answer = ask(&other, &get(&path)).await?;
-        ensure!(matches!(answer, Answer::Refused(Rule::Rbac)), "{answer:?}");
+        let response = ask(&other, &get(&path)).await?;
+        ensure!(matches!(response, Response::Refused(Rule::Rbac)), "{response:?}");
         Ok(())
     }
 
-    /// Whatever is asked for, between ten minutes and an hour.
+    /// Whatever is requested, between ten minutes and an hour.
     pub(crate) async fn access_is_short(&self) -> Result<()> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
-        for (asked, expected) in [(1, 600), (1_800, 1_800), (1_000_000, 3_600)] {
-            let lifetime = Duration::from_secs(asked);
+        for (requested, expected) in [(1, 600), (1_800, 1_800), (1_000_000, 3_600)] {
+            let lifetime = Duration::from_secs(requested);
             let access = self.scene.deployer.isolation.customer_kubeconfig(&self.tenants[0], lifetime).await?;
             let lives = (u128::try_from(access.expire_time.context("no end")?.0)?.saturating_sub(now) + 500) / 1_000;
-            ensure!((expected - 5..=expected + 60).contains(&lives), "{asked} s: {lives} s");
+            ensure!((expected - 5..=expected + 60).contains(&lives), "{requested} s: {lives} s");
         }
         let own = self.scene.target(10, &json!({}));
         let refused =
@@ -106,18 +106,18 @@ impl World {
     /// Nodes of tenants are for nobody else, not even by an administrator's mistake.
     pub(crate) async fn operators_keep_off_tenants_nodes(&self) -> Result<()> {
         let pool = place(&self.tenants[0]).pool().context("no pool")?;
-        let asked = [
+        let requested = [
             json!({ "nodeSelector": { "landlord.dev/tenant": pool } }),
             json!({ "tolerations": [{ "key": "landlord.dev/tenant", "operator": "Exists" }] }),
         ];
-        for what in asked {
-            let answer = ask(&self.scene.client, &post("/api/v1/namespaces/default/pods", pod(&what))).await?;
-            ensure!(matches!(answer, Answer::Refused(Rule::Policy("others-pods"))), "{what}: {answer:?}");
+        for what in requested {
+            let response = ask(&self.scene.client, &post("/api/v1/namespaces/default/pods", pod(&what))).await?;
+            ensure!(matches!(response, Response::Refused(Rule::Policy("others-pods"))), "{what}: {response:?}");
         }
         // What runs on every node, such as a log collector, still does.
         let agent = pod(&json!({ "tolerations": [{ "operator": "Exists" }] }));
-        let answer = ask(&self.scene.client, &post("/api/v1/namespaces/default/pods?dryRun=All", agent)).await?;
-        ensure!(matches!(answer, Answer::Allowed(_)), "{answer:?}");
+        let response = ask(&self.scene.client, &post("/api/v1/namespaces/default/pods?dryRun=All", agent)).await?;
+        ensure!(matches!(response, Response::Allowed(_)), "{response:?}");
         Ok(())
     }
 
@@ -127,9 +127,9 @@ impl World {
         for (tenant, shared) in [(&self.tenants[0], false), (&self.tenants[2], true)] {
             let path = format!("/api/v1/namespaces/{}/pods?dryRun=All", place(tenant).namespace);
             for device in ["gpu.example.com/large", "hugepages-2Mi"] {
-                let answer = ask(&self.customer(tenant).await?, &post(&path, wanted(device))).await?;
-                let refused = matches!(answer, Answer::Refused(Rule::Policy("tenant-pods")));
-                ensure!(refused == shared, "{device}: {answer:?}");
+                let response = ask(&self.customer(tenant).await?, &post(&path, wanted(device))).await?;
+                let refused = matches!(response, Response::Refused(Rule::Policy("tenant-pods")));
+                ensure!(refused == shared, "{device}: {response:?}");
             }
         }
         Ok(())
@@ -175,14 +175,14 @@ impl World {
                 let name = format!("flood-{}", made.len());
                 object["metadata"] = json!({ "name": name });
                 match ask(client, &post(&path, object)).await? {
-                    Answer::Allowed(_) if made.len() < 40 => made.push(name),
+                    Response::Allowed(_) if made.len() < 40 => made.push(name),
                     other => break other,
                 }
             };
             for name in made {
                 ask(client, &delete(format!("{path}/{name}"))).await?;
             }
-            ensure!(matches!(end, Answer::Refused(Rule::Quota)), "{path}: {end:?}");
+            ensure!(matches!(end, Response::Refused(Rule::Quota)), "{path}: {end:?}");
         }
         Ok(())
     }
@@ -200,10 +200,10 @@ impl World {
         ];
         for (name, what, by) in cases {
             let body = deployment(name, &what);
-            let answer = ask(&customer, &post(&path, body)).await?;
-            ensure!(matches!(answer, Answer::Allowed(_)), "{name}: {answer:?}");
+            let response = ask(&customer, &post(&path, body)).await?;
+            ensure!(matches!(response, Response::Allowed(_)), "{name}: {response:?}");
             eventually("the pods are refused", async || {
-                let Answer::Allowed(text) = ask(&customer, &get(format!("{path}/{name}"))).await? else {
+                let Response::Allowed(text) = ask(&customer, &get(format!("{path}/{name}"))).await? else {
                     bail!("{name} can't be read")
                 };
                 Ok(if text.contains(by) { Ok(()) } else { Err(text) })
@@ -220,20 +220,20 @@ impl World {
             let customer = self.customer(tenant).await?;
             let own = place(tenant).namespace.as_str();
             for (what, request) in workday(own, &self.a_pod(tenant).await?) {
-                let answer = ask(&customer, &request).await?;
+                let response = ask(&customer, &request).await?;
                 // Nothing runs behind a simulated node: that it was let through is what counts.
-                let passed = match &answer {
-                    Answer::Allowed(_) => true,
-                    Answer::Other(said) => {
-                        request.path.contains("/exec") || request.path.contains("/log") && !said.is_empty()
+                let passed = match &response {
+                    Response::Allowed(_) => true,
+                    Response::Other(reported) => {
+                        request.path.contains("/exec") || request.path.contains("/log") && !reported.is_empty()
                     }
-                    Answer::Refused(_) => false,
+                    Response::Refused(_) => false,
                 };
-                ensure!(passed, "{what}: {answer:?}");
+                ensure!(passed, "{what}: {response:?}");
             }
             self.own_pods_run_on(tenant, node).await?;
             for path in [format!("/apis/apps/v1/namespaces/{own}/deployments/shop")] {
-                ensure!(matches!(ask(&customer, &delete(path)).await?, Answer::Allowed(_)), "delete");
+                ensure!(matches!(ask(&customer, &delete(path)).await?, Response::Allowed(_)), "delete");
             }
         }
         Ok(())

@@ -13,8 +13,8 @@ impl World {
         let kube = &self.tenants[0].kube;
         let measured = self.scene.deployer.isolation.measure(kube, "test").await?;
         ensure!(measured.nodes == 1, "{measured:?}");
-        let told = self.described("shared-1")?;
-        let allocated = told.split_once("Allocated resources:").context("no allocated resources")?.1;
+        let reported = self.described("shared-1")?;
+        let allocated = reported.split_once("Allocated resources:").context("no allocated resources")?.1;
         let requests = |resource: &str| -> Result<String> {
             let line = allocated.lines().find(|line| line.trim_start().starts_with(resource)).context("no line")?;
             Ok(line.split_whitespace().nth(1).context("no requests")?.to_owned())
@@ -31,10 +31,10 @@ impl World {
             (None, Some(gibi)) => gibi.parse::<u64>()? * 1_024,
             (None, None) => memory.parse::<u64>()?.div_ceil(1_024 * 1_024),
         };
-        let pods = told.split_once("Non-terminated Pods:").context("no pods")?.1;
+        let pods = reported.split_once("Non-terminated Pods:").context("no pods")?.1;
         let pods: u64 = pods.trim_start().trim_start_matches('(').split(' ').next().context("no number")?.parse()?;
         let found = measured.requested;
-        ensure!((found.cpu_milli, found.memory_mib, found.pods) == (cpu, memory, pods), "{measured:?}\n{told}");
+        ensure!((found.cpu_milli, found.memory_mib, found.pods) == (cpu, memory, pods), "{measured:?}\n{reported}");
         // Only one of the tenants has its pods there, and nobody else any.
         ensure!(found.pods > 3 && measured.by_tenants == found, "{measured:?}");
         // Another installation's tenants are not ours, but take what is there all the same.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, place};
 
-/// Traffic that is asked about, and what shall come of it.
+/// Traffic in question, and whether it shall be allowed.
 struct Question {
     what: String,
     source: Value,
@@ -56,16 +56,16 @@ impl World {
         let pairs = questions.len();
         ensure!(pairs >= 132, "{pairs} questions about pairs");
         questions.extend(ends.iter().flat_map(around));
-        let answers = self.query_cyclonus(&questions).await?;
+        let responses = self.query_cyclonus(&questions).await?;
         let wrong: Vec<&str> = questions
             .iter()
-            .zip(&answers)
-            .filter(|(question, answer)| question.allowed != **answer)
+            .zip(&responses)
+            .filter(|(question, response)| question.allowed != **response)
             .map(|(question, _)| question.what.as_str())
             .collect();
         ensure!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), questions.len(), wrong.join("\n"));
         // The questions are of both kinds, or the engine answers everything alike.
-        ensure!(answers.iter().any(|yes| *yes) && answers.iter().any(|yes| !*yes), "one answer to everything");
+        ensure!(responses.iter().any(|yes| *yes) && responses.iter().any(|yes| !*yes), "one response to everything");
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl World {
             .output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout);
-        let answers: Vec<bool> = text
+        let responses: Vec<bool> = text
             .lines()
             .filter(|line| line.contains("IS ALLOWED?"))
             .map(|line| match (line.contains("TRUE"), line.contains("FALSE")) {
@@ -137,8 +137,8 @@ impl World {
                 _ => bail!("what does this mean: {line}"),
             })
             .collect::<Result<_>>()?;
-        ensure!(answers.len() == questions.len(), "{} answers to {} questions", answers.len(), questions.len());
-        Ok(answers)
+        ensure!(responses.len() == questions.len(), "{} answers to {} questions", responses.len(), questions.len());
+        Ok(responses)
     }
 }
 
@@ -169,7 +169,7 @@ fn between(ends: &[End]) -> Vec<Question> {
 fn around(end: &End) -> Vec<Question> {
     let dns = inside("kube-system", &json!({ "k8s-app": "kube-dns" }), "10.244.9.2");
     let gateway = inside("landlord-gateway", &json!({ "app": "gateway" }), "10.244.9.3");
-    let stranger = inside("default", &json!({ "kubernetes.io/metadata.name": "kube-system" }), "10.244.9.4");
+    let foreign = inside("default", &json!({ "kubernetes.io/metadata.name": "kube-system" }), "10.244.9.4");
     // From the pod: where to, on which port, whether it may.
     let out: [(&str, Value, i32, &'static str, bool); 19] = [
         ("DNS", dns.clone(), 53, "UDP", true),
@@ -189,12 +189,12 @@ fn around(end: &End) -> Vec<Question> {
         ("the internet", outside("203.0.113.7"), 443, "TCP", true),
         ("the internet over IPv6", outside("2001:db8::7"), 443, "TCP", true),
         ("the Gateway", gateway.clone(), 443, "TCP", false),
-        ("a pod of nobody", stranger.clone(), 80, "TCP", false),
-        ("a pod of nobody on the DNS port", stranger.clone(), 53, "UDP", false),
+        ("a pod of nobody", foreign.clone(), 80, "TCP", false),
+        ("a pod of nobody on the DNS port", foreign.clone(), 53, "UDP", false),
     ];
     let into: [(&str, Value, bool); 5] = [
         ("the Gateway", gateway, true),
-        ("a pod of nobody", stranger, false),
+        ("a pod of nobody", foreign, false),
         ("the cluster's DNS", dns, false),
         ("the internet", outside("203.0.113.7"), end.balanced),
         ("a node", outside("10.0.3.4"), false),

@@ -608,9 +608,9 @@ fn networks(names: &Names) -> Vec<Attempt> {
             ),
             by,
         ),
-        both("answer for another tenant's name", post(&routes, route(json!(["chat.globex.example.com"]))), in_domain),
-        both("answer for a name that only ends alike", post(&routes, route(json!(["xacme.example.com"]))), in_domain),
-        both("answer for every name", post(&routes, route(json!([]))), in_domain),
+        both("claim another tenant's name", post(&routes, route(json!(["chat.globex.example.com"]))), in_domain),
+        both("claim a name that only ends alike", post(&routes, route(json!(["xacme.example.com"]))), in_domain),
+        both("claim every name", post(&routes, route(json!([]))), in_domain),
         both(
             "lead to a name inside the cluster",
             post(

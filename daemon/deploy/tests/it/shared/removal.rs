@@ -52,7 +52,7 @@ impl World {
         ensure!(before.len() > 300, "{} objects", before.len());
 
         let mut removed = Vec::new();
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), name);
         let mut graces = Vec::new();
         done("removed", async || {
@@ -61,20 +61,20 @@ impl World {
             graces.extend(slow.and_then(|pod| pod.metadata.deletion_grace_period_seconds));
             removed.extend(objects);
             if let StageProgress::Pending { detail, .. } = &progress {
-                said.push(detail.clone());
+                reported.push(detail.clone());
             }
             Ok(progress)
         })
         .await?;
 
-        ensure!(graces.contains(&30), "the slow pod got what it asked for: {graces:?}");
-        let told = said.join("\n");
+        ensure!(graces.contains(&30), "the slow pod got what it requested: {graces:?}");
+        let reported = reported.join("\n");
         for part in [
             "finalizers that nobody serves",
             "ConfigMap",
-            "ended without the APIs that do not answer: dead.example.com/v1",
+            "ended without the APIs that do not respond: dead.example.com/v1",
         ] {
-            ensure!(told.contains(part), "{part} was not told: {told}");
+            ensure!(reported.contains(part), "{part} was not reported: {reported}");
         }
         self.nothing_is_left(tenant, &removed, 4).await?;
         let after = self.everything_but(name).await?;
@@ -85,7 +85,7 @@ impl World {
         let (progress, removed) = self.scene.deployer.isolation.remove(tenant).await?;
         ensure!(progress == StageProgress::Done && removed.is_empty(), "a second time: {progress:?} {removed:?}");
         for other in [&self.tenants[0], &self.tenants[2]] {
-            done("the others answer", async || Ok(self.scene.deployer.apps.verify(other).await?.progress)).await?;
+            done("the others response", async || Ok(self.scene.deployer.apps.verify(other).await?.progress)).await?;
         }
         Ok(())
     }
@@ -106,8 +106,8 @@ impl World {
                 Ok(Err(format!("{progress:?}")))
             }
             Err(failure) if failure.kind == ErrorKind::Conflict => {
-                let told = failure.message.contains("sftpgo-sftp") && failure.message.contains("example.com/hold");
-                ensure!(told && !failure.remedy.is_empty(), "{failure:?}");
+                let reported = failure.message.contains("sftpgo-sftp") && failure.message.contains("example.com/hold");
+                ensure!(reported && !failure.remedy.is_empty(), "{failure:?}");
                 Ok(Ok(()))
             }
             Err(failure) => bail!("{failure:?}"),
@@ -140,7 +140,7 @@ impl World {
         Ok(())
     }
 
-    /// It asks for ten minutes to end in, on a node whose kubelet does nothing any more.
+    /// It requests ten minutes to end in, on a node whose kubelet does nothing any more.
     async fn a_pod_that_nobody_ends(&self, tenant: &DeployTarget) -> Result<()> {
         let pool = place(tenant).pool().context("no pool")?;
         let nodes: Api<Node> = Api::all(self.scene.client.clone());
@@ -188,7 +188,7 @@ impl World {
         Ok((api, name))
     }
 
-    /// Neither in the cluster nor in the cloud, and the inventory says so.
+    /// Neither in the cluster nor in the cloud, and the inventory agrees.
     async fn nothing_is_left(&self, tenant: &DeployTarget, removed: &[RemovedObject], claims: usize) -> Result<()> {
         let name = place(tenant).namespace.as_str();
         let namespaces: Api<Namespace> = Api::all(self.scene.client.clone());

@@ -97,7 +97,7 @@ impl World {
         Ok(())
     }
 
-    /// The stack as the tenant's own deployer, until it answers.
+    /// The stack as the tenant's own deployer, until it responds.
     pub(crate) async fn apps_run(&self, tenant: &DeployTarget) -> Result<()> {
         let deployer = &self.scene.deployer;
         done("base", async || Ok(deployer.apps.ensure_base(tenant).await?)).await?;
@@ -145,7 +145,7 @@ impl World {
             for object in api.list(&ListParams::default().labels("landlord-installation=test")).await? {
                 let meta = object.metadata;
                 let name = format!("{kind} {}/{}", meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default());
-                // The quota's status is counted anew with every object; its generation would tell, but it has none.
+                // The quota's status is counted again with every object; its generation would show it, but it has none.
                 let version = if kind == "ResourceQuota" {
                     object.data["spec"].to_string()
                 } else {
@@ -173,7 +173,7 @@ impl World {
         Ok(())
     }
 
-    /// Server-side applies that the API server has answered; nobody else here makes any.
+    /// Server-side applies that the API server has responded; nobody else here makes any.
     async fn apply_calls(&self) -> Result<f64> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let text = self.scene.client.request_text(request).await?;

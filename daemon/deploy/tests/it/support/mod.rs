@@ -184,11 +184,11 @@ impl Scene {
         command
     }
 
-    pub(crate) fn helm_says(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn helm_output(&self, arguments: &[&str]) -> Result<String> {
         let output = self.helm().args(arguments).output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let reported = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(said)
+        Ok(reported)
     }
 
     /// Arguments, environment and values files of all of the deployer's Helm runs.
@@ -228,7 +228,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
 }
 
 /// Calls until done. Throttling delays and never fails, as for the engine: an API server that has just got new kinds
-/// answers so.
+/// responds so.
 pub(crate) async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<StageProgress>) -> Result<()> {
     let throttled = |error: &anyhow::Error| {
         error.downcast_ref::<Failure>().filter(|failure| failure.kind == ErrorKind::Throttled).map(ToString::to_string)
@@ -236,16 +236,16 @@ pub(crate) async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<Stage
     eventually(what, async || match call().await {
         Ok(StageProgress::Done) => Ok(Ok(())),
         Ok(StageProgress::Pending { detail, .. }) => Ok(Err(detail)),
-        Err(error) => throttled(&error).map_or(Err(error), |said| Ok(Err(said))),
+        Err(error) => throttled(&error).map_or(Err(error), |reported| Ok(Err(reported))),
     })
     .await
 }
 
-/// Looks until there is nothing to object.
-pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> Result<Result<(), String>>) -> Result<()> {
+/// Checks until nothing is left to object to.
+pub(crate) async fn eventually(what: &str, mut observe: impl AsyncFnMut() -> Result<Result<(), String>>) -> Result<()> {
     let started = Instant::now();
     loop {
-        let Err(why) = look().await.with_context(|| what.to_owned())? else { return Ok(()) };
+        let Err(why) = observe().await.with_context(|| what.to_owned())? else { return Ok(()) };
         if started.elapsed() > TIMEOUT {
             bail!("not within {TIMEOUT:?}: {what}: {why}");
         }

@@ -94,6 +94,21 @@ impl Expression {
         }
     }
 
+    /// The time (milliseconds of the Unix epoch) before which no item lies that matches.
+    pub(crate) fn since(&self, field: &Field) -> Option<i64> {
+        use Operator::{Equal, Greater, GreaterOrEqual};
+        match self {
+            Self::And(all) => all.iter().filter_map(|one| one.since(field)).max(),
+            Self::Compare(Comparison {
+                field: of,
+                operator: Equal | Greater | GreaterOrEqual,
+                literal: Literal::Time(time),
+                ..
+            }) if *of == field.name => Some(*time),
+            Self::Or(_) | Self::Not(_) | Self::Compare(_) => None,
+        }
+    }
+
     /// The only text that a field can have in an item that matches.
     pub(crate) fn text(&self, field: &Field) -> Option<String> {
         let mut texts = self.texts(field.name)?;

@@ -1,5 +1,5 @@
 //! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
-//! which write through the store's face for it; plugins and clusters are answers made up here.
+//! which write through the store's face for it; plugins' and clusters' responses are made up here.
 
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
 
@@ -16,17 +16,18 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, policy::Policies, principals::LocalUsers};
 use landlord_core::{
-    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
+    Catalog, Class, CurrentCatalog, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation,
+    OperationOutcome, PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State,
+    Timestamp, Violation,
     access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Commit, CustomerAccess, EnvironmentPatch, HeldTenant,
-        KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ParkedEvent, Peer, ProviderHealth,
-        ProviderKey, Providers, StackParameter, Stacks, StoreError, TenantStore as _, TestDelivery, Unauthenticated,
-        Verifier, Wake, WebhookState, WebhookView, Webhooks, WorkStore,
+        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch,
+        HeldTenant, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ParkedEvent, Peer,
+        ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, StoreError, TenantStore as _, TestDelivery,
+        Unauthenticated, Verifier, Wake, WebhookState, WebhookView, Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -257,6 +258,7 @@ pub fn catalog() -> Catalog {
         name: name.into(),
         customers: Vec::new(),
         labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        customer_labels: BTreeMap::new(),
         regions: Vec::new(),
         class: class.parse().unwrap(),
     };
@@ -276,6 +278,7 @@ fn over_there() -> Residency {
         regions: vec!["there".into()],
         customers: vec!["bound".into()],
         labels: [("residency".into(), "there".into())].into(),
+        customer_labels: [("sector".into(), "bank".into())].into(),
     }
 }
 
@@ -331,7 +334,7 @@ impl Daemon {
     }
 
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
-        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+        Self::start_with(tcp.map(|address| ListenTcp { address, passed: None, tls: None }).into_iter().collect()).await
     }
 
     /// A daemon with these TCP listeners.
@@ -340,7 +343,7 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), tcp }, catalog()).await
+        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), passed: None, tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
@@ -349,7 +352,7 @@ impl Daemon {
         Self::serve(
             self.folder.clone(),
             self.store.clone(),
-            Listen { socket, local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket, local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog,
         )
         .await
@@ -367,7 +370,7 @@ impl Daemon {
         Self::serve(
             folder,
             store,
-            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog(),
         )
         .await
@@ -380,7 +383,8 @@ impl Daemon {
         let listen = Listen {
             socket: plain.folder.path().join("access.sock"),
             local_users: BTreeSet::new(),
-            tcp: vec![ListenTcp { address, tls: None }],
+            passed: None,
+            tcp: vec![ListenTcp { address, passed: None, tls: None }],
         };
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
@@ -407,13 +411,15 @@ impl Daemon {
         let up = Arc::new(AtomicBool::new(true));
         let ports = Ports {
             store: Arc::new(store.clone()),
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(CurrentCatalog::new(catalog)),
             stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             verifier: Arc::new(Clusters),
             authenticator,
             authorizer,
+            customers: Arc::new(store.clone()),
+            audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
             webhooks: Arc::new(OneWebhook),
@@ -467,30 +473,37 @@ impl Daemon {
         let mut claims = self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap();
         let claim = claims.pop().expect("a tenant is due");
         assert!(claims.is_empty(), "one tenant at a time");
-        let work = self.store.load(&claim).await.unwrap();
-        let remove = matches!(outcome, OperationOutcome::Deleted { .. });
-        let status =
-            EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
-        let told = NewEvent {
-            kind: landlord_core::ports::EventKind::Tenant,
-            stage: String::new(),
-            reason: "Settled".into(),
-            message: format!("is {}", state.as_str()),
-        };
-        let commit = Commit {
-            stages,
-            environment: EnvironmentPatch {
-                status: Some(status),
-                mark_ready: state == State::Ready,
-                ..Default::default()
-            },
-            operation: Some(OperationEnd { id: work.environment.operation, outcome }),
-            events: vec![told],
-            release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
-            remove,
-        };
-        self.store.commit(&claim, commit).await.unwrap();
+        settle(&self.store, &claim, state, outcome, stages).await;
     }
+
+    /// What the engine would write when it brought all that is due into `state`.
+    pub async fn settle_all(&self, state: State, outcome: &OperationOutcome) {
+        for claim in self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap() {
+            settle(&self.store, &claim, state, outcome.clone(), Vec::new()).await;
+        }
+    }
+}
+
+async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOutcome, stages: Vec<StageRecord>) {
+    let work = store.load(claim).await.unwrap();
+    let remove = matches!(outcome, OperationOutcome::Deleted { .. });
+    let status =
+        EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
+    let event = NewEvent {
+        kind: landlord_core::ports::EventKind::Tenant,
+        stage: String::new(),
+        reason: "Settled".into(),
+        message: format!("is {}", state.as_str()),
+    };
+    let commit = Commit {
+        stages,
+        environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
+        operation: Some(OperationEnd { id: work.environment.operation, outcome }),
+        events: vec![event],
+        release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
+        remove,
+    };
+    store.commit(claim, commit).await.unwrap();
 }
 
 /// What the engine would have counted in a host cluster.

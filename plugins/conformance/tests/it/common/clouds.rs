@@ -21,7 +21,7 @@ pub fn others() -> Vec<&'static str> {
     names.filter(|name| !groups.contains(name)).collect()
 }
 
-/// From now on the cloud authorizes each of the plugin's calls against the document that is shipped with it. Strangers' calls
+/// From now on the cloud authorizes each of the plugin's calls against the document that is shipped with it. Foreign calls
 /// come with other credentials.
 async fn hold_to_the_shipped_role(provider: &str, url: &str, account: &str) {
     let (cloud, document, credentials) = match provider {
@@ -32,8 +32,8 @@ async fn hold_to_the_shipped_role(provider: &str, url: &str, account: &str) {
     };
     let rights = json!({ "account": account, "cloud": cloud, "document": document, "credentials": [credentials] });
     let client = reqwest::Client::new();
-    let answer = client.post(format!("{url}/_sim/rights")).json(&rights).send().await.unwrap();
-    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    let response = client.post(format!("{url}/_sim/rights")).json(&rights).send().await.unwrap();
+    assert!(response.status().is_success(), "{}", response.text().await.unwrap());
 }
 
 /// Cases that say nothing about a cloud in which names are unique: the name is the idempotency key, and no two objects have it.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use landlord_e2e::{ADOPTING, binaries};
-use landlord_test_harness::{Answer, HostFile, TenantFile, World, WorldOptions, judge};
+use landlord_test_harness::{CliOutput, HostFile, TenantFile, World, WorldOptions, judge};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{
@@ -34,7 +34,7 @@ const OUTAGE: Duration = Duration::from_secs(15);
 const HOST: &str = "hostClusters/cellar";
 const TENANT: &str = "customers/hooli/tenants/prod";
 
-/// Disks of a rack: a volume is there when it is asked for.
+/// Disks of a rack: a volume is there when it is requested.
 struct Rack;
 
 #[async_trait::async_trait]
@@ -95,18 +95,22 @@ impl Cellar {
     }
 
     /// kubectl as whoever a kubeconfig is of.
-    fn kubectl(&self, kubeconfig: &Path, arguments: &[&str]) -> Answer {
+    fn kubectl(&self, kubeconfig: &Path, arguments: &[&str]) -> CliOutput {
         let mut command = Command::new(&self.artifacts.kubebox);
         let output = command.arg("kubectl").arg("--kubeconfig").arg(kubeconfig).args(arguments).stdin(Stdio::null());
         let output = output.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Answer { code: output.status.code().unwrap_or(128), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        CliOutput {
+            code: output.status.code().unwrap_or(128),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
     }
 
     fn admin(&self, arguments: &[&str]) -> String {
-        let answer = self.kubectl(&self.plane.admin_kubeconfig_path(), arguments);
-        assert_eq!(answer.code, 0, "kubectl {arguments:?}: {}", answer.stderr);
-        answer.stdout
+        let response = self.kubectl(&self.plane.admin_kubeconfig_path(), arguments);
+        assert_eq!(response.code, 0, "kubectl {arguments:?}: {}", response.stderr);
+        response.stdout
     }
 
     /// What the plugin's README has the operator type, and the kubeconfig that comes of it.
@@ -247,7 +251,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
 }
 
 /// The cellar's API server takes connections and answers none, the worst that a network does. What is to go there waits
-/// and says so; the attic's tenants come and go meanwhile.
+/// and its condition says so; the attic's tenants come and go meanwhile.
 fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Cellar) {
     let cli = world.cli();
     let api_server = rustix::process::Pid::from_raw(i32::try_from(cellar.plane.pids()[1]).unwrap()).unwrap();
@@ -258,7 +262,7 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
         let so = |event: &Value| judge::text(event, "reason") == reason && judge::text(event, "stage") == "teardown";
         cli.events(TENANT).unwrap().iter().any(so)
     };
-    // On a connection that is open a call waits for its answer longer than for a new connection: the daemon dies under
+    // On a connection that is open a call waits for its response longer than for a new connection: the daemon dies under
     // it, and its successor finds nobody at all.
     wait_until("its teardown begins", || in_teardown("StageStarted"));
     world.crash_daemon().unwrap();
@@ -273,10 +277,10 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     for part in ["DELETING", "skipped", "isolation"] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
-    // By the condition of a look that failed, or of calls that nobody answers: which comes first is a matter of moments.
+    // By the condition of an observation that failed, or of calls that nobody responds: which comes first is a matter of moments.
     let shown_of_outage = || {
         let shown = cli.ok(&["describe", HOST]).unwrap();
-        ["last look at", "calls are not answered"].iter().any(|words| shown.contains(words))
+        ["last observation of", "calls get no response"].iter().any(|words| shown.contains(words))
     };
     wait_until("the operator is informed", shown_of_outage);
     rustix::process::kill_process(api_server, rustix::process::Signal::CONT).unwrap();
@@ -301,7 +305,7 @@ fn the_customer_is_fenced(cellar: &Cellar, world: &World) {
         &["get", "nodes"],
     ];
     for attempt in foreign {
-        let answer = cellar.kubectl(&kubeconfig, attempt);
-        assert!(answer.code != 0 && answer.stderr.contains("Forbidden"), "{attempt:?}: {answer:?}");
+        let response = cellar.kubectl(&kubeconfig, attempt);
+        assert!(response.code != 0 && response.stderr.contains("Forbidden"), "{attempt:?}: {response:?}");
     }
 }

@@ -36,7 +36,7 @@ struct Theirs {
     somebody: Option<TenantFile>,
 }
 
-/// On all clouds side by side: Kubernetes itself looks every half a minute which kinds there are, and until then it counts
+/// On all clouds side by side: Kubernetes itself checks every half a minute which kinds there are, and until then it counts
 /// none of a kind that is new to it for a tenant's quota.
 #[test]
 fn a_cluster_is_adopted_by_its_name_in_every_cloud() {
@@ -56,12 +56,12 @@ fn a_cluster_is_adopted_by_its_name_in_every_cloud() {
 fn adopted_lived_in_and_given_back(world: &World, cloud: &'static Cloud) {
     let cli = world.cli();
     let theirs = theirs(world, cloud);
-    let look = || (in_account(world, cloud), in_kubernetes(world, &theirs));
-    let before = look();
+    let observe = || (in_account(world, cloud), in_kubernetes(world, &theirs));
+    let before = observe();
     let since = journal(world, cloud, 0).last().and_then(|entry| entry["seq"].as_i64()).unwrap_or(0);
     assert!(before.1.len() > 100, "{} objects", before.1.len());
     let is_as_before = |otherwise: &str| {
-        let now = look();
+        let now = observe();
         for (before, now) in [(&before.0, &now.0), (&before.1, &now.1)] {
             assert_eq!(differences(before, now), Vec::<String>::new(), "{otherwise}");
         }
@@ -167,7 +167,7 @@ fn by_hand(world: &World) {
     let body = json!({ "location": location, "identity": { "type": "SystemAssigned" }, "properties": properties });
     let cluster = format!("{}/providers/Microsoft.ContainerService/managedClusters/{CLUSTER}", group());
     let path = format!("{cluster}?api-version={CLUSTERS}");
-    let state = |answer: &Value| answer["properties"]["provisioningState"].clone();
+    let state = |response: &Value| response["properties"]["provisioningState"].clone();
     wait_until("the cluster is up", || match azure(world, "GET", &path, &Value::Null) {
         found if state(&found) == "Succeeded" => true,
         // Azure may have no room for it at first.
@@ -188,8 +188,8 @@ fn azure(world: &World, method: &str, path: &str, body: &Value) -> Value {
         .header("content-type", "application/json");
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut answer = agent.run(request.body(text).unwrap()).unwrap();
-    let text = answer.body_mut().read_to_string().unwrap();
+    let mut response = agent.run(request.body(text).unwrap()).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
     serde_json::from_str(&text).unwrap_or_default()
 }
 

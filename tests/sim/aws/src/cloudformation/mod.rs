@@ -1,7 +1,7 @@
 //! CloudFormation: stacks by the query protocol.
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/Welcome.html>. `template` is pure, `engine` works
-//! through stacks, `resources` knows the types, `describe` answers reads.
+//! through stacks, `resources` knows the types, `describe` serves reads.
 
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -32,7 +32,7 @@ use values::invalid;
 /// Larger templates must come from S3.
 const MAX_BODY_BYTES: usize = 51_200;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As CloudFormation words them.

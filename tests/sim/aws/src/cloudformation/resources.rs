@@ -207,7 +207,7 @@ fn change(object: &mut Object, r: &StackResource, o: &Order<'_>) {
     }
 }
 
-/// What Fn::GetAtt gives anew after a change in place.
+/// What Fn::GetAtt gives again after a change in place.
 #[must_use]
 pub(crate) fn attributes_after_update(ctx: &mut Ctx<'_>, r: &StackResource) -> BTreeMap<String, String> {
     let id = r.physical.as_deref().unwrap_or_default();

@@ -112,7 +112,7 @@ pub(crate) struct Stack {
     pub token: String,
     /// What to do when creation fails.
     pub on_failure: OnFailure,
-    /// Who asked for the present operation; what is done for the stack is done in their name.
+    /// Who requested the present operation; what is done for the stack is done in their name.
     #[serde(default)]
     pub caller: Caller,
     /// Whether DeleteStack is refused.

@@ -39,7 +39,7 @@ fn listing(action: &str) -> Option<Listing> {
     Some(Listing { kind, set, ids })
 }
 
-/// Answers a Describe call.
+/// Serves a Describe call.
 ///
 /// # Errors
 /// Unknown ids, unknown filters.
@@ -144,7 +144,7 @@ fn matches_all(object: &Object, filters: &Filters) -> Result<bool> {
     Ok(true)
 }
 
-/// The values of an object that the filter `name` looks at; `None` if there is no such filter.
+/// The values of an object that the filter `name` inspects; `None` if there is no such filter.
 fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
     if let Some(key) = name.strip_prefix("tag:") {
         return Some(o.tags.get(key).cloned().into_iter().collect());

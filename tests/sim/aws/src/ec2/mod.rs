@@ -20,7 +20,7 @@ use cloudsim_core::{
     object::{Object, Tags},
 };
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As EC2 words them.

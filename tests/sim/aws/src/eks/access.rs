@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// The policy that makes a principal administrator.
 pub(crate) const CLUSTER_ADMIN_POLICY: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 
-/// Answers a call about access entries or pod identities.
+/// Handles a call about access entries or pod identities.
 ///
 /// # Errors
 /// As EKS words them.
@@ -164,9 +164,9 @@ fn create_entry(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let entry = new_entry(ctx, name, principal, kind, &groups, request_tags(call))
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call));
-    let answer = document(&entry);
+    let response = document(&entry);
     ctx.create(entry);
-    Ok(json!({ "accessEntry": answer }))
+    Ok(json!({ "accessEntry": response }))
 }
 
 fn update_entry(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
@@ -243,9 +243,9 @@ fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let object = new_association(ctx, name, account, call.field("roleArn"), request_tags(call))
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call));
-    let answer = document(&object);
+    let response = document(&object);
     ctx.create(object);
-    Ok(json!({ "association": answer }))
+    Ok(json!({ "association": response }))
 }
 
 /// A new association of the service account (namespace, name), not yet in the world.

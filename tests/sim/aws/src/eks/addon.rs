@@ -97,15 +97,15 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call))
         .with("cluster", parent.id);
-    let answer = document(&object);
+    let response = document(&object);
     ctx.create(object);
     let ms = ctx.draw(durations::ADDON_CREATE, &unique);
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, AwsStep::Eks { id: arn, step: EksStep::AddonSettled });
-    Ok(json!({ "addon": answer }))
+    Ok(json!({ "addon": response }))
 }
 
-/// Makes the pod identities that an add-on asks for, which go with it:
+/// Makes the pod identities that an add-on requests, which go with it:
 /// <https://docs.aws.amazon.com/eks/latest/userguide/add-ons-iam.html>. They carry no tags of the request.
 fn associate(ctx: &mut Ctx<'_>, call: &Call, cluster_name: &str) -> Result<Vec<String>> {
     let wanted = call.json.get("podIdentityAssociations").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -58,7 +58,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         .with("vpc", vpc)
         .with("creator", call.caller.arn.clone())
         .with("folder", folder.clone());
-    let answer = document(&object);
+    let response = document(&object);
     let version = super::doc_text(&object, "/version").to_owned();
     let ms = ctx.draw(durations::CLUSTER_CREATE, name);
     ctx.create(object);
@@ -80,7 +80,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     bootstrap_access(ctx, call, &arn, name);
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, AwsStep::Eks { id: arn, step: EksStep::ClusterReady });
-    Ok(json!({ "cluster": answer }))
+    Ok(json!({ "cluster": response }))
 }
 
 fn subnets(call: &Call) -> Vec<String> {

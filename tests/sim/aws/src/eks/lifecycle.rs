@@ -1,6 +1,6 @@
 //! What EKS does by itself: clusters and node groups become ready and go, add-ons settle.
 //!
-//! A cluster becomes ACTIVE when its simulated time is over and its control plane answers, whichever is later.
+//! A cluster becomes ACTIVE when its simulated time is over and its control plane responds, whichever is later.
 
 use super::{
     addon, amend, doc_text, doc_texts,
@@ -107,7 +107,7 @@ fn fail(ctx: &mut Ctx<'_>, object: &Object, state: &str, code: &str, message: &s
     ctx.end_work("create", &object.id);
 }
 
-/// The control plane answers: remember where.
+/// The control plane responds: remember where.
 pub(crate) fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
     ctx.adjust(id, |o| {
         o.set("endpoint", endpoint);

@@ -22,7 +22,7 @@ use cloudsim_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As EKS words them.

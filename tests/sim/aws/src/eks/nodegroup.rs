@@ -59,13 +59,13 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call))
         .with("cluster", parent.id.clone());
-    let answer = document(&object);
+    let response = document(&object);
     ctx.create(object);
     node_role_entry(ctx, cluster_name, call.field("nodeRole"));
     let ms = ctx.draw(durations::NODEGROUP_CREATE, &unique);
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, AwsStep::Eks { id: arn, step: EksStep::NodegroupReady });
-    Ok(json!({ "nodegroup": answer }))
+    Ok(json!({ "nodegroup": response }))
 }
 
 fn check(ctx: &mut Ctx<'_>, call: &Call, parent: &Object, name: &str) -> Result<()> {

@@ -33,7 +33,7 @@ pub(crate) fn needed(call: &Call) -> Vec<Need> {
     }
 }
 
-/// EKS: the action on its cluster, node group and so on; what EKS asks for in the caller's name beside it.
+/// EKS: the action on its cluster, node group and so on; what EKS requests in the caller's name beside it.
 fn eks(call: &Call) -> Vec<Need> {
     let action = call.action.as_str();
     let arn = |kind: &str, rest: String| format!("arn:aws:eks:{}:{}:{kind}/{rest}", call.region, call.caller.account);
@@ -85,7 +85,7 @@ fn eks(call: &Call) -> Vec<Need> {
 }
 
 /// Roles that a caller hands to EKS: <https://docs.aws.amazon.com/eks/latest/userguide/security-iam-service-with-iam.html>. Those
-/// of nodes are looked at in the caller's name, too.
+/// of nodes are inspected in the caller's name, too.
 fn passed(call: &Call) -> Vec<Need> {
     let roles = ["roleArn", "nodeRole", "serviceAccountRoleArn"].map(|key| call.json[key].as_str().unwrap_or_default());
     let roles = roles.into_iter().filter(|role| !role.is_empty());

@@ -149,7 +149,7 @@ const TYPES: &[Row] = &[
     ),
 ];
 
-/// Service and actions, separated by spaces. An unknown type needs what nobody grants: only strangers' templates have them here.
+/// Service and actions, separated by spaces. An unknown type needs what nobody grants: only foreign templates have them here.
 fn actions(kind: &str, handler: Handler) -> (&'static str, &'static str) {
     let row = TYPES.iter().find(|row| row.0 == kind);
     row.map_or(("cloudformation", "HandleTypesThatNoPolicyIsKnownFor"), |(_, service, [create, update, delete])| {

@@ -177,13 +177,13 @@ fn create(ctx: &mut Ctx<'_>, call: &Call, target: &Target, profiles: &[Value]) -
     }
     let sim_ms = ctx.draw(durations::CLUSTER_CREATE, &cluster.id);
     let operation = lro::begin(ctx, "containerservice", &cluster.id, Verb::Create, sim_ms);
-    answer(ctx, call, 201, &operation, &cluster)
+    respond(ctx, call, 201, &operation, &cluster)
 }
 
-fn answer(ctx: &mut Ctx<'_>, call: &Call, status: u16, operation: &str, cluster: &Object) -> Result<Reply> {
+fn respond(ctx: &mut Ctx<'_>, call: &Call, status: u16, operation: &str, cluster: &Object) -> Result<Reply> {
     let cluster = ctx.scope().live(&cluster.id).cloned().unwrap_or_else(|| cluster.clone());
     let body = shown::document(ctx, &cluster);
-    Ok(lro::put_answer(ctx, call, status, operation, &cluster, body))
+    Ok(lro::put_response(ctx, call, status, operation, &cluster, body))
 }
 
 fn update(ctx: &mut Ctx<'_>, call: &Call, cluster: Object, profiles: &[Value]) -> Result<Reply> {
@@ -203,7 +203,7 @@ fn update(ctx: &mut Ctx<'_>, call: &Call, cluster: Object, profiles: &[Value]) -
     node_group::retag(ctx, &next);
     let sim_ms = ctx.draw(durations::CLUSTER_UPDATE, &format!("{}{}", cluster.id, next.text("etag")));
     let operation = lro::begin(ctx, "containerservice", &cluster.id, Verb::Update, sim_ms);
-    answer(ctx, call, 200, &operation, &next)
+    respond(ctx, call, 200, &operation, &next)
 }
 
 /// Starts the control plane of a cluster whose first start failed.
@@ -236,7 +236,7 @@ pub(super) fn tag(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Rep
     node_group::retag(ctx, &next);
     let sim_ms = ctx.draw(durations::CLUSTER_UPDATE, &format!("{}{}", cluster.id, next.text("etag")));
     let operation = lro::begin(ctx, "containerservice", &cluster.id, Verb::Update, sim_ms);
-    answer(ctx, call, 200, &operation, &next)
+    respond(ctx, call, 200, &operation, &next)
 }
 
 /// Begins to delete.
@@ -250,7 +250,7 @@ pub(super) fn delete_call(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Re
     };
     check_conditions(call, Some(&cluster))?;
     let operation = delete(ctx, &cluster)?;
-    Ok(lro::delete_answer(ctx, call, &operation, &cluster))
+    Ok(lro::delete_response(ctx, call, &operation, &cluster))
 }
 
 /// Begins to delete a cluster; gives the operation's id.

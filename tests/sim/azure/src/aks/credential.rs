@@ -29,7 +29,7 @@ fn ready(ctx: &mut Ctx<'_>, target: &Target) -> Result<Object> {
     Ok(cluster)
 }
 
-fn answer(cluster: &Object, who: &str, user: &str) -> Reply {
+fn respond(cluster: &Object, who: &str, user: &str) -> Reply {
     let (name, server) = (cluster.name.as_deref().unwrap_or_default(), cluster.text("endpoint"));
     let ca = STANDARD.encode(cluster.text("ca"));
     let group = cluster.vpc.as_deref().unwrap_or_default();
@@ -47,13 +47,13 @@ pub(super) fn user(ctx: &mut Ctx<'_>, target: &Target) -> Result<Reply> {
     let cluster = ready(ctx, target)?;
     let entra = resource::doc(&cluster).get("properties").is_some_and(|p| !p["aadProfile"].is_null());
     if !entra {
-        return Ok(answer(&cluster, "clusterUser", &token(&cluster)));
+        return Ok(respond(&cluster, "clusterUser", &token(&cluster)));
     }
     let tenant = resource::doc_text(&cluster, "/properties/aadProfile/tenantID").to_owned();
     let exec = format!(
         "    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      args:\n      - get-token\n      - --environment\n      - AzurePublicCloud\n      - --server-id\n      - {AKS_SERVER_APP}\n      - --client-id\n      - 80faf920-1908-4b52-b5ef-a8e7bedfc67a\n      - --tenant-id\n      - {tenant:?}\n      - --login\n      - devicecode\n      command: kubelogin\n      env: null\n      provideClusterInfo: false\n"
     );
-    Ok(answer(&cluster, "clusterUser", &exec))
+    Ok(respond(&cluster, "clusterUser", &exec))
 }
 
 /// A static token: the simulator has no client certificates.
@@ -72,5 +72,5 @@ pub(super) fn admin(ctx: &mut Ctx<'_>, target: &Target) -> Result<Reply> {
         let message = "Getting static credential is not allowed because this cluster is set to disable local accounts.";
         return Err(refuse("BadRequest", message));
     }
-    Ok(answer(&cluster, "clusterAdmin", &token(&cluster)))
+    Ok(respond(&cluster, "clusterAdmin", &token(&cluster)))
 }

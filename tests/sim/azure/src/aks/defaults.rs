@@ -1,6 +1,6 @@
 //! What AKS fills in where a cluster or pool says nothing.
 //!
-//! As in answers of <https://learn.microsoft.com/rest/api/aks/managed-clusters/get>.
+//! As in responses of <https://learn.microsoft.com/rest/api/aks/managed-clusters/get>.
 
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! What AKS does by itself: clusters and pools become ready and go.
 //!
-//! A cluster is Succeeded when its simulated time is over and its control plane answers, whichever is later.
+//! A cluster is Succeeded when its simulated time is over and its control plane responds, whichever is later.
 
 use super::{
     super::{
@@ -35,7 +35,7 @@ pub(crate) fn cluster_due(ctx: &mut Ctx<'_>, operation: &Operation, cluster: &Ob
     activate(ctx, &cluster.id);
 }
 
-/// The control plane answers: remember where. A restart may move it to another port.
+/// The control plane responds: remember where. A restart may move it to another port.
 pub(crate) fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
     ctx.adjust(id, |o| {
         o.set("endpoint", endpoint);

@@ -31,15 +31,15 @@ use serde_json::{Value, json};
 /// Kubernetes versions on offer, newest first.
 pub(crate) const VERSIONS: [&str; 5] = ["1.36.1", "1.35.4", "1.34.7", "1.33.9", "1.32.11"];
 
-/// Since when answers have entity tags; clients of older versions of the API see none.
+/// Since when responses have entity tags; clients of older versions of the API see none.
 const TAGGED_SINCE: &str = "2024-09-01";
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.
 pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
-    let mut reply = answer(ctx, call, target)?;
+    let mut reply = respond(ctx, call, target)?;
     let version = call.params.0.iter().find(|(key, _)| key.eq_ignore_ascii_case("api-version"));
     if let (Some((_, version)), Reply::Json(_, body) | Reply::Headed(_, body, _)) = (version, &mut reply)
         && version.as_str() < TAGGED_SINCE
@@ -60,7 +60,7 @@ fn untag(value: &mut Value) {
     }
 }
 
-fn answer(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+fn respond(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     match call.action.as_str() {
         "managedClusters.CreateOrUpdate" => cluster::put(ctx, call, target),
         "managedClusters.Update" => cluster::tag(ctx, call, target),

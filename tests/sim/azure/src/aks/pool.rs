@@ -92,7 +92,7 @@ pub(super) fn from_cluster(ctx: &mut Ctx<'_>, cluster: &Object, profile: &Value)
     ctx.adjust(&pool.id, |o| "Updating".clone_into(&mut o.state));
 }
 
-/// The pool's nodes are of the version that it asks for: the newest patch of a minor version.
+/// The pool's nodes are of the version that it requests: the newest patch of a minor version.
 /// <https://learn.microsoft.com/rest/api/aks/agent-pools/get>, `currentOrchestratorVersion`.
 pub(super) fn upgraded(ctx: &mut Ctx<'_>, pool: &Object) {
     let wanted = resource::doc_text(pool, "/properties/orchestratorVersion").to_owned();
@@ -177,7 +177,7 @@ pub(super) fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Rep
     let operation = lro::begin(ctx, "containerservice", &pool.id, verb, sim_ms);
     let pool = ctx.scope().live(&pool.id).cloned().unwrap_or(pool);
     let body = shown::document(ctx, &pool);
-    Ok(lro::put_answer(ctx, call, status, &operation, &pool, body))
+    Ok(lro::put_response(ctx, call, status, &operation, &pool, body))
 }
 
 /// Begins to delete a pool.
@@ -200,5 +200,5 @@ pub(super) fn delete_call(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Re
     }
     let sim_ms = ctx.draw(durations::POOL_DELETE, &pool.id);
     let operation = lro::begin_delete(ctx, &pool, sim_ms);
-    Ok(lro::delete_answer(ctx, call, &operation, &pool))
+    Ok(lro::delete_response(ctx, call, &operation, &pool))
 }

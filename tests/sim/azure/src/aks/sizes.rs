@@ -51,7 +51,7 @@ fn demand(pool: &Object) -> Option<(Size, u64)> {
 /// vCPUs in use in a location, by family.
 pub(crate) fn used(ctx: &mut Ctx<'_>, location: &str) -> BTreeMap<String, u64> {
     let mut used = BTreeMap::new();
-    // By reference: every PUT of a cluster looks at all pools of its subscription.
+    // By reference: every PUT of a cluster inspects all pools of its subscription.
     for pool in ctx.scope().of_kind(AzureKind::AgentPool) {
         if pool.is_live()
             && pool.text("location") == location

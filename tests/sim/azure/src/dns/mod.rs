@@ -2,7 +2,7 @@
 //!
 //! <https://learn.microsoft.com/rest/api/dns/>; how etags protect from overwriting:
 //! <https://learn.microsoft.com/azure/dns/dns-zones-records#etags>. A zone is deleted with its records, by a long-running
-//! operation; everything else answers at once. Limits:
+//! operation; everything else responds at once. Limits:
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#azure-dns-limits>.
 
 mod records;
@@ -19,7 +19,7 @@ use cloudsim_core::{
 };
 use serde_json::Value;
 
-/// A record set as the zone's name servers answer it.
+/// A record set as the zone's name servers respond to it.
 pub(crate) fn served(record: &Object) -> RecordSeen {
     let doc = record.props.get("doc").cloned().unwrap_or_default();
     let properties = &doc["properties"];
@@ -47,7 +47,7 @@ pub(crate) fn served(record: &Object) -> RecordSeen {
     }
 }
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.
@@ -74,7 +74,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             };
             check_conditions(call, Some(&zone), "Zone")?;
             let operation = delete_zone(ctx, &zone)?;
-            Ok(lro::delete_answer(ctx, call, &operation, &zone))
+            Ok(lro::delete_response(ctx, call, &operation, &zone))
         }
         action if action.starts_with("recordSets.") => records::handle(ctx, call, target),
         _ => Err(unknown(call)),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const KIND: AzureKind = AzureKind::DnsRecordSet;
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the service's words.

@@ -19,7 +19,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// In the provider's words.
@@ -48,7 +48,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             };
             check_etag(call, &object)?;
             let operation = delete(ctx, &object, kind)?;
-            Ok(lro::delete_answer(ctx, call, &operation, &object))
+            Ok(lro::delete_response(ctx, call, &operation, &object))
         }
         _ => Err(unknown(call)),
     }
@@ -108,7 +108,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, kind: AzureKind) -> Resu
     let operation = lro::begin(ctx, "network", &object.id, verb, sim_ms);
     let object = ctx.scope().live(&object.id).cloned().unwrap_or(object);
     let body = shown::document(ctx, &object);
-    Ok(lro::put_answer(ctx, call, status, &operation, &object, body))
+    Ok(lro::put_response(ctx, call, status, &operation, &object, body))
 }
 
 /// What the provider adds to a new resource.

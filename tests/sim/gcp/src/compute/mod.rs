@@ -33,16 +33,16 @@ pub(crate) const CREATING: &str = "CREATING";
 /// Its delete is under way.
 pub(crate) const DELETING: &str = "DELETING";
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As Compute words them.
 pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
-    let body = answer(ctx, call)?;
+    let body = respond(ctx, call)?;
     Ok(Reply::Json(200, body))
 }
 
-fn answer(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
+fn respond(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let verb = call.action.rsplit('.').next().unwrap_or_default();
     if call.vars.len() < 4 {
         return places::handle(ctx, call);

@@ -1,6 +1,6 @@
-//! Operations of Compute: how a change goes on and ends, and how it is asked about.
+//! Operations of Compute: how a change goes on and ends, and how it is observed.
 //!
-//! <https://cloud.google.com/compute/docs/reference/rest/v1/globalOperations>. `wait` answers at once with the present
+//! <https://cloud.google.com/compute/docs/reference/rest/v1/globalOperations>. `wait` responds at once with the present
 //! state, which its documentation allows. `requestId` must be a UUID and makes a repeated call give the same operation:
 //! <https://cloud.google.com/compute/docs/reference/rest/v1/networks/insert>.
 
@@ -199,7 +199,7 @@ fn finish(ctx: &mut Ctx<'_>, operation: &Object, error: Option<ErrorSpec>) {
     ctx.after(OPERATION_KEPT_MS, GcpStep::Forget { id: operation.id.clone() });
 }
 
-/// Answers a call about operations.
+/// Handles a call about operations.
 ///
 /// # Errors
 /// notFound.

@@ -15,7 +15,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call about places.
+/// Handles a call about places.
 ///
 /// # Errors
 /// notFound.

@@ -1,6 +1,6 @@
 //! What GKE does by itself: clusters and node pools become ready, change and go.
 //!
-//! A cluster becomes RUNNING when its simulated time is over and its control plane answers, whichever is later.
+//! A cluster becomes RUNNING when its simulated time is over and its control plane responds, whichever is later.
 
 use super::{cluster::NO_ROOM, nodepool, nodes, operation, pools};
 use crate::{
@@ -110,7 +110,7 @@ fn condition(error: &ErrorSpec) -> Value {
     json!({ "canonicalCode": error.code, "message": error.message })
 }
 
-/// The control plane answers: remember where.
+/// The control plane responds: remember where.
 pub(crate) fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
     let endpoint = endpoint.trim_start_matches("https://").to_owned();
     ctx.adjust(id, |o| {

@@ -27,7 +27,7 @@ use cloudsim_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As GKE words them.

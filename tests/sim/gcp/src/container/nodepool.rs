@@ -229,8 +229,8 @@ fn apply(doc: &mut serde_json::Map<String, Value>, request: &Value, version: Opt
         }
     }
     for key in ["machineType", "diskType", "diskSizeGb", "imageType", "workloadMetadataConfig"] {
-        let said = |v: &&Value| !v.is_null() && ![json!(""), json!("0"), json!(0)].contains(v);
-        if let Some(value) = request.get(key).filter(said) {
+        let reported = |v: &&Value| !v.is_null() && ![json!(""), json!("0"), json!(0)].contains(v);
+        if let Some(value) = request.get(key).filter(reported) {
             config.insert(key.to_owned(), value.clone());
         }
     }

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashSet};
 pub(crate) const DEFAULT_MACHINE: &str = "e2-medium";
 
 /// How the machines of a pool are called, without their last part: `gke-CLUSTER-POOL-HASH`. Both names are cut, so that the
-/// hash, which is the pool's own, tells pools apart whose names begin alike.
+/// hash, which is the pool's own, distinguishes pools whose names begin alike.
 #[must_use]
 pub(crate) fn base_name(cluster: &Object, pool: &str) -> String {
     let short = |text: &str| text.chars().take(20).collect::<String>().trim_end_matches('-').to_owned();

@@ -116,7 +116,7 @@ fn rpc_code(error: &ErrorSpec) -> u64 {
     codes.iter().find(|(name, _)| *name == error.code).map_or(13, |(_, code)| *code)
 }
 
-/// Answers a call about operations.
+/// Handles a call about operations.
 ///
 /// # Errors
 /// notFound.

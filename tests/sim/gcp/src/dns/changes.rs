@@ -43,7 +43,7 @@ pub(crate) fn apply(
     entity: &str,
 ) -> Result<()> {
     let mut records = records_of(zone);
-    let mut said = Vec::new();
+    let mut reported = Vec::new();
     let text = |r: &Value, field: &str| r[field].as_str().unwrap_or_default().to_owned();
     let spoken = |r: &Value| format!("{} ({})", text(r, "name"), text(r, "type"));
     for (n, record) in deletions.iter().enumerate() {
@@ -55,13 +55,13 @@ pub(crate) fn apply(
         if present["rrdatas"] != record["rrdatas"] || present["ttl"] != record["ttl"] {
             return Err(condition(format!("Precondition not met for '{place}'")));
         }
-        said.push(format!("- {}", spoken(record)));
+        reported.push(format!("- {}", spoken(record)));
     }
     let apex = doc_text(zone, "/dnsName").to_owned();
     for (n, record) in additions.iter().enumerate() {
         let place = format!("{entity}.additions[{n}]");
         add(&mut records, record, &apex, &place)?;
-        said.push(format!("+ {}", spoken(record)));
+        reported.push(format!("+ {}", spoken(record)));
     }
     if !(records.contains_key(&key(&apex, "NS")) && records.contains_key(&key(&apex, "SOA"))) {
         return Err(ApiError::new(
@@ -73,7 +73,7 @@ pub(crate) fn apply(
         let message = format!("The limit of {limit} 'resourceRecordSets' for this zone has been reached.");
         return Err(ApiError::new("quotaExceeded", message).status(403).field("domain", "usageLimits"));
     }
-    ctx.remark(said.join("\n"));
+    ctx.remark(reported.join("\n"));
     ctx.change(&zone.id, |o| o.set("records", records));
     Ok(())
 }

@@ -16,7 +16,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call.
+/// Handles a call.
 ///
 /// # Errors
 /// As Cloud DNS words them.
@@ -73,7 +73,7 @@ fn records_of(zone: &Object) -> serde_json::Map<String, Value> {
     zone.props.get("records").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// The record sets of a zone as its name servers answer them.
+/// The record sets of a zone as its name servers respond to them.
 pub(crate) fn served(zone: &Object) -> Vec<RecordSeen> {
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let seen = |record: &Value| RecordSeen {

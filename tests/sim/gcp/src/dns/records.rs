@@ -8,7 +8,7 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// Answers a call about record sets.
+/// Handles a call about record sets.
 ///
 /// # Errors
 /// notFound, alreadyExists, bad values.

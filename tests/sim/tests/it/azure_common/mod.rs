@@ -13,14 +13,14 @@ pub(crate) const AKS: &str = "2025-05-01";
 pub(crate) const DNS: &str = "2018-05-01";
 pub(crate) const RESOURCES: &str = "2021-04-01";
 
-/// An answer: status, headers, body.
-pub(crate) struct Answer {
+/// A response: status, headers, body.
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |v| v.to_str().unwrap())
     }
@@ -51,7 +51,7 @@ impl Azure {
         path: &str,
         headers: &[(&str, &str)],
         body: &Value,
-    ) -> reqwest::Result<Answer> {
+    ) -> reqwest::Result<Response> {
         let path = path.strip_prefix("https://management.azure.com").unwrap_or(path);
         let url = format!("{}{path}", self.handle.url());
         let mut request = self.http.request(method.parse().unwrap(), url).bearer_auth(&self.token);
@@ -61,25 +61,25 @@ impl Azure {
         if !body.is_null() {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = serde_json::from_str(&answer.text().await?).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, body })
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = serde_json::from_str(&response.text().await?).unwrap_or(Value::Null);
+        Ok(Response { status, headers, body })
     }
 
-    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Response {
         self.send(method, path, &[], &body).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.call("GET", path, Value::Null).await
     }
 
     /// Follows `Azure-AsyncOperation`, or `Location` where that is all there is, to the end.
-    pub(crate) async fn finish(&self, answer: &Answer) -> Value {
-        let by_status = !answer.header("azure-asyncoperation").is_empty();
-        let url = if by_status { answer.header("azure-asyncoperation") } else { answer.header("location") };
-        assert!(url.starts_with("https://management.azure.com/"), "{} {url:?} {}", answer.status, answer.body);
+    pub(crate) async fn finish(&self, response: &Response) -> Value {
+        let by_status = !response.header("azure-asyncoperation").is_empty();
+        let url = if by_status { response.header("azure-asyncoperation") } else { response.header("location") };
+        assert!(url.starts_with("https://management.azure.com/"), "{} {url:?} {}", response.status, response.body);
         let mut pause = Duration::from_millis(5);
         for _ in 0..300 {
             let found = self.get(url).await;
@@ -97,22 +97,22 @@ impl Azure {
     }
 
     /// A PUT to its end, which must be good.
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
-        let answer = self.call("PUT", path, body).await;
-        assert!(matches!(answer.status, 200 | 201), "{path}: {} {}", answer.status, answer.body);
-        if !answer.header("azure-asyncoperation").is_empty() {
-            let end = self.finish(&answer).await;
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Response {
+        let response = self.call("PUT", path, body).await;
+        assert!(matches!(response.status, 200 | 201), "{path}: {} {}", response.status, response.body);
+        if !response.header("azure-asyncoperation").is_empty() {
+            let end = self.finish(&response).await;
             assert_eq!(end["status"], "Succeeded", "{path}: {end}");
         }
-        answer
+        response
     }
 
     /// A DELETE to its end, which must be good.
     pub(crate) async fn delete(&self, path: &str) {
-        let answer = self.call("DELETE", path, Value::Null).await;
-        assert!(matches!(answer.status, 200 | 202 | 204), "{path}: {} {}", answer.status, answer.body);
-        if answer.status == 202 {
-            let end = self.finish(&answer).await;
+        let response = self.call("DELETE", path, Value::Null).await;
+        assert!(matches!(response.status, 200 | 202 | 204), "{path}: {} {}", response.status, response.body);
+        if response.status == 202 {
+            let end = self.finish(&response).await;
             assert!(end["status"] == "Succeeded" || end["status"] == 200, "{path}: {end}");
         }
     }

@@ -63,8 +63,8 @@ impl Cloud {
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
         }
-        let answer = request.body(body).send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
+        let response = request.body(body).send().await?;
+        Ok((response.status().as_u16(), response.text().await?))
     }
 
     /// A call of the query protocol.
@@ -116,7 +116,7 @@ impl Cloud {
                 }
             }
         }
-        panic!("the journal never said so");
+        panic!("the journal never showed it");
     }
 
     pub(crate) async fn create_stack(&self, name: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Looks at the cluster that is adopted: does it answer, is it ready, is it new enough, may we do
+//! Inspects the cluster that is adopted: does it respond, is it ready, is it new enough, may we do
 //! there what has to be done. Changes nothing.
 
 use futures::future::try_join_all;
@@ -31,7 +31,7 @@ const NAMED_MAX: usize = 5;
 
 /// What was seen.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub(crate) struct Observation {
     /// As the server says it, for example `v1.37.2+k3s1`.
     pub(crate) version: String,
     /// The cluster's identity.
@@ -40,11 +40,11 @@ pub(crate) struct Look {
     pub(crate) unready: Option<String>,
 }
 
-/// Looks at the API server.
+/// Inspects the API server.
 ///
 /// # Errors
-/// TRANSIENT: no answer. INVALID: too old, or not the server that the kubeconfig names. AUTH: we are not known.
-pub(crate) async fn look(session: &Session, minimum: Version) -> Result<Look, ProviderError> {
+/// TRANSIENT: no response. INVALID: too old, or not the server that the kubeconfig names. AUTH: we are not known.
+pub(crate) async fn observe(session: &Session, minimum: Version) -> Result<Observation, ProviderError> {
     let info = session.client.apiserver_version().await.map_err(during("asking for the version"))?;
     let found = Version::parse(&info.major, &info.minor).ok_or_else(|| {
         let problem = format!("the API server says its version is {:?}.{:?}", info.major, info.minor);
@@ -61,10 +61,10 @@ pub(crate) async fn look(session: &Session, minimum: Version) -> Result<Look, Pr
     }
     let unready = readiness(session).await?;
     let uid = session.cluster_uid().await?.to_owned();
-    Ok(Look { version: info.git_version, uid, unready })
+    Ok(Observation { version: info.git_version, uid, unready })
 }
 
-/// Why the server is not ready; `None` if it is, or does not tell us.
+/// Why the server is not ready; `None` if it is, or does not say why.
 async fn readiness(session: &Session) -> Result<Option<String>, ProviderError> {
     let action = "asking whether the API server is ready";
     let request = http::Request::get("/readyz").body(Vec::new());
@@ -92,7 +92,7 @@ fn failed_checks(text: &str) -> String {
 /// AUTH, with every right that is lacking.
 pub(crate) async fn check_rights(session: &Session) -> Result<(), ProviderError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(session.client.clone());
-    let asked = RIGHTS.map(|(group, resource, subresource, verb)| {
+    let requested = RIGHTS.map(|(group, resource, subresource, verb)| {
         let attributes = ResourceAttributes {
             group: Some(group.to_owned()),
             resource: Some(resource.to_owned()),
@@ -104,13 +104,13 @@ pub(crate) async fn check_rights(session: &Session) -> Result<(), ProviderError>
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
         let (reviews, name) = (&reviews, [resource, subresource].join("/"));
         async move {
-            let answer = reviews.create(&PostParams::default(), &review).await;
-            let answer = answer.map_err(during("asking for our rights"))?;
-            let allowed = answer.status.is_some_and(|status| status.allowed);
+            let response = reviews.create(&PostParams::default(), &review).await;
+            let response = response.map_err(during("asking for our rights"))?;
+            let allowed = response.status.is_some_and(|status| status.allowed);
             Ok::<_, ProviderError>((!allowed).then(|| format!("{verb} {}", name.trim_end_matches('/'))))
         }
     });
-    let lacking: Vec<String> = try_join_all(asked).await?.into_iter().flatten().collect();
+    let lacking: Vec<String> = try_join_all(requested).await?.into_iter().flatten().collect();
     if lacking.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,198 @@
+//! The audit log: shown, and verified on this side.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use landlord_audit::{Line, Problem, PublicKey, Verified, Verifier};
+use landlord_proto::v1;
+use serde_json::Value;
+
+use crate::{
+    arguments::{Audit, AuditCommand},
+    client::Client,
+    connection::Connection,
+    error::Error,
+    output::{self, Column, Listing, text},
+    user_files,
+};
+
+/// Entries of a page: some 1 MB.
+const PAGE: i32 = 1_000;
+
+const EVENT: &[Column<'_>] = &[
+    ("SEQ", false, |event| text(event, "sequence")),
+    ("TIME", false, |event| text(event, "eventTime")),
+    ("PRINCIPAL", false, principal),
+    ("ACTION", false, |event| text(event, "action")),
+    ("RESOURCE", false, |event| text(event, "resource")),
+    ("OUTCOME", false, |event| text(event, "outcome")),
+    ("ADDRESS", true, |event| text(event, "address")),
+    ("METHOD", true, |event| text(event, "method")),
+    ("REQUEST", true, |event| text(event, "requestId")),
+    ("CHANGES", true, changes),
+    ("DETAIL", false, |event| text(event, "detail")),
+];
+
+/// Who, and for whom.
+fn principal(event: &Value) -> String {
+    let (principal, origin) = (text(event, "principal"), text(event, "origin"));
+    if origin.is_empty() { principal } else { format!("{principal} for {origin}") }
+}
+
+fn changes(event: &Value) -> String {
+    let changes = event["changes"].as_array().into_iter().flatten();
+    let shown =
+        changes.map(|change| format!("{}: {} → {}", text(change, "field"), text(change, "from"), text(change, "to")));
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+pub(super) async fn run(server: &Connection, of: Audit) -> Result<(), Error> {
+    match &of.what {
+        None => list(server, &of).await,
+        Some(AuditCommand::Verify { files, public_keys, head, offline }) => {
+            let head = head.as_deref().map(known_head).transpose()?;
+            let mut verifying = Verifying::new(public_keys, head)?;
+            for file in files {
+                verifying.file(file)?;
+            }
+            let end = if *offline { None } else { verifying.daemon(&mut Client::connect(server).await?).await? };
+            verifying.end(end)
+        }
+    }
+}
+
+async fn list(server: &Connection, of: &Audit) -> Result<(), Error> {
+    let mut client = Client::connect(server).await?;
+    let since = jiff::Timestamp::now() - jiff::SignedDuration::try_from(of.since).unwrap_or(jiff::SignedDuration::MAX);
+    let mut filter = format!("event_time >= \"{since}\"");
+    if !of.filter.is_empty() {
+        filter = format!("{filter} AND ({})", of.filter);
+    }
+    let (mut listing, mut page_token) = (Listing::new(of.output, EVENT), String::new());
+    loop {
+        let request = v1::ListAuditEventsRequest { page_size: PAGE, page_token, filter: filter.clone() };
+        let page = client.audit.list_audit_events(request).await?.into_inner();
+        let items: Result<Vec<Value>, Error> = page.audit_events.iter().map(output::json).collect();
+        listing.page(&items?)?;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if listing.end()? == 0 {
+        let since = Duration::from_secs(of.since.as_secs());
+        super::remark(&format!("no entries of the last {}", humantime::format_duration(since)));
+    }
+    Ok(())
+}
+
+fn known_head(text: &str) -> Result<(i64, String), Error> {
+    let wrong = || Error::Usage(format!("--head: {text:?} must be SEQUENCE:HASH"));
+    let (seq, hash) = text.split_once(':').ok_or_else(wrong)?;
+    Ok((seq.parse().map_err(|_| wrong())?, hash.to_ascii_lowercase()))
+}
+
+/// A verification under way.
+struct Verifying {
+    verifier: Verifier,
+    head: Option<(i64, String)>,
+    signed: bool,
+}
+
+impl Verifying {
+    fn new(keys: &[PathBuf], head: Option<(i64, String)>) -> Result<Self, Error> {
+        let key = |path: &PathBuf| {
+            let pem = String::from_utf8(user_files::read("--public-key", path)?).unwrap_or_default();
+            PublicKey::from_pem(&pem).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
+        };
+        let keys: Vec<PublicKey> = keys.iter().map(key).collect::<Result<_, _>>()?;
+        Ok(Self { signed: !keys.is_empty(), verifier: Verifier::new(keys), head })
+    }
+
+    fn take(&mut self, line: &Line) -> Result<(), Error> {
+        self.verifier.take(line).map_err(|problem| wrong(&problem))?;
+        let (seq, hash) = self.verifier.so_far();
+        match &self.head {
+            Some((known, expected)) if *known == seq && expected != hash => Err(Error::Check(format!(
+                "entry {seq} has the hash {hash}, not {expected} as --head says: the log was rewritten"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |problem: String| Error::Usage(format!("{}: {problem}", path.display()));
+        let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(|error| failed(error.to_string()))?;
+            let line: Line = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+            self.take(&line)?;
+        }
+        Ok(())
+    }
+
+    /// The daemon's entries after those of the files; where they must end, if they do not reach it.
+    async fn daemon(&mut self, client: &mut Client) -> Result<Option<(i64, String)>, Error> {
+        let (after, _) = self.verifier.so_far();
+        let filter = if after > 0 { format!("sequence > {after}") } else { String::new() };
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListAuditEventsRequest { page_size: PAGE, page_token, filter: filter.clone() };
+            let page = client.audit.list_audit_events(request).await?.into_inner();
+            let end = (page.end_sequence, page.end_hash);
+            for event in page.audit_events {
+                if event.sequence == end.0 && event.hash != end.1 {
+                    return Err(wrong(&Problem::Changed(end.0)));
+                }
+                self.take(&Line {
+                    entry: event.entry,
+                    hash: event.hash,
+                    head_key_id: event.head_key_id,
+                    head_signature: event.head_signature,
+                })?;
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                // The end was read before the page, which may go beyond it.
+                let reached = self.verifier.so_far().0;
+                return Ok(Some(end).filter(|(end, _)| *end > reached));
+            }
+        }
+    }
+
+    fn end(self, end: Option<(i64, String)>) -> Result<(), Error> {
+        let known = self.head.clone();
+        let verified = self.verifier.end(end.as_ref().map(|(seq, hash)| (*seq, hash.as_str())));
+        let verified = verified.map_err(|problem| wrong(&problem))?;
+        if let Some((seq, _)) = known.filter(|(seq, _)| *seq > verified.last) {
+            let last = verified.last;
+            return Err(Error::Check(format!(
+                "the log ends with entry {last}, but entry {seq} is known (--head): its end was cut off"
+            )));
+        }
+        output::print(&report(&verified, self.signed))
+    }
+}
+
+fn wrong(problem: &Problem) -> Error {
+    Error::Check(format!("the audit log does not hold: {problem}"))
+}
+
+fn report(verified: &Verified, signed: bool) -> String {
+    if verified.last == 0 {
+        return "the audit log has no entries".into();
+    }
+    let Verified { first, last, hash, heads, signed: head } = verified;
+    let signatures = match (signed, heads) {
+        (false, _) => "signatures were not verified (--public-key)".to_owned(),
+        (true, 0) => "no head is signed: whoever can write the database could have written all of it".to_owned(),
+        (true, _) => format!(
+            "{heads} signed heads, the last is entry {head}; the {} entries after it are as safe as the database",
+            last - head
+        ),
+    };
+    format!("entries {first} to {last} hold; {signatures}\nhead {last}:{hash}")
+}
