@@ -2,7 +2,10 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 17] = [
+    "landlord/v1/access.proto",
+    "landlord/v1/diff.proto",
+    "landlord/v1/logs.proto",
     "landlord/v1/audit.proto",
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",

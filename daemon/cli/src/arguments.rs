@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod customer;
+mod handover;
 mod orphans;
 mod webhooks;
 
@@ -13,7 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
-    customer::{Create, CustomerArguments, Update},
+    customer::{Create, CustomerArguments, Update, UpdateWhat},
+    handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
     webhooks::Webhooks,
 };
@@ -105,12 +107,9 @@ pub enum Command {
         #[command(subcommand)]
         what: Create,
     },
-    /// Changes a customer.
-    Update {
-        /// What.
-        #[command(subcommand)]
-        what: Update,
-    },
+    /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
+    /// `update customer`: changes a customer.
+    Update(Update),
     /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
     /// Follows what happens, until interrupted.
@@ -142,6 +141,14 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
+    /// Shows what is handed over to a tenant's customer: addresses, host keys, certificates, credentials.
+    Access(TenantAccess),
+    /// Shows what would change of a tenant's objects if it were brought to what is on offer now. Changes nothing.
+    Diff(Diff),
+    /// Shows what a tenant's apps write down.
+    Logs(Logs),
+    /// Gives the credentials of one of a tenant's apps new passwords.
+    Rotate(Rotate),
     /// Shows why something is as it is.
     Explain {
         /// What.
@@ -259,6 +266,9 @@ pub struct Get {
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
+    /// Only tenants that differ from what is on offer now: another revision on disk, another field of their class.
+    #[arg(long)]
+    pub outdated: bool,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
     #[arg(short = 'A', long)]
     pub all_customers: bool,

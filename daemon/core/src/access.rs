@@ -189,6 +189,11 @@ actions! {
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
         VerifyTenant: Operate Tenant,
+        GetTenantAccess: Operate Tenant,
+        RotateTenantCredentials: Operate Tenant,
+        UpdateTenantRevision: Operate Tenant,
+        GetTenantLogs: Operate Tenant,
+        DiffTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,
@@ -219,14 +224,10 @@ actions! {
         GetDaemon: Read Installation,
     }
     "landlord.v1.WebhookService" {
-        ListWebhooks: Read Installation,
-        GetWebhook: Read Installation,
-        ReplayWebhook: Administer Installation,
-        TestWebhook: Administer Installation,
+        ListWebhooks: Read Installation, GetWebhook: Read Installation,
+        ReplayWebhook: Administer Installation, TestWebhook: Administer Installation,
     }
-    "landlord.v1.AuditService" {
-        ListAuditEvents: Read Installation,
-    }
+    "landlord.v1.AuditService" { ListAuditEvents: Read Installation, }
     "landlord.v1.CustomerService" {
         CreateCustomer: Administer Customer,
         GetCustomer: Read Customer,

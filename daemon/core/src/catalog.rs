@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
-    StackName, TenantName, TenantSpec,
+    ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
+    revision::CurrentRevisions,
 };
 
 /// A named offer from the configuration.
@@ -59,6 +60,9 @@ pub struct Class {
     /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
+    /// What the class promises of an environment once it is READY.
+    #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
+    pub service: ServiceRules,
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -72,6 +76,8 @@ pub struct Catalog {
     pub residency: Residencies,
     /// Which domains tenants may have.
     pub domains: Domains,
+    /// The revisions of stacks and platforms on disk.
+    pub revisions: CurrentRevisions,
     /// Account by provider and credential scope, as configured.
     pub accounts: BTreeMap<(ProviderName, String), String>,
 }
@@ -158,6 +164,8 @@ impl Catalog {
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
             skip_checks: class.skip_checks.clone(),
+            service: class.service,
+            revisions: self.revisions.of(class.stack.as_ref(), class.platform.as_ref()),
         })
     }
 
@@ -178,7 +186,9 @@ impl Catalog {
             return Err(one("class", format!("{name} is of level {level}; a host cluster needs one of level CLUSTER")));
         }
         let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
-        Ok(Placement { stack: None, ..self.placement(name, class, String::new(), spec.node_count, region, None)? })
+        let placement = self.placement(name, class, String::new(), spec.node_count, region, None)?;
+        let revisions = self.revisions.of(None, placement.platform.as_ref());
+        Ok(Placement { stack: None, revisions, ..placement })
     }
 
     /// Which host cluster a placement needs; `None`: none. A placement of a class that is gone, or that

@@ -101,6 +101,7 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
 /// The tenant's status when it comes to rest.
 pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     let mut status = work.environment.status.clone();
+    status.progress = None;
     match steady {
         Steady::Ready { .. } => {
             status.state = State::Ready;
@@ -222,6 +223,7 @@ mod tests {
             observed_generation: 1,
             conditions: Vec::new(),
             endpoints: Vec::new(),
+            progress: None,
         };
         let holds = |status: &EnvironmentStatus, kind: &str| {
             status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))

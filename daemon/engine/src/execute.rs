@@ -297,7 +297,8 @@ impl<'a> Call<'a> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(response.progress, response.status.as_ref())
+        let report = progress(response.progress, response.status.as_ref())?;
+        if report.done { self.joined(report).await } else { Ok(report) }
     }
 
     async fn dns_zone(&self) -> Report {

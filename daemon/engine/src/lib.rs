@@ -27,7 +27,7 @@
 //! # use std::{collections::BTreeMap, sync::Arc, time::Duration};
 //! #
 //! # use landlord_core::{
-//! #     ErrorKind, Failure, Measured,
+//! #     ErrorKind, Failure, FoundNamespace, Measured,
 //! #     environment::State,
 //! #     ports::*,
 //! #     stage::RemovedObject,
@@ -53,11 +53,14 @@
 //! # impl Isolation for NoClusters {
 //! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
 //! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
+//! #     async fn own_cluster_kubeconfig(&self, _: &DeployTarget, _: landlord_core::CustomerRole, _: Duration) -> Result<CustomerAccess, Failure> { unimplemented!() }
 //! #     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> { unimplemented!() }
 //! # }
 //! # #[async_trait::async_trait]
 //! # impl HostClusters for NoClusters {
 //! #     async fn measure(&self, _: &KubeCredentials, _: &str) -> Result<Measured, Failure> { unimplemented!() }
+//! #     async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> { unimplemented!() }
+//! #     async fn namespaces(&self, _: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> { unimplemented!() }
 //! #     async fn uninstall(&self, _: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> { unimplemented!() }
 //! # }
 //! # #[tokio::main]
@@ -106,6 +109,7 @@
 //! It knows no SQL, no gRPC and no provider by name.
 
 mod access;
+mod availability;
 mod clock;
 mod cluster_access;
 mod conditions;
@@ -113,21 +117,27 @@ mod engine;
 mod events;
 mod execute;
 mod figures;
+mod hand_over;
 mod holds;
+mod host_inventories;
 mod inventories;
 mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;
+mod observed;
 mod options;
 mod pass;
+mod progress;
 mod request;
 mod shared;
 mod timing;
 mod turns;
 
+pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch};
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;
+pub use host_inventories::HostInventories;
 pub use inventories::Inventories;
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

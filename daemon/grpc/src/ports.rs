@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use landlord_core::{
     CurrentCatalog,
     ports::{
-        AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore,
-        Verifier, Wake, Webhooks,
+        AuditStore, Authenticator, Authorizer, CredentialStore, CustomerStore, DaemonStore, Handover, KubeAccess,
+        Providers, Stacks, TenantDiff, TenantLogs, TenantStore, Verifier, Wake, Webhooks,
     },
 };
 
@@ -27,6 +27,14 @@ pub struct Ports {
     pub kube_access: Arc<dyn KubeAccess>,
     /// Runs a tenant's checks.
     pub verifier: Arc<dyn Verifier>,
+    /// What is handed over to customers.
+    pub handover: Arc<dyn Handover>,
+    /// What tenants' apps write down.
+    pub logs: Arc<dyn TenantLogs>,
+    /// What would change in tenants' clusters.
+    pub diff: Arc<dyn TenantDiff>,
+    /// Who has read what of it.
+    pub credentials: Arc<dyn CredentialStore>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.

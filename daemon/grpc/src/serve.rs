@@ -42,7 +42,7 @@ use crate::{
     provider::ProviderList,
     serve_error::ServeError,
     status::explain,
-    tenant::Tenants,
+    tenant::{Tenants, logs::Readers},
     tenant_class::TenantClasses,
     watch::Watches,
     web::WebLayer,
@@ -147,7 +147,11 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let watching = watches.clone();
-    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let tenants = bounded!(TenantServiceServer::new(Tenants {
+        ports: ports.clone(),
+        watches: watching,
+        readers: Readers::default()
+    }));
     let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
     let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
     let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Failure, Measured, StackName,
+    CustomerRole, Failure, FoundNamespace, Measured, StackName,
     isolation::GatewayRef,
-    ports::{DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
+    ports::{CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
     stage::RemovedObject,
 };
 use landlord_kube::{client::Clients, gateway_api::Crds};
@@ -14,7 +14,7 @@ use landlord_kube::{client::Clients, gateway_api::Crds};
 use crate::{
     access, enforce,
     error::Error,
-    host_cluster::{capacity, uninstall},
+    host_cluster::{capacity, tenants, uninstall},
     remove,
 };
 
@@ -23,6 +23,8 @@ use crate::{
 pub struct IsolationOptions {
     /// The Gateway of each stack that has one.
     pub gateways: BTreeMap<StackName, GatewayRef>,
+    /// Namespace of each stack's apps in a cluster of a tenant's own.
+    pub namespaces: BTreeMap<StackName, String>,
     /// The Gateway API's custom resources, applied to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
     /// How long an ending namespace is left to Kubernetes: [`REMOVAL_TIMEOUT`](crate::REMOVAL_TIMEOUT), but for tests.
@@ -80,12 +82,35 @@ impl Isolation for KubeIsolation {
         let call = async |client| access::customer(&client, &target.kube, place, lifetime).await;
         self.clients.call(&target.kube, call).await
     }
+
+    async fn own_cluster_kubeconfig(
+        &self,
+        target: &DeployTarget,
+        role: CustomerRole,
+        lifetime: Duration,
+    ) -> Result<CustomerAccess, Failure> {
+        if target.cluster.shared().is_some() {
+            return Err(Error::NotOwn.into());
+        }
+        let Some(namespace) = self.options.namespaces.get(&target.stack) else { return Err(Error::NotOwn.into()) };
+        let call = async |client| access::own_cluster(&client, target, namespace, role, lifetime).await;
+        let kube = self.clients.call(&target.kube, call).await?;
+        Ok(CustomerAccess { kube, namespace: namespace.clone() })
+    }
 }
 
 #[async_trait]
 impl HostClusters for KubeIsolation {
     async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure> {
         self.clients.call(kube, async |client| capacity::measure(&client, installation).await).await
+    }
+
+    async fn joined(&self, kube: &KubeCredentials, pool: &str) -> Result<u32, Failure> {
+        self.clients.call(kube, async |client| tenants::joined(&client, pool).await).await
+    }
+
+    async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure> {
+        self.clients.call(kube, async |client| tenants::namespaces(&client, installation).await).await
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, installation: &str) -> Result<UninstallReport, Failure> {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Result;
 use landlord_auth::tls::TlsFigures;
 use landlord_core::ports::{Statistics, StatisticsStore as _};
-use landlord_engine::EngineHandle;
+use landlord_engine::{AvailabilityFigures, EngineHandle};
 use landlord_grpc::RpcFigures;
 use landlord_plugin_host::Measurements;
 use landlord_store::Store;
@@ -116,13 +116,14 @@ pub(crate) struct Figures {
     tls: TlsFigures,
     store: Store,
     engine: EngineHandle,
+    pub(crate) watch: AvailabilityFigures,
     /// Of webhooks: whoever delivers them counts.
     pub(crate) webhooks: WebhookFigures,
 }
 
 impl Figures {
     pub(crate) fn new(plugins: Measurements, tls: TlsFigures, store: Store, engine: EngineHandle) -> Self {
-        Self { plugins, tls, store, engine, webhooks: WebhookFigures::default() }
+        Self { plugins, tls, store, engine, watch: AvailabilityFigures::default(), webhooks: WebhookFigures::default() }
     }
 
     /// Serves and samples the figures, if an address is configured. Gives those of the API.
@@ -143,6 +144,7 @@ impl Figures {
         self.tls.register(&mut registry);
         self.store.figures().register(&mut registry);
         self.engine.figures().register(&mut registry);
+        self.watch.register(&mut registry);
         self.webhooks.register(&mut registry);
         rpcs.register(&mut registry);
         let counts = StoreCounts::default();

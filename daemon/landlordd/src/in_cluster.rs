@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::{Catalog, Class, ClassName, PlatformName, StackName, ports::Apps};
+use landlord_core::{
+    Catalog, Class, ClassName, PlatformName, StackName,
+    ports::Apps,
+    revision::{RevisionKey, RevisionKind},
+};
 use landlord_deploy::{
     CheckOptions, DeployOptions, StackApps, StackOffers,
     platform::{self, Platform},
@@ -17,7 +21,10 @@ use landlord_deploy::{
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
-use crate::config::{Checked, Config, Deploy};
+use crate::{
+    config::{Checked, Config, Deploy},
+    revisions::OnDisk,
+};
 
 /// What works inside of tenants' clusters.
 pub(crate) struct InCluster {
@@ -26,7 +33,11 @@ pub(crate) struct InCluster {
     pub(crate) stacks: Arc<StackOffers>,
     /// Helm is needed only where a class has a stack or a platform.
     pub(crate) apps: Option<Arc<dyn Apps>>,
+    /// The same, for what is handed over, and for revisions.
+    pub(crate) deployer: Option<Arc<StackApps>>,
     pub(crate) names: Names,
+    /// The revisions that lie on disk.
+    pub(crate) on_disk: OnDisk,
 }
 
 /// What was read at the start, by name: classes that a reload brings can have nothing else.
@@ -85,6 +96,22 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
     Ok(Read { stacks, platforms, gateway_api_crds })
 }
 
+/// The revisions that lie on disk, with their contents.
+fn on_disk(read: &Read) -> OnDisk {
+    let mut on_disk = OnDisk::default();
+    for (name, packed) in read.stacks.iter().filter_map(|(name, stack)| Some((name, stack.packed.as_ref()?))) {
+        on_disk.current.stacks.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Stack, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    for (name, packed) in read.platforms.iter().filter_map(|(name, own)| Some((name, own.packed.as_ref()?))) {
+        on_disk.current.platforms.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Platform, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    on_disk
+}
+
 /// A class leaves out only checks that its stack has.
 fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Result<()> {
     for (name, class) in &checked.catalog.classes {
@@ -139,6 +166,7 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&read.stacks),
+        namespaces: stack::namespaces(&read.stacks),
         gateway_api_crds: read.gateway_api_crds.clone(),
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
@@ -149,8 +177,11 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
         platforms: read.platforms.keys().cloned().collect(),
         is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
     };
+    let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| Arc::new(apps) as Arc<dyn Apps>), names })
+    let apps = apps.map(Arc::new);
+    let deployer = apps.clone();
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::{CurrentCatalog, ports::TenantStore};
+use landlord_core::{Catalog, CurrentCatalog, ports::TenantStore};
 use serde_json::Value;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,8 @@ impl Reload {
             bail!("restart landlordd, which reads stacks and platforms at its start: {}", lacking.join("; "));
         }
         self.sources.log.set(&next.log.filter)?;
-        self.catalog.replace(checked.catalog);
+        // Stacks and platforms are those that were read at the start.
+        self.catalog.replace(Catalog { revisions: self.catalog.now().revisions.clone(), ..checked.catalog });
         self.used = next;
         Ok(changes)
     }
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_reloaded_and_what_waits_is_told_by_key() {
+    fn what_can_be_reloaded_and_what_waits_is_named_by_key() {
         let used = Config::default();
         let mut new = Config::default();
         new.log.filter = "debug".into();

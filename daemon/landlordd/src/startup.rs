@@ -1,7 +1,7 @@
 //! Wires the parts and runs them until SIGTERM or SIGINT.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, OnceLock,
@@ -16,11 +16,12 @@ use landlord_auth::{
     tls::{POLL_INTERVAL, TlsFigures},
 };
 use landlord_core::{
-    CurrentCatalog, ProviderName,
-    ports::{AuditStore as _, CustomerStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
+    CurrentCatalog,
+    ports::{AppAccess, AppDiff, AppLogs, DaemonStore as _, ProviderKey, TenantStore as _},
+    revision::CurrentRevisions,
 };
 use landlord_engine::{
-    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions,
 };
 use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -30,12 +31,12 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, audit, class_drift,
+    announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::Figures,
-    in_cluster, listeners, plugin_check,
+    in_cluster, inventories, listeners, plugin_check,
     reload::{Reload, Sources},
-    retention, store,
+    retention, revisions, store,
     systemd::{self, Passed},
     trust, webhooks,
 };
@@ -55,32 +56,32 @@ pub struct Start {
 ///
 /// # Errors
 /// What can't be started, with what to do about it.
-pub async fn run(config: &Config, checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
+pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
-    let measurements = Measurements::default();
+    let (measurements, tls_figures) = (Measurements::default(), TlsFigures::default());
     let plugins = plugins(&checked, &measurements)?;
-    let clusters = in_cluster::open(config, &checked).await?;
+    let mut clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
-    let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
-    let policies = Arc::new(open_policies(config)?);
-    tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
-    let store = open_store(config, start.create_store).await?;
+    let policies = follow_policies(config, &tasks, &stop)?;
+    let store = store::open_configured(config, start.create_store).await?;
     let store_port = Arc::new(store.clone());
+    checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
-    let this = announce::this(daemon_id());
-    tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
-    let host = Arc::new(PluginHost::new(plugins.clone()));
+    let this = announce::start(daemon_id(), store_port.clone(), &tasks, &stop);
     start_plugins(&plugins, &tasks, &stop);
+    let host = Arc::new(PluginHost::new(plugins));
     let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
     let figures = Figures::new(measurements, tls_figures, store.clone(), handle.clone());
-    let webhook_figures = figures.webhooks.clone();
+    let (watch_figures, webhook_figures) = (figures.watch.clone(), figures.webhooks.clone());
+    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures)?;
     let ready = Arc::new(AtomicBool::new(false));
     let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
-    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
+    inventories::start((&checked, &clusters), &store_port, &host, &handle, (&tasks, &stop));
     let webhooks = webhooks::start(&checked, &this.id, &store, &webhook_figures, (&tasks, &stop)).await?;
     let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
     tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
@@ -93,7 +94,11 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
         stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
-        verifier: access,
+        verifier: access.clone(),
+        handover: access.clone(),
+        logs: access.clone(),
+        diff: access,
+        credentials: store_port.clone(),
         authenticator: checked.callers,
         authorizer: policies,
         customers: Arc::new(store.clone()),
@@ -117,32 +122,39 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
-    tasks.close();
-    tasks.wait().await;
-    hand_over(&store, &this.id).await;
+    end(&tasks, &store, &this.id).await;
     lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
-    served?;
-    tracing::info!("landlordd has ended");
-    Ok(())
+    Ok(served.inspect(|()| tracing::info!("landlordd has ended"))?)
 }
 
-/// The store, with what it needs of the configuration.
-async fn open_store(config: &Config, create: bool) -> Result<Store> {
-    let signer = audit::signer(&config.audit)?;
-    let store = store::open(&config.store, create).await?;
-    signer.into_iter().for_each(|signer| store.sign_audit(signer));
-    store.set_customer_rules(config.customers.rules());
-    Ok(store)
+/// Waits for what still runs, and gives back what this daemon holds.
+async fn end(tasks: &TaskTracker, store: &Store, daemon: &str) {
+    tasks.close();
+    tasks.wait().await;
+    hand_over(store, daemon).await;
 }
 
 fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
-    EnginePorts {
-        store,
-        providers,
-        apps: clusters.apps.clone(),
-        isolation: clusters.isolation.clone(),
-        host_clusters: clusters.isolation.clone(),
-    }
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    EnginePorts { store, providers, apps, isolation: isolation.clone(), host_clusters: isolation }
+}
+
+/// Keeps the revisions on disk, and reads those that environments name otherwise: once before any of them is worked on, and then
+/// whenever another daemon accepts one.
+async fn open_revisions(
+    config: &Config,
+    clusters: &mut in_cluster::InCluster,
+    store: Arc<Store>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<CurrentRevisions> {
+    let on_disk = std::mem::take(&mut clusters.on_disk);
+    let current = on_disk.current.clone();
+    revisions::keep(&*store, on_disk).await?;
+    let Some(apps) = clusters.deployer.clone() else { return Ok(current) };
+    let mirrors = config.deploy.chart_mirrors.clone();
+    revisions::load(&*store, &apps, &mirrors).await.context("reading the revisions that environments name")?;
+    tasks.spawn(revisions::follow(store, apps, mirrors, stop.clone()));
+    Ok(current)
 }
 
 /// Clients can connect.
@@ -158,6 +170,13 @@ async fn hand_over(store: &Store, daemon: &str) {
         tracing::warn!(%error, "the leases are not handed over; they end by themselves");
     }
     store.close().await;
+}
+
+/// The policies, read again when they change.
+fn follow_policies(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Arc<Policies>> {
+    let policies = Arc::new(open_policies(config)?);
+    tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
+    Ok(policies)
 }
 
 /// The shipped policies and those of the configured folder.
@@ -181,26 +200,6 @@ fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &Cance
         }
     });
     lost
-}
-
-/// What compares the clouds' inventories with a store that goes on from a copy.
-fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
-    let (installation, regions) = (checked.installation.clone(), regions(checked));
-    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
-        provider: provider.clone(),
-        credentials: credentials.clone(),
-    };
-    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
-    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
-}
-
-/// Where environments can be by the configuration.
-fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
-    let mut regions: BTreeMap<ProviderName, BTreeSet<String>> = BTreeMap::new();
-    for class in checked.catalog.classes.values() {
-        regions.entry(class.provider.clone()).or_default().extend(class.regions.iter().cloned());
-    }
-    regions
 }
 
 /// Checks the listeners' files and the plugins' files as a start would.
@@ -324,7 +323,10 @@ fn cluster_access(
     clusters: &in_cluster::InCluster,
 ) -> ClusterAccess {
     let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
-    ClusterAccess { installation, store, providers, isolation, apps }
+    let app_access = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppAccess>);
+    let app_logs = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppLogs>);
+    let app_diff = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppDiff>);
+    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs, app_diff }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::Checked;
 
-/// Starts one task for each webhook. A receiver's trouble is its own: no task of it ends the daemon.
+/// Starts one task for each webhook. A receiver's failure is its own: no task of it ends the daemon.
 ///
 /// # Errors
 /// A webhook that can't be used, though its configuration was checked.

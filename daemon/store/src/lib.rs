@@ -83,6 +83,7 @@ mod job;
 mod notify;
 pub mod postgres;
 mod rows;
+mod schema_version;
 mod silence;
 pub mod sqlite;
 mod store;

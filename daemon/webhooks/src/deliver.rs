@@ -82,7 +82,7 @@ pub(crate) struct Delivery {
     pub(crate) schedule: Schedule,
     pub(crate) lease_ttl: Duration,
     pub(crate) figures: WebhookFigures,
-    /// Told when the place was moved by a replay.
+    /// Notified when the place was moved by a replay.
     pub(crate) moved: Notify,
 }
 

@@ -1,4 +1,4 @@
-//! What receivers are told: events of the store as CloudEvents 1.0 in JSON.
+//! What receivers get: events of the store as CloudEvents 1.0 in JSON.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
 use landlord_core::{

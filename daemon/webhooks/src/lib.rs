@@ -1,4 +1,4 @@
-//! Tells portals over HTTP what happens to their tenants.
+//! Notifies portals over HTTP of what happens to their tenants.
 //!
 //! # Expected flow
 //! Each webhook of the configuration has a place in the store's events, which are the only queue. The daemon that has its lease

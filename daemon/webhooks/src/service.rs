@@ -34,7 +34,7 @@ const PARKED_SHOWN: u32 = 20;
 pub trait Store: TenantStore + WebhookStore {}
 impl<T: TenantStore + WebhookStore> Store for T {}
 
-/// Reads the secrets of a webhook anew, newest first; an error says what is wrong with the file, and nothing of what is in it.
+/// Reads the secrets of a webhook each time, newest first; an error says what is wrong with the file, and nothing of what is in it.
 pub type SecretSource = Arc<dyn Fn() -> Result<Vec<Secret>, String> + Send + Sync>;
 
 /// Why a webhook can't be used.

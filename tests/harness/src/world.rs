@@ -289,6 +289,10 @@ impl World {
         for cloud in &options.clouds {
             text += &cloud.classes(options.kubernetes.is_some());
         }
+        // Names of simulated zones lead nowhere.
+        if !options.extra_config.contains("[availability]") {
+            text.push_str("[availability]\nenabled = false\n");
+        }
         text.push_str(&options.extra_config);
         fs::write(self.config(), text)?;
         Ok(())

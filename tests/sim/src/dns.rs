@@ -272,19 +272,23 @@ mod tests {
         let asked = |name: &str, kind: u16, records: &[RecordSeen]| {
             answer(&question(name, kind), records, Some(Ipv4Addr::new(127, 0, 0, 9))).unwrap_or_default()
         };
-        let told = asked("Chat.acme.example.com", 1, &records);
-        assert_eq!(&told[..8], [7, 9, 0x84, 0, 0, 1, 0, 1]);
-        assert_eq!(&told[told.len() - 4..], [34, 64, 0, 7]);
+        let response = asked("Chat.acme.example.com", 1, &records);
+        assert_eq!(&response[..8], [7, 9, 0x84, 0, 0, 1, 0, 1]);
+        assert_eq!(&response[response.len() - 4..], [34, 64, 0, 7]);
         let none = asked("chat.acme.example.com", 28, &records);
         assert_eq!((none[3], none[7]), (0, 0), "the name is known, it has no such record");
         let alias = [RecordSeen { values: vec!["lb.example.net.".into()], ..record("CNAME", "") }];
-        let told = asked("lb.example.net", 1, &alias);
-        assert_eq!((told[3], told[7], told[told.len() - 4]), (0, 1, 198), "the name of a load balancer");
-        let told = asked("chat.acme.example.com", 1, &alias);
-        assert_eq!((told[7], told[told.len() - 4]), (2, 198), "an alias is followed for whoever asks that");
+        let response = asked("lb.example.net", 1, &alias);
+        assert_eq!(
+            (response[3], response[7], response[response.len() - 4]),
+            (0, 1, 198),
+            "the name of a load balancer"
+        );
+        let response = asked("chat.acme.example.com", 1, &alias);
+        assert_eq!((response[7], response[response.len() - 4]), (2, 198), "an alias is followed for whoever asks that");
         let zone = [record("NS", "ns1.cloud.example.")];
-        let told = asked("ns1.cloud.example", 1, &zone);
-        assert_eq!(&told[told.len() - 4..], [127, 0, 0, 9], "a name server's name leads to whoever answers");
+        let response = asked("ns1.cloud.example", 1, &zone);
+        assert_eq!(&response[response.len() - 4..], [127, 0, 0, 9], "a name server's name leads to whoever answers");
         let unknown = asked("nope.example.com", 1, &records);
         assert_eq!(unknown[3], 3);
         assert_eq!(answer(&[0; 4], &records, None), None);

@@ -113,6 +113,8 @@ pub fn placement() -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 
@@ -147,7 +149,7 @@ pub fn delete() -> DeleteRequest {
 }
 
 pub fn event(kind: EventKind, reason: &str) -> NewEvent {
-    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "reported".into() }
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "reported".into(), progress: None }
 }
 
 /// A record with a value in every field.

@@ -13,6 +13,7 @@ pub mod accepting;
 pub mod auditing;
 pub mod claiming;
 pub mod committing;
+pub mod credentials;
 pub mod customers;
 pub mod daemons;
 pub mod domains;
@@ -25,6 +26,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod proxy;
 pub mod reading;
+pub mod revisions;
 pub mod webhooks;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
@@ -78,6 +80,7 @@ macro_rules! contract_suite {
             orphans: an_orphan_becomes_one_tenants;
             orphans: an_orphan_is_removed_as_a_tenant_is;
             orphans: an_orphan_in_a_host_cluster_is_removed_there;
+            orphans: a_namespace_without_a_record_is_listed_until_it_is_gone;
             reading: tenants_in_pages_each_once;
             reading: tenants_by_filter;
             reading: operations_in_pages_newest_first;
@@ -108,6 +111,8 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            credentials: a_credential_is_given_as_its_class_says;
+            revisions: revisions_are_kept_for_who_names_them;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;

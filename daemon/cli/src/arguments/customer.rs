@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::UpdateRevision;
+
 /// `create`.
 #[derive(Debug, Subcommand)]
 pub enum Create {
@@ -10,8 +12,20 @@ pub enum Create {
 }
 
 /// `update`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Update {
+    /// Of what else.
+    #[command(subcommand)]
+    pub what: Option<UpdateWhat>,
+    /// Of a tenant.
+    #[command(flatten)]
+    pub tenant: Option<UpdateRevision>,
+}
+
+/// What else than a tenant is updated.
 #[derive(Debug, Subcommand)]
-pub enum Update {
+pub enum UpdateWhat {
     /// Changes what is given here of a customer.
     Customer(CustomerArguments),
 }

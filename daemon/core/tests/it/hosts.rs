@@ -236,6 +236,7 @@ fn class(level: Level) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 

@@ -45,6 +45,8 @@ fn placement(stack: bool) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 
@@ -147,6 +149,14 @@ fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady
             Step::Rest(settle) => return settle,
             Step::Unwind(Unwind::Remove) => {
                 work.environment.desired_state = DesiredState::Absent;
+                continue;
+            }
+            Step::Unwind(Unwind::GiveUp(spec, placement, failure)) => {
+                work.operation_done = true;
+                assert!(failure.message.contains("those of before are back"), "{failure:?}");
+                tenant(work).spec = spec;
+                work.environment.placement = placement;
+                work.environment.generation += 1;
                 continue;
             }
             Step::Unwind(Unwind::Revert(spec, placement)) => {
@@ -454,6 +464,33 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
     let spec = &tenant(&mut work).spec;
     assert_eq!((spec.node_count, spec.storage.gib()), (None, 9));
     assert_eq!((work.environment.desired_state, work.environment.generation), (DesiredState::Present, 3));
+}
+
+#[test]
+fn revisions_on_trial_go_back_when_a_stage_gives_up() {
+    let mut work = work(true);
+    turn(&mut work, |_| Response::Done);
+    let before = work.environment.placement.clone();
+    let ready = tenant(&mut work);
+    ready.last_ready = Some((ready.spec.clone(), before.clone()));
+    work.environment.placement.skip_checks = vec!["names".into()];
+    work.environment.placement.revisions.trial_generation = Some(2);
+    (work.environment.generation, work.operation_generation) = (2, 2);
+    (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
+    let mut given_up = false;
+    let settled = turn(&mut work, |stage| {
+        let fails = *stage == Stage::Verify && !given_up;
+        given_up |= fails;
+        if fails { Response::Fails(ErrorKind::Invalid) } else { Response::Done }
+    });
+    assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
+    assert_eq!((&work.environment.placement, work.environment.generation), (&before, 3));
+    // Without a trial it stays where it failed.
+    work.environment.generation = 4;
+    (work.operation_generation, work.operation_done) = (4, false);
+    let fails =
+        |stage: &Stage| if *stage == Stage::Verify { Response::Fails(ErrorKind::Invalid) } else { Response::Done };
+    assert!(matches!(turn(&mut work, fails), Steady::Failed { .. }));
 }
 
 #[test]

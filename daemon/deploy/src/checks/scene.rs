@@ -45,14 +45,16 @@ impl Scene<'_> {
 
     /// Without what Secrets hold, should somebody's response have repeated it.
     pub(super) fn redacted(&self, mut result: CheckResult) -> CheckResult {
-        for value in self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN) {
-            for text in [&mut result.detail, &mut result.remedy] {
-                if text.contains(value.as_str()) {
-                    *text = text.replace(value.as_str(), "***");
-                }
-            }
+        for text in [&mut result.detail, &mut result.remedy] {
+            *text = self.redact(std::mem::take(text));
         }
         result
+    }
+
+    /// The same of any text.
+    pub(super) fn redact(&self, text: String) -> String {
+        let secrets = self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN);
+        secrets.fold(text, |text, value| text.replace(value.as_str(), "***"))
     }
 
     /// A name of a file of this run.

@@ -179,7 +179,7 @@ fn manifest() -> Manifest {
     .unwrap()
 }
 
-fn target() -> DeployTarget {
+pub(crate) fn target() -> DeployTarget {
     let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
     DeployTarget {
         kube: KubeCredentials {
@@ -197,6 +197,7 @@ fn target() -> DeployTarget {
         stack: "s".parse().unwrap(),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
+        revision: None,
     }
 }
 

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
+    Amounts, AppName, ErrorKind, Failure, FoundNamespace, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         ReleasePlan, StageProgress, UninstallReport, Verified,
     },
+    revision::RevisionId,
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
@@ -30,11 +31,11 @@ fn unexpected(what: &str) -> Failure {
 
 #[async_trait]
 impl Apps for IsolationOnly {
-    fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+    fn releases(&self, _: &StackName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
     }
 
-    fn platform(&self, _: &PlatformName) -> Result<Vec<ReleasePlan>, Failure> {
+    fn platform(&self, _: &PlatformName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
     }
 
@@ -109,6 +110,15 @@ impl Isolation for IsolationOnly {
         Ok((StageProgress::Done, Vec::new()))
     }
 
+    async fn own_cluster_kubeconfig(
+        &self,
+        _: &DeployTarget,
+        _: landlord_core::CustomerRole,
+        _: Duration,
+    ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
+        panic!("the engine asks for none")
+    }
+
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
         Err(unexpected("a kubeconfig"))
     }
@@ -128,6 +138,15 @@ impl HostClusters for IsolationOnly {
             requested: pods,
             by_tenants: pods,
         })
+    }
+
+    async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> {
+        Ok(3 - self.0.cloud.nodes_missing())
+    }
+
+    async fn namespaces(&self, kube: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> {
+        let inside = self.0.cloud.namespaces(&kube.endpoint);
+        Ok(inside.iter().map(|uid| FoundNamespace { uid: uid.parse().unwrap(), name: format!("t-{uid}") }).collect())
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> {

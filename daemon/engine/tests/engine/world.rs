@@ -23,7 +23,7 @@ use landlord_core::{
         TenantStore, Wake, Work, WorkStore,
     },
 };
-use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, ProviderOptions};
 use landlord_store::{SqliteOptions, Store, sqlite};
 use tempfile::TempDir;
 use tokio::{
@@ -262,6 +262,18 @@ impl World {
         self.handles.push(handle);
     }
 
+    /// What compares the namespaces of its host clusters.
+    pub(crate) fn host_inventories(&self) -> HostInventories {
+        let (cloud, life, faults) = (Arc::clone(&self.cloud), Life::until(None), crate::no_faults());
+        let scripted = Arc::new(Scripted { cloud, life, faults });
+        HostInventories {
+            installation: "test".into(),
+            store: Arc::new(self.store.clone()),
+            providers: Arc::new(Only(Arc::clone(&scripted))),
+            host_clusters: Arc::new(IsolationOnly(scripted)),
+        }
+    }
+
     /// Starts a daemon in the place of one that was killed, or is killed now.
     pub(crate) async fn start_after(&mut self, life: &Life, faults: Faults) {
         life.end().await;
@@ -459,5 +471,7 @@ fn placement() -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }

@@ -72,16 +72,20 @@ impl Write for v1::CreateTenantRequest {
         }
         ports.customers.check_contract(&new.name, &new.spec, &new.placement).await?;
         store.check_domain(&new.name, &new.spec.domain).await?;
-        if let Some(uid) = new.adopt
-            && !store.orphans().await?.iter().any(|orphan| orphan.uid == uid)
-        {
-            return Err(StoreError::NotFound(format!("orphans/{uid}")).into());
-        }
+        let (mut placement, mut host) = (new.placement.clone(), None);
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await?;
-            if let Choice::Full(why) = choose(&candidates, selector) {
-                return Err(StoreError::NoHostClusterCapacity(why).into());
+            match choose(&candidates, selector) {
+                Choice::Full(why) => return Err(StoreError::NoHostClusterCapacity(why).into()),
+                Choice::Grow(growth) => placement.credentials.clone_from(&growth.placement.credentials),
+                Choice::Host(chosen) => {
+                    placement.credentials.clone_from(&chosen.credentials);
+                    host = Some(chosen.host.clone());
+                }
             }
+        }
+        if let Some(uid) = new.adopt {
+            store.check_adoption(uid, &placement, host.as_ref()).await?;
         }
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! TenantService over the store and the catalog.
 
+mod access;
 mod create;
+mod diff;
 mod explain;
 mod kubeconfig;
 mod lifecycle;
 mod list;
+pub(crate) mod logs;
 mod mask;
 mod move_plan;
 mod record;
+mod revision;
 mod update;
 mod values;
 mod verify;
@@ -41,6 +45,7 @@ use crate::{
 pub(crate) struct Tenants {
     pub(crate) ports: Ports,
     pub(crate) watches: Watches,
+    pub(crate) readers: logs::Readers,
 }
 
 type Rpc<T> = Result<Response<T>, Status>;
@@ -49,7 +54,7 @@ impl Tenants {
     /// As the caller of a request may use it.
     fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
         let ports = Access::of(request.extensions())?.guard(&self.ports);
-        Ok(Self { ports, watches: self.watches.clone() })
+        Ok(Self { ports, watches: self.watches.clone(), readers: self.readers.clone() })
     }
 
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
@@ -114,6 +119,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
         accept::run(&self.ports, request).await
     }
 
+    async fn update_tenant_revision(&self, request: Request<v1::UpdateTenantRevisionRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
     async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Rpc<Operation> {
         accept::run(&self.ports, request).await
     }
@@ -169,5 +178,36 @@ impl v1::tenant_service_server::TenantService for Tenants {
     async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
         let ports = self.guarded(&request)?.ports;
         Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
+    }
+
+    async fn diff_tenant(&self, request: Request<v1::DiffTenantRequest>) -> Rpc<v1::DiffTenantResponse> {
+        let ports = self.guarded(&request)?.ports;
+        Ok(Response::new(diff::diff(&ports, request.get_ref()).await?))
+    }
+
+    type GetTenantLogsStream = Pin<Box<dyn Stream<Item = Result<v1::GetTenantLogsResponse, Status>> + Send>>;
+
+    async fn get_tenant_logs(&self, request: Request<v1::GetTenantLogsRequest>) -> Rpc<Self::GetTenantLogsStream> {
+        let Self { ports, watches, readers } = self.guarded(&request)?;
+        let lines = logs::open(ports, &watches, &readers, request.get_ref()).await?;
+        Ok(Response::new(Box::pin(lines.map_err(Status::from))))
+    }
+
+    async fn get_tenant_access(
+        &self,
+        request: Request<v1::GetTenantAccessRequest>,
+    ) -> Rpc<v1::GetTenantAccessResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::get(&ports, &access.caller(), request.get_ref()).await?))
+    }
+
+    async fn rotate_tenant_credentials(
+        &self,
+        request: Request<v1::RotateTenantCredentialsRequest>,
+    ) -> Rpc<v1::RotateTenantCredentialsResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::rotate(&ports, &access, &request).await?))
     }
 }

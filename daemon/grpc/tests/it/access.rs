@@ -48,7 +48,15 @@ impl Authorizer for Expected {
             "landlord:auditors" => group == ActionGroup::Read,
             "landlord:portals" => portal && (of_customers || classes),
             "landlord:customer-portals" => portal && (own || classes),
-            "landlord:customer-users" => own && (group == ActionGroup::Read || action == Action::GenerateKubeconfig),
+            "landlord:customer-users" => {
+                let own_actions = [
+                    Action::GenerateKubeconfig,
+                    Action::GetTenantAccess,
+                    Action::RotateTenantCredentials,
+                    Action::GetTenantLogs,
+                ];
+                own && (group == ActionGroup::Read || own_actions.contains(&action))
+            }
             _ => false,
         };
         Decision { allowed, policies: Vec::new() }
@@ -149,7 +157,15 @@ async fn mismatches(world: &World, actions: &[Action]) -> Vec<String> {
         let result = world.call("acme-user", action).await;
         let fine = match action.group() {
             ActionGroup::Read | ActionGroup::Own => result.is_ok(),
-            ActionGroup::Operate | ActionGroup::Administer if action == Action::GenerateKubeconfig => {
+            ActionGroup::Operate | ActionGroup::Administer
+                if matches!(
+                    action,
+                    Action::GenerateKubeconfig
+                        | Action::GetTenantAccess
+                        | Action::RotateTenantCredentials
+                        | Action::GetTenantLogs
+                ) =>
+            {
                 code(&result) != Code::PermissionDenied
             }
             ActionGroup::Operate | ActionGroup::Administer => code(&result) == Code::PermissionDenied,

@@ -75,7 +75,7 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
         ..Default::default()
     };
     let refused = client.create_customer(world.asked_by("operator", create("umbrella", wrong))).await.unwrap_err();
-    let expected = ["customer.limits.nodes_max", "customer.allowed_levels[0]", "customer.verified_domains[0]"];
+    let expected = ["customer.allowed_levels[0]", "customer.limits.nodes_max", "customer.verified_domains[0]"];
     assert_eq!(fields(&refused), expected);
     let update = |customer: v1::Customer, paths: &[&str]| v1::UpdateCustomerRequest {
         customer: Some(v1::Customer { name: "customers/initech".into(), ..customer }),
@@ -135,7 +135,8 @@ async fn a_customers_labels_bind_its_tenants() {
     let bank = v1::Customer { labels: [("sector".to_owned(), "bank".to_owned())].into(), ..Default::default() };
     client.create_customer(world.asked_by("operator", create("initech", bank))).await.unwrap();
     let mut here = order("initech", "prod");
-    here.tenant.as_mut().unwrap().region = "here".into();
+    let tenant = here.tenant.as_mut().unwrap();
+    (tenant.tenant_class, tenant.region) = ("small".into(), "here".into());
     let refused = world.ordered(here).await.unwrap_err();
     assert_eq!(fields(&refused), ["tenant.region"], "{refused:?}");
 }

@@ -7,6 +7,7 @@ mod audit;
 mod common;
 mod customers;
 mod floods;
+mod handed_over;
 mod hidden;
 mod hosts;
 mod limits;

@@ -221,6 +221,15 @@ impl World {
             }
             .encode_to_vec(),
             Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
+            Action::GetTenantAccess => v1::GetTenantAccessRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::DiffTenant => v1::DiffTenantRequest { name }.encode_to_vec(),
+            Action::GetTenantLogs => v1::GetTenantLogsRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::UpdateTenantRevision => {
+                v1::UpdateTenantRevisionRequest { name, ..Default::default() }.encode_to_vec()
+            }
+            Action::RotateTenantCredentials => {
+                v1::RotateTenantCredentialsRequest { name, app: "lamp".into(), ..Default::default() }.encode_to_vec()
+            }
             Action::GenerateOperatorKubeconfig => v1::GenerateKubeconfigRequest {
                 name,
                 subject: v1::generate_kubeconfig_request::Subject::Operator.into(),

@@ -55,6 +55,8 @@ pub struct Config {
     pub engine: Engine,
     /// How stacks are deployed.
     pub deploy: Deploy,
+    /// Whether environments that were READY are looked at.
+    pub availability: Availability,
     /// What is logged.
     pub log: Log,
     /// Where traces and logs are sent.
@@ -84,6 +86,7 @@ impl Default for Config {
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
+            availability: Availability::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
@@ -230,6 +233,24 @@ impl Default for Checks {
             trusted_ca: PathBuf::new(),
             sftp_path: "/usr/bin/sftp".into(),
         }
+    }
+}
+
+/// Whether, and how, environments that were READY are looked at. Names and authorities are those of `deploy.checks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Availability {
+    /// Look from the daemon's network whether they answer. Never where `deploy.checks.from_outside` is false.
+    pub enabled: bool,
+    /// Between two looks at one environment, 10s to 1h.
+    pub interval: HumanDuration,
+    /// Networks (CIDR) that are looked at though they lie inside: private ones, in which load balancers are.
+    pub allowed_networks: Vec<String>,
+}
+
+impl Default for Availability {
+    fn default() -> Self {
+        Self { enabled: true, interval: HumanDuration::from_secs(60), allowed_networks: Vec::new() }
     }
 }
 

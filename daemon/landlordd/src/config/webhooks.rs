@@ -113,7 +113,7 @@ fn options(name: &str, webhook: &Webhook, problems: &mut Vec<String>) -> Option<
     (problems.len() == before).then_some(options)
 }
 
-/// Reads the file anew each time: a secret is rotated without a restart.
+/// Reads the file each time: a secret is rotated without a restart.
 fn secrets(file: PathBuf) -> SecretSource {
     Arc::new(move || {
         let text = read_secret(&file)?;

@@ -183,6 +183,7 @@ async fn patch(
 
 async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
     stages::remove(connection, uid).await?;
+    super::credentials::forget(connection, uid).await?;
     sqlx::query("DELETE FROM tenants WHERE uid = $1")
         .bind(uid.to_string())
         .execute(connection)

@@ -4,7 +4,9 @@
 
 mod accept;
 mod audit;
+mod availability;
 mod commit;
+mod credentials;
 mod customers;
 mod daemons;
 mod domains;
@@ -12,7 +14,9 @@ mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod namespaces;
 mod orphans;
+mod revisions;
 mod tenants;
 mod webhooks;
 mod work;

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
-    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant,
-    TenantName, TenantUid,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Placement, Stage, StageRecord,
+    Tenant, TenantName, TenantUid,
     audit::Author,
     environment::{CustomerRules, Domain},
     lifecycle::{self, Effect, Transition},
@@ -71,6 +71,16 @@ impl TenantStore for Store {
 
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         self.read(async |connection| orphans::orphans(connection).await).await
+    }
+
+    async fn check_adoption(
+        &self,
+        uid: TenantUid,
+        placement: &Placement,
+        host: Option<&HostClusterRef>,
+    ) -> Result<(), StoreError> {
+        let check = async |connection: &mut AnyConnection| orphans::adoptable(connection, uid, placement, host).await;
+        self.snapshot(check).await.map(drop)
     }
 
     async fn delete_orphan(
@@ -198,7 +208,8 @@ async fn create(
         hosts::place(connection, &author, &mut environment, selector, now, events_max).await?;
     }
     if let Some(uid) = new.adopt {
-        orphans::adopt(connection, uid, &environment.placement).await?;
+        let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
+        orphans::adopt(connection, uid, &environment.placement, host).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
     accept_new(connection, &environment, reserve, (&new.request, &author), events_max).await
@@ -264,6 +275,7 @@ async fn change_tenant(
             }
             (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
         }
+        Change::Renew { placement } => (OperationKind::Update, lifecycle::renew(&before, placement, id)?),
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };
     write(connection, &before, transition, (id, kind), &request, events_max).await

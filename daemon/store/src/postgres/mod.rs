@@ -28,7 +28,6 @@ use crate::{
     notify::Notifier,
     rows::events,
     store::Store,
-    transfer::tables,
     write::{Database, Writer},
 };
 
@@ -128,7 +127,7 @@ pub(crate) async fn schema_version(options: &PostgresOptions) -> Result<i64, Err
     if there.is_none() {
         return Err(Error::Missing { path: place });
     }
-    let version = tables::schema(&mut connection).await.map_err(database)?;
+    let version = crate::schema_version::schema_version(&mut connection).await.map_err(database)?;
     connection.close().await.map_err(database)?;
     Ok(version)
 }

@@ -25,7 +25,6 @@ use crate::{
     notify::Notifier,
     rows::{events, unavailable},
     store::Store,
-    transfer::tables,
     write::{Database, Writer},
 };
 
@@ -146,7 +145,7 @@ pub(crate) async fn schema_version(path: &Path) -> Result<i64, Error> {
     let database = |source| Error::Database { path: path.to_owned(), source };
     let connect = connect_options(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
-    let version = tables::schema(&mut connection).await.map_err(database)?;
+    let version = crate::schema_version::schema_version(&mut connection).await.map_err(database)?;
     connection.close().await.map_err(database)?;
     Ok(version)
 }

@@ -11,7 +11,7 @@
 
 mod file;
 mod place;
-pub(crate) mod tables;
+mod tables;
 
 use std::path::Path;
 
@@ -30,10 +30,9 @@ use crate::{
     Error,
     contract::identity,
     rows::{clock, events},
+    schema_version::schema_version,
 };
 
-/// Their rows are of daemons that ended.
-const LEFT_OUT: &str = "daemons";
 /// A daemon that was heard of within this time may still run; a living one is heard of several times in it.
 const HEARD_MS: i64 = 60_000;
 
@@ -49,7 +48,7 @@ pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
     daemons_ended(&mut alone, HEARD_MS).await?;
     let all = tables::all(&mut alone.connection).await.map_err(failed)?;
     let header = Header {
-        schema: tables::schema(&mut alone.connection).await.map_err(failed)?,
+        schema: schema_version(&mut alone.connection).await.map_err(failed)?,
         positions: tables::positions(&mut alone.connection, &all).await.map_err(failed)?,
     };
     let mut writer = Writer::create(to, &header)?;
@@ -86,7 +85,7 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
     alone.begin().await.map_err(failed)?;
     daemons_ended(alone, 0).await?;
     let connection = &mut alone.connection;
-    let schema = tables::schema(connection).await.map_err(failed)?;
+    let schema = schema_version(connection).await.map_err(failed)?;
     if schema != header.schema {
         let (found, own) = (header.schema, schema);
         return Err(bad(format!(

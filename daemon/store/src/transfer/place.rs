@@ -10,6 +10,7 @@ use crate::{
     contract::identity,
     dialect::{Dialect, WRITERS_TURN},
     postgres,
+    schema_version::schema_version,
     sqlite::{self, HeldFile},
 };
 
@@ -43,7 +44,7 @@ pub async fn migrate(place: &Place) -> Result<(i64, i64), Error> {
     };
     let mut alone = Alone::open(place).await?;
     let failed = |source| Error::Database { path: alone.place.clone(), source };
-    let after = super::tables::schema(&mut alone.connection).await.map_err(failed)?;
+    let after = schema_version(&mut alone.connection).await.map_err(failed)?;
     Ok((before, after))
 }
 

@@ -6,9 +6,10 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
-use super::LEFT_OUT;
 use crate::{Error, dialect::Dialect};
 
+/// Its rows are of daemons that ended.
+const LEFT_OUT: &str = "daemons";
 /// Others refer to it, so its rows come first.
 const FIRST: &str = "tenants";
 /// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
@@ -66,11 +67,6 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Table>, sq
         .collect();
     tables.sort_by_key(|table| table.name != FIRST);
     Ok(tables)
-}
-
-/// Version of the schema: the newest migration that was applied.
-pub(crate) async fn schema(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations").fetch_one(connection).await
 }
 
 /// Empties a store that was made and not used.

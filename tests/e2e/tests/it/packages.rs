@@ -234,9 +234,7 @@ async fn the_chart_is_what_an_api_server_accepts() {
     let template = |sets: &[&str]| {
         let mut command = Command::new(&artifacts.helm);
         command.args(["template", "landlord", "--namespace", "default"]).arg(&chart);
-        for set in sets {
-            command.args(["--set", set]);
-        }
+        command.args(sets.iter().flat_map(|set| ["--set", set]));
         command.output().unwrap()
     };
     // What must be said is asked for, and what is not known is refused.

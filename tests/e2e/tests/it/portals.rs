@@ -90,7 +90,7 @@ fn generate(folder: &Path, modules: &Path, more: &[&str]) {
     run(&mut buf);
 }
 
-/// What a portal is told by its environment; it orders the tenant `id` of acme.
+/// What a portal gets by its environment; it orders the tenant `id` of acme.
 fn portal(scene: &Scene, command: &mut Command, webhook_port: u16, id: &str) -> String {
     command
         .args(["acme", id, CLASS])
@@ -105,7 +105,7 @@ fn portal(scene: &Scene, command: &mut Command, webhook_port: u16, id: &str) -> 
     run(command)
 }
 
-/// What every portal says; `by_webhook`: those that can be told.
+/// What every portal says; `by_webhook`: those that get webhooks.
 fn judge(said: &str, by_webhook: bool) {
     let mut expected = vec!["refused FIELD_VIOLATIONS ", "ordered once true\n", "Ready by watch, resumed\n"];
     if by_webhook {

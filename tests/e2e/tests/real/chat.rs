@@ -83,7 +83,8 @@ fn by_kubernetes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> 
         return Vec::new();
     }
     let kubeconfig = scene.world.folder().join("neighbour.kubeconfig");
-    std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &neighbour.name()]).unwrap()).unwrap();
+    std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &neighbour.name(), "--for", "customer"]).unwrap())
+        .unwrap();
     let route = scene.world.folder().join("route.yaml");
     let text = format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: taken\n  namespace: {}\nspec:\n  \

@@ -35,6 +35,7 @@ impl Deployer {
         let clients = Arc::new(Clients::default());
         let isolation = IsolationOptions {
             gateways: stack::gateways(&stacks),
+            namespaces: stack::namespaces(&stacks),
             gateway_api_crds: gateway_api_crds.clone(),
             removal_timeout: options.removal_timeout,
         };

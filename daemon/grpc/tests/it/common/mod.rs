@@ -24,10 +24,12 @@ use landlord_core::{
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch,
-        HeldTenant, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ParkedEvent, Peer,
-        ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, StoreError, TenantStore as _, TestDelivery,
-        Unauthenticated, Verifier, Wake, WebhookState, WebhookView, Webhooks, WorkStore,
+        AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
+        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, HeldTenant, KubeAccess,
+        KubeCredentials, KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, ParkedEvent,
+        Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, StoreError, TenantDiff,
+        TenantLogs, TenantStore as _, TestDelivery, Unauthenticated, Verifier, Wake, WebhookState, WebhookView,
+        Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -39,6 +41,7 @@ use landlord_proto::{
     },
 };
 use landlord_store::{SqliteOptions, Store, sqlite};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -187,7 +190,7 @@ impl Webhooks for OneWebhook {
 }
 
 /// Clusters exist from READY on.
-struct Clusters;
+pub struct Clusters;
 
 #[async_trait::async_trait]
 impl KubeAccess for Clusters {
@@ -232,6 +235,76 @@ impl Verifier for Clusters {
     }
 }
 
+/// Two lines; followed, one more for ever.
+#[async_trait::async_trait]
+impl TenantLogs for Clusters {
+    async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        let line = |text: &str| LogLine {
+            app: query.app.clone().unwrap_or_else(|| "lamp".into()),
+            pod: "lamp-1".into(),
+            container: "lamp".into(),
+            text: text.into(),
+        };
+        for text in ["2026-11-29T10:00:00Z on", "2026-11-29T10:00:01Z off"] {
+            sink.line(line(text)).await;
+        }
+        while query.follow && sink.line(line("2026-11-29T10:00:02Z flickers")).await {}
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDiff for Clusters {
+    async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
+        self.access(tenant).await?;
+        let field = FieldDiff { path: "spec.colour".into(), live: "\"white\"".into(), offered: "\"red\"".into() };
+        let (app, kind, name) = ("lamp".into(), "Deployment".into(), "lamp".into());
+        Ok(vec![ObjectDiff { app, kind, name, change: "changed".into(), fields: vec![field] }])
+    }
+}
+
+/// What the lamp is switched on with. Its first value, the next after each rotation.
+pub const PLANTED: &str = "planted-password-of-the-lamp";
+
+#[async_trait::async_trait]
+impl Handover for Clusters {
+    fn credential_facts(&self, _: &Environment) -> Result<Vec<CredentialFact>, Failure> {
+        let fact = |name: &str, app: &str, rotation| CredentialFact {
+            name: name.into(),
+            app: app.into(),
+            addresses: vec!["lamp".into()],
+            username: "acme".into(),
+            rotation,
+        };
+        Ok(vec![fact("switch", "lamp", Some(RotationEffect::Restart)), fact("bell", "door", None)])
+    }
+
+    async fn facts(&self, tenant: &Environment) -> Result<AccessFacts, Failure> {
+        self.access(tenant).await?;
+        let (host, url) = ("lamp.example.com".to_owned(), "https://lamp.example.com".to_owned());
+        Ok(AccessFacts {
+            addresses: vec![AccessAddress { name: "lamp".into(), url, address: "192.0.2.1".into() }],
+            host_keys: Vec::new(),
+            certificates: vec![CertificateState { host, days_left: Some(60), problem: String::new() }],
+            credentials: self.credential_facts(tenant)?,
+        })
+    }
+
+    async fn credential_values(&self, tenant: &Environment, names: &[String]) -> Result<Vec<SecretString>, Failure> {
+        self.access(tenant).await?;
+        Ok(names.iter().map(|name| format!("{PLANTED}-{name}").into()).collect())
+    }
+
+    async fn rotate(&self, tenant: &Environment, name: &str, _: &str) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        match name {
+            "switch" => Ok(()),
+            _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one")),
+        }
+    }
+}
+
 pub fn class(regions: &[&str]) -> Class {
     Class {
         description: String::new(),
@@ -249,6 +322,7 @@ pub fn class(regions: &[&str]) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 
@@ -269,6 +343,7 @@ pub fn catalog() -> Catalog {
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
         residency: Residencies([("over-there".into(), over_there())].into()),
         domains: landlord_core::Domains::default(),
+        revisions: landlord_core::revision::CurrentRevisions::default(),
     }
 }
 
@@ -416,6 +491,10 @@ impl Daemon {
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             verifier: Arc::new(Clusters),
+            handover: Arc::new(Clusters),
+            logs: Arc::new(Clusters),
+            diff: Arc::new(Clusters),
+            credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
             customers: Arc::new(store.clone()),
@@ -494,6 +573,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
         stage: String::new(),
         reason: "Settled".into(),
         message: format!("is {}", state.as_str()),
+        progress: None,
     };
     let commit = Commit {
         stages,
