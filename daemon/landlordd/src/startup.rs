@@ -20,9 +20,7 @@ use landlord_core::{
     ports::{AppAccess, AppDiff, AppLogs, DaemonStore as _, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
-use landlord_engine::{
-    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions,
-};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;

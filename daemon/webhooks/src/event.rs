@@ -74,7 +74,7 @@ pub(crate) fn source(installation: &str) -> String {
 
 /// The body for an event.
 pub(crate) fn body(source: &str, id: &str, event: &Event) -> String {
-    let NewEvent { kind: _, stage, reason, message } = &event.event;
+    let NewEvent { kind: _, stage, reason, message, progress: _ } = &event.event;
     let tenant = event.name.to_string();
     json!({
         "specversion": "1.0",
@@ -122,7 +122,8 @@ mod tests {
             (EventKind::Removed, "Removed", EventType::Deleted),
         ];
         for (kind, reason, expected) in cases {
-            let event = NewEvent { kind, stage: String::new(), reason: reason.into(), message: String::new() };
+            let event =
+                NewEvent { kind, stage: String::new(), reason: reason.into(), message: String::new(), progress: None };
             assert_eq!(EventType::of(&event), expected, "{reason}");
         }
         for known in EventType::ALL {

@@ -222,8 +222,13 @@ mod tests {
     }
 
     fn event(id: &str, seq: i64, time: i64) -> Event {
-        let new =
-            NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: "Ready".into(), message: String::new() };
+        let new = NewEvent {
+            kind: EventKind::Tenant,
+            stage: String::new(),
+            reason: "Ready".into(),
+            message: String::new(),
+            progress: None,
+        };
         let uid = "00000000-0000-4000-8000-000000000001".parse().unwrap();
         Event { seq, time: Timestamp(time), uid, name: EnvironmentName::Tenant(tenant(id)), event: new }
     }

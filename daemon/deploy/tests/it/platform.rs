@@ -69,8 +69,6 @@ impl World {
 
     fn target(&self) -> PlatformTarget {
         PlatformTarget {
-            revision: None,
-            stack_revision: None,
             kube: KubeCredentials {
                 endpoint: self.plane.endpoint().into(),
                 ca_pem: self.plane.ca_pem().into(),
