@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_always_the_same_and_tells_nothing() {
+    fn an_id_is_always_the_same_and_reveals_nothing() {
         let ids = EventIds::new(&[7; 32]);
         for position in [1, 2, 4_711, i64::MAX] {
             let id = ids.id(position).unwrap();
