@@ -21,12 +21,15 @@ const KEPT_MAX: usize = 10_000;
 /// The attributes of a record, with the record that they are of.
 type Known = Option<(TenantUid, EnvironmentAttributes)>;
 
+/// Attributes, read once by whoever asks first, and until when they hold.
+type Entry = (Arc<OnceCell<Known>>, Instant);
+
 /// Attributes by name. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Attributes {
     store: Arc<dyn TenantStore>,
     /// One read for all who need the same record at the same moment; never held during a read, so that nobody waits for another's.
-    known: Arc<Mutex<HashMap<EnvironmentName, (Arc<OnceCell<Known>>, Instant)>>>,
+    known: Arc<Mutex<HashMap<EnvironmentName, Entry>>>,
 }
 
 impl Attributes {
