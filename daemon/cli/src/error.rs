@@ -21,7 +21,7 @@ pub enum Exit {
     Conflict = 6,
     /// Not allowed.
     Auth = 7,
-    /// The daemon can't be reached, or requests to come back.
+    /// The daemon can't be reached, or is overloaded.
     Unavailable = 8,
     /// The operation was cancelled.
     Cancelled = 9,

@@ -56,7 +56,7 @@ pub struct Class {
     /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
     pub guardrails: Option<IsolationSettings>,
-    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` reports it.
+    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
 }

@@ -16,7 +16,7 @@ pub enum Executor {
     Provider(Methods),
 }
 
-/// How a stage is required of a provider.
+/// How a stage is requested from a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Methods {
     /// The contract's name of the method towards presence.
@@ -64,14 +64,14 @@ impl Stage {
         }
     }
 
-    /// Whether only an API server of Kubernetes is queried, and no cloud.
+    /// Whether only an API server of Kubernetes is called, and no cloud.
     #[must_use]
     pub fn is_in_cluster(&self) -> bool {
         self.executor() == Executor::Kubernetes
     }
 
     /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
-    /// nothing when nothing is there. What only an API server knew can't be queried once the cluster is gone.
+    /// nothing when nothing is there. What only an API server knew can't be read once the cluster is gone.
     #[must_use]
     pub fn is_checked_again(&self) -> bool {
         self.resource().is_some()

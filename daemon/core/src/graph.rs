@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_graph_lists_what_must_be_done_first_first() {
-        // The sweep of an inventory queries in this order: it is the one order of removal.
+        // The sweep of an inventory goes in this order: it is the one order of removal.
         for nodes in
             [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())]
         {

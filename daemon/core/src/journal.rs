@@ -159,7 +159,7 @@ fn ownership(before: Ownership, result: &Result<CallReport, Failure>) -> Ownersh
     }
 }
 
-/// What is READY stays so when an observation fails. What is gone stays so only if nobody could be expected: any other error
+/// What is READY stays so when an observation fails. What is gone stays so only if nobody could be reached: any other error
 /// of a removal reports that something is there.
 fn is_only_an_observation(before: &StageRecord, failure: &Failure) -> bool {
     before.state == StageState::Done

@@ -2,7 +2,7 @@
 //! record that it finds. Generation, state, cancellation and what becomes due are decided here and nowhere else.
 //!
 //! # Expected flow
-//! The store reads a record in a transaction, queries one of these functions, and writes what it gets. A [`Refusal`] changes
+//! The store reads a record in a transaction, calls one of these functions, and writes what it gets. A [`Refusal`] changes
 //! nothing.
 //!
 //! # Guarantees
@@ -194,7 +194,7 @@ pub fn delete(
     }
     environment.desired_state = DesiredState::Absent;
     environment.delete_time = environment.delete_time.or(Some(now));
-    // A delete that had failed begins again where it stood.
+    // A delete that had failed starts again where it stood.
     Ok(begin(environment, operation, true))
 }
 

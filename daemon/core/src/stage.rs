@@ -151,7 +151,7 @@ pub enum StageState {
     Skipped,
 }
 
-/// Whose the objects of a stage are, by what the provider responded while the stage worked towards presence.
+/// Whose the objects of a stage are, by what the provider returned while the stage worked towards presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ownership {

@@ -54,7 +54,7 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
         }
     }
-    // Only for the driver's sake: checks need no token.
+    // Only for the driver's sake: observing needs no token.
     let access = driver_access(clients, target).await?;
     let release = ReleaseRef { access: &access, namespace, release: app.as_str() };
     if target.cluster.shared().is_some() {

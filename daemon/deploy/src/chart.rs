@@ -40,7 +40,7 @@ impl ChartRef {
         }
     }
 
-    /// What no release has: Helm finds nothing there, and reports it.
+    /// What no release has: Helm finds nothing there.
     pub(crate) fn missing(release: &str) -> Self {
         Self { location: format!("the chart of {release}"), version: None, digest: String::new(), is_folder: false }
     }

@@ -61,7 +61,7 @@ fn violation(object: &Value, namespace: &str) -> Option<String> {
     (!own.is_empty() && own != namespace).then(|| format!("is for the namespace {own}, not for the tenant's"))
 }
 
-/// Queried only to say it better; a kind that nobody knows is refused all the same.
+/// Checked only for a better message; a kind that nobody knows is refused all the same.
 async fn is_cluster_scoped(client: &Client, object: &Value) -> bool {
     let api_version = text(object, "/apiVersion");
     let resources = match api_version.split_once('/') {

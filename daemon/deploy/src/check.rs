@@ -31,7 +31,7 @@ pub enum Use {
     Sftp(Account),
     /// Puts, lists, gets and deletes a file by WebDAV.
     Webdav(Account),
-    /// Signs in to the chatbot, puts a file by WebDAV, waits until the chatbot knows it, and queries it: three results,
+    /// Signs in to the chatbot, puts a file by WebDAV, waits until the chatbot knows it, and asks about it: three results,
     /// `NAME-signs-in`, `NAME-knows-the-file`, `NAME-responses`.
     Chat(Chat),
     /// Reads what the program that brings documents to the chatbot reports about itself at `/status`: known, pending, refused. A
@@ -94,7 +94,7 @@ pub struct ServicePort {
     pub port: u16,
 }
 
-/// An HTTP request and what must be handled.
+/// An HTTP request and its expected response.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
@@ -138,7 +138,7 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 if !account.folder.starts_with('/') || account.folder.ends_with('/') {
                     problems.push(format!("check {name}: folder {:?} must be /NAME", account.folder));
                 }
-                // Both stand in what `sftp` is instructed to do.
+                // Both stand in `sftp`'s batch.
                 if !is_plain(&account.folder, "/._-") {
                     problems
                         .push(format!("check {name}: folder {:?} must be letters, digits and /._-", account.folder));

@@ -1,4 +1,4 @@
-//! What goes wrong in the deploy stage, and how the engine is reported.
+//! What goes wrong in the deploy stage, and as which failure the engine sees it.
 
 use std::path::PathBuf;
 

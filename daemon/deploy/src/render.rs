@@ -34,7 +34,7 @@ pub(crate) fn namespace<'a>(target: &'a DeployTarget, manifest: &'a Manifest) ->
     target.cluster.shared().map_or(manifest.namespace.as_str(), |place| place.namespace.as_str())
 }
 
-/// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster queries.
+/// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster requires.
 pub(crate) fn release(
     target: &DeployTarget,
     manifest: &Manifest,

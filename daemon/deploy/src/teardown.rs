@@ -212,7 +212,7 @@ where
 }
 
 impl Sweep {
-    /// Notes an object that has to go; returns whether it still has to be requested to.
+    /// Notes an object that has to go; returns whether its removal still has to be requested.
     fn note(&mut self, kind: &str, meta: &ObjectMeta) -> bool {
         let name = match (&meta.namespace, &meta.name) {
             (Some(namespace), Some(name)) => format!("{namespace}/{name}"),

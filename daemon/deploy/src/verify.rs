@@ -34,7 +34,7 @@ use landlord_kube::{
     ready,
 };
 
-/// How soon checks are run again of which one failed: each run queries a model.
+/// How soon checks are run again of which one failed: each run loads a model.
 const FAILED_POLL: Duration = Duration::from_secs(30);
 
 /// Judges everything; `None`: the checks have to wait for those of other environments, and nothing is known of them.
@@ -199,7 +199,7 @@ fn names_of(delivered: &Delivered, kind: &str, namespace: &str) -> Vec<String> {
     of_kind.map(|object| object.name.clone()).collect()
 }
 
-/// The address of each entry point, if it has one. What several have in common is queried once.
+/// The address of each entry point, if it has one. What several have in common is read once.
 async fn addresses<'a>(
     clients: &ClusterClients,
     target: &DeployTarget,

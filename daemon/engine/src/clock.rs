@@ -31,7 +31,7 @@ impl Default for ClockWatch {
 }
 
 impl ClockWatch {
-    /// Whether the wall clock was set since this was queried last.
+    /// Whether the wall clock was set since the last call of this.
     pub(crate) fn jumped(&self) -> bool {
         let mut seen = self.seen.lock();
         seen.observe();

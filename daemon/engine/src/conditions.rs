@@ -70,7 +70,7 @@ fn drifted(work: &Work) -> Vec<String> {
     open.map(|record| format!("{}: {}", record.stage, record.detail)).collect()
 }
 
-/// The status that follows from the records after one of them changed: nothing while inspects what is READY find it so.
+/// The status that follows from the records after one of them changed: nothing while observations of what is READY find it so.
 pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
     let environment = &work.environment;
     let rests = matches!(environment.status.state, State::Ready | State::Failed);

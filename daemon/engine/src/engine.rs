@@ -29,9 +29,9 @@ use crate::{
 const CLAIM_BATCH_MAX: u32 = 64;
 /// Dues are of the database's clock, which may be another machine's: nobody here sees when that one is set back.
 const CLAMP_INTERVAL: Duration = Duration::from_secs(60);
-/// Without a hint the store is asked at least this often: another daemon, or a lost hint.
+/// Without a hint the store is read at least this often: another daemon, or a lost hint.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// While the store can't be reached it is queried this often.
+/// While the store can't be reached it is tried this often.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// The engine, before it runs.

@@ -89,7 +89,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
             tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster().instrument(span)).await.unwrap_or_else(|_| {
                 let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
                 Err(Failure::new(ErrorKind::Transient, problem)
-                    .with_remedy("see whether the tenant's API server responds to"))
+                    .with_remedy("see whether the tenant's API server responds"))
             });
         return call.judge_late(call.judge_absence(report));
     };
@@ -198,7 +198,7 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is queried.
+    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is called.
     fn offers(&self, capability: &str) -> bool {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
         description.is_none_or(|description| description.capabilities.iter().any(|stated| stated == capability))
@@ -375,7 +375,7 @@ fn object(object: v1::OwnedObject) -> RemovedObject {
 
 fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> Report {
     use v1::progress::Outcome;
-    let silent = || ProviderError::new(ErrorKind::Internal, "the plugin responded without an outcome");
+    let silent = || ProviderError::new(ErrorKind::Internal, "the plugin returned no outcome");
     let progress = progress.ok_or_else(silent)?;
     let removed = progress.removed.into_iter().map(object).collect();
     let status = status.map(Message::encode_to_vec);

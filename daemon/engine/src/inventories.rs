@@ -22,7 +22,7 @@ use crate::shared::Chain;
 
 /// A plugin that is being started is there in seconds.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
-/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is queried so often.
+/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is tried so often.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;

@@ -51,6 +51,6 @@ mod tests {
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(waits.left(key.clone(), Some(effect)), None);
         assert_eq!(waits.left(key.clone(), None), None);
-        assert_eq!(waits.left(key, Some(effect)), Some(effect), "the next removal waits anew");
+        assert_eq!(waits.left(key, Some(effect)), Some(effect), "the next removal waits again");
     }
 }

@@ -1,5 +1,5 @@
 //! The reconciling engine: claims what is due, decides by a pure function, calls providers and the deploy stage, records,
-//! and requests a wake-up.
+//! and schedules its wake-up.
 //!
 //! # Expected flow
 //! [`Engine::run`] claims tenants (`engine.rs`) and gives each a pass (`pass.rs`). A pass loads the record, queries

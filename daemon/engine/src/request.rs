@@ -71,7 +71,7 @@ pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
 
 fn urgency(record: &StageRecord) -> Urgency {
     let throttled = record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Throttled);
-    // A call that changes something has reported nothing yet, or was only sent away.
+    // A call that changes something has returned nothing yet, or was only sent away.
     let begun = record.checkpoint.is_empty() && (record.detail.is_empty() || throttled);
     match record.state {
         StageState::Done => Urgency::Drift,

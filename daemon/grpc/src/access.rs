@@ -124,7 +124,7 @@ impl Access {
         Err(self.refusal(action, resource))
     }
 
-    /// What is notified of a refused action: whoever may not read the resource does not learn that it is there.
+    /// What a refusal says: whoever may not read the resource does not learn that it is there.
     pub(crate) fn refusal(&self, action: Action, resource: &Resource) -> StoreError {
         let name = resource.name();
         self.call.denials.note(self.record(action, resource, Outcome::Denied));

@@ -1,4 +1,4 @@
-//! Tokens that clients hand back and can't read: places in lists and watches. A place reports what lies between two of them,
+//! Tokens that clients hand back and can't read: places in lists and watches. A place reveals what lies between two of them,
 //! and so of what its reader may not see.
 //!
 //! # Guarantees

@@ -124,7 +124,7 @@ pub(crate) fn explain<B>(mut response: http::Response<B>) -> http::Response<B> {
     response
 }
 
-/// What an error of the transport means, and what mends it. Its library distinguishes malformed messages from its own faults by
+/// What an error of the transport means, and its remedy. The transport's library distinguishes malformed messages from its own faults by
 /// their words only.
 fn transport_reason(code: Code, message: &str) -> (Reason, &'static str) {
     const MALFORMED: [&str; 2] = ["failed to decode Protobuf message", "Error decompressing"];

@@ -149,7 +149,7 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Shared
 }
 
 /// What the API server does not refuse or count yet: it learns of policies, labels and quotas a moment after they are
-/// written. Queried by pods that are never made.
+/// written. Probed by pods that are never made.
 async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<Option<String>> {
     let name = place.namespace.as_str();
     let api: Api<ResourceQuota> = Api::namespaced(client.clone(), name);

@@ -78,7 +78,7 @@ pub(crate) async fn ensure(
     refuse_conflict(client, place).await
 }
 
-/// A controller that refuses the tenant's listeners, or gives their names to another's, reports it with the set.
+/// A controller that refuses the tenant's listeners, or gives their names to another's, shows it with the set.
 async fn refuse_conflict(client: &Client, place: &SharedTarget) -> crate::Result<()> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);

@@ -18,7 +18,7 @@ use landlord_kube::{
 const LIMITS: &str = "landlord";
 /// Name of the quota of routes.
 pub(crate) const ROUTES_QUOTA: &str = "landlord-routes";
-/// Quota of pods that observation of other namespaces' pods: none.
+/// Quota of pods whose affinity matches other namespaces' pods: none.
 const AFFINITY_QUOTA: &str = "landlord-affinity";
 /// What a container gets that says nothing: a small helper's needs. The stack's own charts say what they need.
 const DEFAULT_CPU_REQUEST: &str = "50m";
@@ -162,7 +162,7 @@ pub(crate) fn limits(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut default = json!({ "memory": DEFAULT_MEMORY_LIMIT, "ephemeral-storage": DEFAULT_EPHEMERAL_LIMIT });
     let cpu_limit = place.settings.quota().cpu_limit_milli;
     if cpu_limit > 0 {
-        // An eighth of all: a container that needs more reports it.
+        // An eighth of all: a container that needs more states it.
         default["cpu"] = Value::String(milli((cpu_limit / 8).max(100)));
     }
     Wanted::new(json!({

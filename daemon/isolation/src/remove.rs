@@ -108,7 +108,7 @@ async fn begin(
     Ok(removed)
 }
 
-/// A pod ends when it is instructed to, not when it likes: until then it runs on, before Kubernetes 1.33 without the namespace's
+/// A pod ends when Kubernetes deletes it, not when it likes: until then it runs on, before Kubernetes 1.33 without the namespace's
 /// network policies (CVE-2024-7598). `at_once`: nobody ends it, its node may be gone.
 async fn end_pods(client: &Client, name: &str, at_once: bool) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);

@@ -189,7 +189,7 @@ const RESPONSES: &[Response] = &[
         "the stack's author makes the object smaller, in the chart or in stack_values; then retry"),
     response(&[500], "conversion webhook", ErrorKind::Transient,
         "whoever operates the custom resources' conversion webhook makes it answer, or the cluster's operator removes them; landlord tries again by itself"),
-    // From here on the code alone decides.
+    // From here on only the code decides.
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
         "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),

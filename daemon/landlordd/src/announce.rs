@@ -1,4 +1,4 @@
-//! Says that this daemon lives, for the other daemons on its store and for whoever queries which there are.
+//! Says that this daemon lives, for the other daemons on its store and for whoever lists them.
 
 use std::{sync::Arc, time::Duration};
 

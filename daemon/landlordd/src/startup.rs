@@ -1,4 +1,4 @@
-//! Wires the parts and runs them until instructed to stop.
+//! Wires the parts and runs them until SIGTERM or SIGINT.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

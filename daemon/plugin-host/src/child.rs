@@ -1,5 +1,5 @@
 //! The child process: takes the library over the socket, loads it, carries calls to it and
-//! responds to back. It has no configuration, no runtime and no secrets but those in the messages.
+//! returns the responses. It has no configuration, no runtime and no secrets but those in the messages.
 //!
 //! Standard input is the socket. When it closes the daemon is gone or wants an end: a thread
 //! that watches for nothing else kills the process at once, whatever the plugin is doing, so that

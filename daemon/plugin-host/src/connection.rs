@@ -63,7 +63,7 @@ pub(crate) enum CallError {
     Gone(String),
     /// It did not respond in time, not even to the cancellation: it was killed, after this time.
     Hung(Duration),
-    /// It did not respond in time, and ended the call when queried, after this time.
+    /// It did not respond in time, and ended the call when cancelled, after this time.
     Late(Duration),
     /// The request is longer than a frame.
     TooLong,

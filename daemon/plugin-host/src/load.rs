@@ -25,7 +25,7 @@ pub(crate) trait Sink: Send + Sync + 'static {
     fn broken(&self, problem: String);
 }
 
-/// Calls that are not completed yet. A completion is reported by number, not by pointer: one that comes twice, or for no call,
+/// Calls that are not completed yet. A completion is known by number, not by pointer: one that comes twice, or for no call,
 /// is found here and not in freed memory.
 static IN_FLIGHT: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 /// Where completions go: the process has one plugin.

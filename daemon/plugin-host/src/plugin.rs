@@ -207,7 +207,7 @@ impl Plugin {
             Err(error) => {
                 let mut state = self.state.lock();
                 state.crashes = state.crashes.saturating_add(1);
-                // Its remedy is reported with it: this is all that an operator sees of a plugin that never came up.
+                // Its remedy is in the message: this is all that an operator sees of a plugin that never came up.
                 state.last_problem = match error.remedy.as_str() {
                     "" => error.message.clone(),
                     remedy => format!("{}; {remedy}", error.message),

@@ -5,7 +5,7 @@
 //!   the dynamic loader read, and what the configuration adds. Nothing can be written but what it names.
 //! - System calls by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>): no other program, no observation into
 //!   other processes, no mounts, no entering of namespaces (`unshare`, `setns`; the flags of `clone` are not inspected),
-//!   no kernel interfaces that a client of a cloud never needs. They respond EPERM.
+//!   no kernel interfaces that a client of a cloud never needs. They return EPERM.
 //! - TCP connections to the ports of the configuration only, and no listening TCP socket (Linux 6.7 or newer); no signal to
 //!   other processes (6.12). An older kernel leaves these open. Landlock knows ports and no addresses: which hosts may be
 //!   reached is for the firewall of the machine or the network policy of the pod.

@@ -176,7 +176,7 @@ impl Connections {
         Ok(Self { pool, reader, dialect, figures })
     }
 
-    /// Reads. Whatever the database does, it ends: with an error if nothing is seen it.
+    /// Reads. Whatever the database does, it ends: with an error if nothing comes back.
     pub(crate) async fn read<T>(
         &self,
         moment: Moment,

@@ -15,7 +15,7 @@ const TRANSIENT: [&str; 9] = ["40001", "40P01", "55P03", "57014", "25P03", "5330
 /// Of these the connection is gone; class 08 beside them.
 const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
 
-/// Reported to who connects: too many connections, it stops, it recovers, it starts.
+/// What a server returns to new connections: too many connections, it stops, it recovers, it starts.
 const STARTING: [&str; 4] = ["53300", "57P01", "57P02", "57P03"];
 
 /// Why a transaction did not happen.
@@ -53,7 +53,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether it is what a server says that starts or restarts, or what is stated where one will be.
+/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be.
 pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::dialect::Dialect;
 
-/// A server ends a statement by itself after 10 s (`dialect.rs`): what has not responded by then is not seen again.
+/// A server ends a statement by itself after 10 s (`dialect.rs`): what has not returned by then never will.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(12);
 /// A server on the same continent takes tens of milliseconds, with TLS.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ pub(crate) fn silent(limit: Duration) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, problem))
 }
 
-/// Whether an error reports it.
+/// Whether an error is this one.
 pub(crate) fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }

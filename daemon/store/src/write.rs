@@ -39,7 +39,7 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(60);
 /// caller's deadline. A server that is restarted is back by then.
 const TRIES_MAX: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// No further try begins later: a database that nobody responds to for takes up a connection's and a response's timeout each time.
+/// No further try begins later: a database that does not respond takes up a connection's and a response's timeout each time.
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Handle to the writer.
@@ -270,7 +270,7 @@ impl Writing {
                 _ => {}
             }
         }
-        // Whoever queried may ask again, with the same request id or under the same fence.
+        // The caller may try again, with the same request id or under the same fence.
         let problem = format!("it is not known whether it was committed: {error}");
         Err(StoreFailure { is_broken: true, ..StoreFailure::lasting(problem) })
     }

@@ -47,7 +47,7 @@ fn key(place: &Place<'_>, attempt: u32) -> String {
 }
 
 /// All objects of ours in this role, the oldest first, and the first attempt whose key made nothing yet. A list may not show
-/// what was made a moment ago, so the keys are queried, too; what has our markers without one of our keys only the list shows.
+/// what was made a moment ago, so the keys are looked up, too; what has our markers without one of our keys only the list shows.
 async fn find(cloud: &Cloud, place: &Place<'_>) -> Result<(Vec<Object>, u32)> {
     let scope = place.scope;
     let labels = [
@@ -95,7 +95,7 @@ pub(crate) async fn ensure(
         return Ok((pending(POLL_AFTER_S, detail).or_checkpoint(checkpoint), None));
     }
     let (mut found, attempt) = find(cloud, place).await?;
-    // Two creates at once, or a key that was lost: the oldest stays, whoever observes.
+    // Two creates at once, or a key that was lost: the oldest stays, whoever compares.
     for surplus in found.drain(1.min(found.len())..) {
         remove(cloud, &surplus).await?;
     }

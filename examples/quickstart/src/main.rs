@@ -56,7 +56,7 @@ impl Level {
 
 /// How often a running world is looked after.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
-/// Restarts of a daemon that ended: more than anybody kills by hand to inspect it.
+/// Restarts of a daemon that ended: more than anybody kills by hand to test it.
 const RESTARTS_MAX: u32 = 20;
 /// End of its log that is shown when it is given up.
 const LOG_LINES: usize = 20;
@@ -176,7 +176,7 @@ fn show(
             return Ok(());
         }
         let _ = landlord(world, interrupted, &["describe", tenant]);
-        bail!("the tenant did not become READY; the description above gives the reason");
+        bail!("the tenant did not become READY; the description above says why");
     }
     say(&format!("{tenant} is READY after {:.1} s", started.elapsed().as_secs_f64()));
     landlord(world, interrupted, &["get", "tenants", "-o", "wide"])?;

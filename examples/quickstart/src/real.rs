@@ -17,7 +17,7 @@ const NAMESPACE: &str = "ai-fileserver";
 const DOMAIN: &str = "acme.example.com";
 const CUSTOMER: &str = "acme";
 
-/// What it takes, reported before anything is built; refused where it can't work.
+/// What it takes, shown before anything is built; refused where it can't work.
 pub(crate) fn announce(cloud: &Cloud) -> Result<()> {
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");

@@ -65,7 +65,7 @@ kinds! {
     GROUP_RESOURCE = "Microsoft.Resources/subscriptions/resourceGroups/resources" RESOURCES "resources" [Read] "";
     /// A virtual network; joining lets a cluster use it.
     VNET = "Microsoft.Network/virtualNetworks" NETWORK "network" [Read, Write] "";
-    /// A subnet, which is read with its network; `join` is required of whoever puts a cluster into it.
+    /// A subnet, which is read with its network; `join` is required from whoever puts a cluster into it.
     SUBNET = "Microsoft.Network/virtualNetworks/subnets" NETWORK "network" [Write] "join";
     /// A public address.
     ADDRESS = "Microsoft.Network/publicIPAddresses" NETWORK "network" [Read, Write, Delete] "join";
@@ -83,7 +83,7 @@ kinds! {
     DISK = "Microsoft.Compute/disks" DISKS "compute" [Read, Delete] "";
     /// A snapshot that Kubernetes left.
     SNAPSHOT = "Microsoft.Compute/snapshots" DISKS "compute" [Read, Delete] "";
-    /// A user-assigned identity, which goes with its group; `assign` is required of whoever gives it to a cluster.
+    /// A user-assigned identity, which goes with its group; `assign` is required from whoever gives it to a cluster.
     IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities" IDENTITIES "identity" [Read, Write] "assign";
     /// A federated credential of an identity.
     FEDERATION = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials" IDENTITIES "identity" [Read, Write, Delete] "";

@@ -1,6 +1,6 @@
 //! The client of Azure Resource Manager: one call is one request, at most one repetition, a
 //! typed response. It knows paths, conditions, errors, paging, and which hosts may see a token;
-//! what is queried is the caller's affair.
+//! what is requested is the caller's affair.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -215,12 +215,12 @@ impl Arm {
         Ok((objects, next_token(document["nextLink"].as_str().unwrap_or_default())))
     }
 
-    /// Queries a URL that ARM gave for the state of an operation.
+    /// Reads a URL that ARM gave for the state of an operation.
     pub(crate) async fn ask(&self, kind: &'static Kind, url: &Url) -> Result<ArmResponse> {
         self.call(Call { kind, verb: Verb::Read, url, subject: url.path(), body: None, condition: If::Always }).await
     }
 
-    /// The URL if it is ARM's own: it will be queried with our token. `None` for every other host.
+    /// The URL if it is ARM's own: it will be called with our token. `None` for every other host.
     pub(crate) fn own(&self, text: &str) -> Option<Url> {
         let url: Url = text.parse().ok()?;
         let (host, own) = (url.host_str()?, self.base.host_str()?);

@@ -182,7 +182,7 @@ fn state(error: &ServiceError) -> ProviderError {
     stated
 }
 
-/// Kind and remedy of the message, at whatever time it was reported: as a response, or as the end
+/// Kind and remedy of an error, whenever it came: as a response, or as the end
 /// of an operation (status 0 then).
 pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> (ErrorKind, &'static str) {
     // ARM's own 429 has no code of its own in some providers.
@@ -202,7 +202,7 @@ pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> 
 /// The contract's error for an operation, or an object, that ended badly.
 pub(crate) fn late(kind: &'static Kind, subject: &str, reported: &ErrorBody) -> ProviderError {
     let (mut meant, remedy) = meaning(kind.service, &reported.code, &reported.message, 0);
-    // Nothing was ever queried that only needs to be requested again.
+    // Nothing was ever requested that only needs to be requested again.
     if meant == ErrorKind::Conflict && reported.code.is_empty() {
         meant = ErrorKind::Transient;
     }
@@ -235,7 +235,7 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains('/').then_some(action)
 }
 
-/// INVALID, for what the caller queried.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }

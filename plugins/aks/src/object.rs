@@ -1,4 +1,4 @@
-//! What ARM reports a resource: the envelope that all types share, the properties that this
+//! What ARM returns of a resource: the envelope that all types share, the properties that this
 //! plugin reads, and the document as it came, so that a change sends back what it did not mean.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Long-running operations. The resource's own provisioningState is the truth; an operation's
-//! URL, kept in the checkpoint, only reports sooner when to observe again and more of why it failed.
+//! URL, kept in the checkpoint, only shows sooner when to observe again and more of why it failed.
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>
 

@@ -1,4 +1,4 @@
-//! Whether a tenant could be built as described: every violation at once, nothing required of
+//! Whether a tenant could be built as described: every violation at once, nothing requested from
 //! Azure. What only Azure knows (whether a region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;

@@ -942,7 +942,7 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     flow.node_pool(&made).await.unwrap();
     let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
     let access = flow.provider.kube_access(access).await.unwrap();
-    // What the cluster's API server queries Azure of whoever shows it the token.
+    // What the cluster's API server asks Azure of whoever shows it the token.
     let review = json!({ "spec": { "token": access.token } });
     let path = format!("webhook/{}", made.cluster.attributes["id"].trim_start_matches('/'));
     let review: Value = serde_json::from_str(&cloud.control("POST", &path, review).await).unwrap();

@@ -6,7 +6,7 @@
 //!
 //! # Rules
 //! - Memory is freed by the side that made it: a [`Buffer`] carries its own `free`.
-//! - No panic or exception crosses: a plugin responds to [`STATUS_PANIC`].
+//! - No panic or exception crosses: a plugin returns [`STATUS_PANIC`].
 //! - `call` returns at once; `done` is called exactly once for each call, from any thread,
 //!   also after `cancel`.
 //! - The request's bytes are valid only until `call` returns.

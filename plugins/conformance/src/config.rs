@@ -1,4 +1,4 @@
-//! What a run is reported: the plugin's settings and credential, where its cloud is, how that cloud reads and throttles.
+//! What a run is given: the plugin's settings and credential, where its cloud is, how that cloud reads and throttles.
 //! Unknown keys are errors. Knows no provider: all that is special about one is in its file.
 
 mod hooks;

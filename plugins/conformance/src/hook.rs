@@ -106,7 +106,7 @@ pub async fn witnessed(world: &World) -> Step<Option<usize>> {
     let Some(witness) = &world.config.witness else { return Ok(None) };
     let url = filled(&witness.url, &world.config, None);
     let response = world.client.get(&url).timeout(HOOK_TIMEOUT).send().await;
-    let response = response.map_err(|error| failed(format!("the witness can't be expected: {error}")))?;
+    let response = response.map_err(|error| failed(format!("the witness can't be queried: {error}")))?;
     let text = response.text().await.map_err(failed)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| failed(format!("{url} returns no JSON: {text}")))?;
     let list = match &value {

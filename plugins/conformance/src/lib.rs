@@ -5,7 +5,7 @@
 //! process at each of them. What is judged is what `list_owned` and `observe` report, what the proxy saw, and, where the
 //! configuration names one, a witness of everything in the account.
 //!
-//! - [`config`]: what a run is reported. [`suite`]: the cases and how they are run. [`report`]: what came out.
+//! - [`config`]: what a run is given. [`suite`]: the cases and how they are run. [`report`]: what came out.
 //! - [`session`]: the plugin's process. [`tenant`]: stages and their requests. [`world`]: calls, repeated as the daemon
 //!   repeats them. [`owned`]: the inventory. [`offered`]: what the plugin can be requested.
 //! - [`proxy`], [`fault`], [`outside`]: what happens between plugin and cloud.

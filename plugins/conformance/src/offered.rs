@@ -24,7 +24,7 @@ impl World {
         forgotten
     }
 
-    /// As the daemon reports the network where there is none of the tenant's own.
+    /// As the daemon describes the network where there is none of the tenant's own.
     fn no_network(&self) -> Option<v1::NetworkStatus> {
         (!self.offers(Stage::Network)).then(v1::NetworkStatus::default)
     }
@@ -49,7 +49,7 @@ impl World {
         again
     }
 
-    /// What the plugin reported that it can do when the run began.
+    /// What the plugin's description said when the run began.
     pub fn capabilities(&self) -> &[String] {
         self.offered.get().map_or(&[], Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! What list_owned reports a run's tenants, page by page, and what is expected of it. Lists of clouds may lag; nothing here
+//! What list_owned returns of a run's tenants, page by page, and what is expected of it. Lists of clouds may lag; nothing here
 //! knows what a tenant is made of.
 
 use std::{

@@ -1,5 +1,5 @@
 //! The recording proxy between plugin and cloud: HTTP/1.1 in, HTTP/1.1 out, every call in its log, faults where the rule
-//! reports it. Knows neither the contract nor the cloud.
+//! does so. Knows neither the contract nor the cloud.
 //!
 //! Uses hyper directly, since a lost response must end the connection without a response, which frameworks prevent.
 
@@ -221,7 +221,7 @@ async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Respon
         Ok(response) => response,
         Err(error) => {
             state.settle(id, Fate::Unreachable);
-            tracing::warn!(call = call.name(), %error, "the cloud could not be queried");
+            tracing::warn!(call = call.name(), %error, "the cloud could not be reached");
             return Err(Dropped);
         }
     };

@@ -213,7 +213,7 @@ async fn one(world: &World, case: &Case) -> CaseReport {
     CaseReport { seconds, outside_calls, ..plain(case, outcome, detail) }
 }
 
-/// Takes down what a case left standing, and queries the witness whether the account is as it was.
+/// Takes down what a case left standing, and checks by the witness whether the account is as it was.
 async fn clean(world: &World, before: Step<Option<usize>>) -> Step {
     if let Some(proxy) = &world.proxy {
         proxy.set(Rule::None);

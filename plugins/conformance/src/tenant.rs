@@ -107,7 +107,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Adds what another response reports.
+    /// Adds the content of another response.
     pub fn merge(&mut self, other: Self) {
         self.network = other.network.or(self.network.take());
         self.cluster = other.cluster.or(self.cluster.take());

@@ -1,5 +1,5 @@
 //! Who administers the cluster: EKS access entries for the principals that the class names,
-//! and for landlord's own role when the credential scope reports it, so that a cluster made
+//! and for landlord's own role when the credential scope names it, so that a cluster made
 //! under other credentials stays within reach.
 
 use aws_sdk_eks::types::{AccessScope, AccessScopeType};

@@ -113,7 +113,7 @@ impl Scope {
         }
     }
 
-    /// The role that calls are made as, when the scope reports it.
+    /// The role that calls are made as, when the scope names it.
     pub(crate) fn role_arn(&self) -> Option<&str> {
         match self {
             Self::AssumeRole { role_arn, .. } => Some(role_arn),

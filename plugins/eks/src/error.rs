@@ -214,7 +214,7 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
-/// INVALID, for what the caller queried.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }

@@ -1,5 +1,5 @@
 //! Access to the API server as EKS grants it: the bearer token is a presigned STS request that
-//! EKS sends on to learn who queries. Nothing is changed and nothing is called to make one.
+//! EKS sends on to learn who calls. Nothing is changed and nothing is called to make one.
 //!
 //! <https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html>,
 //! <https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster>.

@@ -1,4 +1,4 @@
-//! How many calls of AWS the plugin makes, instructed to the daemon as its own measurement. Sees no request and no response.
+//! How many calls of AWS the plugin makes, reported to the daemon as its own measurement. Sees no request and no response.
 
 use std::sync::{
     Arc,

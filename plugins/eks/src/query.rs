@@ -1,6 +1,6 @@
 //! Signed calls of AWS's query protocol and of JSON 1.1, for the few calls of EC2, the classic load
 //! balancers and CloudWatch Logs that the plugin needs. The SDK of EC2 alone would take minutes and gigabytes to
-//! compile. Knows signing, paging and errors; what is queried is the caller's affair.
+//! compile. Knows signing, paging and errors; what is requested is the caller's affair.
 
 use std::time::{Duration, SystemTime};
 

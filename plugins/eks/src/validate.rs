@@ -1,4 +1,4 @@
-//! Whether a tenant could be built as described: every violation at once, nothing required of
+//! Whether a tenant could be built as described: every violation at once, nothing requested from
 //! AWS. What only AWS knows (whether a Region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;
@@ -163,7 +163,7 @@ mod tests {
     fn a_good_request_has_no_violation() {
         assert_eq!(validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)), []);
         assert_eq!(validate(&request(r#"{"public_access_cidrs":[]}"#)), []);
-        // In a cluster that was adopted nothing of it is to be reported.
+        // In a cluster that was adopted nothing of it is to be given.
         let mut shared = request("{}");
         assert_ne!(validate(&shared), []);
         shared.scope.get_or_insert_default().host_cluster = "theirs".to_owned();

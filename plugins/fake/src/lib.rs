@@ -2,7 +2,7 @@
 //!
 //! It behaves as the contract requires of every provider: idempotent, quick, markers on every
 //! object, absent is gone. Its cloud is a folder ([`config::Config::state_dir`]), so that it
-//! outlives the plugin's process; `journal.jsonl` in it reports every effect, for tests to judge
+//! outlives the plugin's process; `journal.jsonl` in it lists every effect, for tests to judge
 //! by. Faults come from the configuration or from a file that is read at every call; see
 //! [`fault::Fault`].
 //!

@@ -97,7 +97,7 @@ mod tests {
         let needed: std::collections::BTreeSet<&str> =
             ALL.iter().flat_map(|a| a.permissions.split_whitespace()).collect();
         // What GKE itself checks in the caller's name, and kubectl-like access as an administrator:
-        // each such line of the file reports it.
+        // each such line of the file says so.
         let others: std::collections::BTreeSet<&str> = text
             .lines()
             .filter(|line| line.contains("# not a call: "))

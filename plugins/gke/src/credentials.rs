@@ -89,7 +89,7 @@ impl Scope {
         }
     }
 
-    /// The project that the credential itself belongs to, as far as it reports.
+    /// The project that the credential itself belongs to, as far as it names one.
     pub(crate) fn project(&self) -> Option<String> {
         match self {
             Self::Adc {} => std::env::var("GOOGLE_CLOUD_PROJECT").ok().filter(|p| !p.is_empty()),

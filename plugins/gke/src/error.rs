@@ -98,7 +98,7 @@ fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     None
 }
 
-/// What a response reports.
+/// What an error's body says.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorBody {
     pub(crate) codes: Vec<String>,
@@ -262,7 +262,7 @@ fn missing_permission(message: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-/// INVALID, for what the caller queried.
+/// INVALID, for what the caller requested.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
     landlord_provider_sdk::error::invalid(message).into()
 }

@@ -1,5 +1,5 @@
 //! What carries our markers. Google Cloud has no one place to ask that is up to date (Cloud Asset
-//! Inventory lags by minutes and is an API of its own), so each service is expected: clusters and
+//! Inventory lags by minutes and is an API of its own), so each service is listed: clusters and
 //! pools, networks, subnetworks and routers, zones and the rights on them, and for one tenant its leftovers.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObj
     let response = google.clusters.list_clusters().set_parent(&parent).send().await;
     let response = response.map_err(failed(action::LIST_CLUSTERS, &parent))?;
     if !response.missing_zones.is_empty() {
-        let message = format!("GKE cannot report the clusters in {}", response.missing_zones.join(", "));
+        let message = format!("GKE cannot list the clusters in {}", response.missing_zones.join(", "));
         return Err(ProviderError::new(ErrorKind::Transient, message).into());
     }
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use landlord_provider_sdk::names;
 pub(crate) use landlord_provider_sdk::zones::normal;
 use sha2::{Digest as _, Sha256};
 
-/// The digit of a UUID that reports its version and nothing else.
+/// The digit of a UUID that is its version and nothing else.
 const VERSION_DIGIT: usize = 12;
 /// `landlord-` + role must fit GKE's 40 characters of a pool's name.
 const POOL_ROLE_LEN_MAX: usize = 31;

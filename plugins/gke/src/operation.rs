@@ -34,7 +34,7 @@ fn named_in(checkpoint: &[u8]) -> Option<String> {
     Operations::read(checkpoint).get(WORK).filter(is_name).map(str::to_owned)
 }
 
-/// Notes that the failure of the checkpoint's operation is being reported, by what it left behind.
+/// Notes that the failure of the checkpoint's operation is being returned, by what it left behind.
 pub(crate) fn mark_reported(google: &Google, checkpoint: &[u8]) {
     if let Some(name) = named_in(checkpoint) {
         google.is_news(&name);
@@ -66,7 +66,7 @@ pub(crate) fn is_running(operation: &Operation) -> bool {
     !matches!(operation.status, Status::Done | Status::Aborting)
 }
 
-/// How far it is, in words; empty if it does not report.
+/// How far it is, in words; empty if it does not say.
 pub(crate) fn detail(operation: &Operation) -> String {
     let stage = operation.progress.as_ref().map(|p| p.name.as_str()).unwrap_or_default();
     [stage, operation.detail.as_str()].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(": ")
@@ -87,7 +87,7 @@ pub(crate) fn failure(action: Action, subject: &str, operation: &Operation) -> O
     Some(response.into_error(action, subject.to_owned(), 0))
 }
 
-/// Why a cluster or pool is in a bad state, by its conditions; `None` if they do not report.
+/// Why a cluster or pool is in a bad state, by its conditions; `None` if they do not say.
 pub(crate) fn by_conditions(
     action: Action,
     subject: &str,

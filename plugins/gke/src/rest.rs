@@ -1,5 +1,5 @@
 //! Calls of Google's REST APIs, for what the SDK's crates do not do well: all of Compute Engine,
-//! and the policies of zones. Knows tokens, attempts and errors; what is queried is the caller's
+//! and the policies of zones. Knows tokens, attempts and errors; what is requested is the caller's
 //! affair.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Access tokens of one credential scope: fetched when needed, kept until shortly before they
-//! end, and never printed. The SDK's own token sources do not report when a token ends, and its
+//! end, and never printed. The SDK's own token sources do not say when a token ends, and its
 //! service account source makes self-signed JWTs, which a cluster's API server does not take;
 //! so keys and impersonation are exchanged here.
 
@@ -38,7 +38,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// The longest that Google grants without an organisation's exception.
 const LIFETIME: Duration = Duration::from_secs(3600);
-/// A token whose end is not reported is good for this long at least: the SDK renews its own 4 minutes
+/// A token whose end is not known is good for this long at least: the SDK renews its own 4 minutes
 /// before their end.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(3 * 60);
 /// Grant type of RFC 7523.

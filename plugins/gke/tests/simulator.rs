@@ -718,7 +718,7 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
     flow.provider.kube_access(access).await.unwrap();
     let (one, at_one) = neighbour(&cloud.sim.url(), &token(PROJECT), NEIGHBOURS[0], &made).await;
-    // Why a pool failed that does not report it itself is read from its last operation.
+    // Why a pool failed that does not say so itself is read from its last operation.
     cloud
         .fault(json!({ "service": "container", "action": "NodePoolReady", "kind": "error", "count": 1,
             "error": { "code": "UNAVAILABLE", "status": 503, "message": "" } }))

@@ -93,7 +93,7 @@ fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     cause(error, &|error| error.downcast_ref::<rustls::Error>())
 }
 
-/// Whether it is the process's sandbox that refused the connection. Of a connection nobody else reports it.
+/// Whether it is the process's sandbox that refused the connection. Of a connection nothing else returns it.
 fn kept_in(error: &(dyn StdError + 'static)) -> bool {
     let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
     cause(error, &|error| error.downcast_ref().filter(|error| refused(error))).is_some()

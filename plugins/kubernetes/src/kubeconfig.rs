@@ -153,7 +153,7 @@ impl Problems {
 /// # Errors
 /// INVALID: all problems of the chosen context at once.
 pub(crate) fn choose(text: &str, context: &str) -> Result<Chosen, ProviderError> {
-    // The parser's own words may quote a line, and with it a secret: only the place is reported.
+    // The parser's own words may quote a line, and with it a secret: only the place is given.
     let parsed: Kubeconfig = serde_saphyr::from_str(text).map_err(|error| {
         let place = error.location().map(|place| format!(" near line {} column {}", place.line(), place.column()));
         let problem = format!("the kubeconfig is no kubeconfig: not YAML or a wrong key{}", place.unwrap_or_default());

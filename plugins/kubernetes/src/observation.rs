@@ -64,7 +64,7 @@ pub(crate) async fn observe(session: &Session, minimum: Version) -> Result<Obser
     Ok(Observation { version: info.git_version, uid, unready })
 }
 
-/// Why the server is not ready; `None` if it is, or does not report it.
+/// Why the server is not ready; `None` if it is, or does not say why.
 async fn readiness(session: &Session) -> Result<Option<String>, ProviderError> {
     let action = "asking whether the API server is ready";
     let request = http::Request::get("/readyz").body(Vec::new());

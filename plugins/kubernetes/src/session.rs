@@ -1,5 +1,5 @@
 //! One client for the access as it is now, kept for its open connection; and the identity of the
-//! cluster behind it, queried once.
+//! cluster behind it, read once.
 
 use std::sync::Arc;
 

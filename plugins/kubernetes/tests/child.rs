@@ -28,7 +28,7 @@ fn main() {
     if std::env::args().nth(1).as_deref() == Some("plugin-child") {
         landlord_plugin_host::run_child();
     }
-    // Queried by cargo's and other tools what tests there are.
+    // Run by cargo's and other tools to list the tests there are.
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }

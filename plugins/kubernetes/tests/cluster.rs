@@ -1,4 +1,4 @@
-//! The provider against a real control plane: who is admitted, who is not and what is stated then,
+//! The provider against a real control plane: who is admitted, who is not and which error is returned then,
 //! and what it sees of a cluster that it must not change.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -154,7 +154,7 @@ async fn an_accounts_token_is_admitted_and_read_again(scene: &Scene) {
 }
 
 async fn the_wrong_ones_are_distinguished(scene: &Scene) {
-    // Nothing is required of the network before a kubeconfig is refused.
+    // Nothing is sent to the network before a kubeconfig is refused.
     let exec =
         json!({ "exec": { "apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": ["hunter2"] } });
     let refused = configure(&scene.kubeconfig(&exec)).await.unwrap_err();

@@ -9,7 +9,7 @@ pub const ATTEMPTS_MAX: u32 = 5;
 /// Longest pause before a repetition; a longer wait is the daemon's.
 pub const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Makes a call, and again while `again` says after which pause; it is reported the error and how many attempts were made.
+/// Makes a call, and again while `again` says after which pause; it gets the error and how many attempts were made.
 ///
 /// # Errors
 /// The last attempt's.

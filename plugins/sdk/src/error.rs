@@ -152,7 +152,7 @@ pub fn retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-/// INVALID, for what the caller queried.
+/// INVALID, for what the caller requested.
 pub fn invalid(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, message)
 }

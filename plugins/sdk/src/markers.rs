@@ -7,7 +7,7 @@ use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_ROLE, MARKER_
 /// Markers and labels by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// Something that reports its tags.
+/// Something that has tags.
 pub trait Tagged {
     /// The value of a tag.
     fn tag(&self, key: &str) -> Option<&str>;

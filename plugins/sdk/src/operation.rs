@@ -1,7 +1,7 @@
 //! Observing the cloud's operations until they end. No call waits for one: a call begins it or inspects it once, and the
 //! checkpoint names it for the next call. The daemon decides when that is.
 //!
-//! The object stays the truth. An operation only reports sooner when to observe again, and more of why it failed; without a
+//! The object stays the truth. An operation only shows sooner when to observe again, and more of why it failed; without a
 //! checkpoint, with one that is cut or that another version wrote, the result is the same, only later.
 //!
 //! Bounds: a reference is at most [`REFERENCE_LEN_MAX`] long, and all of them fit the contract's checkpoint
@@ -24,11 +24,11 @@ pub const REFERENCE_LEN_MAX: usize = 8 << 10;
 /// What one observation of an operation showed. `F` is how the cloud reports a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed<F> {
-    /// None is known: none was begun, or the cloud has forgotten it. The object reports.
+    /// None is known: none was begun, or the cloud has forgotten it. The object decides.
     Unknown,
     /// Under way. `retry_after`: the cloud's own demand to wait.
     Running {
-        /// Before that an observation reveals nothing.
+        /// Before that an observation shows nothing.
         retry_after: Option<Duration>,
     },
     /// It ended well.
@@ -151,7 +151,7 @@ impl Operations {
     }
 }
 
-/// Pending, to be inspected after `poll_after_s` seconds, or later if the cloud requested it: sooner reveals nothing.
+/// Pending, to be inspected after `poll_after_s` seconds, or later if the cloud requested it: sooner shows nothing.
 #[must_use]
 pub fn waiting(retry_after: Option<Duration>, poll_after_s: i64, detail: impl Into<String>) -> Outcome {
     let requested = retry_after.map(|wait| wait.min(RETRY_AFTER_MAX).as_secs());

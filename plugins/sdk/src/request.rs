@@ -1,4 +1,4 @@
-//! What a request can't do without. A message that lacks something is INVALID, before anything is required of a cloud.
+//! What a request can't do without. A message that lacks something is INVALID, before anything is requested from a cloud.
 
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
 

@@ -16,7 +16,7 @@ pub fn look_up(table: &[Row], service: &str, code: &str) -> Option<(ErrorKind, &
     row(service).or_else(|| row("*")).map(|row| (row.2, row.3))
 }
 
-/// Codes (none: any), words of a message in lower case that are more specific than these codes, what they mean, and what would mend
+/// Codes (none: any), words of a message in lower case that are more specific than these codes, what they mean, and the remedy
 /// it. Codes come first: such a row is for those that frame, or share, several causes.
 pub type WordsRow = (&'static [&'static str], &'static str, ErrorKind, &'static str);
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 const PACKAGES: [&str; 2] = ["landlord-provider-api", "landlord-provider-sdk"];
-/// What a registry requires of a manifest, and what an author searches for.
+/// What a registry requires of a manifest, and what an author needs.
 const MANIFEST_KEYS: [&str; 6] = ["description", "license", "readme", "repository", "rust-version", "keywords"];
 /// Begins what the template's manifest has for this repository only.
 const OWN_PART: &str = "\n# -----";

@@ -31,7 +31,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS
 ACCOUNT = "000000000000"
 ADDONS = ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent"]
 START_SECONDS = 60
-# Beyond it a tool is instructed to have hung.
+# Beyond it a tool counts as hung.
 TIMEOUT_SECONDS = 1800
 SAMPLE_SECONDS = 0.05
 

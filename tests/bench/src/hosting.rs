@@ -85,7 +85,7 @@ async fn at_rest(world: &mut World, tenants: usize) -> Result<()> {
         // Every observation of a tenant reads its zone once, and none at a host cluster, so that is how often they were inspected.
         let observations = changes.plugin.get("EnsureDnsZone").copied().unwrap_or(0);
         ensure!(observations > 0, "nothing was inspected within {:?}", RESYNC * OBSERVATIONS);
-        let title = format!("calls for each observation of a tenant {what} that rests ({observations} checks)");
+        let title = format!("calls for each observation of a tenant {what} that rests ({observations} observations)");
         changes.report(&title, observations);
         let ours: usize =
             [Who::Daemon, Who::DaemonAsDeployer, Who::Helm].into_iter().map(|who| changes.api.of(who)).sum();
@@ -106,7 +106,7 @@ struct Marks {
     requests: f64,
 }
 
-/// What was queried since.
+/// What was called since.
 struct Changes {
     api: Counts,
     plugin: BTreeMap<String, usize>,

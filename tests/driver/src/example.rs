@@ -31,7 +31,7 @@ impl Example {
         Self { classes: table(&all["classes"]).clone(), provider: table(&all["providers"][provider]).clone() }
     }
 
-    /// What the plugin validates of classes of level CLUSTER, once a region. `request` makes a good one of parameters.
+    /// How the plugin validates classes of level CLUSTER, once a region. `request` makes a good one of parameters.
     pub fn requests(
         &self,
         classes: &[&str],

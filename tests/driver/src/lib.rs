@@ -140,7 +140,7 @@ fn outcome(progress: &Option<v1::Progress>) -> Outcome {
     progress.clone().and_then(|p| p.outcome).expect("an outcome")
 }
 
-/// Queries until the response is there; a checkpoint is handed back as the daemon does.
+/// Repeats until the response is there; a checkpoint is handed back as the daemon does.
 async fn until<P, T, F>(what: &str, flow: &Flow<P>, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<(Outcome, T), ProviderError>>,

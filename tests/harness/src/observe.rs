@@ -1,4 +1,4 @@
-//! What a tenant or host cluster is now, queried over gRPC: tests wait most of their time, and a client process for each observation
+//! What a tenant or host cluster is now, read over gRPC: tests wait most of their time, and a client process for each observation
 //! costs more than all that is tested.
 
 use std::{

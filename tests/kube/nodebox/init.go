@@ -44,7 +44,7 @@ type part struct {
 }
 
 // begin prepares the node, starts its parts and returns when one of them has
-// ended or somebody queries this process to end.
+// ended or somebody asks this process to end.
 func begin(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {

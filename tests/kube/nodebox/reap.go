@@ -30,7 +30,7 @@ func waitFor(path string, asked <-chan os.Signal) error {
 	return fmt.Errorf("%s was not made within %s", path, filePatience)
 }
 
-// reap shows who ended, for as long as this process lives. Containers' shims
+// reap collects who ended, for as long as this process lives. Containers' shims
 // become children of the node's first process, so there is always one later.
 func reap(ends chan<- ended) {
 	for {

@@ -1,7 +1,7 @@
 //! Command lines of the parts of a control plane.
 //!
 //! Knows nothing about running them. Settings differ from a production cluster's where that saves memory or
-//! time and no test can know: no peers, no leader election, no fsync, only the controllers that workloads need.
+//! time and no test can notice: no peers, no leader election, no fsync, only the controllers that workloads need.
 
 use std::{path::Path, process::Command};
 

@@ -39,7 +39,7 @@ pub struct ControlPlaneOptions {
     /// Everything is kept here; made if missing. A folder that a control plane used before makes the same cluster
     /// again (same certificate authority, token, objects, and the same endpoint if its port is still free).
     pub data_dir: PathBuf,
-    /// Where the API server queries bearer tokens that it does not know itself: an `http://` URL that responds
+    /// Where the API server has bearer tokens reviewed that it does not know itself: an `http://` URL that serves
     /// `TokenReview` (`authentication.k8s.io/v1`) by POST. Responses are believed for 5 seconds.
     pub authentication_webhook: Option<String>,
     /// More arguments for the API server (`--name=value`); they win over those given here.
@@ -94,7 +94,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it is ready: the API server reports it and the controllers have made the
+    /// Starts a control plane and waits until it is ready: the API server says so and the controllers have made the
     /// service account that pods of the namespace `default` need. That takes about five seconds of processor time.
     ///
     /// Cancelling (dropping the future) kills what was started. Must be called within a tokio runtime.
@@ -296,7 +296,7 @@ impl Prepared {
         Process::start(name, command, &self.logs.join(format!("{name}.log")))
     }
 
-    /// Queries `ready` until it has nothing to object, all processes staying alive.
+    /// Polls `ready` until it has nothing to object, all processes staying alive.
     async fn until_ready(
         &self,
         processes: &mut [Process],

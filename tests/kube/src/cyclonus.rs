@@ -1,6 +1,6 @@
 //! An engine for network policies that is not Kubernetes' and not ours, built once into the cache.
 //!
-//! Knows nothing about control planes: it reads policies and queries traffic in files.
+//! Knows nothing about control planes: it reads policies and judges traffic in files.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What can go wrong here, reported so that the reader knows what to do.
+//! What can go wrong here, worded so that the reader knows what to do.
 
 use std::path::PathBuf;
 
@@ -132,7 +132,7 @@ impl Error {
         move |source| Self::File { action, path, source }
     }
 
-    /// For `map_err`: the API server did not do what was queried.
+    /// For `map_err`: the API server did not do what was requested.
     #[cfg(feature = "cluster")]
     pub(crate) fn kubernetes(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();

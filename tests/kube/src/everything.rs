@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// What changes by itself: news, heartbeats, what nodes report themselves, and leases of addresses that are tried again.
+/// What changes by itself: news, heartbeats, what nodes report of themselves, and leases of addresses that are tried again.
 const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
-/// Kinds whose state is inspected and written again and again; that they are there is reported.
+/// Kinds whose state is inspected and written again and again; that they are there counts.
 const WATCHED: [&str; 1] = ["APIService"];
 
 fn asking() -> impl FnOnce(kube::Error) -> Error {

@@ -86,7 +86,7 @@ pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
     images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
 }
 
-/// The same as [`images`]; `progress` is reported each name before its image is searched for, and built if it is missing.
+/// The same as [`images`]; `progress` gets each name before its image is looked for, and built if it is missing.
 ///
 /// # Errors
 /// As [`images`].

@@ -56,7 +56,7 @@ impl Steps {
         self.changed.notify_all();
     }
 
-    /// Waits until a step has passed. The first who queries starts `all`, which calls [`Steps::begin`] before each step and ends
+    /// Waits until a step has passed. The first who waits starts `all`, which calls [`Steps::begin`] before each step and ends
     /// at the first that fails.
     ///
     /// # Errors

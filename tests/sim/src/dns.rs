@@ -1,8 +1,8 @@
 //! The zones of a simulated cloud by the DNS protocol, as their name servers would respond: over TCP framing on a unix socket,
 //! for machines that reach nothing else.
 //!
-//! Only what a resolver requires of an authoritative server: one question, the records of its name, `CNAME` followed by whoever
-//! queries. <https://www.rfc-editor.org/rfc/rfc1035#section-4>
+//! Only what a resolver requires of an authoritative server: one question, the records of its name, `CNAME` followed by the client
+//! itself. <https://www.rfc-editor.org/rfc/rfc1035#section-4>
 
 use cloudsim_core::{cloud_side::CloudSide, cluster::RecordSeen};
 use landlord_test_kube::cloud::address_of;
@@ -22,7 +22,7 @@ const NAME_ERROR: u16 = 3;
 const QUESTION_PATIENCE: Duration = Duration::from_secs(60);
 const TYPES: [(&str, u16); 5] = [("A", 1), ("NS", 2), ("CNAME", 5), ("SOA", 6), ("TXT", 16)];
 
-/// Responds on `socket` until the set of its tasks is dropped.
+/// Serves on `socket` until the set of its tasks is dropped.
 ///
 /// # Errors
 /// A socket that can't be made.

@@ -34,7 +34,7 @@ const GIB: u64 = 1 << 30;
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// As many pods as EKS lets on most instance types.
 const PODS_MAX: u32 = 110;
-/// One line for each request that was handled, without bodies.
+/// One line for each request that was served, without bodies.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
 "omitStages": ["RequestReceived", "ResponseStarted"], "omitManagedFields": true, "rules": [{"level": "Metadata"}]}"#;
 
@@ -42,7 +42,7 @@ struct Running {
     control_plane: ControlPlane,
     /// The machine that runs containers, with real machines.
     node: Option<Node>,
-    /// Responds to the cloud's names for it.
+    /// Resolves the cloud's names for it.
     resolver: Option<(PathBuf, JoinSet<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,

@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 #[cfg(feature = "kubernetes")]
 fn kubernetes(arguments: &Arguments) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     let mut stderr = std::io::stderr();
-    // What is received while building matters only to whoever watches.
+    // What is printed while building matters only to whoever watches.
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
     let runtime = cloudsim::kube::KubeRuntime::new(arguments.data_dir.as_deref(), &mut progress)?;
     let runtime = if arguments.real_node { runtime.real(&mut progress)? } else { runtime };

@@ -51,7 +51,7 @@ impl Machines {
         LocalVolumes { folder: data_dir.join("volumes"), seeds }
     }
 
-    /// Starts a machine that has the images. `resolver` responds to names outside of its cluster.
+    /// Starts a machine that has the images. `resolver` resolves names outside of its cluster.
     pub(crate) async fn start(
         &self,
         control_plane: &ControlPlane,

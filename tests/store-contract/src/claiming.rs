@@ -94,7 +94,7 @@ pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
     let again = store.claim("a", 10, Duration::ZERO).await.unwrap();
     assert_eq!(again.len(), 2);
-    // That lease is over: the account goes to who queries next.
+    // That lease is over: the account goes to who claims next.
     let taken = store.claim("b", 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 2);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);

@@ -48,7 +48,7 @@ pub async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!(tenant, changed.environment.unwrap());
     assert_eq!(store.operation(changed.operation.id).await.unwrap().outcome, None);
-    // Due at once, whatever the pass reported; what it did is not forgotten.
+    // Due at once, whatever the pass returned; what it did is not forgotten.
     let again = claim_one(&*store).await;
     let work = store.load(&again).await.unwrap();
     assert_eq!((work.environment.generation, work.stages.len()), (2, 1));

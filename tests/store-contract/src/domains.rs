@@ -26,7 +26,7 @@ async fn try_order<S: Store>(store: &S, customer: &str, tenant: &str, text: &str
 
 pub async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
     try_order(&*store, "acme", "first", "acme.example.com").await.unwrap();
-    // Who queries, for what, and whether it is had.
+    // Who orders, for what, and whether it is had.
     let cases = [
         ("bolt", "acme.example.com", false),
         ("acme", "acme.example.com", false),

@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Stops it as a machine that fails does: no client is reported.
+    /// Stops it as a machine that fails does: no client gets a response.
     ///
     /// # Panics
     /// If it does not run.

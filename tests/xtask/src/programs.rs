@@ -143,7 +143,7 @@ fn library_path(built: &Path) -> OsString {
 }
 
 impl Built {
-    /// Notifies the tests that everything is built, so that none queries cargo again.
+    /// Sets for the tests that everything is built, so that none calls cargo again.
     pub(crate) fn everything_is_fresh(&mut self) {
         for suite in &mut self.suites {
             suite.variables.push((FRESH.into(), self.folder.clone().into_os_string()));

@@ -18,7 +18,7 @@ pub(crate) struct Selection {
     pub(crate) packages: Vec<String>,
     /// Suites of these packages that have one of these words in their name; all, if there is none.
     pub(crate) words: Vec<String>,
-    /// Tests that are left out elsewhere, since they need root and minutes: what the suite's program is reported, by its name.
+    /// Tests that are left out elsewhere, since they need root and minutes: the arguments of the suite's program, by its name.
     pub(crate) ignored: BTreeMap<String, &'static str>,
     /// Suite and the part of its tests' names that is requested.
     pub(crate) filters: BTreeMap<String, String>,

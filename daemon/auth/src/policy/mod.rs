@@ -3,7 +3,7 @@
 //! # Guarantees
 //! - What no policy permits is denied; a `forbid` goes before every `permit`.
 //! - Whoever acts for a customer does nothing to another's, whatever policies say.
-//! - A policy that does not fit the schema is refused at start. Later the set of before goes on, and the log reports it.
+//! - A policy that does not fit the schema is refused at start. Later the set of before goes on, and the log says so.
 //! - An error while a policy is evaluated is a denial by that policy, and logged.
 
 mod entities;

@@ -4,7 +4,7 @@
 //! - An issuer's algorithms are an allow-list of asymmetric ones; what the token says of its algorithm only chooses among
 //!   them, and must fit the key. There is no `none`, and no HMAC with a public key.
 //! - Keys come from the issuer that the configuration names, never from the token (`jku`, `x5u`, `jwk`, `x5c` are refused).
-//! - Signature, issuer, audience and times are checked by `jsonwebtoken`; what it does not ask for is queried here.
+//! - Signature, issuer, audience and times are checked by `jsonwebtoken`; what it does not require is checked here.
 //! - A token of an unknown key costs an issuer at most one request every ten seconds.
 
 mod claims;
@@ -74,10 +74,10 @@ fn refuse(why: impl Into<String>) -> Unauthenticated {
 }
 
 impl Tokens {
-    /// Queries no issuer yet: one that is away keeps the daemon from nothing else.
+    /// Calls no issuer yet: one that is away keeps the daemon from nothing else.
     ///
     /// # Errors
-    /// Issuers that can't be queried safely, or CAs that can't be read.
+    /// Issuers that can't be called safely, or CAs that can't be read.
     pub fn new(issuers: Vec<IssuerOptions>) -> Result<Self, IssuerError> {
         let issuers: Result<_, IssuerError> = issuers
             .into_iter()

@@ -51,7 +51,7 @@ async fn forged_tokens_are_refused() {
             "{what}: {text}"
         );
     }
-    // None of them made the issuer be queried more than once again.
+    // None of them caused a call to the issuer more than once again.
     assert!(served.requests() <= 2, "{}", served.requests());
     tokens.principal(&good).await.unwrap();
 }
@@ -90,7 +90,7 @@ async fn a_new_key_is_found_and_a_withdrawn_one_is_not() {
     let by_two = two.sign(&with(&header(), "kid", json!("two")), &claims(served.url()));
     tokens.principal(&by_one).await.unwrap();
     served.publish(&[two.jwk()]);
-    assert!(tokens.principal(&by_two).await.is_err(), "requested again too soon");
+    assert!(tokens.principal(&by_two).await.is_err(), "the issuer was called again too soon");
     tokio::time::pause();
     tokio::time::advance(keys::REFETCH_INTERVAL).await;
     tokio::time::resume();

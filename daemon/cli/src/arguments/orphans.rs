@@ -24,7 +24,7 @@ pub enum Orphans {
     Remove {
         /// Uid of the orphan.
         uid: String,
-        /// Leaves what has its name and not its marker where it is, and reports it.
+        /// Leaves what has its name and not its marker where it is, and lists it.
         #[arg(long)]
         force: bool,
         /// Wait until nothing is left, and print what was removed.

@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest response.
 const BYTES_MAX: usize = 256 * 1024;
 
-/// An issuer whose pages are known.
+/// An issuer whose discovery document was fetched.
 pub(super) struct Issuer {
     name: String,
     client: reqwest::Client,
@@ -56,7 +56,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Issuer {
-    /// Queries an issuer where its pages are.
+    /// Fetches an issuer's discovery document.
     pub(super) async fn discover(login: &Login) -> Result<Self, Error> {
         let wrong = |problem: String| Error::Usage(format!("issuer {}: {problem}", login.issuer));
         let parsed = safe(&login.issuer).map_err(wrong)?;
@@ -107,7 +107,7 @@ impl Issuer {
         let request = self.client.post(url).body(body);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let (is_success, bytes) = self.response(request).await?;
-        // What the issuer responds to holds secrets, and is not repeated.
+        // What the issuer returns holds secrets, and is not repeated.
         let strange = || self.unreachable("its response is none of OAuth 2.0".into());
         if is_success {
             serde_json::from_slice(&bytes).map(Ok).map_err(|_| strange())

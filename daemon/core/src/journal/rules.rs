@@ -89,7 +89,7 @@ fn without_remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::Capacity => "the customer orders another class or region, or retries later",
         ErrorKind::Transient => "the operator finds out why the cloud, or the API server, does not respond; then retry",
         ErrorKind::NameTaken => "whoever owns the object of that name removes it; then retry",
-        ErrorKind::Internal => "the operator inspects the log of the daemon for what the plugin says; then retry",
+        ErrorKind::Internal => "the operator reads the plugin's messages in the log of the daemon; then retry",
     }
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::Peer;
 use crate::access::{Action, Decision, Principal, Resource};
 
-/// A caller that could not be identified. The text holds no secret, and notifies nobody which part of a token was right.
+/// A caller that could not be identified. The text holds no secret, and does not reveal which part of a token was right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unauthenticated(pub String);

@@ -236,7 +236,7 @@ fn a_delete_needs_the_protection_cleared_and_is_joined_by_the_next() {
         assert_eq!(again.effect, Effect::Joined { changed });
         assert_eq!((again.environment.operation, again.environment.force_delete), (operation(2), force));
     }
-    // One that has ended without removing it begins again, and knows since when.
+    // One that has ended without removing it starts again, and knows since when.
     let again = lifecycle::delete(&leaving, None, false, operation(3), Timestamp(9)).unwrap();
     assert_eq!(again.effect, Effect::Work { restart_failed: true });
     assert_eq!((again.environment.operation, again.environment.delete_time), (operation(3), Some(Timestamp(5))));

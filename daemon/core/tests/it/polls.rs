@@ -1,4 +1,4 @@
-//! When a stage is observed again: soon enough to notice what is ready, seldom enough for whoever is queried.
+//! When a stage is observed again: soon enough to notice what is ready, seldom enough for the provider.
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ fn of_a_teardown_only_an_api_server_that_is_away_counts() {
     for minute in 0..60_i64 {
         let now = Timestamp(minute * 60_000);
         record = if minute % 2 == 0 { fails(&record, ErrorKind::Transient, now) } else { pending(&record, now) };
-        assert_eq!(record.state, StageState::Running, "skipped at minute {minute}, though it responds to");
+        assert_eq!(record.state, StageState::Running, "skipped at minute {minute}, though it responds");
     }
 }
 

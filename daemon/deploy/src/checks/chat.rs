@@ -129,7 +129,7 @@ async fn list(web: &Web, session: &str, path: &str) -> Result<Vec<Value>, String
     Ok(answer.json()["items"].as_array().cloned().unwrap_or_default())
 }
 
-/// Queries the file.
+/// Asks about the file.
 pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversation) -> Step {
     let web = match web(scene, chat).await {
         Ok(web) => web,

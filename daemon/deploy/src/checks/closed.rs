@@ -28,7 +28,7 @@ pub(super) async fn run(scene: &Scene<'_>, ports: &[ServicePort]) -> Ended {
             ports.len()
         )),
         Ok(Some(cause)) => Ended::failed(cause, REMEDY),
-        Err(why) => Ended::failed(why, "see whether the cluster's API server responds to"),
+        Err(why) => Ended::failed(why, "see whether the cluster's API server responds"),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! # Expected flow
 //! `Checks::run` does all of them, one after another, and gives a result for each. What depends on one that failed is not
-//! run, and reports it.
+//! run, and its result says so.
 //!
 //! # Guarantees
 //! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
@@ -68,7 +68,7 @@ const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
 pub struct CheckOptions {
     /// Whether public addresses and names are used from the daemon's network; else everything goes through API servers.
     pub from_outside: bool,
-    /// DNS server that names are required of; `None`: the machine's own resolver.
+    /// DNS server that resolves names; `None`: the machine's own resolver.
     pub resolver: Option<SocketAddr>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
@@ -97,7 +97,7 @@ pub(crate) struct Checks {
 pub(crate) enum By {
     /// The daemon, before READY and with every resync.
     Reconciling,
-    /// Somebody who queried.
+    /// Somebody who signed in.
     Request,
 }
 

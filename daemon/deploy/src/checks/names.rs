@@ -72,7 +72,7 @@ impl Names {
     }
 }
 
-/// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by whoever is queried.
+/// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by the server that is queried.
 async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
     let (mut found, mut unknown) = (BTreeSet::new(), None);
     for kind in [TYPE::A, TYPE::AAAA] {

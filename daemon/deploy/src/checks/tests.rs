@@ -279,7 +279,7 @@ impl Lab {
     }
 }
 
-/// What is broken, the check that reports it, its cause and its remedy.
+/// What is broken, the failing check, its cause and its remedy.
 const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
@@ -303,7 +303,7 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
         assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
         let reported = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
-        assert!(!reported.contains("-secret"), "a password is reported: {reported}");
+        assert!(!reported.contains("-secret"), "a password is shown: {reported}");
     }
     lab.all_pass().await;
     lab.servers.shutdown().await;

@@ -30,7 +30,7 @@ pub(super) struct Web {
     pub(super) host: String,
 }
 
-/// What was handled.
+/// The response.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,

@@ -1,5 +1,5 @@
 //! The shipped stack on a real control plane, from nothing to ready to nothing. Pods don't run on
-//! simulated nodes, they only become Ready: what is tested is what Kubernetes objects report.
+//! simulated nodes, they only become Ready: what is tested is the state of Kubernetes objects.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

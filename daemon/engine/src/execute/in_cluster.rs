@@ -62,7 +62,7 @@ impl Call<'_> {
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
             let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
             if is_orphan {
-                // Of what was built for it no record reports: what would hold its removal is named first all the same.
+                // of what was built for it there is no record: what would hold its removal is named first all the same.
                 self.refuse_held().await?;
             }
             if is_orphan && self.work.host.is_some() {
@@ -168,7 +168,7 @@ impl Call<'_> {
     }
 
     /// Counts what a host cluster has. One that can't be counted takes tenants by their number only: so the first count
-    /// keeps nobody waiting, and of a later one that fails the condition `Ready` reports.
+    /// keeps nobody waiting, and of a later one that fails is in the condition `Ready`.
     async fn capacity(&self) -> Report {
         let observation = match self.measure().await {
             Ok(observation) => observation,

@@ -19,7 +19,7 @@ const NAMED_MAX: usize = 3;
 const INVENTORY_HINT: Duration = Duration::from_secs(2);
 /// What lets a removal go on that is held by an object without its marker.
 const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
-                           --force, which leaves it where it is and reports it";
+                           --force, which leaves it where it is and lists it";
 
 impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
@@ -30,7 +30,7 @@ impl Call<'_> {
             if !absent || failure.kind != ErrorKind::NameTaken {
                 return Err(failure);
             }
-            // Whether an object of the cloud is the tenant's was queried with the call; of a namespace it is reported here.
+            // Whether an object of the cloud is the tenant's was in the call's result; of a namespace it is decided here.
             let in_namespace = matches!(self.stage, Stage::Isolation | Stage::Teardown);
             if in_namespace && !request::is_ours(self.work, &Stage::Isolation) {
                 let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
@@ -77,7 +77,7 @@ impl Call<'_> {
         progress(response.progress, None::<&v1::Gone>)
     }
 
-    /// Empty, or what is still listed, which is requested to go once more.
+    /// Empty, or what is still listed, whose removal is requested once more.
     async fn inventory(&self) -> Report {
         let mut left = Vec::new();
         let mut page_token = String::new();
@@ -118,7 +118,7 @@ impl Call<'_> {
         })
     }
 
-    /// Requests the removal of everything once more: a create whose response was lost may take effect after its
+    /// Requests the removal of everything once more: a create without a response may take effect after its
     /// delete found nothing. What is still in use goes in a later round. Gives what was removed, and what stopped it.
     async fn sweep(&self) -> (Vec<RemovedObject>, Option<Failure>) {
         let mut removed = Vec::new();

@@ -1,4 +1,4 @@
-//! A breaker of one bucket: when nothing that is queried comes back, for several tenants in a row,
+//! A breaker of one bucket: when no call gets a response, for several tenants in a row,
 //! one call at a time finds out whether the provider responds again. Pure: the time is a value.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -28,7 +28,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// A response came, whatever it reported.
+    /// A response came, whatever its status.
     pub(super) fn responded(&mut self) {
         *self = Self::default();
     }

@@ -2,7 +2,7 @@
 //! for each (provider, account, region), and one queue for them, fair by customer and
 //! tenant.
 //!
-//! A short wait is spent here, within the pass. Whoever would wait long is given when to come
+//! A short wait is spent here, within the pass. Whoever would wait long gets a time when to come
 //! back and holds no pass meanwhile. Nothing here decides anything after a restart: losing it
 //! costs the order of a queue, never work.
 

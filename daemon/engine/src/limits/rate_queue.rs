@@ -33,7 +33,7 @@ pub(crate) enum Urgency {
     Repair,
     /// Makes or changes something.
     Change,
-    /// Queries how far something is.
+    /// Polls how far something is.
     Poll,
     /// Checks whether what is READY still is as ordered.
     Drift,
@@ -55,7 +55,7 @@ pub(crate) struct Deferred {
     pub(crate) outage: Option<String>,
 }
 
-/// What a waiting call is reported.
+/// What a waiting call gets.
 pub(super) type Admission = Result<(), Deferred>;
 
 #[derive(Debug)]

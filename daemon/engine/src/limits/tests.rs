@@ -30,7 +30,7 @@ fn failure(kind: ErrorKind) -> Failure {
     Failure::new(kind, "scripted")
 }
 
-/// Lets everybody come back as reported until served; gives the order in which they were.
+/// Lets everybody come back at the time given until served; gives the order in which they were.
 async fn served(limits: &Arc<Limits>, costs: &Costs, callers: Vec<(Caller, &'static str)>) -> Vec<&'static str> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();

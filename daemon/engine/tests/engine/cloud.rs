@@ -98,7 +98,7 @@ impl Cloud {
         }
     }
 
-    /// The record of a tenant went: nobody searches for what is its any more.
+    /// The record of a tenant went: nobody looks for its objects any more.
     pub(crate) fn forgotten(&self, uid: &str) {
         let mut state = self.state.lock();
         // What was there before is not landlord's to remove.

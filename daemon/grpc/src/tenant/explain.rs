@@ -12,7 +12,7 @@ pub(crate) async fn explain(
     access: &Access,
     request: v1::ExplainPlacementRequest,
 ) -> Result<v1::ExplainPlacementResponse, Error> {
-    // Before anything is notified of classes and rules.
+    // Before anything of classes and rules is shown.
     if let Ok(customer) = name::customer(&request.parent) {
         access.check(&Resource::Customer(customer))?;
     }

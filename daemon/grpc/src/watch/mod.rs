@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Heartbeats come at these times, whatever else is sent: proxies and clients drop silent streams after a minute, and a
-/// heartbeat that waited for what others do would report it.
+/// heartbeat that waited for what others do would reveal it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Events of a page, and messages that wait for a slow client: some 200 KiB with the longest texts.
 const WAITING_MAX: usize = 100;

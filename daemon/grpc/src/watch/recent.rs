@@ -86,7 +86,7 @@ impl RecentEvents {
     /// From memory; `None`: the store must be read.
     async fn kept_page(&self, query: &EventQuery, announced: i64) -> Option<Page> {
         let mut kept = self.kept.lock().await;
-        // A watch that seen nothing new may still be behind the newest events.
+        // A watch that saw nothing new may still be behind the newest events.
         if query.after_seq < kept.after {
             return None;
         }

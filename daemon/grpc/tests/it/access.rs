@@ -21,7 +21,7 @@ use crate::{
     requests::{Login, World, rpc},
 };
 
-/// What the shipped policies say, reported once more in another way.
+/// What the shipped policies say, written once more in another way.
 struct Expected;
 
 fn customer_of(resource: &Resource) -> Option<String> {

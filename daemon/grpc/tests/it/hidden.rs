@@ -245,7 +245,7 @@ async fn a_request_id_is_each_callers_own() {
     assert_eq!(reason(&refused), "ALREADY_EXISTS", "{refused:?}");
     let other = v1::CreateTenantRequest { request_id: request_id.clone(), ..order("acme", "other") };
     assert_ne!(world.create("portal", other.clone()).await.unwrap().name, first.name);
-    // A mistake of one's own is reported with one's own id.
+    // A mistake of one's own is refused with one's own id.
     let reused = world.create("acme-portal", other).await.unwrap_err();
     assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
     assert!(reused.message().contains(&request_id), "{reused:?}");

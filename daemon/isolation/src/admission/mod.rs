@@ -1,4 +1,4 @@
-//! What a host cluster's API server refuses for the sake of its tenants, whoever queries: once for all tenants of one
+//! What a host cluster's API server refuses for the sake of its tenants, whoever sends the request: once for all tenants of one
 //! installation. Pure.
 //!
 //! RBAC names who may write an object, these policies what may stand in it. They know a tenant's namespace by its

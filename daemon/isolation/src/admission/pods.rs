@@ -110,7 +110,7 @@ fn request_rules(host: Host<'_>) -> Vec<Rule> {
             format!("variables.pool != '' || ({})", only_counted_resources()),
             "on shared nodes a pod may ask for cpu, memory and ephemeral-storage only: nothing else is in the quota",
         ),
-        // Pod Security sees to it from 1.34 on. The kubelet queries, from the node's network.
+        // Pod Security sees to it from 1.34 on. The kubelet probes, from the node's network.
         rule(
             all_containers(&probes_stay_at_home()),
             "probes and lifecycle hooks must not name a host: they reach their own pod only",

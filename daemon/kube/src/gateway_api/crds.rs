@@ -103,7 +103,7 @@ enum CrdsFrom {
     Others,
 }
 
-/// One observation, since every tenant's pass queries.
+/// One observation, since every tenant's pass makes one.
 async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<CrdsFrom> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;

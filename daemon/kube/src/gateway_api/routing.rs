@@ -15,8 +15,8 @@ pub enum Routing {
     ListenerSets,
 }
 
-/// What of the Gateway API the cluster knows: queried by what it serves, a hundredth of the definitions, since every observation
-/// queries.
+/// What of the Gateway API the cluster knows: read from what it serves, a hundredth of the definitions, since every observation
+/// makes one.
 pub async fn routing(client: &Client) -> Result<Routing> {
     let served = match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Routing::Unknown),

@@ -195,7 +195,7 @@ pub struct Checks {
     /// Use public addresses and names from the daemon's network, as customers do. Where an address can't be reached, or with
     /// false, the API server's port-forward is used.
     pub from_outside: bool,
-    /// DNS server that names are required of, `ADDRESS:PORT`; empty: the machine's own resolver.
+    /// DNS server that resolves names, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,

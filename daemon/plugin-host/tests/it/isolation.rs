@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::world::{CALL_DEADLINE, SECRET, World, call, pid, wait_for_end};
 
-/// Notifies the test program to stand in for the daemon: scope and folder.
+/// Makes the test program stand in for the daemon: scope and folder.
 const PARENT: &str = "LANDLORD_TEST_PARENT";
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn secrets_and_environment_stay_outside() {
             let names: Vec<_> = environment.split('\0').filter_map(|entry| Some(entry.split_once('=')?.0)).collect();
             assert_eq!(names, ["PATH"]);
         }
-        // The process shut itself to its own user; only root can read it.
+        // The process shut itself to its own user; only root can look inside.
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
     let limits = fs::read_to_string(format!("{process}/limits")).unwrap();

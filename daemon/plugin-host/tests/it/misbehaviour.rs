@@ -114,7 +114,7 @@ async fn a_crash_costs_all_calls_in_flight_and_says_how() {
         let plugin = Arc::clone(&plugin);
         waiting.spawn(async move { plugin.ensure_network(network("t2")).await });
     }
-    // The journal of the fake is not touched by a slow call; an responded call reports that the
+    // The journal of the fake is not touched by a slow call; a completed call shows that the
     // earlier ones were read, since the child reads in order.
     call(&plugin).await.unwrap();
     let error = plugin.ensure_network(network("t3")).await.unwrap_err();

@@ -120,7 +120,7 @@ pub(crate) fn network(uid: &str) -> v1::EnsureNetworkRequest {
     v1::EnsureNetworkRequest { scope: Some(scope(uid)), ..v1::EnsureNetworkRequest::default() }
 }
 
-/// One call; what it responds to when all is well.
+/// One call; what it returns when all is well.
 pub(crate) async fn call(plugin: &Plugin) -> Result<(), ProviderError> {
     let response = plugin.ensure_network(network("t1")).await?;
     let outcome = response.progress.unwrap_or_default().outcome;

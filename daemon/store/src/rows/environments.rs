@@ -2,7 +2,7 @@
 //!
 //! `next_due` is when the tenant may next be claimed. While a lease runs it is the lease's end,
 //! whatever happens meanwhile: the API's writes raise `revision`, and the release sees that. So
-//! one index responds to both what is due and when something will be.
+//! one index serves both what is due and when something will be.
 
 use landlord_core::{
     Amounts, DesiredState, Environment, EnvironmentName, OperationId, Owner, TenantUid, Timestamp,

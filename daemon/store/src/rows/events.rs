@@ -1,4 +1,4 @@
-//! Events: written in the transaction that they report, read in order, bounded in number.
+//! Events: written in the transaction that they describe, read in order, bounded in number.
 //!
 //! There is one writer, so a position that is visible has no invisible one before it: a reader
 //! that resumes after a position misses nothing. (A store with several writers must make

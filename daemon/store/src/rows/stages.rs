@@ -62,7 +62,7 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// In the tenant's direction, failed stages run again, and the timeout with those degraded
+/// In the tenant's direction, failed stages run again, and the timeout with those that were failing
 /// starts again. Attempts go on counting.
 pub(crate) async fn restart_failed(
     connection: &mut AnyConnection,

@@ -1,4 +1,4 @@
-//! A statement whose text depends on what is queried. sqlx's own builder writes `?`, which PostgreSQL does not know.
+//! A statement whose text depends on the query. sqlx's own builder writes `?`, which PostgreSQL does not know.
 
 use sqlx::{Any, Arguments as _, AssertSqlSafe, Encode, Type, any::AnyArguments, query::Query, query_with};
 

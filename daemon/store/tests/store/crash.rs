@@ -10,7 +10,7 @@ use landlord_core::ports::{EnvironmentQuery, EventQuery, OperationQuery, TenantS
 
 use crate::{fixtures::*, sqlite};
 
-/// Reports the child which file to write to.
+/// Passes the child which file to write to.
 const FILE: &str = "LANDLORD_STORE_CRASH_FILE";
 const ROUND: &str = "LANDLORD_STORE_CRASH_ROUND";
 /// Acknowledged writes before the kill, one number a round.

@@ -66,7 +66,7 @@ async fn daemons_that_start_at_once_make_one_store() {
 async fn promises_hold_over_several_daemons() {
     let url = new_database().await;
     let stores = [open(&url, true).await.unwrap(), open(&url, true).await.unwrap()];
-    // One request id, one name, one domain, whoever is queried.
+    // One request id, one name, one domain, whichever store is called.
     let request = keyed("same");
     let acme = name("acme", "prod");
     let calls = (0..20).map(|turn| stores[turn % 2].create(new(&acme, request.clone())));

@@ -1,5 +1,5 @@
 //! The tenant's DNS zone, in a resource group of its own: the zone is made and removed beside
-//! the network, and whichever came last could not know from ARM's lists that it did. Azure lets
+//! the network, and whichever came last could not see from ARM's lists that it did. Azure lets
 //! zones of the same name stand side by side in different groups: a foreign one is no obstacle.
 
 pub(crate) mod delegation;

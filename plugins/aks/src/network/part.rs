@@ -67,7 +67,7 @@ async fn write<P: DeserializeOwned + Default>(
     body: &Value,
 ) -> Result<Part<P>> {
     let mut response = call.arm.put(kind, id, body, If::Always).await?;
-    // Azure's wait is meant for whoever queries the operation. The part itself is inspected, and is
+    // Azure's wait is meant for whoever polls the operation. The part itself is inspected, and is
     // mostly there long before.
     response.retry_after = None;
     let detail = format!("{} {} is being created", kind.name, short(id));

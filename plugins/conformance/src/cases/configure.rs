@@ -25,7 +25,7 @@ pub(crate) async fn configure(world: &World) -> Step<String> {
     let settings = Value::Object(settings).to_string();
     refused(world, Some(settings.clone()), None, &[UNKNOWN_KEY.to_owned()]).await?;
     refused(world, Some("{\"torn\": ".into()), None, &[]).await?;
-    // Both at once: whatever is stated of the credential, nothing of it is repeated.
+    // Both at once: whatever the error says of the credential, nothing of it is repeated.
     refused(world, Some(settings), Some(&unknown(CANARY)), &[UNKNOWN_KEY.to_owned()]).await?;
     for wrong in &world.config.wrong {
         let provider = wrong.provider.clone().map(|provider| Value::Object(provider).to_string());

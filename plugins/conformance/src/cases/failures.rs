@@ -12,7 +12,7 @@ use crate::{
     world::{Counts, ERROR_PAUSE, Observation, Step, Stop, World, fail, failed, is_retried},
 };
 
-/// The error of a failed object is received again while the cloud keeps failing: its name is freed for each attempt.
+/// The error of a failed object comes again while the cloud keeps failing: its name is freed for each attempt.
 const TIMES_SEEN: usize = 2;
 
 pub(crate) async fn failed_objects(world: &World) -> Step<String> {
@@ -58,7 +58,7 @@ async fn arm(world: &World, entry: &Failure, tenant: &Tenant, stage: Stage) -> S
     if armed { Ok(()) } else { fail!("{} can't be made to fail: {reported}", stage.word()) }
 }
 
-/// Queries until the failure is reported, with its cause.
+/// Repeats until the failure is returned, with its cause.
 async fn received(world: &World, entry: &Failure, tenant: &mut Tenant, stage: Stage) -> Step<ProviderError> {
     let deadline = Instant::now() + world.config.stage_timeout();
     let what = format!("ensure {} of an object that ends in error", stage.word());

@@ -1,4 +1,4 @@
-//! What list_owned and observe report, held against what was made.
+//! What list_owned and observe report, compared with what was made.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! Searches for secrets in everything that a plugin logged and reported in errors.
+//! Searches for secrets in everything that a plugin logged and returned in errors.
 
 use crate::{
     capture,

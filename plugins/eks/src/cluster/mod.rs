@@ -106,7 +106,7 @@ async fn create(
         .security_group_ids(attribute(network, "control_plane_security_group_id")?)
         .build();
     // Whoever creates the cluster administers it from its first second: EKS writes the entry
-    // with the principal's true ARN, which a session's own view (STS) does not report for roles
+    // with the principal's true ARN, which a session's own view (STS) does not show for roles
     // with a path. Access entries only; no aws-auth ConfigMap.
     let access = CreateAccessConfigRequest::builder()
         .authentication_mode(AuthenticationMode::Api)

@@ -1,4 +1,4 @@
-//! Inspecting what the tagging API reports: it still lists what is gone, for minutes or, as
+//! Verifying what the tagging API lists: it still lists what is gone, for minutes or, as
 //! with terminated instances, for an hour.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::{
     logs, network,
 };
 
-/// An ARN's parts that decide how to inspect it.
+/// An ARN's parts that decide how to test it.
 struct Arn<'a> {
     service: &'a str,
     resource: &'a str,

@@ -67,7 +67,7 @@ pub(crate) struct Sweep<'a> {
     names: &'a Names,
     /// The tenant's VPC, if it is still there.
     vpc: Option<String>,
-    /// Observation only.
+    /// Observe only.
     dry: bool,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// What the EBS driver made, which tags it with the cluster's name: volumes of claims, snapshots of VolumeSnapshots. Those
-    /// that their class instructed it to keep are leftovers, too: nobody else knows of them.
+    /// that their class says to keep are leftovers, too: nobody else knows of them.
     async fn storage(&self, kind: &Storage, found: &mut Vec<Leftover>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         let by_tag = format!("tag:{}", self.names.cluster_tag());

@@ -82,9 +82,8 @@ async fn under_way(aws: &Clients, names: &Names, stack: &Found) -> Result<Outcom
 }
 
 fn creation_failed(name: &str, stack: &Found, failure: Option<ProviderError>) -> ProviderError {
-    let mut error = failure.unwrap_or_else(|| {
-        ProviderError::new(ErrorKind::Transient, format!("no resource gives the reason: {}", stack.reason))
-    });
+    let mut error = failure
+        .unwrap_or_else(|| ProviderError::new(ErrorKind::Transient, format!("no resource says why: {}", stack.reason)));
     error.message = format!("the network could not be made (stack {name}): {}", error.message);
     error
 }

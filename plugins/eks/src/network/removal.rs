@@ -48,7 +48,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     }
 }
 
-/// Sweeps what may hold the stack's resources and deletes it once more. Gives the reason it failed: as
+/// Sweeps what may hold the stack's resources and deletes it once more. Returns why it failed: as
 /// an error if nothing was found that explains it.
 async fn retry(
     aws: &Clients,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const POLICY: &str = include_str!("../../iam-policy.json");
 
-/// Only sessions of the role are held to the policy; others come with keys.
+/// Only sessions of the role are held to the policy; other callers come with keys.
 async fn hold(cloud: &Cloud, document: &str) {
     let rights = json!({ "account": ACCOUNT, "cloud": "aws", "document": document, "credentials": ["ASIA*"] });
     cloud.post("/_sim/rights", rights).await;

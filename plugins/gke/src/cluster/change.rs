@@ -135,7 +135,7 @@ mod tests {
         let mut open = endpoints(&narrow);
         let by_address = open.ip_endpoints_config.as_mut().expect("by address");
         let networks = by_address.authorized_networks_config.as_mut().expect("a list");
-        assert_eq!(networks.gcp_public_cidrs_access_enabled, Some(false), "reported, since Google's default is true");
+        assert_eq!(networks.gcp_public_cidrs_access_enabled, Some(false), "stated, since Google's default is true");
         networks.gcp_public_cidrs_access_enabled = Some(true);
         let cluster =
             Cluster::new().set_current_master_version("1.34.1-gke.1").set_control_plane_endpoints_config(open);

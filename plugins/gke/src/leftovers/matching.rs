@@ -78,7 +78,7 @@ impl Matcher {
         all.into_iter().zip(is_ours).filter_map(|(candidate, ours)| ours.then_some(candidate)).collect()
     }
 
-    /// Whether the object itself reports that it is this cluster's.
+    /// Whether the object itself shows that it is this cluster's.
     fn is_marked(&self, object: &Object) -> bool {
         let label = |key: &str| object.labels.get(key).map(String::as_str);
         if label(CLUSTER_LABEL) == Some(self.cluster.as_str()) {

@@ -52,7 +52,7 @@ async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: 
 }
 
 /// The tenant's leftovers, what uses others before what is used. `known`: paths of leftovers found
-/// before; one that reported another may be gone by now.
+/// before; one that named another may be gone by now.
 async fn find(google: &Google, scope: &v1::Scope, known: &[String]) -> Result<Vec<Candidate>> {
     let names = Names::new(scope)?;
     if cluster::is_foreign(google, scope, &names).await? {

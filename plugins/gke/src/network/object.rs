@@ -101,7 +101,7 @@ impl Flight {
                 return Ok(Observed::Running { retry_after: None });
             }
             match operation.failure(action::GET_OPERATION, &path) {
-                // One at a time: the next call reports the next one.
+                // One at a time: the next call returns the next one.
                 Some(error) if google.is_news(&operation.name) => Err(error),
                 _ => Ok(Observed::Done),
             }

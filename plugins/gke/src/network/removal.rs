@@ -63,7 +63,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// Removes what may hold the network. Gives the reason it is held: as an error if nothing was found that
+/// Removes what may hold the network. Returns why it is held: as an error if nothing was found that
 /// explains it.
 async fn sweep(
     google: &Google,

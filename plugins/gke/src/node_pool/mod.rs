@@ -92,7 +92,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     }
 }
 
-/// The zones that nodes may lie in: as the network's status reports, or, of a cluster that was adopted without a word about
+/// The zones that nodes may lie in: as the network's status says, or, of a cluster that was adopted without a word about
 /// them, the cluster's own. GKE too puts a pool there for which nobody names zones:
 /// <https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#Cluster.FIELDS.locations>.
 async fn zones(google: &Google, wanted: Wanted<'_>, names: &Names) -> Result<Vec<String>> {
@@ -107,7 +107,7 @@ fn homeless(pool: &str, why: &str) -> Error {
     ProviderError::new(ErrorKind::Conflict, format!("node pool {pool} has no cluster to be in: {why}")).into()
 }
 
-/// Nodes that the pool requests, from its managed instance groups, one a zone: GKE itself reports
+/// Nodes that the pool requests, from its managed instance groups, one a zone: GKE itself shows
 /// the size only that the pool was made with.
 async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32> {
     let mut size = 0;
@@ -121,7 +121,7 @@ async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32
     Ok(size)
 }
 
-/// Why a pool is in a bad state, as far as it reports itself.
+/// Why a pool is in a bad state, as far as it says.
 fn reason(pool: &NodePool) -> Option<ProviderError> {
     #[expect(deprecated, reason = "given when the conditions are not")]
     let message = pool.status_message.as_str();

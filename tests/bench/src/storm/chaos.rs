@@ -70,7 +70,7 @@ pub(crate) struct Chaos {
     hosts: Vec<ApiServer>,
     portal: Portal,
     counts: BTreeMap<Blow, u32>,
-    /// Each ends by itself, and all with this value; whatever they are handled is right.
+    /// Each ends by itself, and all with this value; any response is right.
     watchers: JoinSet<()>,
 }
 

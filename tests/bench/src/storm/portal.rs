@@ -12,7 +12,7 @@ use tonic::{Code, Status, transport::Channel};
 /// Client of the tenants' service.
 pub(crate) type Client = TenantServiceClient<Channel>;
 
-/// A single try; a daemon that is stopped responds to when it goes on.
+/// A single try; a daemon that is stopped responds when it goes on.
 const TRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Until a daemon that was killed listens again, on a busy machine.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(180);

@@ -149,7 +149,7 @@ fn a_delete_goes_on_without_an_api_server_that_does_not_respond() {
     cli.wait_for(&name, "READY", TIMEOUT).unwrap();
     let balancers = count(&world, &EKS, EKS.balancer_type);
     assert!(balancers >= 1, "no load balancer was made, so none could be left over");
-    // Stopped, not ended: connections are taken and never get a response, the worst that a network does.
+    // Stopped, not ended: connections are accepted and never get a response, the worst that a network does.
     let servers = api_servers(world.simulator().pid());
     assert_eq!(servers.len(), 1, "one cluster has one API server");
     rustix::process::kill_process(servers[0], rustix::process::Signal::STOP).unwrap();

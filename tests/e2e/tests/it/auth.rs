@@ -14,7 +14,7 @@ use landlord_test_harness::{CliOutput, Issuer, TenantFile, World, WorldOptions, 
 
 const NOT_FOUND: i32 = 5;
 const AUTH: i32 = 7;
-/// Longer than the daemon waits before it queries an issuer for unknown keys again.
+/// Longer than the daemon waits before it calls an issuer for unknown keys again.
 const NEW_KEYS: Duration = Duration::from_secs(30);
 
 /// A daemon with a TLS listener that believes an issuer.

@@ -47,7 +47,7 @@ impl Second {
         Self { _service: service, log, cli: Cli::new(&world.binaries().landlord, &socket) }
     }
 
-    /// Whether it queried its plugin for anything that makes something.
+    /// Whether it called its plugin for anything that makes something.
     fn works(&self) -> bool {
         let log = fs::read_to_string(&self.log).unwrap();
         let url = log.lines().rfind(|line| line.contains("figures are served")).unwrap().split_once("url=").unwrap().1;
@@ -110,14 +110,14 @@ fn two_daemons_share_a_database_and_no_work() {
     world.cli().apply(&tenants[0]).unwrap();
     world.cli().wait_for(&tenants[0].name(), "PROVISIONING", TIMEOUT).unwrap();
     let second = Second::start(&world);
-    // Whoever is queried accepts, and one of them works.
+    // Whichever gets the request accepts, and one of them works.
     second.cli.apply(&tenants[1]).unwrap();
     world.cli().apply(&tenants[2]).unwrap();
     second.cli.wait_for(&tenants[1].name(), "PROVISIONING", TIMEOUT).unwrap();
     assert!(world.metrics().unwrap().contains("method=\"Ensure"));
     assert!(!second.works(), "both daemons call one account");
 
-    // Whoever is queried knows both, and which of them works.
+    // Whichever gets the request knows both, and which of them works.
     let shown = daemons(&second.cli);
     assert_eq!(shown.len(), 2, "{shown:?}");
     assert_eq!(shown.iter().filter(|daemon| daemon["accountLeaseCount"] == 1).count(), 1, "{shown:?}");

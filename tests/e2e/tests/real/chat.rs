@@ -22,7 +22,7 @@ fn use_folder() -> PathBuf {
 struct Forward {
     port: u16,
     process: Child,
-    /// It notifies each connection, and ends if nobody listens.
+    /// It logs each connection, and ends if nobody listens.
     _reported: BufReader<ChildStdout>,
 }
 
@@ -57,7 +57,7 @@ fn secret(scene: &Scene, name: &str, key: &str) -> String {
     scene.run(scene.kubectl().args(["-n", NAMESPACE, "get", "secret", name, "-o", &path]))
 }
 
-/// Queries at `https://chat.DOMAIN`, whose address the cloud's zone has, and gives what was seen as JSON.
+/// Asks at `https://chat.DOMAIN`, whose address the cloud's zone has, and gives what was seen as JSON.
 pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
     let socket = node_socket(&scene.cluster());
     let python = python_env(&use_folder().join("requirements.txt")).unwrap();
@@ -68,7 +68,7 @@ pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
     scene.run(&mut used)
 }
 
-/// Puts a file, queries it, and gives what was seen as JSON.
+/// Puts a file, asks about it, and gives what was seen as JSON.
 pub(crate) fn use_by_port_forward(scene: &Scene, tenant: &TenantFile) -> String {
     let kubeconfig = scene.world.folder().join("operator.kubeconfig");
     std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &tenant.name()]).unwrap()).unwrap();

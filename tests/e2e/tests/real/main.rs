@@ -18,7 +18,7 @@ use scene::Scene;
 /// Far above what it takes (two minutes): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(540);
 
-/// Whether real pods can run; reports it where they can't.
+/// Whether real pods can run; prints why where they can't.
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {

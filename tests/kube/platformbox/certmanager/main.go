@@ -1,5 +1,5 @@
 // Command certmanager runs cert-manager's own packages: `certmanager controller` its control loops, `webhook` its admission
-// webhook, `cainjector` the injector of its certificate authority, `acmesolver` what responds to an HTTP-01 challenge. Each
+// webhook, `cainjector` the injector of its certificate authority, `acmesolver` what answers an HTTP-01 challenge. Each
 // takes the flags that cert-manager's chart and controller give, and uses its pod's own service account.
 //
 // cert-manager's own commands are modules of their own that the module proxy does not serve. This module's path lies under

@@ -54,7 +54,7 @@ pub struct VolumeRequest {
 /// The simulated cloud, as its controllers in a cluster see it.
 ///
 /// Every method is idempotent, quick, and never waits: what takes time returns "not yet" and is requested again after
-/// [`CloudOptions::poll_interval`](super::CloudOptions::poll_interval), or sooner when the cluster changes. Errors are reported as Events on the object and tried
+/// [`CloudOptions::poll_interval`](super::CloudOptions::poll_interval), or sooner when the cluster changes. Errors are shown as Events on the object and tried
 /// again. Calls for one cluster come from two tasks, one for load balancers and one for volumes.
 #[async_trait::async_trait]
 pub trait CloudBackend: Send + Sync + 'static {

@@ -75,7 +75,7 @@ pub struct CloudOptions {
 }
 
 impl CloudOptions {
-    /// Requests it again every 200 ms.
+    /// Repeats the call every 200 ms.
     #[must_use]
     pub fn new(storage_classes: Vec<StorageClassSpec>) -> Self {
         Self { storage_classes, poll_interval: Duration::from_millis(200), local_volumes: None }
@@ -153,7 +153,7 @@ async fn watch_volumes(context: Context) {
     }
 }
 
-/// Sleeps until `changed`, or until it is time to check anyway.
+/// Sleeps until `changed`, or until it is time to observe anyway.
 async fn pause(context: &Context, observation: &Observation, changed: impl Future<Output = ()>) {
     let at_most = if observation.waiting { context.poll_interval } else { RESYNC_INTERVAL };
     let _ = tokio::time::timeout(at_most, changed).await;

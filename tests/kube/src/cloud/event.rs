@@ -1,4 +1,4 @@
-//! Events by which the cloud notifies a user of the cluster what is wrong.
+//! Events by which the cloud shows a user of the cluster what is wrong.
 
 use k8s_openapi::{
     api::core::v1::{Event, ObjectReference},

@@ -165,7 +165,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             "failSwapOn": false,
             "oomScoreAdj": 0,
             "containerRuntimeEndpoint": format!("unix://{}", self.containerd.display()),
-            // Its pods can reach it: only who has a certificate of the cluster's authority is received.
+            // Its pods can reach it: only who has a certificate of the cluster's authority is admitted.
             "authentication": {
                 "anonymous": { "enabled": false },
                 "webhook": { "enabled": false },
@@ -228,7 +228,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             let command =
                 [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
             let mut acme = self.part("acme", "", &command, artifacts);
-            // It would refuse a twentieth of what is right, and wait before it observes.
+            // It would refuse a twentieth of what is right, and wait before it checks.
             acme.env.extend([("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_VA_NOSLEEP", "1")].map(owned));
             parts.push(acme);
         }
@@ -269,7 +269,7 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
     })
 }
 
-/// Names of the cluster, and others if somebody outside responds to them: else whoever requests one is refused.
+/// Names of the cluster, and others if somebody outside resolves them: else whoever requests one is refused.
 fn corefile(kubeconfig: &Path, resolver: bool) -> String {
     let outside = if resolver {
         format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n")

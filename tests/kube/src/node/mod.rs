@@ -61,7 +61,7 @@ pub struct NodeOptions {
     pub labels: BTreeMap<String, String>,
     /// The cloud's name of the machine; empty: it has none.
     pub provider_id: String,
-    /// Responds to what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
+    /// Resolves what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
     pub resolver: Option<PathBuf>,
     /// An ACME server in the node's network.
     pub acme: Option<AcmeServer>,

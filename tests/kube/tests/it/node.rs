@@ -145,7 +145,7 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     ensure!(other.trim() == "two", "{other:?}");
     // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
     for outside in ["http://example.com/", "http://203.0.113.1/"] {
-        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} responds to");
+        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} responds");
     }
     let limit = format!("/sys/fs/cgroup/memory/{}", node.cgroup());
     if Path::new(&limit).is_dir() {

@@ -19,7 +19,7 @@ struct TrustedRole {
     external_id: String,
 }
 
-/// Responds to one, if it is one.
+/// Serves one, if it is one.
 pub(crate) fn respond(world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
     let state = world.states.of_mut::<AwsState>();
     let done = match (method, path) {

@@ -47,7 +47,7 @@ pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
             };
             response(call, status, content_type, without_nulls(value).to_string())
         }
-        // No service of AWS responds so.
+        // No service of AWS does so.
         Reply::Headed(status, value, _) => response(call, status, "application/json", value.to_string()),
         Reply::Query(inner) => {
             let (action, xmlns, id) = (&call.action, namespace(&call.service), &call.request_id);

@@ -3,7 +3,7 @@
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>,
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>; errors:
 //! <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>. An assertion's signature is not checked: whose
-//! key it is made with, nobody reported the simulator.
+//! key it is made with, the simulator does not know.
 
 use super::{jwt, principal};
 use crate::state::AzureState;

@@ -19,9 +19,9 @@ use cloudsim_core::{
 };
 use serde_json::{Value, json};
 
-/// How often Resource Manager checks what is left, in simulated milliseconds.
+/// How often Resource Manager sweeps what is left, in simulated milliseconds.
 const TICK_MS: u64 = 5_000;
-/// Checks in a row at which nothing moved, after which it gives up: Azure tries for some minutes.
+/// Sweeps in a row in which nothing moved, after which it gives up: Azure tries for some minutes.
 const IDLE_MAX: u32 = 24;
 
 /// Handles a call.

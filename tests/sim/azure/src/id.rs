@@ -1,7 +1,7 @@
 //! Resource ids as ARM reads them: without regard to case, types and names in turn.
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>: names are compared without
-//! case; responds to keep the case of whoever created the resource.
+//! case; responses keep the case of whoever created the resource.
 
 use super::kind::AzureKind;
 use cloudsim_core::scope_key::{GLOBAL, ScopeKey};

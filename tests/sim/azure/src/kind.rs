@@ -108,7 +108,7 @@ impl AzureKind {
     /// What is known of it.
     #[must_use]
     pub(crate) fn info(self) -> &'static KindInfo {
-        // The table is in the order of the variants; a test reports it.
+        // The table is in the order of the variants; a test holds that.
         &KINDS[self as usize]
     }
 

@@ -1,4 +1,4 @@
-//! Long-running operations: how they begin, where a client queries, how they end.
+//! Long-running operations: how they begin, where a client polls, how they end.
 //!
 //! <https://github.com/cloud-and-ai-microsoft/resource-provider-contract/blob/master/v1.0/async-api-reference.md>: a PUT returns 201
 //! or 200 with `Azure-AsyncOperation`, a DELETE 202 with that and `Location`, both with `Retry-After`. The status document is
@@ -30,7 +30,7 @@ const GROUP_RETRY_S: f64 = 15.0;
 
 /// How long an operation that has ended can be requested: a day.
 const KEPT_MS: u64 = 24 * 3_600_000;
-/// Operations among which it is not worth searching for old ones.
+/// Operations among which it is not worth looking for old ones.
 const KEPT_AT_LEAST: usize = 1_024;
 
 impl Verb {

@@ -153,7 +153,7 @@ pub(crate) fn grants(document: &str) -> Result<Vec<Grant>, String> {
     Ok(definition.actions.into_iter().chain(definition.data_actions).map(Grant::always).collect())
 }
 
-/// The refusal in Resource Manager's shape. What is missing on the other side of a reference is reported as such.
+/// The refusal in Resource Manager's shape. What is missing on the other side of a reference is named as such.
 pub(crate) fn forbidden(call: &Call, need: &Need) -> ApiError {
     let (who, action, scope) = (&call.caller.user_id, &need.action, &need.resource);
     let own = format!("/{}", call.path.join("/"));

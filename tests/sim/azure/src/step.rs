@@ -18,7 +18,7 @@ pub(crate) enum AzureStep {
     GroupTick {
         /// The operation's id.
         operation: String,
-        /// Checks in a row at which nothing moved.
+        /// Sweeps in a row in which nothing moved.
         idle: u32,
     },
 }

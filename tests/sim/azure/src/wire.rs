@@ -1,7 +1,7 @@
-//! Responds to and errors as Resource Manager, its providers and Entra put them on the wire.
+//! Responses and errors as Resource Manager, its providers and Entra put them on the wire.
 //!
 //! Errors: <https://github.com/cloud-and-ai-microsoft/resource-provider-contract/blob/master/v1.0/common-api-details.md#error-response-content>.
-//! AKS responds to its own errors without the envelope `error`, as seen in
+//! AKS returns its own errors without the envelope `error`, as seen in
 //! <https://github.com/Azure/terraform-azurerm-aks/issues/604>; Microsoft's clients read both.
 
 use super::entra;
@@ -76,7 +76,7 @@ pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
             response(call, status, &body, &headers)
         }
         Reply::Json(status, body) => response(call, status, &body, &Map::new()),
-        // No service of Azure responds so.
+        // No service of Azure does so.
         Reply::Query(text) | Reply::Xml(_, text, _) => response(call, 200, &Value::String(text), &Map::new()),
     }
 }

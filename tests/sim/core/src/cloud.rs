@@ -78,7 +78,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     /// In the service's own words.
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError>;
     /// How the service of `call` says that it throttles. `scale` is real seconds per simulated one, for waits that are
-    /// reported in real time.
+    /// known in real time.
     fn throttled(&self, call: &Call, scale: f64) -> ApiError;
     /// A result on the wire.
     fn encode(&self, call: &Call, reply: Reply) -> HttpResponse;
@@ -90,7 +90,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     /// A step that is none of its own.
     fn step(&self, ctx: &mut Ctx<'_>, step: Value) -> serde_json::Result<(&'static str, &'static str)>;
 
-    /// Responds to a control request that only this cloud knows, below `/_sim/`; none if it knows it not.
+    /// Serves a control request that only this cloud knows, below `/_sim/`; none if it knows it not.
     fn control(&self, world: &mut World, method: &str, path: &[&str], body: &[u8]) -> Option<ControlResponse> {
         let _ = (world, method, path, body);
         None
@@ -124,7 +124,7 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     }
 }
 
-/// The clouds of one simulator, at least one. They are queried in order; the last one gets what none of the others knows.
+/// The clouds of one simulator, at least one. They are tried in order; the last one gets what none of the others knows.
 #[derive(Debug, Clone)]
 pub struct Clouds {
     others: Vec<Arc<dyn Cloud>>,

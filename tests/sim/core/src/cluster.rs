@@ -1,4 +1,4 @@
-//! What the simulated cloud and whatever runs its Kubernetes clusters report each other.
+//! What the simulated cloud and whatever runs its Kubernetes clusters exchange.
 //!
 //! The world only sends [`RuntimeCommand`]s and learns what became of them from [`RuntimeEvent`]s; it never waits.
 

@@ -27,7 +27,7 @@ const MAX_LINES: usize = 10_000;
 /// Longest that a journal request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Responds to a control request.
+/// Serves a control request.
 pub async fn handle(shared: &Shared, raw: &Raw) -> HttpResponse {
     let query: HashMap<String, String> = url::form_urlencoded::parse(raw.query.as_bytes()).into_owned().collect();
     let path: Vec<&str> = raw.path.trim_start_matches("/_sim").split('/').filter(|s| !s.is_empty()).collect();

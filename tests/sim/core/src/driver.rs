@@ -26,7 +26,7 @@ const JOIN_RETRY_MAX: Duration = Duration::from_secs(5);
 /// An API server that is away for longer does not come back; what is wrong with a command itself does not mend either.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Requests it again for the control planes and nodes of clusters that the stored state has.
+/// Repeats the commands for the control planes and nodes of clusters that the stored state has.
 pub(crate) fn resume(shared: &Shared) {
     let mut world = shared.world.lock();
     let mut commands = Vec::new();
@@ -187,7 +187,7 @@ async fn obey(runtime: &dyn ClusterRuntime, command: RuntimeCommand) -> anyhow::
     }
 }
 
-/// Reports the world what became of a cluster.
+/// Records what became of a cluster.
 fn report(shared: &Shared, event: &RuntimeEvent) {
     let (RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. }) = event;
     let cloud = shared.clouds.of_cluster(arn);

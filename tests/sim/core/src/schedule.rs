@@ -1,7 +1,7 @@
 //! What the cloud will do by itself, and when.
 //!
 //! Steps are applied in order of their due time, each at that time, whenever the world is next inspected; so a chain of
-//! steps lasts exactly as long as its parts, however seldom anyone observes.
+//! steps lasts exactly as long as its parts, however seldom anyone calls.
 
 use crate::{clock::Micros, scope_key::ScopeKey};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //!
 //! An arrow goes from the file that names something to the file that defines it. A name that a parent re-exports is
 //! followed to where it is defined. Neither `mod` nor `pub use` is an arrow, nor is what a module takes from those around
-//! it: a part belongs to its whole. Read as text, since rustfmt keeps it in one form; code under `#[cfg(test)]` may observation where it likes.
+//! it: a part belongs to its whole. Read as text, since rustfmt keeps it in one form; code under `#[cfg(test)]` may look where it likes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -38,7 +38,7 @@ const VERSION_DEADLINE: Duration = Duration::from_secs(30);
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Output kept of a run: what charts render to. A release is kept in one Secret, packed about 1:10 into at most 1 MiB.
 const RENDERED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Revisions that Helm keeps: the present one, the last, and one more to inspect.
+/// Revisions that Helm keeps: the present one, the last, and one more to compare with.
 const HISTORY_MAX: &str = "3";
 /// Label of a release's record that holds the digest of chart and values.
 pub(crate) const DIGEST_LABEL: &str = "landlord-digest";

@@ -122,7 +122,7 @@ mod tests {
             [(9, Status::Deployed), (10, Status::Pending)]
         );
         assert_eq!(found[0].digest, "d");
-        assert_eq!(found[0].objects("n"), None, "an unreadable record is reported");
+        assert_eq!(found[0].objects("n"), None, "an unreadable record is treated as unknown");
     }
 
     #[test]

@@ -24,9 +24,9 @@ struct State {
     free: usize,
     /// Number of the next caller.
     next: u64,
-    /// When an environment queried first, as the number of that caller, and when it queried last.
+    /// When an environment first waited, as the number of that caller, and when it last did.
     begun: HashMap<String, (u64, Instant)>,
-    /// By when their environment began, then by when they queried.
+    /// By when their environment began, then by when they came.
     waiting: BTreeMap<(u64, u64), oneshot::Sender<Slot>>,
 }
 
@@ -63,7 +63,7 @@ impl Slots {
         turn.await.unwrap_or_else(|_| Slot(self.clone()))
     }
 
-    /// An environment degraded starts again when it next queries, so that repeating what fails, or hangs, is
+    /// An environment whose calls fail starts again at the end of the queue, so that repeating what fails, or hangs, is
     /// nobody else's delay.
     pub(crate) fn forget(&self, environment: &str) {
         self.0.lock().begun.remove(environment);
@@ -113,7 +113,7 @@ mod tests {
         drop(held);
         assert!(poll!(&mut b).is_pending());
         let held = again.now_or_never().unwrap();
-        // Degraded, it goes behind those that wait.
+        // After a failure it goes behind those that wait.
         slots.forget("a");
         let mut last = pin!(slots.acquire("a"));
         assert!(poll!(&mut last).is_pending());

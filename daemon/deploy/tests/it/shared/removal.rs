@@ -188,7 +188,7 @@ impl World {
         Ok((api, name))
     }
 
-    /// Neither in the cluster nor in the cloud, and the inventory reports it.
+    /// Neither in the cluster nor in the cloud, and the inventory agrees.
     async fn nothing_is_left(&self, tenant: &DeployTarget, removed: &[RemovedObject], claims: usize) -> Result<()> {
         let name = place(tenant).namespace.as_str();
         let namespaces: Api<Namespace> = Api::all(self.scene.client.clone());

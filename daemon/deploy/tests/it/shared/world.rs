@@ -145,7 +145,7 @@ impl World {
             for object in api.list(&ListParams::default().labels("landlord-installation=test")).await? {
                 let meta = object.metadata;
                 let name = format!("{kind} {}/{}", meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default());
-                // The quota's status is counted again with every object; its generation would report, but it has none.
+                // The quota's status is counted again with every object; its generation would show it, but it has none.
                 let version = if kind == "ResourceQuota" {
                     object.data["spec"].to_string()
                 } else {

@@ -241,7 +241,7 @@ pub(crate) async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<Stage
     .await
 }
 
-/// Checks until there is nothing to object.
+/// Checks until nothing is left to object to.
 pub(crate) async fn eventually(what: &str, mut observe: impl AsyncFnMut() -> Result<Result<(), String>>) -> Result<()> {
     let started = Instant::now();
     loop {

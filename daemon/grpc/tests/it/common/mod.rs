@@ -1,5 +1,5 @@
 //! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
-//! which write through the store's face for it; plugins and clusters are responds to made up here.
+//! which write through the store's face for it; plugins' and clusters' responses are made up here.
 
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
 
@@ -420,7 +420,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
     let remove = matches!(outcome, OperationOutcome::Deleted { .. });
     let status =
         EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
-    let told = NewEvent {
+    let event = NewEvent {
         kind: landlord_core::ports::EventKind::Tenant,
         stage: String::new(),
         reason: "Settled".into(),
@@ -430,7 +430,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
         stages,
         environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
         operation: Some(OperationEnd { id: work.environment.operation, outcome }),
-        events: vec![told],
+        events: vec![event],
         release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
         remove,
     };

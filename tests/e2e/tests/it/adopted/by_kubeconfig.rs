@@ -250,8 +250,8 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     attic.stop();
 }
 
-/// The cellar's API server takes connections and responds to none, the worst that a network does. What is to go there waits
-/// and reports it; the attic's tenants come and go meanwhile.
+/// The cellar's API server takes connections and answers none, the worst that a network does. What is to go there waits
+/// and its condition says so; the attic's tenants come and go meanwhile.
 fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Cellar) {
     let cli = world.cli();
     let api_server = rustix::process::Pid::from_raw(i32::try_from(cellar.plane.pids()[1]).unwrap()).unwrap();

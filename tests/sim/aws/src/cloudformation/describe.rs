@@ -12,7 +12,7 @@ use cloudsim_core::{
 /// Events on one page.
 const EVENT_PAGE: usize = 100;
 
-/// Responds to a read.
+/// Serves a read.
 ///
 /// # Errors
 /// As CloudFormation words them.

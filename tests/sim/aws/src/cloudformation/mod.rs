@@ -1,7 +1,7 @@
 //! CloudFormation: stacks by the query protocol.
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/Welcome.html>. `template` is pure, `engine` works
-//! through stacks, `resources` knows the types, `describe` responds to reads.
+//! through stacks, `resources` knows the types, `describe` serves reads.
 
 pub(crate) mod create;
 pub(crate) mod delete;

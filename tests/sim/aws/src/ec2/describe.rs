@@ -39,7 +39,7 @@ fn listing(action: &str) -> Option<Listing> {
     Some(Listing { kind, set, ids })
 }
 
-/// Responds to a Describe call.
+/// Serves a Describe call.
 ///
 /// # Errors
 /// Unknown ids, unknown filters.

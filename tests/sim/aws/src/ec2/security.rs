@@ -118,7 +118,7 @@ fn permissions(p: &Params) -> Vec<Permission> {
         .collect()
 }
 
-/// Adds or removes rules as a caller queries.
+/// Adds or removes rules as a caller requests.
 ///
 /// # Errors
 /// No such group; adding what is there; removing what is not.

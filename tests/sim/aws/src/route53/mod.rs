@@ -24,7 +24,7 @@ use zones::{create_zone, delegation, delete_zone, list_zones, render_zone, zone}
 
 const XMLNS: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
-/// The record sets of a zone as its name servers respond to them. An alias is handled as a name, where Route 53 itself responds
+/// The record sets of a zone as its name servers respond to them. An alias is handled as a name, where Route 53 itself answers
 /// the addresses of what it leads to.
 pub(crate) fn served(zone: &Object) -> Vec<RecordSeen> {
     let seen = |record: RecordSet| {

@@ -1,6 +1,6 @@
 //! The document of a new cluster: what the request says over GKE's defaults.
 //!
-//! Defaults are those that the API showed for clusters made with little reported; what is stated is echoed.
+//! Defaults are those that the API showed for clusters made with few fields; what is given is echoed.
 
 use super::spoken;
 use crate::names::{CONTAINER, instant, last, project_number, region_of};

@@ -77,7 +77,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     Ok(body)
 }
 
-/// One page of zones, of one DNS name if the call reports it.
+/// One page of zones, of one DNS name if the call names one.
 pub(super) fn list(ctx: &mut Ctx<'_>, call: &Call) -> Value {
     let wanted = call.params.get("dnsName").map(str::to_owned);
     let token = call.params.text("pageToken").to_owned();

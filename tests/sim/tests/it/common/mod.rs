@@ -116,7 +116,7 @@ impl Cloud {
                 }
             }
         }
-        panic!("the journal never reported so");
+        panic!("the journal never showed it");
     }
 
     pub(crate) async fn create_stack(&self, name: &str) -> Value {
