@@ -2,13 +2,17 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 16] = [
+    "landlord/v1/access.proto",
+    "landlord/v1/diff.proto",
+    "landlord/v1/logs.proto",
     "landlord/v1/audit.proto",
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
+    "landlord/v1/customer.proto",
     "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
     "landlord/v1/orphan.proto",

@@ -2,6 +2,8 @@
 
 mod access;
 mod audit;
+mod customer;
+mod handover;
 mod orphans;
 
 use std::{path::PathBuf, time::Duration};
@@ -11,6 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
+    customer::{Create, CustomerArguments, Update, UpdateWhat},
+    handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
 };
 
@@ -80,7 +84,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations, providers or daemons.
+    /// Shows tenants, host clusters, customers, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -95,7 +99,16 @@ pub enum Command {
     Uncordon(Cordon),
     /// Shows what moving a tenant to another class would take.
     Move(Move),
-    /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
+    /// Creates a customer.
+    Create {
+        /// What.
+        #[command(subcommand)]
+        what: Create,
+    },
+    /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
+    /// `update customer`: changes a customer.
+    Update(Update),
+    /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
@@ -126,6 +139,14 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
+    /// Shows what is handed over to a tenant's customer: addresses, host keys, certificates, credentials.
+    Access(TenantAccess),
+    /// Shows what would change of a tenant's objects if it were brought to what is on offer now. Changes nothing.
+    Diff(Diff),
+    /// Shows what a tenant's apps write down.
+    Logs(Logs),
+    /// Gives the credentials of one of a tenant's apps new passwords.
+    Rotate(Rotate),
     /// Shows why something is as it is.
     Explain {
         /// What.
@@ -174,6 +195,11 @@ pub enum Command {
     },
     /// Prints the client's version.
     Version,
+    /// Writes the manual pages into a folder.
+    Man {
+        /// Folder, which must exist.
+        folder: PathBuf,
+    },
     /// Prints a completion script.
     Completion {
         /// Shell.
@@ -225,10 +251,13 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `customers`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
+    /// Only tenants that differ from what is on offer now: another revision on disk, another field of their class.
+    #[arg(long)]
+    pub outdated: bool,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
     #[arg(short = 'A', long)]
     pub all_customers: bool,
@@ -284,8 +313,8 @@ pub enum Subject {
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
-    /// Tenant or host cluster.
-    #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+    /// Tenant, host cluster or customer.
+    #[arg(value_name = "TENANT|hostcluster NAME|customer NAME", num_args = 1..=2, required = true)]
     pub name: Vec<String>,
     /// Do not wait for an API server that can't be reached.
     #[arg(long)]

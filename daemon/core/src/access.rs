@@ -189,6 +189,11 @@ actions! {
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
         VerifyTenant: Operate Tenant,
+        GetTenantAccess: Operate Tenant,
+        RotateTenantCredentials: Operate Tenant,
+        UpdateTenantRevision: Operate Tenant,
+        GetTenantLogs: Operate Tenant,
+        DiffTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,
@@ -220,6 +225,13 @@ actions! {
     }
     "landlord.v1.AuditService" {
         ListAuditEvents: Read Installation,
+    }
+    "landlord.v1.CustomerService" {
+        CreateCustomer: Administer Customer,
+        GetCustomer: Read Customer,
+        ListCustomers: Read Customer,
+        UpdateCustomer: Administer Customer,
+        DeleteCustomer: Administer Customer,
     }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,

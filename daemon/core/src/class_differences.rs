@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{Catalog, Class, Environment, EnvironmentKind, Placement, Tenant, catalog::of_customer};
+use crate::{
+    Catalog, Class, Environment, EnvironmentKind, Placement, Tenant,
+    catalog::of_customer,
+    revision::{Part, Revisions},
+};
 
 /// A field of a class in which an environment differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,8 @@ impl Catalog {
             let placed = placement.class.to_string();
             return vec![ClassDifference { field: "class".into(), placed, offered: String::new() }];
         };
-        let [placed, offered] = [placement.clone(), offered(class, environment)].map(|p| serde_json::to_value(p).ok());
+        let [placed, offered] =
+            [placement.clone(), self.offered(class, environment)].map(|p| serde_json::to_value(p).ok());
         let mut found = Vec::new();
         compare("", placed.as_ref(), offered.as_ref(), &mut found);
         found
@@ -42,7 +47,7 @@ impl Catalog {
 }
 
 /// The environment's placement as the class would make it now.
-fn offered(class: &Class, environment: &Environment) -> Placement {
+fn of_class(class: &Class, environment: &Environment) -> Placement {
     let placement = environment.placement.clone();
     let tenant = environment.tenant();
     let guardrails = class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default());
@@ -63,7 +68,61 @@ fn offered(class: &Class, environment: &Environment) -> Placement {
         parameters: class.parameters.clone(),
         guardrails,
         skip_checks: class.skip_checks.clone(),
+        service: class.service,
         ..placement
+    }
+}
+
+impl Catalog {
+    /// The environment's placement as the class would make it now, of what lies on disk now.
+    fn offered(&self, class: &Class, environment: &Environment) -> Placement {
+        let offered = of_class(class, environment);
+        let own = &environment.placement.revisions;
+        let current = self.revisions.of(offered.stack.as_ref(), offered.platform.as_ref());
+        // What is not on disk any more, or was never named, differs in nothing that can be said.
+        let revisions = Revisions {
+            stack: current.stack.filter(|_| own.stack.is_some()).or(own.stack.clone()),
+            platform: current.platform.filter(|_| own.platform.is_some()).or(own.platform.clone()),
+            trial_generation: own.trial_generation,
+        };
+        Placement { revisions, ..offered }
+    }
+
+    /// The environment's placement with these parts as they are on offer now; the rest as it is. Where it is built, and on
+    /// which machines, stays: those need a move.
+    ///
+    /// # Errors
+    /// Why that can't be: its class is gone, or says another level, provider, stack or platform.
+    pub fn renewed(&self, environment: &Environment, parts: &[Part]) -> Result<Placement, String> {
+        let own = &environment.placement;
+        let Some(class) = self.classes.get(&own.class) else {
+            return Err(format!("there is no class {} any more; move it to another one", own.class));
+        };
+        let offered = self.offered(class, environment);
+        let moves = [
+            ("level", own.level == offered.level),
+            ("provider", own.provider == offered.provider),
+            ("credentials", own.credentials == offered.credentials),
+            ("stack", own.stack == offered.stack),
+            ("platform", own.platform == offered.platform),
+        ];
+        if let Some((field, _)) = moves.iter().find(|(_, same)| !same) {
+            return Err(format!("class {} says another {field} now: that takes a move (`landlord move`)", own.class));
+        }
+        let mut renewed = own.clone();
+        if parts.contains(&Part::Class) {
+            renewed.parameters = offered.parameters;
+            renewed.guardrails = offered.guardrails;
+            renewed.skip_checks = offered.skip_checks;
+            renewed.service = offered.service;
+        }
+        if parts.contains(&Part::Stack) {
+            renewed.revisions.stack = offered.revisions.stack;
+        }
+        if parts.contains(&Part::Platform) {
+            renewed.revisions.platform = offered.revisions.platform;
+        }
+        Ok(renewed)
     }
 }
 
@@ -81,5 +140,74 @@ fn compare(path: &str, placed: Option<&Value>, offered: Option<&Value>, found: &
             found.push(ClassDifference { field: path.to_owned(), placed, offered });
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        ClassName, Level, OperationId, Owner, TenantSpec, TenantUid, Timestamp,
+        environment::SpecInput,
+        lifecycle,
+        revision::{CurrentRevisions, RevisionId},
+    };
+
+    fn id(digit: char) -> RevisionId {
+        RevisionId::of_digest(&digit.to_string().repeat(64)).unwrap()
+    }
+
+    fn catalog(revision: char) -> Catalog {
+        let class: Class = serde_json::from_value(serde_json::json!({
+            "level": "CLUSTER", "provider": "sky", "credentials": "main", "regions": ["here"], "stack": "desk",
+            "machine_type": "m1", "node_count": 2, "node_count_max": 5,
+        }))
+        .unwrap();
+        let revisions =
+            CurrentRevisions { stacks: [("desk".parse().unwrap(), id(revision))].into(), ..Default::default() };
+        Catalog { classes: [("small".parse().unwrap(), class)].into(), revisions, ..Catalog::default() }
+    }
+
+    #[test]
+    fn a_revision_on_disk_reaches_whoever_asks_for_it() {
+        let (old, mut new) = (catalog('a'), catalog('b'));
+        let small: ClassName = "small".parse().unwrap();
+        let name: crate::TenantName = "customers/acme/tenants/prod".parse().unwrap();
+        let spec = SpecInput {
+            domain: "acme.example.com".into(),
+            storage_gib: 1,
+            class: "small".into(),
+            ..SpecInput::default()
+        };
+        let spec = TenantSpec::parse(spec).unwrap();
+        let placement = old.place(crate::Orderer { name: &name, labels: &BTreeMap::new() }, &spec).unwrap();
+        assert_eq!((placement.level, &placement.revisions.stack), (Level::Cluster, &Some(id('a'))));
+        let owner = Owner::Tenant(Tenant { name, spec, host: None, last_ready: None });
+        let (uid, operation) = (TenantUid(uuid::Uuid::nil()), OperationId(uuid::Uuid::nil()));
+        let tenant = lifecycle::accept(uid, owner, placement.clone(), operation, Timestamp(0));
+        assert!(old.class_differences(&tenant).is_empty());
+        new.classes.get_mut(&small).unwrap().skip_checks = vec!["certificates".into()];
+        new.classes.get_mut(&small).unwrap().machine_type = "m9".into();
+        let fields = |catalog: &Catalog, tenant: &Environment| -> Vec<String> {
+            catalog.class_differences(tenant).into_iter().map(|difference| difference.field).collect()
+        };
+        assert_eq!(fields(&new, &tenant), ["machine_type", "revisions.stack", "skip_checks"]);
+        let stack = new.renewed(&tenant, &[Part::Stack]).unwrap();
+        assert_eq!(
+            (&stack.revisions.stack, stack.skip_checks.len(), stack.machine_type.as_str()),
+            (&Some(id('b')), 0, "m1")
+        );
+        let class = new.renewed(&tenant, &[Part::Class]).unwrap();
+        assert_eq!(
+            (&class.revisions.stack, class.skip_checks.len(), class.machine_type.as_str()),
+            (&Some(id('a')), 1, "m1")
+        );
+        new.classes.get_mut(&small).unwrap().stack = Some("other".parse().unwrap());
+        assert!(new.renewed(&tenant, &Part::ALL).unwrap_err().contains("landlord move"));
+        // On trial in the generation that it made, and accepted as work.
+        let renewed = lifecycle::renew(&tenant, stack, operation).unwrap().environment;
+        assert_eq!((renewed.generation, renewed.placement.revisions.trial_generation), (2, Some(2)));
     }
 }

@@ -6,9 +6,11 @@
 
 pub mod access;
 pub mod audit;
+pub mod availability;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;
+mod current_catalog;
 pub mod domains;
 pub mod environment;
 pub mod executor;
@@ -25,18 +27,23 @@ pub mod operation;
 pub mod placement;
 pub mod placement_rule;
 pub mod ports;
+pub mod progress;
 pub mod residency;
+pub mod revision;
+pub mod service_rules;
 pub mod stage;
 pub mod step;
 pub mod time;
 
+pub use availability::{Availability, AvailabilityChange};
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;
+pub use current_catalog::CurrentCatalog;
 pub use domains::Domains;
 pub use environment::{
-    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
-    TenantSpec, Violation, Violations,
+    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, Progress, State,
+    Tenant, TenantSpec, Violation, Violations,
 };
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
@@ -47,7 +54,8 @@ pub use ids::{
 pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
-pub use placement_rule::{PlacementRule, RuleVerdict};
+pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
+pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};
 pub use time::Timestamp;

@@ -108,7 +108,9 @@ pub fn accept(
             observed_generation: 0,
             conditions: Vec::new(),
             endpoints: Vec::new(),
+            progress: None,
         },
+        availability: None,
         etag: String::new(),
         operation,
         cancel_requested: false,
@@ -150,6 +152,37 @@ pub fn update(
     environment.placement = placement;
     environment.generation += 1;
     Ok(begin(environment, operation, false))
+}
+
+/// Other revisions, and what else a class says now, for a tenant that stays what it is, accepted as `operation`. They are on
+/// trial: if a stage gives up, the tenant goes back.
+///
+/// # Errors
+/// As [`update`].
+pub fn renew(before: &Environment, placement: Placement, operation: OperationId) -> Result<Transition, Refusal> {
+    let name = || before.name().to_string();
+    if before.desired_state == DesiredState::Absent {
+        return Err(Refusal::BeingDeleted(name()));
+    }
+    if before.tenant().is_none() {
+        return Err(Refusal::NotATenant(name()));
+    }
+    let mut environment = before.clone();
+    environment.generation += 1;
+    environment.placement = placement;
+    environment.placement.revisions.trial_generation = Some(environment.generation);
+    Ok(begin(environment, operation, false))
+}
+
+/// Where a tenant goes back to whose revisions were on trial in this generation and did not do.
+#[must_use]
+pub fn before_trial(environment: &Environment) -> Option<(TenantSpec, Placement)> {
+    let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation);
+    let tenant = environment.tenant().filter(|_| on_trial && environment.desired_state == DesiredState::Present)?;
+    let (spec, placement) = tenant.last_ready.as_ref()?;
+    let mut placement = placement.clone();
+    placement.revisions.trial_generation = None;
+    Some((tenant.spec.reverted_to(spec), placement))
 }
 
 /// Whether nothing is left to be done for what is wanted.

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, PlatformName, ProviderName, StackName, isolation::IsolationSettings};
+use crate::{
+    ClassName, PlatformName, ProviderName, ServiceRules, StackName, isolation::IsolationSettings, revision::Revisions,
+};
 
 /// Isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,6 +92,12 @@ pub struct Placement {
     /// Checks of the stack that the class leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
+    /// What the class promises of an environment once it is READY.
+    #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
+    pub service: ServiceRules,
+    /// The revisions of stack and platform that it runs.
+    #[serde(default, skip_serializing_if = "Revisions::is_default")]
+    pub revisions: Revisions,
 }
 
 impl Placement {
@@ -112,6 +120,8 @@ impl Placement {
             parameters: serde_json::Map::new(),
             guardrails: None,
             skip_checks: Vec::new(),
+            service: ServiceRules::default(),
+            revisions: Revisions::default(),
         }
     }
 

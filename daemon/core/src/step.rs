@@ -37,12 +37,13 @@ pub struct Calls {
 
 /// How a cancelled operation is unwound.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Unwind {
     /// A create: towards absence.
     Remove,
     /// A change of a tenant that was READY: back to what it was.
     Revert(TenantSpec, Placement),
+    /// Revisions on trial with which a stage gave up: back to those of before, and the operation fails.
+    GiveUp(TenantSpec, Placement, Failure),
 }
 
 /// A resting state.
@@ -83,11 +84,16 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
-    if environment.desired_state == DesiredState::Present && environment.is_paused() {
+    if environment.desired_state == DesiredState::Present && (environment.is_paused() || work.frozen.is_some()) {
         return Step::Rest(Steady::Paused);
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
+        if let Some((spec, placement)) = lifecycle::before_trial(environment).filter(|_| !work.operation_done) {
+            let message =
+                format!("with the new revisions {stage} failed: {}; those of before are back", failure.message);
+            return Step::Unwind(Unwind::GiveUp(spec, placement, Failure { message, ..failure }));
+        }
         let held = held(work, &nodes);
         if !held.due.is_empty() {
             return Step::Call(held);
@@ -135,7 +141,8 @@ pub fn record_in<'a>(work: &'a Work, desired_state: DesiredState, stage: &Stage)
 
 /// A record counts only for the generation that it was made for. Absence has no generations:
 /// whatever the spec was, nothing of it shall be left.
-fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+#[must_use]
+pub fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
     let environment = &work.environment;
     record(work, stage).filter(|record| {
         environment.desired_state == DesiredState::Absent || record.generation == environment.generation

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
     AppName, ErrorKind, Failure, PlatformName, StackName,
+    ids::InvalidName,
     ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    revision::{RevisionId, RevisionKey, RevisionKind},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -22,12 +24,15 @@ use landlord_kube::{
 };
 
 use crate::{
-    apply, base, chart,
+    apply, base,
+    chart::{self, ChartMirrors},
     checks::{CheckOptions, Checks},
     driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
     platform::{DriverKind, Platform, install},
-    render, service_accounts,
+    render,
+    revisions::Revised,
+    service_accounts,
     stack::Stack,
     teardown, verify,
 };
@@ -60,16 +65,18 @@ pub struct DeployOptions {
 pub struct StackApps {
     driver: Arc<dyn Driver>,
     manifests: Manifests,
-    stacks: BTreeMap<StackName, Stack>,
-    platforms: BTreeMap<PlatformName, Platform>,
+    stacks: Revised<StackName, Stack>,
+    platforms: Revised<PlatformName, Platform>,
     crds: Option<Crds>,
     checks: Checks,
+    /// Where earlier revisions are unpacked.
+    unpacked: PathBuf,
     clients: Arc<Clients>,
 }
 
 impl fmt::Debug for StackApps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StackApps").field("stacks", &self.stacks.keys()).finish_non_exhaustive()
+        f.debug_struct("StackApps").field("stacks", &self.stacks.names().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 
@@ -95,12 +102,14 @@ impl StackApps {
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
         keep_charts(&mut options)?;
+        let unpacked = options.state_dir.join("revisions");
         let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
             manifests: Manifests::new(Arc::clone(&driver)),
             driver,
-            stacks: options.stacks,
-            platforms: options.platforms,
+            stacks: Revised::new(options.stacks, |stack| stack.packed.as_ref().map(|packed| packed.id.clone())),
+            platforms: Revised::new(options.platforms, |own| own.packed.as_ref().map(|packed| packed.id.clone())),
+            unpacked,
             crds: options.gateway_api_crds,
             checks: Checks::new(options.checks),
             clients,
@@ -113,7 +122,7 @@ impl StackApps {
     /// # Errors
     /// Unknown stack, a chart that does not render.
     pub async fn manifests(&self, target: &DeployTarget) -> Result<Vec<(String, String)>> {
-        let stack = self.stack(&target.stack)?;
+        let stack = self.stack(&target.stack, target.revision.as_ref())?;
         let mut all = Vec::new();
         for release in &stack.manifest.releases {
             let chart = stack.chart(release);
@@ -128,11 +137,49 @@ impl StackApps {
         Ok(all)
     }
 
-    fn stack(&self, name: &StackName) -> Result<&Stack> {
-        self.stacks.get(name).ok_or_else(|| Error::UnknownStack {
+    pub(crate) fn helm(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// What a tenant runs; without a revision what lies on disk.
+    pub(crate) fn stack(&self, name: &StackName, revision: Option<&RevisionId>) -> Result<Arc<Stack>> {
+        self.stacks.get(name, revision)?.ok_or_else(|| Error::UnknownStack {
             name: name.to_string(),
-            known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
+            known: self.stacks.names().map(StackName::as_str).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// Whether a revision can be run.
+    #[must_use]
+    pub fn has_revision(&self, key: &RevisionKey) -> bool {
+        match key.kind {
+            RevisionKind::Stack => key.name.parse().is_ok_and(|name| self.stacks.has(&name, &key.id)),
+            RevisionKind::Platform => key.name.parse().is_ok_and(|name| self.platforms.has(&name, &key.id)),
+        }
+    }
+
+    /// Makes an earlier revision one that can be run, from what the store keeps of it.
+    ///
+    /// # Errors
+    /// [`Error::Revision`] for what can't be used; [`Error::File`].
+    pub fn add_revision(&self, key: &RevisionKey, content: &[u8], mirrors: &ChartMirrors) -> Result<()> {
+        let folder = self.unpacked.join(format!("{}-{}-{}", key.kind.as_str(), key.name, key.id));
+        let unknown = |error: InvalidName| Error::Revision { name: key.name.clone(), problem: error.to_string() };
+        match key.kind {
+            RevisionKind::Stack => {
+                let stack = Stack::unpack(&key.id, content, &folder, mirrors)?;
+                self.stacks.add(key.name.parse().map_err(unknown)?, key.id.clone(), stack);
+            }
+            RevisionKind::Platform => {
+                let platform = Platform::unpack(&key.id, content, &folder, mirrors)?;
+                self.platforms.add(key.name.parse().map_err(unknown)?, key.id.clone(), platform);
+            }
+        }
+        Ok(())
     }
 
     fn driver(&self, kind: DriverKind) -> &dyn Driver {
@@ -142,15 +189,15 @@ impl StackApps {
         }
     }
 
-    fn known_platform(&self, name: &PlatformName) -> Result<&Platform> {
-        self.platforms.get(name).ok_or_else(|| Error::UnknownPlatform {
+    fn known_platform(&self, name: &PlatformName, revision: Option<&RevisionId>) -> Result<Arc<Platform>> {
+        self.platforms.get(name, revision)?.ok_or_else(|| Error::UnknownPlatform {
             name: name.to_string(),
-            known: self.platforms.keys().map(PlatformName::as_str).collect::<Vec<_>>().join(", "),
+            known: self.platforms.names().map(PlatformName::as_str).collect::<Vec<_>>().join(", "),
         })
     }
 
     /// Makes a call with the stack and the clients of a target.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         target: &DeployTarget,
         call: impl AsyncFnOnce(&Stack, ClusterClients) -> Result<T>,
@@ -160,7 +207,8 @@ impl StackApps {
                 None => admin.clone(),
                 Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
             };
-            call(self.stack(&target.stack)?, ClusterClients { admin, tenant }).await
+            let stack = self.stack(&target.stack, target.revision.as_ref())?;
+            call(&stack, ClusterClients { admin, tenant }).await
         };
         self.clients.call(&target.kube, with_clients).await
     }
@@ -168,20 +216,20 @@ impl StackApps {
 
 #[async_trait]
 impl Apps for StackApps {
-    fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
-        Ok(self.stack(stack)?.plan())
+    fn releases(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(self.stack(stack, revision)?.plan())
     }
 
-    fn platform(&self, platform: &PlatformName) -> Result<Vec<ReleasePlan>, Failure> {
-        Ok(self.known_platform(platform)?.plan())
+    fn platform(&self, platform: &PlatformName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(self.known_platform(platform, revision)?.plan())
     }
 
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {
-        let platform = self.known_platform(&target.platform)?;
-        let stack = target.stack.as_ref().map(|stack| self.stack(stack)).transpose()?;
+        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
+        let stack = target.stack.as_ref().map(|stack| self.stack(stack, target.stack_revision.as_ref())).transpose()?;
         let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| {
-            install::ensure(&client, driver, target, (platform, stack), self.crds.as_ref(), release).await
+            install::ensure(&client, driver, target, (&platform, stack.as_deref()), self.crds.as_ref(), release).await
         };
         self.clients.call(&target.kube, call).await
     }
@@ -191,9 +239,9 @@ impl Apps for StackApps {
         target: &PlatformTarget,
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let platform = self.known_platform(&target.platform)?;
+        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
         let driver = self.driver(platform.release(release)?.0.driver);
-        let call = async |client: Client| install::remove(&client, driver, target, platform, release).await;
+        let call = async |client: Client| install::remove(&client, driver, target, &platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 
@@ -256,7 +304,7 @@ impl Apps for StackApps {
 }
 
 /// The checks of an environment have to wait.
-fn no_turn() -> Failure {
+pub(crate) fn no_turn() -> Failure {
     let cause = "the checks of other environments run, or those of this one already";
     let failure = Failure::new(ErrorKind::Throttled, cause).with_remedy("try again in a minute");
     Failure { retry_after_ms: Some(TURN_POLL_MS), ..failure }

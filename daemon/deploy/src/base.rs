@@ -157,7 +157,7 @@ async fn ensure_secret(
 }
 
 /// Letters and digits from the operating system's generator.
-fn random_text(chars: usize) -> String {
+pub(crate) fn random_text(chars: usize) -> String {
     OsRng.unwrap_err().sample_iter(rand::distr::Alphanumeric).take(chars).map(char::from).collect()
 }
 

@@ -28,7 +28,7 @@ const UNKNOWN: &str = "is of a kind that a tenant on a shared cluster can't have
 const CLUSTER_SCOPED: &str = "is cluster-scoped, which a tenant on a shared cluster can't have";
 
 /// Lists are taken apart, empty documents left out.
-fn objects(documents: Vec<Value>) -> Vec<Value> {
+pub(crate) fn objects(documents: Vec<Value>) -> Vec<Value> {
     let mut all = Vec::new();
     for mut document in documents {
         let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));

@@ -26,6 +26,9 @@ pub enum Use {
     Certificates {
         /// Fewer days until it ends are a failure.
         days_min: u32,
+        /// Fewer days until it ends are a warning; issuers renew a month before.
+        #[serde(default)]
+        days_warn: u32,
     },
     /// Puts, lists, gets and deletes a file by SFTP.
     Sftp(Account),

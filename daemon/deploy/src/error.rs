@@ -116,6 +116,56 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// A revision that is kept can't be used.
+    #[error("revision {name}: {problem}")]
+    Revision {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An environment names a revision that this daemon has not read yet.
+    #[error("the revision {name} is not loaded here yet")]
+    RevisionNotLoaded {
+        /// Name and revision.
+        name: String,
+    },
+    /// No such credential in the stack.
+    #[error("the stack has no credential {name:?}; it has: {known}")]
+    UnknownCredential {
+        /// Asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Its Secret is not there, or has not this key.
+    #[error("the credential {name} was not made yet")]
+    NoCredentialYet {
+        /// Which.
+        name: String,
+    },
+    /// The stack says of no way.
+    #[error("the credential {name} can't be rotated: its app has no way to take another one")]
+    NoRotation {
+        /// Which.
+        name: String,
+    },
+    /// The app did not take the new value.
+    #[error("the app did not take a new {name}, and the one of before still works: {problem}")]
+    NotRotated {
+        /// Which.
+        name: String,
+        /// What was answered.
+        problem: String,
+    },
+    /// The app was restarted with the new value and was not seen taking it.
+    #[error("{name} has a new value, and its app was not seen taking it: {problem}")]
+    RotationUnproved {
+        /// Which.
+        name: String,
+        /// What was answered.
+        problem: String,
+    },
     /// Required of a tenant in a shared cluster.
     #[error("the whole cluster would be emptied, and it is shared with other tenants")]
     Shared,
@@ -136,17 +186,24 @@ impl Error {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kube(_) | Self::HelmIncompatible { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
+            Self::Kube(_)
+            | Self::Revision { .. }
+            | Self::HelmIncompatible { .. }
+            | Self::File { .. }
+            | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
             | Self::UnknownPlatform { .. }
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
             | Self::Manifests { .. }
+            | Self::UnknownCredential { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
+            Self::NoCredentialYet { .. } | Self::NoRotation { .. } | Self::NotRotated { .. } => ErrorKind::Conflict,
+            Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
+            Self::HelmDeadline { .. } | Self::RevisionNotLoaded { .. } => ErrorKind::Transient,
             Self::Record { .. } => ErrorKind::Conflict,
-            Self::HelmDeadline { .. } => ErrorKind::Transient,
         }
     }
 
@@ -182,6 +239,21 @@ impl Error {
             }
             Self::HelmIncompatible { .. } => "the operator installs the Helm that the message requests, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
+            Self::Revision { .. } => {
+                "the operator restores the store from a backup, or brings the tenant to the current revision"
+            }
+            Self::RevisionNotLoaded { .. } => {
+                "landlord reads it by itself within seconds; if it lasts, see the daemon's log"
+            }
+            Self::UnknownCredential { .. } => "name one that the stack has",
+            Self::NoCredentialYet { .. } => "wait until the tenant is READY",
+            Self::NoRotation { .. } => "change it in the app itself",
+            Self::NotRotated { .. } => {
+                "see the app's log; then rotate it again, which goes on with the value made already"
+            }
+            Self::RotationUnproved { .. } => {
+                "see the app's pods and log; then rotate it again with the same request_id"
+            }
             Self::Shared => "this is a bug of landlord; report it with the daemon's log",
         };
         remedy.to_owned()

@@ -37,6 +37,7 @@
 //!
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
+pub mod access;
 mod apply;
 mod apps;
 mod base;
@@ -44,13 +45,18 @@ pub mod chart;
 mod chart_policy;
 pub mod check;
 mod checks;
+mod diff;
 mod driver;
 mod error;
+mod hand_over;
 mod listeners;
+mod logs;
 mod manifest;
 mod offers;
 pub mod platform;
+mod probe;
 mod render;
+mod revisions;
 mod service_accounts;
 pub mod stack;
 mod teardown;
@@ -61,3 +67,5 @@ pub use apps::{DeployOptions, StackApps};
 pub use checks::CheckOptions;
 pub use error::{Error, Result};
 pub use offers::StackOffers;
+pub use probe::{ProbeOptions, WebProbe};
+pub use revisions::Packed;

@@ -240,6 +240,7 @@ mod tests {
             stack: "ai-fileserver".parse().unwrap(),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
+            revision: None,
         }
     }
 

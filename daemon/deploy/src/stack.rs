@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -10,14 +10,17 @@ use landlord_core::{
     AppName, StackName,
     isolation::GatewayRef,
     ports::{ReleaseOf, ReleasePlan},
+    revision::RevisionId,
 };
 use serde::Deserialize;
 
 use crate::{
+    access::{self, CredentialSpec},
     chart::{self, ChartMirrors, ChartRef},
     check::{self, Check},
     error::{Error, Result},
     manifest::{self, ReleaseFacts},
+    revisions::{self, OwnValues, Packed},
     values::merge_map,
 };
 
@@ -52,6 +55,9 @@ pub struct Manifest {
     /// How the environment is used before it counts as answering.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// What is handed over to the customer.
+    #[serde(default)]
+    pub access: Vec<CredentialSpec>,
 }
 
 /// A Secret that is made once.
@@ -150,6 +156,8 @@ pub struct Stack {
     pub manifest: Manifest,
     /// Where each release's chart is.
     charts: BTreeMap<AppName, ChartRef>,
+    /// As it is kept; `None`: it is no revision of any installation.
+    pub packed: Option<Packed>,
 }
 
 impl Stack {
@@ -161,7 +169,26 @@ impl Stack {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, problems)?;
         let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
-        Ok(Self { manifest, charts })
+        Ok(Self { manifest, charts, packed: None })
+    }
+
+    /// Lays values of this installation over a stack in `folder`, and packs both.
+    fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
+        self.overlay(values)?;
+        let charts: Vec<PathBuf> =
+            self.manifest.releases.iter().filter_map(|release| self.chart_folder(release)).collect();
+        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        Ok(self)
+    }
+
+    /// A revision as it was packed, in a folder of its own.
+    ///
+    /// # Errors
+    /// [`Error::Revision`] for what is not what it is called by; else as [`Self::load`].
+    pub fn unpack(id: &RevisionId, content: &[u8], folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
+        let values = revisions::unpack(id, content, folder)?;
+        let folder = folder.canonicalize().map_err(Error::file("resolve", folder))?;
+        Self::load(&folder, mirrors)?.revised(&folder, &values)
     }
 
     /// Lays values of this installation over the stack's own, by release: another registry, other sizes.
@@ -218,11 +245,8 @@ impl Stack {
 pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Result<BTreeMap<StackName, Stack>> {
     let mut stacks = BTreeMap::new();
     for (name, path) in manifest::folders::<StackName>(folder, MANIFEST)? {
-        let mut stack = Stack::load(&path, mirrors)?;
-        if let Some(values) = values.get(name.as_str()) {
-            stack.overlay(values)?;
-        }
-        stacks.insert(name, stack);
+        let values = values.get(name.as_str()).cloned().unwrap_or_default();
+        stacks.insert(name, Stack::load(&path, mirrors)?.revised(&path, &values)?);
     }
     Ok(stacks)
 }
@@ -231,6 +255,12 @@ pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Resul
 #[must_use]
 pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, GatewayRef> {
     stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
+}
+
+/// The namespace of each stack's apps in a cluster of a tenant's own.
+#[must_use]
+pub fn namespaces(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, String> {
+    stacks.iter().map(|(name, stack)| (name.clone(), stack.manifest.namespace.clone())).collect()
 }
 
 fn problems(manifest: &Manifest) -> Vec<String> {
@@ -259,6 +289,12 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     }
     let records: Vec<&str> = manifest.entry_points.iter().map(|entry| entry.record.as_str()).collect();
     problems.extend(check::problems(&manifest.checks, &records));
+    let releases: Vec<&AppName> = manifest.releases.iter().map(|release| &release.name).collect();
+    let generated = |secret: &str, key: &str| {
+        let secret = manifest.secrets.iter().find(|own| own.name == secret);
+        matches!(secret.and_then(|own| own.keys.get(key)), Some(SecretKey::Generate(_)))
+    };
+    problems.extend(access::problems(&manifest.access, &releases, &records, generated));
     for entry in &manifest.entry_points {
         if entry.service.is_some() == entry.gateway {
             problems.push(format!("entry point {} needs either a service or the gateway", entry.record));
@@ -272,8 +308,6 @@ fn problems(manifest: &Manifest) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn stacks() -> PathBuf {

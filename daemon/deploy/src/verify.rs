@@ -14,7 +14,7 @@ use kube::{
 };
 use landlord_core::{
     environment::Endpoint,
-    ports::{CheckOutcome, CheckResult, DeployTarget, StageProgress, Verified},
+    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget, StageProgress, Verified},
 };
 use serde_json::Value;
 
@@ -106,9 +106,25 @@ pub(crate) async fn check(
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Option<Vec<CheckResult>>> {
+    let addressed = addressed(clients, target, stack).await?;
+    checks.run(By::Request, clients, target, &stack.manifest, addressed).await
+}
+
+/// Address by record, of entry points that have one.
+async fn addressed(clients: &ClusterClients, target: &DeployTarget, stack: &Stack) -> Result<BTreeMap<String, String>> {
     let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
-    let addressed = addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    checks.run(By::Request, clients, target, &stack.manifest, addressed.collect()).await
+    Ok(addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?))).collect())
+}
+
+/// What a customer needs to know of its servers; `None`: too many others ask.
+pub(crate) async fn facts(
+    clients: &ClusterClients,
+    checks: &Checks,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Option<AccessFacts>> {
+    let addressed = addressed(clients, target, stack).await?;
+    Ok(checks.facts(clients, target, &stack.manifest, addressed).await)
 }
 
 /// What an address that is not there waits for, and whose work that is.

@@ -8,16 +8,17 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
-    Timestamp,
+    CustomerRole, DesiredState, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState,
+    Tenant, TenantUid, Timestamp,
     isolation::{IsolationSettings, SharedTarget},
     ports::{
-        Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers,
-        TargetCluster, TenantStore, Verifier,
+        AppAccess, AppDiff, AppLogs, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess,
+        KubeCredentials, KubeIdentity, Providers, TargetCluster, TenantStore, Verifier,
     },
 };
 use landlord_provider_api::v1;
 use prost::Message as _;
+use secrecy::SecretString;
 
 use crate::request::{tenants_cluster, tenants_target};
 
@@ -37,6 +38,12 @@ pub struct ClusterAccess {
     pub isolation: Arc<dyn Isolation>,
     /// Who runs checks; `None`: no class has a stack.
     pub apps: Option<Arc<dyn Apps>>,
+    /// What apps give to be handed over; `None`: no class has a stack.
+    pub app_access: Option<Arc<dyn AppAccess>>,
+    /// What apps write down.
+    pub app_logs: Option<Arc<dyn AppLogs>>,
+    /// What would change of their objects.
+    pub app_diff: Option<Arc<dyn AppDiff>>,
 }
 
 impl std::fmt::Debug for ClusterAccess {
@@ -75,6 +82,33 @@ impl ClusterAccess {
 }
 
 impl ClusterAccess {
+    /// The customer's access to a cluster of its own, with its class's role in the namespace of its apps.
+    async fn of_own_cluster(
+        &self,
+        environment: &Environment,
+        tenant: &Tenant,
+        duration: Duration,
+    ) -> Result<CustomerAccess, Failure> {
+        let refused = |problem: &str, remedy: &str| {
+            let problem = format!("{} has no kubeconfig for its customer: {problem}", environment.name());
+            Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy))
+        };
+        let role = environment.placement.service.customer_role;
+        if role == CustomerRole::None {
+            let remedy = "the operator sets service.customer_role of the class, for tenants ordered from then on";
+            return refused("its class gives the customer of a cluster of its own no role", remedy);
+        }
+        let Some(stack) = &environment.placement.stack else {
+            return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
+        };
+        if !is_done(&*self.store, environment, &Stage::Base).await? {
+            return refused("its namespace is not there yet", "wait until its stage `base` is done");
+        }
+        let (kube, cluster) = (self.own(environment).await?, TargetCluster::OwnCluster);
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
+        self.isolation.own_cluster_kubeconfig(&target, role, duration).await
+    }
+
     fn scope(&self, uid: TenantUid, placement: &Placement) -> v1::Scope {
         v1::Scope {
             installation: self.installation.clone(),
@@ -119,19 +153,14 @@ impl KubeAccess for ClusterAccess {
         };
         // Which namespace it is, its uid alone says; what isolates it does not matter here.
         let place = match environment.placement.level {
-            Level::Cluster => {
-                return refused(
-                    "its class gives it a cluster of its own, in which no account is isolated for a customer",
-                    "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
-                );
-            }
+            Level::Cluster => return self.of_own_cluster(environment, tenant, duration).await,
             Level::Node => SharedTarget::node(environment.uid, IsolationSettings::default()),
             Level::Namespace => SharedTarget::namespace(environment.uid, IsolationSettings::default()),
         };
         let Some(stack) = &environment.placement.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
-        if !is_isolated(&*self.store, environment).await? {
+        if !is_done(&*self.store, environment, &Stage::Isolation).await? {
             return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
@@ -149,8 +178,19 @@ impl Verifier for ClusterAccess {
             let problem = format!("{} can't be verified: {problem}", environment.name());
             Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy)
         };
-        let parts = (environment.tenant(), &environment.placement.stack, &self.apps);
-        let (Some(tenant), Some(stack), Some(apps)) = parts else {
+        let Some(apps) = &self.apps else { return Err(refused("its class has no stack", "use a class with a stack")) };
+        apps.check(&self.target(environment, refused).await?).await
+    }
+}
+
+impl ClusterAccess {
+    /// What the apps of a tenant work on, for somebody who asks. `refused` says what can't be done without a stack.
+    pub(crate) async fn target(
+        &self,
+        environment: &Environment,
+        refused: impl Fn(&str, &str) -> Failure,
+    ) -> Result<DeployTarget, Failure> {
+        let (Some(tenant), Some(stack)) = (environment.tenant(), &environment.placement.stack) else {
             return Err(refused("its class has no stack", "use a class with a stack"));
         };
         let zone = self.store.stage(environment.uid, DesiredState::Present, &Stage::DnsZone).await;
@@ -158,14 +198,26 @@ impl Verifier for ClusterAccess {
         let zone = zone.and_then(|record| v1::DnsZoneStatus::decode(record.status.as_slice()).ok()).unwrap_or_default();
         let (kube, cluster) = (self.own(environment).await?, tenants_cluster(environment));
         let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
-        let target = DeployTarget { name_servers: zone.name_servers, ..target };
-        apps.check(&target).await
+        Ok(DeployTarget { name_servers: zone.name_servers, ..target })
+    }
+
+    /// The same without access to a cluster: nobody is asked.
+    pub(crate) fn offline_target(&self, environment: &Environment) -> Option<DeployTarget> {
+        let (tenant, stack) = (environment.tenant()?, environment.placement.stack.clone()?);
+        let kube = KubeCredentials {
+            endpoint: String::new(),
+            ca_pem: String::new(),
+            identity: KubeIdentity::Token(SecretString::default()),
+            expire_time: None,
+        };
+        let cluster = tenants_cluster(environment);
+        Some(tenants_target(&self.installation, (environment, tenant), kube, cluster, stack))
     }
 }
 
-/// Whether what isolates a tenant in its host cluster is recorded as standing now.
-async fn is_isolated(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
-    let record = store.stage(environment.uid, DesiredState::Present, &Stage::Isolation).await;
+/// Whether a stage is recorded as standing now: what isolates a tenant in its host cluster, the namespace of its apps.
+async fn is_done(store: &dyn TenantStore, environment: &Environment, stage: &Stage) -> Result<bool, Failure> {
+    let record = store.stage(environment.uid, DesiredState::Present, stage).await;
     let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
     let stands = record.is_some_and(|record| record.state == StageState::Done);
     Ok(stands && environment.desired_state == DesiredState::Present)
@@ -196,7 +248,7 @@ mod tests {
         StageRecord, TenantName, TenantSpec,
         environment::SpecInput,
         journal,
-        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestContext, WorkStore as _},
+        ports::{Commit, DeleteRequest, NewTenant, RequestContext, WorkStore as _},
     };
     use landlord_store::{SqliteOptions, sqlite};
 
@@ -220,6 +272,8 @@ mod tests {
             parameters: serde_json::Map::new(),
             guardrails: Some(IsolationSettings::default()),
             skip_checks: Vec::new(),
+            service: landlord_core::ServiceRules::default(),
+            revisions: landlord_core::revision::Revisions::default(),
         };
         let request = RequestContext::of_daemon();
         NewTenant {
@@ -245,7 +299,7 @@ mod tests {
         store.create(order(&tenant)).await.unwrap();
         let name = tenant.into();
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
-        let isolated = async || is_isolated(&store, &store.get(&name).await.unwrap()).await.unwrap();
+        let isolated = async || is_done(&store, &store.get(&name).await.unwrap(), &Stage::Isolation).await.unwrap();
         assert!(!isolated().await, "not begun");
         let begun =
             journal::intend(&Stage::Isolation, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(1_000));

@@ -101,6 +101,7 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
 /// The tenant's status when it comes to rest.
 pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     let mut status = work.environment.status.clone();
+    status.progress = None;
     match steady {
         Steady::Ready { .. } => {
             status.state = State::Ready;
@@ -135,7 +136,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
         }
         Steady::Paused => {
-            set(&mut status, "Paused", true, "PausedByUser", "no work is done until it is resumed", work.now);
+            let (reason, why) = match &work.frozen {
+                Some(why) => ("CustomerFrozen", format!("{why}; nothing is changed but by a delete")),
+                None => ("PausedByUser", "no work is done until it is resumed".to_owned()),
+            };
+            set(&mut status, "Paused", true, reason, &why, work.now);
             set(&mut status, "Progressing", false, "Paused", "", work.now);
         }
         Steady::Stopped => {
@@ -218,6 +223,7 @@ mod tests {
             observed_generation: 1,
             conditions: Vec::new(),
             endpoints: Vec::new(),
+            progress: None,
         };
         let holds = |status: &EnvironmentStatus, kind: &str| {
             status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))

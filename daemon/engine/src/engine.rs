@@ -19,6 +19,7 @@ use crate::{
     late_waits::LateWaits,
     lease::Lease,
     limits::Limits,
+    observed::Observed,
     options::{EngineOptions, EnginePorts},
     pass,
     shared::{Chain, Shared},
@@ -77,6 +78,7 @@ impl Engine {
             late_waits: LateWaits::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
+            observed: Observed::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })

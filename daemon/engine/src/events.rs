@@ -1,18 +1,18 @@
 //! The events of a pass: those of its stages, and of the state that it rests in.
 
 use landlord_core::{
-    Stage, StageRecord, StageState,
+    Failure, Progress, Stage, StageRecord, StageState,
     ports::{EventKind, NewEvent, Work},
     step::Steady,
 };
 
 fn stage_event(record: &StageRecord, reason: &str, message: String) -> NewEvent {
-    NewEvent { kind: EventKind::Stage, stage: record.stage.to_string(), reason: reason.into(), message }
+    NewEvent { kind: EventKind::Stage, stage: record.stage.to_string(), reason: reason.into(), message, progress: None }
 }
 
 /// The event of a new intent.
-pub(crate) fn started(record: &StageRecord) -> NewEvent {
-    stage_event(record, "StageStarted", format!("{} started", record.stage))
+pub(crate) fn started(record: &StageRecord, progress: Option<Progress>) -> NewEvent {
+    NewEvent { progress, ..stage_event(record, "StageStarted", format!("{} started", record.stage)) }
 }
 
 /// What changed between two records of a stage, if it is worth telling.
@@ -68,5 +68,12 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
         Steady::Stopped => (EventKind::Tenant, "Cancelled", format!("{name} was cancelled, and stopped where it was")),
         Steady::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
     };
-    NewEvent { kind, stage: String::new(), reason: reason.into(), message }
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
+}
+
+/// The event of revisions on trial that are given up.
+pub(crate) fn given_up(work: &Work, failure: &Failure) -> NewEvent {
+    let message = format!("{}: {failure}", work.environment.name());
+    let (stage, reason) = (String::new(), "RevisionGivenUp".into());
+    NewEvent { kind: EventKind::Operation, stage, reason, message, progress: None }
 }

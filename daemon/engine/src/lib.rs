@@ -53,6 +53,7 @@
 //! # impl Isolation for NoClusters {
 //! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
 //! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
+//! #     async fn own_cluster_kubeconfig(&self, _: &DeployTarget, _: landlord_core::CustomerRole, _: Duration) -> Result<CustomerAccess, Failure> { unimplemented!() }
 //! #     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> { unimplemented!() }
 //! # }
 //! # #[async_trait::async_trait]
@@ -108,6 +109,7 @@
 //! It knows no SQL, no gRPC and no provider by name.
 
 mod access;
+mod availability;
 mod clock;
 mod cluster_access;
 mod conditions;
@@ -115,6 +117,7 @@ mod engine;
 mod events;
 mod execute;
 mod figures;
+mod hand_over;
 mod holds;
 mod host_inventories;
 mod inventories;
@@ -122,13 +125,16 @@ mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;
+mod observed;
 mod options;
 mod pass;
+mod progress;
 mod request;
 mod shared;
 mod timing;
 mod turns;
 
+pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch};
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Placement, Stage, StageRecord, Timestamp,
+    DesiredState, ErrorKind, Failure, OperationOutcome, Placement, Progress, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
     ports::{Apps, Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
@@ -17,10 +17,13 @@ use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{conditions, events, execute, lease::Lease, shared::Shared, timing};
+use crate::{conditions, events, execute, lease::Lease, progress::Reckoning, shared::Shared, timing};
 
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
+
+/// A revision that another daemon accepted is read within some seconds.
+const UNPLANNED_WAIT: Duration = Duration::from_secs(3);
 
 struct Finished {
     stage: Stage,
@@ -34,6 +37,8 @@ struct Pass<'a> {
     loaded: Instant,
     work: Work,
     releases: Vec<ReleasePlan>,
+    /// Whether these are all.
+    is_planned: bool,
     description: Option<DescribeResponse>,
     scales: timing::Scales,
     in_flight: BTreeSet<Stage>,
@@ -51,6 +56,9 @@ enum Next {
 /// Works on a claimed tenant until there is nothing to do but wait.
 pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<(), StoreError> {
     let mut pass = Pass::begin(shared, claim, held).await?;
+    if !pass.is_planned {
+        return pass.release(Release::After(UNPLANNED_WAIT)).await;
+    }
     let mut calls: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut lease = tokio::time::interval(shared.options.lease_ttl / RENEWALS_PER_TTL);
     lease.tick().await;
@@ -78,30 +86,39 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<
     }
 }
 
-/// The releases of an environment's platform and stack.
-fn releases(apps: &dyn Apps, placement: &Placement) -> Vec<ReleasePlan> {
-    let platform = placement.platform.iter().map(|platform| apps.platform(platform));
-    let stack = placement.stack.iter().map(|stack| apps.releases(stack));
-    let known = |plans: Result<Vec<ReleasePlan>, Failure>| {
-        plans.unwrap_or_else(|failure| {
+/// The releases of an environment's platform and stack; `None`: the revision that it runs is not loaded here yet.
+fn releases(apps: &dyn Apps, placement: &Placement) -> Option<Vec<ReleasePlan>> {
+    let revisions = &placement.revisions;
+    let platform = placement.platform.iter().map(|platform| apps.platform(platform, revisions.platform.as_ref()));
+    let stack = placement.stack.iter().map(|stack| apps.releases(stack, revisions.stack.as_ref()));
+    let mut known = Vec::new();
+    for plans in platform.chain(stack) {
+        match plans {
+            Ok(plans) => known.extend(plans),
+            // Without it nobody knows what there is to build, or to remove.
+            Err(failure) if failure.kind == ErrorKind::Transient => {
+                tracing::warn!(%failure, "the environment waits for it");
+                return None;
+            }
             // Its apps can't be planned: Base fails with the same reason, which is shown.
-            tracing::warn!(%failure, "a stack or platform is not known any more");
-            Vec::new()
-        })
-    };
-    platform.chain(stack).flat_map(known).collect()
+            Err(failure) => tracing::warn!(%failure, "a stack or platform is not known any more"),
+        }
+    }
+    Some(known)
 }
 
 impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim, lease: &'a Lease) -> Result<Self, StoreError> {
         let mut work = shared.ports.store.load(claim).await?;
         journal::clamp(&mut work.stages, shared.longest_wait(), work.now);
+        shared.observed.learn(&work.environment.placement.class, &work.stages);
         let span = tracing::Span::current();
         span.record("operation.id", tracing::field::display(work.environment.operation));
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
         let placement = &work.environment.placement;
         let key = placement.provider_key();
-        let releases = shared.ports.apps.as_deref().map(|apps| releases(apps, placement)).unwrap_or_default();
+        let releases = shared.ports.apps.as_deref().map_or_else(|| Some(Vec::new()), |apps| releases(apps, placement));
+        let is_planned = releases.is_some();
         Ok(Self {
             shared,
             claim,
@@ -110,7 +127,8 @@ impl<'a> Pass<'a> {
             description: shared.ports.providers.description(&key),
             scales: shared.scales(&placement.provider),
             work,
-            releases,
+            releases: releases.unwrap_or_default(),
+            is_planned,
             in_flight: BTreeSet::new(),
         })
     }
@@ -148,12 +166,15 @@ impl<'a> Pass<'a> {
     ) -> Result<Next, StoreError> {
         let desired_state = self.work.environment.desired_state;
         let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, desired_state)).collect();
-        let status =
+        let mut status =
             if intents.is_empty() { conditions::followed(&self.work) } else { conditions::working(&self.work) };
+        if !intents.is_empty() {
+            status.progress = self.progress(&self.work);
+        }
         let changed = status != self.work.environment.status;
         if changed || !intents.is_empty() {
             let commit = Commit {
-                events: intents.iter().map(events::started).collect(),
+                events: intents.iter().map(|intent| events::started(intent, status.progress)).collect(),
                 stages: intents.clone(),
                 environment: EnvironmentPatch {
                     status: changed.then(|| status.clone()),
@@ -192,17 +213,26 @@ impl<'a> Pass<'a> {
         Ok(Next::Wait(planned.wake_time.map(|time| time.since(self.work.now))))
     }
 
+    /// How far the operation is, by the records as they are now.
+    fn progress(&self, work: &Work) -> Option<Progress> {
+        let (observed, description) = (&self.shared.observed, self.description.as_ref());
+        Reckoning { observed, releases: &self.releases, description, scales: self.scales }.of(work)
+    }
+
     /// One field follows a tenant through the whole log: `tenant.id`.
     fn stage_span(&self, stage: &Stage) -> tracing::Span {
         let attempt = step::record(&self.work, stage).map_or(1, |record| record.attempt);
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "stage",
             tenant.id = %self.claim.uid,
             operation.id = %self.work.environment.operation,
             provider = %self.work.environment.placement.provider,
             step = %stage,
             attempt
-        )
+        );
+        // Of the operation's trace, whichever pass it is in.
+        landlord_trace::within(&span, self.work.environment.operation);
+        span
     }
 
     fn intent(&self, stage: &Stage, desired_state: DesiredState) -> StageRecord {
@@ -230,16 +260,24 @@ impl<'a> Pass<'a> {
         let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
         self.shared.limits.figures.stage(&self.work.environment, &before, &after);
-        let events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        if before.state == StageState::Running && before.end_time.is_none() {
+            self.shared.observed.done(&self.work.environment.placement.class, &after);
+        }
         self.stage_span(&after.stage).in_scope(|| {
             for event in &events {
                 tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
             }
         });
+        let before_state = before.state;
         self.put(after.clone());
         self.work.now = now;
         let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
-        let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
+        let mut status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
+        if before_state != after.state {
+            status.progress = self.progress(&self.work);
+        }
+        events.iter_mut().for_each(|event| event.progress = status.progress);
         let changed = status != self.work.environment.status;
         let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
         let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
@@ -257,6 +295,7 @@ impl<'a> Pass<'a> {
             || old.desired_state != new.desired_state
             || old.cancel_requested != new.cancel_requested
             || old.is_paused() != new.is_paused()
+            || self.work.frozen != work.frozen
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
@@ -267,17 +306,26 @@ impl<'a> Pass<'a> {
     }
 
     async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
-        tracing::info!("cancelled; the work is unwound");
+        let (mut operation, mut events) = (None, Vec::new());
         let environment = match unwind {
             Unwind::Remove => {
+                tracing::info!("cancelled; the work is unwound");
                 EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
             }
             Unwind::Revert(spec, placement) => {
+                tracing::info!("cancelled; the work is unwound");
+                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+            }
+            Unwind::GiveUp(spec, placement, failure) => {
+                tracing::warn!(%failure, "the new revisions are given up");
+                events.push(events::given_up(&self.work, &failure));
+                let id = self.work.environment.operation;
+                operation = Some(OperationEnd { id, outcome: OperationOutcome::Failed { failure } });
                 EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
             }
         };
         let release = Release::After(Duration::ZERO);
-        let commit = Commit { environment, release, ..Commit::default() };
+        let commit = Commit { environment, operation, events, release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
@@ -290,6 +338,8 @@ impl<'a> Pass<'a> {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
             }
+            // Time, or another configuration, may end it as well as a request.
+            Steady::Paused if self.work.frozen.is_some() => Release::After(self.shared.options.resync_interval),
             Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
         };
         let ready = matches!(steady, Steady::Ready { .. });
@@ -301,7 +351,7 @@ impl<'a> Pass<'a> {
                 clear_cancel: ready && self.work.environment.cancel_requested,
                 ..EnvironmentPatch::default()
             },
-            operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
+            operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
             events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
             release,
             remove: steady == Steady::Gone,
@@ -309,7 +359,19 @@ impl<'a> Pass<'a> {
         if steady == Steady::Gone {
             self.shared.access.forget(self.claim.uid);
         }
-        self.shared.ports.store.commit(self.claim, commit).await
+        self.shared.ports.store.commit(self.claim, commit).await?;
+        if let Some(outcome) = outcome {
+            let resource = self.work.environment.name().to_string();
+            let failure = match outcome {
+                OperationOutcome::Failed { failure } => Some(failure.to_string()),
+                OperationOutcome::Cancelled => Some("cancelled".to_owned()),
+                OperationOutcome::Ready | OperationOutcome::Deleted { .. } | OperationOutcome::Superseded { .. } => {
+                    None
+                }
+            };
+            landlord_trace::ended(self.work.environment.operation, "operation", resource, failure);
+        }
+        Ok(())
     }
 
     async fn release(&self, release: Release) -> Result<(), StoreError> {

@@ -259,7 +259,9 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
         uid: environment.uid,
         platform: environment.placement.platform.clone()?,
         domain: tenant.map(|tenant| tenant.spec.domain.clone()),
+        revision: environment.placement.revisions.platform.clone(),
         stack: environment.placement.stack.clone(),
+        stack_revision: environment.placement.revisions.stack.clone(),
     })
 }
 
@@ -302,6 +304,7 @@ pub(crate) fn tenants_target(
         spec: tenant.spec.clone(),
         generation: environment.generation,
         stack,
+        revision: environment.placement.revisions.stack.clone(),
         name_servers: Vec::new(),
         skip_checks: environment.placement.skip_checks.clone(),
     }

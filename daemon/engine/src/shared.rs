@@ -11,6 +11,7 @@ use crate::{
     holds::Holds,
     late_waits::LateWaits,
     limits::Limits,
+    observed::Observed,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
     turns::Turns,
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) late_waits: LateWaits,
     pub(crate) clock: ClockWatch,
     pub(crate) turns: Turns,
+    pub(crate) observed: Observed,
     pub(crate) hint: Notify,
 }
 

@@ -304,7 +304,8 @@ impl TenantStore for Guard {
     ) -> Result<Accepted, StoreError> {
         let ordered = match &change {
             Change::Update { spec, placement } => Some(EnvironmentAttributes::of_order(placement, &spec.labels)),
-            Change::Retry => None,
+            // The tenant stays what it is.
+            Change::Renew { .. } | Change::Retry => None,
         };
         // What it would become is decided about, too: nobody changes a tenant into one that it may not change.
         if let Some(ordered) = ordered {

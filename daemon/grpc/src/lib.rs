@@ -20,6 +20,7 @@ mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod customer;
 mod daemon;
 mod denials;
 mod error;

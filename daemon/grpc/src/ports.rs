@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    Catalog,
+    CurrentCatalog,
     ports::{
-        AuditStore, Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
+        AuditStore, Authenticator, Authorizer, CredentialStore, CustomerStore, DaemonStore, Handover, KubeAccess,
+        Providers, Stacks, TenantDiff, TenantLogs, TenantStore, Verifier, Wake,
     },
 };
 
@@ -16,8 +17,8 @@ use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 pub struct Ports {
     /// The store.
     pub store: Arc<dyn TenantStore>,
-    /// What is on offer.
-    pub catalog: Arc<Catalog>,
+    /// What is on offer; a reload of the configuration replaces it.
+    pub catalog: Arc<CurrentCatalog>,
     /// What tenants may set in stacks.
     pub stacks: Arc<dyn Stacks>,
     /// The plugins, for their health.
@@ -26,10 +27,20 @@ pub struct Ports {
     pub kube_access: Arc<dyn KubeAccess>,
     /// Runs a tenant's checks.
     pub verifier: Arc<dyn Verifier>,
+    /// What is handed over to customers.
+    pub handover: Arc<dyn Handover>,
+    /// What tenants' apps write down.
+    pub logs: Arc<dyn TenantLogs>,
+    /// What would change in tenants' clusters.
+    pub diff: Arc<dyn TenantDiff>,
+    /// Who has read what of it.
+    pub credentials: Arc<dyn CredentialStore>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who may order, and what.
+    pub customers: Arc<dyn CustomerStore>,
     /// Who did what.
     pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.

@@ -7,9 +7,10 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
-        daemon_service_server::DaemonServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
+        customer_service_server::CustomerServiceServer, daemon_service_server::DaemonServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::{
     audit::Audit,
     auth::Auth,
     authenticate::AuthenticateLayer,
+    customer::Customers,
     daemon::Daemons,
     denials::Denials,
     figures::MeasureLayer,
@@ -39,7 +41,7 @@ use crate::{
     provider::ProviderList,
     serve_error::ServeError,
     status::explain,
-    tenant::Tenants,
+    tenant::{Tenants, logs::Readers},
     tenant_class::TenantClasses,
     watch::Watches,
 };
@@ -105,7 +107,9 @@ pub async fn serve(
         result
     };
     let (result, ()) = tokio::join!(serving, denials.follow(&*ports.audit, &ended));
-    let _ = std::fs::remove_file(&listen.socket);
+    if listen.passed.is_none() {
+        let _ = std::fs::remove_file(&listen.socket);
+    }
     result
 }
 
@@ -123,13 +127,18 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let watching = watches.clone();
-    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let tenants = bounded!(TenantServiceServer::new(Tenants {
+        ports: ports.clone(),
+        watches: watching,
+        readers: Readers::default()
+    }));
     let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
     let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
     let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));
     let providers = bounded!(ProviderServiceServer::new(ProviderList { ports: ports.clone() }));
     let orphans = bounded!(OrphanServiceServer::new(Orphans { ports: ports.clone() }));
     let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
+    let customers = bounded!(CustomerServiceServer::new(Customers { ports: ports.clone() }));
     let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
     let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
@@ -154,7 +163,17 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(|request| {
-            tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
+            let path = request.uri().path();
+            let span = tracing::info_span!(
+                "request",
+                "rpc.path" = path,
+                otel.name = path,
+                otel.kind = "server",
+                principal = tracing::field::Empty
+            );
+            let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
+            landlord_trace::from_caller(&span, caller);
+            span
         })
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
@@ -170,6 +189,7 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .add_service(providers)
         .add_service(orphans)
         .add_service(daemons)
+        .add_service(customers)
         .add_service(audit)
         .add_service(auth))
 }

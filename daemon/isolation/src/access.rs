@@ -4,10 +4,18 @@ use std::time::Duration;
 
 use kube::Client;
 use landlord_core::{
+    CustomerRole,
     isolation::SharedTarget,
-    ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials},
+    ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, KubeCredentials},
 };
-use landlord_kube::{Result, markers::CUSTOMER, token};
+use landlord_kube::{
+    Result,
+    apply::apply_all,
+    markers::{CUSTOMER, selector},
+    token,
+};
+
+use crate::rbac;
 
 /// Access for the customer.
 pub(crate) async fn customer(
@@ -18,4 +26,18 @@ pub(crate) async fn customer(
 ) -> Result<KubeCredentials> {
     let lifetime = lifetime.clamp(CUSTOMER_ACCESS_MIN, CUSTOMER_ACCESS_MAX);
     token::issue(client, access, place.namespace.as_str(), CUSTOMER, lifetime).await
+}
+
+/// Access for the customer of a cluster of its own, in the namespace of its apps. Its role is brought to what the class says
+/// first: what an earlier one gave is taken back.
+pub(crate) async fn own_cluster(
+    client: &Client,
+    target: &DeployTarget,
+    namespace: &str,
+    role: CustomerRole,
+    lifetime: Duration,
+) -> Result<KubeCredentials> {
+    apply_all(client, &rbac::own_cluster(target, namespace, role), &selector(target), false).await?;
+    let lifetime = lifetime.clamp(CUSTOMER_ACCESS_MIN, CUSTOMER_ACCESS_MAX);
+    token::issue(client, &target.kube, namespace, CUSTOMER, lifetime).await
 }

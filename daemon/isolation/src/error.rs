@@ -33,6 +33,9 @@ pub enum Error {
     /// Required of a tenant with its own cluster.
     #[error("the tenant has a cluster of its own, and no customer's account on it")]
     NotShared,
+    /// Asked of a tenant in a shared cluster, or of one whose stack is not known.
+    #[error("the tenant has no cluster of its own with apps in it")]
+    NotOwn,
 }
 
 impl Error {
@@ -61,7 +64,7 @@ impl From<Error> for Failure {
                 "whoever operates the host cluster's Gateway finds out who else listens for these names, or what its \
                  controller refuses; landlord tries again by itself",
             ),
-            Error::NotShared => (ErrorKind::Invalid, "ask for the operator's access"),
+            Error::NotShared | Error::NotOwn => (ErrorKind::Invalid, "ask for the operator's access"),
         };
         Self::new(kind, message).with_remedy(remedy)
     }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Failure, FoundNamespace, Measured, StackName,
+    CustomerRole, Failure, FoundNamespace, Measured, StackName,
     isolation::GatewayRef,
-    ports::{DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
+    ports::{CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
     stage::RemovedObject,
 };
 use landlord_kube::{client::Clients, gateway_api::Crds};
@@ -23,6 +23,8 @@ use crate::{
 pub struct IsolationOptions {
     /// The Gateway of each stack that has one.
     pub gateways: BTreeMap<StackName, GatewayRef>,
+    /// Namespace of each stack's apps in a cluster of a tenant's own.
+    pub namespaces: BTreeMap<StackName, String>,
     /// The Gateway API's custom resources, applied to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
     /// How long an ending namespace is left to Kubernetes: [`REMOVAL_TIMEOUT`](crate::REMOVAL_TIMEOUT), but for tests.
@@ -79,6 +81,21 @@ impl Isolation for KubeIsolation {
         let Some(place) = target.cluster.shared() else { return Err(Error::NotShared.into()) };
         let call = async |client| access::customer(&client, &target.kube, place, lifetime).await;
         self.clients.call(&target.kube, call).await
+    }
+
+    async fn own_cluster_kubeconfig(
+        &self,
+        target: &DeployTarget,
+        role: CustomerRole,
+        lifetime: Duration,
+    ) -> Result<CustomerAccess, Failure> {
+        if target.cluster.shared().is_some() {
+            return Err(Error::NotOwn.into());
+        }
+        let Some(namespace) = self.options.namespaces.get(&target.stack) else { return Err(Error::NotOwn.into()) };
+        let call = async |client| access::own_cluster(&client, target, namespace, role, lifetime).await;
+        let kube = self.clients.call(&target.kube, call).await?;
+        Ok(CustomerAccess { kube, namespace: namespace.clone() })
     }
 }
 

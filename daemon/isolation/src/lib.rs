@@ -32,7 +32,7 @@
 //! use landlord_kube::client::Clients;
 //!
 //! let options =
-//!     IsolationOptions { gateways: BTreeMap::new(), gateway_api_crds: None, removal_timeout: REMOVAL_TIMEOUT };
+//!     IsolationOptions { gateways: BTreeMap::new(), namespaces: BTreeMap::new(), gateway_api_crds: None, removal_timeout: REMOVAL_TIMEOUT };
 //! let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
 //! // isolation.ensure(&target).await, until it is Done; then the tenant's apps may run.
 //! # drop(isolation);

@@ -9,6 +9,7 @@
 //! record would make the deployer delete what it names) and no token can be requested through a Secret.
 
 use landlord_core::{
+    CustomerRole,
     isolation::{SharedTarget, TENANT_KINDS, TenantKind},
     ports::DeployTarget,
 };
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::marked::metadata;
 use landlord_kube::{
-    markers::{CUSTOMER, DEPLOYER},
+    markers::{CUSTOMER, DEPLOYER, labels},
     object::Wanted,
 };
 
@@ -98,6 +99,38 @@ pub(crate) fn roles(target: &DeployTarget, place: &SharedTarget) -> [Wanted; 4] 
     ]
 }
 
+/// The same as the customer's in a shared cluster, reading only.
+fn view_rules() -> Vec<Value> {
+    let mut all = rules(|kind| kind.customer, &READ);
+    all.extend(read_only());
+    all.push(rule("", &["serviceaccounts"], &READ));
+    all
+}
+
+/// The customer's account in a cluster of its own, its role in the namespace of its apps, and that it has it.
+pub(crate) fn own_cluster(target: &DeployTarget, namespace: &str, role: CustomerRole) -> [Wanted; 3] {
+    let rules = match role {
+        CustomerRole::None => Vec::new(),
+        CustomerRole::View => view_rules(),
+        CustomerRole::Edit => customer_rules(),
+    };
+    let metadata = json!({ "name": CUSTOMER, "namespace": namespace, "labels": labels(target, "rights") });
+    let account = json!({ "kind": "ServiceAccount", "name": CUSTOMER, "namespace": namespace });
+    [
+        Wanted::new(json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": false,
+        })),
+        Wanted::new(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules,
+        })),
+        Wanted::new(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CUSTOMER },
+            "subjects": [account],
+        })),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +151,9 @@ mod tests {
             "ingresses",
             "*",
         ];
-        for (who, rules) in [(DEPLOYER, deployer_rules()), (CUSTOMER, customer_rules())] {
+        for (who, rules) in
+            [(DEPLOYER, deployer_rules()), (CUSTOMER, customer_rules()), ("a customer that reads", view_rules())]
+        {
             for rule in rules {
                 let words = |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap() };
                 let (resources, verbs) = (words("resources"), words("verbs"));

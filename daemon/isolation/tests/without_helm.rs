@@ -45,6 +45,7 @@ fn target(plane: &ControlPlane) -> DeployTarget {
         stack: "none".parse().unwrap(),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        revision: None,
     }
 }
 
@@ -65,6 +66,7 @@ async fn a_tenant_is_isolated_and_removed_without_helm() -> Result<()> {
     let plane = ControlPlane::start(options).await?;
     let options = IsolationOptions {
         gateways: BTreeMap::new(),
+        namespaces: BTreeMap::new(),
         gateway_api_crds: None,
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };

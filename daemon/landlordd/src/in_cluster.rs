@@ -1,13 +1,18 @@
 //! What works inside of tenants' clusters, as the configuration wants it: stacks, platforms, Helm, isolation. Knows no provider.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::{PlatformName, StackName, ports::Apps};
+use landlord_core::{
+    Catalog, Class, ClassName, PlatformName, StackName,
+    ports::Apps,
+    revision::{RevisionKey, RevisionKind},
+};
 use landlord_deploy::{
     CheckOptions, DeployOptions, StackApps, StackOffers,
     platform::{self, Platform},
@@ -16,7 +21,10 @@ use landlord_deploy::{
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
-use crate::config::{Checked, Config, Deploy};
+use crate::{
+    config::{Checked, Config, Deploy},
+    revisions::OnDisk,
+};
 
 /// What works inside of tenants' clusters.
 pub(crate) struct InCluster {
@@ -25,6 +33,36 @@ pub(crate) struct InCluster {
     pub(crate) stacks: Arc<StackOffers>,
     /// Helm is needed only where a class has a stack or a platform.
     pub(crate) apps: Option<Arc<dyn Apps>>,
+    /// The same, for what is handed over, and for revisions.
+    pub(crate) deployer: Option<Arc<StackApps>>,
+    pub(crate) names: Names,
+    /// The revisions that lie on disk.
+    pub(crate) on_disk: OnDisk,
+}
+
+/// What was read at the start, by name: classes that a reload brings can have nothing else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    stacks: BTreeSet<StackName>,
+    platforms: BTreeSet<PlatformName>,
+    is_shared: bool,
+}
+
+impl Names {
+    /// What classes want and was not read, in words.
+    pub(crate) fn lacking(&self, catalog: &Catalog) -> Vec<String> {
+        let lacking = |(name, class): (&ClassName, &Class)| {
+            let stack = class.stack.as_ref().filter(|stack| !self.stacks.contains(*stack));
+            let platform = class.platform.as_ref().filter(|platform| !self.platforms.contains(*platform));
+            let shared = (class.level.is_shared() && !self.is_shared)
+                .then(|| format!("classes.{name} is the first one of a shared level"));
+            stack
+                .map(|stack| format!("classes.{name} has the stack {stack}"))
+                .or_else(|| platform.map(|platform| format!("classes.{name} has the platform {platform}")))
+                .or(shared)
+        };
+        catalog.classes.iter().filter_map(lacking).collect()
+    }
 }
 
 /// What the classes name, as read.
@@ -58,6 +96,22 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
     Ok(Read { stacks, platforms, gateway_api_crds })
 }
 
+/// The revisions that lie on disk, with their contents.
+fn on_disk(read: &Read) -> OnDisk {
+    let mut on_disk = OnDisk::default();
+    for (name, packed) in read.stacks.iter().filter_map(|(name, stack)| Some((name, stack.packed.as_ref()?))) {
+        on_disk.current.stacks.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Stack, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    for (name, packed) in read.platforms.iter().filter_map(|(name, own)| Some((name, own.packed.as_ref()?))) {
+        on_disk.current.platforms.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Platform, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    on_disk
+}
+
 /// A class leaves out only checks that its stack has.
 fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Result<()> {
     for (name, class) in &checked.catalog.classes {
@@ -72,11 +126,14 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
 
 fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
     let checks = &deploy.checks;
-    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
-    let resolver = resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?;
+    let address = |key: &str, text: &str| -> Result<Option<SocketAddr>> {
+        let text = Some(text).filter(|text| !text.is_empty());
+        text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
+    };
     Ok(CheckOptions {
         from_outside: checks.from_outside,
-        resolver,
+        resolver: address("resolver", &checks.resolver)?,
+        proxy: address("proxy", &checks.proxy)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         sftp_path: checks.sftp_path.clone(),
         runs: state_dir.join("runs"),
@@ -109,13 +166,22 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&read.stacks),
+        namespaces: stack::namespaces(&read.stacks),
         gateway_api_crds: read.gateway_api_crds.clone(),
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
+    let names = Names {
+        stacks: read.stacks.keys().cloned().collect(),
+        platforms: read.platforms.keys().cloned().collect(),
+        is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
+    };
+    let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| Arc::new(apps) as Arc<dyn Apps>) })
+    let apps = apps.map(Arc::new);
+    let deployer = apps.clone();
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

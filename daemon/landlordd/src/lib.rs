@@ -3,16 +3,21 @@
 
 mod announce;
 mod audit;
+mod availability;
 mod class_drift;
 pub mod config;
 pub mod descriptors;
+pub mod documents;
 mod figures;
 mod in_cluster;
 mod listeners;
 mod metrics;
 mod plugin_check;
+pub mod reload;
 mod retention;
+mod revisions;
 pub mod startup;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 mod trust;

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,12 +16,16 @@ use landlord_auth::{
     tls::{POLL_INTERVAL, TlsFigures},
 };
 use landlord_core::{
-    ProviderName,
-    ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
+    CurrentCatalog, ProviderName,
+    ports::{
+        AppAccess, AppDiff, AppLogs, AuditStore as _, CustomerStore as _, DaemonStore as _, ProviderKey,
+        TenantStore as _,
+    },
+    revision::CurrentRevisions,
 };
 use landlord_engine::{
-    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, Inventories,
-    ProviderOptions,
+    AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts,
+    HostInventories, Inventories, ProviderOptions,
 };
 use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -29,51 +36,68 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, audit, class_drift,
+    announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
+    in_cluster, listeners, metrics, plugin_check,
+    reload::{Reload, Sources},
+    retention, revisions, store,
+    systemd::{self, Passed},
+    trust,
 };
 
-/// Runs the daemon until cancelled. `create_store`: make a store if there is none.
+/// What a daemon starts with beside its configuration.
+#[derive(Debug)]
+pub struct Start {
+    /// Make a store if there is none.
+    pub create_store: bool,
+    /// Sockets that were opened for it.
+    pub passed: Passed,
+    /// Where its configuration came from.
+    pub sources: Sources,
+}
+
+/// Runs the daemon until cancelled.
 ///
 /// # Errors
 /// What can't be started, with what to do about it.
-pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
+pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
-    let clusters = in_cluster::open(config, &checked).await?;
+    let mut clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
-    let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
+    let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
     let policies = Arc::new(open_policies(config)?);
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let signer = audit::signer(&config.audit)?;
-    let store = store::open(&config.store, create_store).await?;
+    let store = store::open(&config.store, start.create_store).await?;
     signer.into_iter().for_each(|signer| store.sign_audit(signer));
+    store.set_customer_rules(config.customers.rules());
     let store_port = Arc::new(store.clone());
+    checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let ports = EnginePorts {
-        store: store_port.clone(),
-        providers: host.clone(),
-        apps: clusters.apps.clone(),
-        isolation: clusters.isolation.clone(),
-        host_clusters: clusters.isolation.clone(),
-    };
+    let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
-    let rpc_figures = figures.serve(config, &tasks, &stop).await?;
+    let watch_figures = AvailabilityFigures::default();
+    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures.clone())?;
+    let figures = Figures::of((measurements, tls_figures, store.clone(), handle.clone(), watch_figures));
+    let ready = Arc::new(AtomicBool::new(false));
+    let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
+    watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
     tasks.spawn(host_inventories(&checked, store_port.clone(), host.clone(), &clusters).compare(stop.clone()));
-    let catalog = Arc::new(checked.catalog);
-    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
+    let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
+    tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
+    let (used, names) = (config.clone(), clusters.names.clone());
+    let reload = Reload { used, sources: start.sources, catalog: catalog.clone(), names, store: store_port.clone() };
     let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
@@ -81,9 +105,14 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
-        verifier: access,
+        verifier: access.clone(),
+        handover: access.clone(),
+        logs: access.clone(),
+        diff: access,
+        credentials: store_port.clone(),
         authenticator: checked.callers,
         authorizer: policies,
+        customers: Arc::new(store.clone()),
         audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
@@ -93,20 +122,57 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let ready = || tracing::info!(socket, "landlordd is ready");
+    let ready = || {
+        became_ready(&socket, &ready);
+        // Not before: systemd takes the end of a reload for the end of the start.
+        tasks.spawn(reload.follow(stop.clone()));
+    };
     let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
-    tasks.close();
-    tasks.wait().await;
-    hand_over(&store, &this.id).await;
-    if let Some(reason) = lost.get() {
-        bail!("{reason}");
-    }
+    end(&tasks, &store, &this.id).await;
+    lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
+}
+
+/// Waits for what still runs, and gives back what this daemon holds.
+async fn end(tasks: &TaskTracker, store: &Store, daemon: &str) {
+    tasks.close();
+    tasks.wait().await;
+    hand_over(store, daemon).await;
+}
+
+fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    EnginePorts { store, providers, apps, isolation: isolation.clone(), host_clusters: isolation }
+}
+
+/// Keeps the revisions on disk, and reads those that environments name otherwise: once before any of them is worked on, and then
+/// whenever another daemon accepts one.
+async fn open_revisions(
+    config: &Config,
+    clusters: &mut in_cluster::InCluster,
+    store: Arc<Store>,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<CurrentRevisions> {
+    let on_disk = std::mem::take(&mut clusters.on_disk);
+    let current = on_disk.current.clone();
+    revisions::keep(&*store, on_disk).await?;
+    let Some(apps) = clusters.deployer.clone() else { return Ok(current) };
+    let mirrors = config.deploy.chart_mirrors.clone();
+    revisions::load(&*store, &apps, &mirrors).await.context("reading the revisions that environments name")?;
+    tasks.spawn(revisions::follow(store, apps, mirrors, stop.clone()));
+    Ok(current)
+}
+
+/// Clients can connect.
+fn became_ready(socket: &str, flag: &AtomicBool) {
+    tracing::info!(socket, "landlordd is ready");
+    flag.store(true, Ordering::Relaxed);
+    systemd::ready();
 }
 
 /// Nothing works any more: others need not wait for the leases to end.
@@ -123,11 +189,24 @@ struct Figures {
     tls: TlsFigures,
     store: Store,
     engine: EngineHandle,
+    watch: AvailabilityFigures,
 }
 
 impl Figures {
+    fn of(
+        (plugins, tls, store, engine, watch): (Measurements, TlsFigures, Store, EngineHandle, AvailabilityFigures),
+    ) -> Self {
+        Self { plugins, tls, store, engine, watch }
+    }
+
     /// Serves and samples the figures, if an address is configured. Gives those of the API.
-    async fn serve(self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<RpcFigures> {
+    async fn serve(
+        self,
+        config: &Config,
+        ready: Arc<AtomicBool>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<RpcFigures> {
         let rpcs = RpcFigures::default();
         if config.server.metrics_listen.is_empty() {
             return Ok(rpcs);
@@ -138,11 +217,12 @@ impl Figures {
         self.tls.register(&mut registry);
         self.store.figures().register(&mut registry);
         self.engine.figures().register(&mut registry);
+        self.watch.register(&mut registry);
         rpcs.register(&mut registry);
         let counts = StoreCounts::default();
         counts.register(&mut registry);
         let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
+        tasks.spawn(metrics::serve(listener, registry, ready, stop.clone()));
         tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
         Ok(rpcs)
     }
@@ -230,7 +310,9 @@ pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
 fn check_trust(config: &Config) -> Result<()> {
     let plugins =
         config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
-    let files = plugins.chain([("store.path".to_owned(), &config.store.path)]);
+    // A file that is not used may be named anywhere.
+    let store = config.store.url.is_empty().then(|| ("store.path".to_owned(), &config.store.path));
+    let files = plugins.chain(store);
     let problems: Vec<String> = files
         .filter_map(|(key, file)| Some((key, file.parent().filter(|folder| !folder.as_os_str().is_empty())?)))
         .filter_map(|(key, folder)| trust::problem(folder).map(|problem| format!("{key}: {problem}")))
@@ -321,7 +403,10 @@ fn cluster_access(
     clusters: &in_cluster::InCluster,
 ) -> ClusterAccess {
     let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
-    ClusterAccess { installation, store, providers, isolation, apps }
+    let app_access = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppAccess>);
+    let app_logs = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppLogs>);
+    let app_diff = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppDiff>);
+    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs, app_diff }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

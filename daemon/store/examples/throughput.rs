@@ -40,6 +40,8 @@ fn order(name: TenantName) -> NewTenant {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     };
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
     let request = RequestContext { key, ..RequestContext::of_daemon() };

@@ -13,6 +13,8 @@ pub mod accepting;
 pub mod auditing;
 pub mod claiming;
 pub mod committing;
+pub mod credentials;
+pub mod customers;
 pub mod daemons;
 pub mod domains;
 pub mod ending;
@@ -24,6 +26,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod proxy;
 pub mod reading;
+pub mod revisions;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -51,6 +54,11 @@ macro_rules! contract_suite {
             auditing: records_at_once_are_one_chain;
             auditing: heads_are_signed_as_the_log_grows;
             auditing: what_is_pruned_is_told;
+            customers: a_customer_is_made_changed_and_forgotten;
+            customers: an_order_is_held_to_the_contract_with_all_violations;
+            customers: orders_at_once_never_exceed_a_limit;
+            customers: a_customer_that_orders_is_known_or_refused;
+            customers: tenants_of_a_suspended_customer_are_left_as_they_are;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;
@@ -102,6 +110,8 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            credentials: a_credential_is_given_as_its_class_says;
+            revisions: revisions_are_kept_for_who_names_them;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;

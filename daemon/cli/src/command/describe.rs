@@ -29,6 +29,11 @@ pub(super) fn about_operation(text: &mut String, operation: &Operation) {
     if let Some(Ended::Error(error)) = &operation.result {
         let _ = writeln!(text, "Error:       {}", error.message);
     }
+    if let Some(progress) = meta.progress.filter(|_| !operation.done) {
+        let end = progress.expected_end_time.and_then(|time| jiff::Timestamp::from_second(time.seconds).ok());
+        let end = end.map(|end| format!(", expected to end at {end}")).unwrap_or_default();
+        let _ = writeln!(text, "Progress:    {} %{end}", progress.percent);
+    }
     for stage in &meta.stages {
         one_stage(text, stage);
     }
@@ -66,6 +71,16 @@ pub(super) fn about_class(text: &mut String, differences: &[String]) {
     }
 }
 
+/// Whether it answers; nothing where nobody looks.
+fn about_availability(text: &mut String, availability: Option<&v1::Availability>) {
+    let Some(known) = availability else { return };
+    let state = if known.available { "yes" } else { "NO" };
+    let since = known.since_time.map(|time| output::since(time.seconds)).unwrap_or_default();
+    let _ = write!(text, "Available:   {state} for {since}; {:.2} % of {}", known.month_percent, known.month);
+    let cause = if known.cause.is_empty() { String::new() } else { format!("; {}", output::visible(&known.cause)) };
+    let _ = writeln!(text, "{cause}");
+}
+
 fn about(text: &mut String, tenant: &v1::Tenant) {
     let placement = tenant.placement.clone().unwrap_or_default();
     let because = if placement.rule.is_empty() {
@@ -76,6 +91,7 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     let state = tenant.state().as_str_name();
     let _ = writeln!(text, "Name:        {}", tenant.name);
     let _ = writeln!(text, "UID:         {}", tenant.uid);
+    about_availability(text, tenant.availability.as_ref());
     if !tenant.display_name.is_empty() {
         let _ = writeln!(text, "Display:     {}", tenant.display_name);
     }

@@ -1,15 +1,19 @@
 //! The commands, one module each where they are more than a call and a print.
 
+mod access;
 mod apply;
 mod audit;
 mod auth;
 mod config;
+mod customer;
 mod delete;
 mod describe;
+mod diff;
 mod explain;
 mod get;
 mod host;
 mod login;
+mod logs;
 mod orphans;
 mod pages;
 mod verify;
@@ -26,7 +30,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
+    arguments::{Arguments, Command, Create, Explain, Get, Kubeconfig, Subject, Update, UpdateRevision, UpdateWhat},
     client::Client,
     connection::Connection,
     error::Error,
@@ -40,6 +44,8 @@ const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| Error::Usage(format!("can't write into {}: {error}", folder.display()))),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
@@ -59,6 +65,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         // Need none.
         Command::Version
         | Command::Completion { .. }
+        | Command::Man { .. }
         | Command::Config { .. }
         | Command::Login(_)
         | Command::Logout => Ok(()),
@@ -67,7 +74,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,
-        Command::Get(get) => get::run(&mut Client::connect(server).await?, get, customer).await,
+        Command::Get(get) => get::run(&mut Client::connect(server).await?, outdated(get), customer).await,
         Command::Describe { name } => match name::target(&name, customer)? {
             Target::Tenant(name) => describe::run(&mut Client::connect(server).await?, &name).await,
             Target::Host(name) => host::describe(&mut Client::connect(server).await?, &name).await,
@@ -81,6 +88,16 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
+        Command::Update(Update { what: Some(UpdateWhat::Customer(of)), .. }) => customer::update(server, of).await,
+        Command::Update(Update { tenant: Some(of), .. }) => update(server, of, customer).await,
+        Command::Update(Update { what: None, tenant: None }) => {
+            Err(Error::Usage("update: which tenant, and --to-current; or update customer".into()))
+        }
+        Command::Delete(delete) if delete.name.first().is_some_and(|what| what == "customer") => {
+            let missing = || Error::Usage("delete customer: which one?".into());
+            customer::delete(server, delete.name.get(1).ok_or_else(missing)?, delete.etag).await
+        }
         Command::Delete(delete) => delete::run(server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(server, wait, customer).await,
@@ -91,6 +108,10 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Access(of) => access::run(server, of, customer).await,
+        Command::Diff(of) => diff::run(server, of, customer).await,
+        Command::Logs(of) => logs::run(server, of, customer).await,
+        Command::Rotate(of) => access::rotate(server, of, customer).await,
         Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
@@ -117,6 +138,35 @@ async fn kubeconfig(server: &Connection, arguments: &Kubeconfig, customer: Optio
     let mut client = Client::connect(server).await?;
     let response = client.tenants.generate_kubeconfig(request).await?.into_inner();
     output::print(&response.kubeconfig)
+}
+
+/// `--outdated` is a filter.
+fn outdated(mut get: Get) -> Get {
+    if get.outdated {
+        get.filter = match get.filter.as_str() {
+            "" => "class_differs = true".into(),
+            filter => format!("class_differs = true AND ({filter})"),
+        };
+    }
+    get
+}
+
+/// Brings a tenant to what is on offer now.
+async fn update(server: &Connection, of: UpdateRevision, customer: Option<&str>) -> Result<(), Error> {
+    let name = name::tenant(&of.name, customer)?;
+    let request = v1::UpdateTenantRevisionRequest {
+        name: name.clone(),
+        parts: of.parts,
+        etag: String::new(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        validate_only: of.dry_run,
+    };
+    let mut client = Client::connect(server).await?;
+    let operation = client.tenants.update_tenant_revision(request).await?.into_inner();
+    match of.dry_run {
+        true => output::print(&format!("{name} would be updated")),
+        false => output::print(&format!("{name} updating ({})", operation.name)),
+    }
 }
 
 async fn retry(server: &Connection, target: Target) -> Result<(), Error> {

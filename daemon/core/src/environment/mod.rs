@@ -1,11 +1,13 @@
 //! An environment: a tenant's, or a host cluster in which tenants live. Both are built, kept and removed by the same
 //! loop over the same record; what only one of them has stands in [`Owner`].
 
+mod customer;
 mod host_cluster;
 mod spec;
 mod status;
 mod tenant;
 
+pub use customer::{Contact, Contract, Customer, CustomerLimits, CustomerRules, CustomerSpec, Used};
 pub use host_cluster::{
     Adoption, HostCluster, HostClusterInput, HostClusterRef, HostClusterSpec, TENANTS_DEFAULT, TENANTS_MAX,
     adopted_placement,
@@ -14,10 +16,10 @@ pub use spec::{
     DISPLAY_NAME_CHARS_MAX, DOMAIN_CHARS_MAX, Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX,
     STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,
 };
-pub use status::{Condition, Endpoint, EnvironmentStatus, State};
+pub use status::{Condition, Endpoint, EnvironmentStatus, Progress, State};
 pub use tenant::{ORPHANS, Tenant};
 
-use crate::{DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
+use crate::{Availability, DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
 
 /// What is built, and for whom; decides the graph of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Environment {
     pub force_delete: bool,
     /// What is.
     pub status: EnvironmentStatus,
+    /// Whether it answers, since it was READY; `None`: nobody looks. Written by whoever looks, and by no one else.
+    pub availability: Option<Availability>,
     /// Changes with every write that a client can see.
     pub etag: String,
     /// The operation that is worked on, or was last.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{OperationId, Timestamp};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +61,17 @@ pub struct Endpoint {
     pub url: String,
 }
 
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which operation.
+    pub operation: OperationId,
+    /// 0 to 99; it never goes back within an operation.
+    pub percent: u8,
+    /// When it will have ended, if everything takes as long as it did before.
+    pub end_time: Timestamp,
+}
+
 /// What is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentStatus {
@@ -72,4 +83,7 @@ pub struct EnvironmentStatus {
     pub conditions: Vec<Condition>,
     /// Addresses, once known.
     pub endpoints: Vec<Endpoint>,
+    /// How far its operation is; `None`: none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }

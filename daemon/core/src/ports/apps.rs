@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
 use crate::{
-    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject,
+    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, revision::RevisionId,
+    stage::RemovedObject,
 };
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
@@ -154,17 +155,17 @@ pub trait Verifier: Send + Sync + 'static {
 /// makes first.
 #[async_trait]
 pub trait Apps: Send + Sync + 'static {
-    /// The releases of a stack. Reads only what was loaded at start.
+    /// The releases of a revision of a stack; without one, of what lies on disk. Reads only what is loaded.
     ///
     /// # Errors
-    /// INVALID: no such stack.
-    fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure>;
+    /// INVALID: no such stack; TRANSIENT: its revision is not loaded yet.
+    fn releases(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure>;
 
-    /// The releases of a platform. Reads only what was loaded at start.
+    /// The same of a platform.
     ///
     /// # Errors
-    /// INVALID: no such platform.
-    fn platform(&self, platform: &PlatformName) -> Result<Vec<ReleasePlan>, Failure>;
+    /// INVALID: no such platform; TRANSIENT: its revision is not loaded yet.
+    fn platform(&self, platform: &PlatformName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure>;
 
     /// Makes one release of a cluster's platform exist and be ready, with the Gateway API that it stands on.
     ///

@@ -6,7 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::target::{DeployTarget, StageProgress};
-use crate::{Failure, ports::KubeCredentials, stage::RemovedObject};
+use crate::{
+    CustomerRole, Failure,
+    ports::{CustomerAccess, KubeCredentials},
+    stage::RemovedObject,
+};
 
 /// Shortest life of a customer's access; the API server issues no shorter token.
 pub const CUSTOMER_ACCESS_MIN: Duration = Duration::from_secs(10 * 60);
@@ -44,4 +48,16 @@ pub trait Isolation: Send + Sync + 'static {
     /// # Errors
     /// INVALID on a tenant's own cluster; CONFLICT before its isolation stands; else as [`Failure::kind`] says.
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
+
+    /// Access for the customer of a cluster of its own: `role`'s rights in the namespace of its apps, and no others. Its
+    /// account and role are made, or brought to what `role` says, by this call.
+    ///
+    /// # Errors
+    /// INVALID in a shared cluster; CONFLICT: the class gives it no role; else as [`Failure::kind`] says.
+    async fn own_cluster_kubeconfig(
+        &self,
+        target: &DeployTarget,
+        role: CustomerRole,
+        lifetime: Duration,
+    ) -> Result<CustomerAccess, Failure>;
 }

@@ -4,14 +4,20 @@
 mod access;
 pub mod apps;
 mod audit;
+mod availability;
+mod customers;
 mod daemons;
+mod diff;
+mod handover;
 mod history;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
+mod logs;
 mod peer;
 pub mod providers;
 mod request;
+mod revisions;
 mod stacks;
 mod statistics;
 pub mod store;
@@ -24,13 +30,22 @@ pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
+pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
+pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
+pub use handover::{
+    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
+    Handover, HostKey, RotationEffect,
+};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
+pub use logs::{AppLogs, LogLine, LogQuery, LogSink, TenantLogs};
 pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
+pub use revisions::RevisionStore;
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,

@@ -64,6 +64,11 @@ pub enum Change {
         /// New placement.
         placement: Placement,
     },
+    /// UpdateTenantRevision: a tenant that stays what it is, with other revisions.
+    Renew {
+        /// New placement.
+        placement: Placement,
+    },
     /// RetryTenant: failed stages start again. FailedPrecondition unless FAILED.
     Retry,
 }
@@ -230,6 +235,8 @@ pub struct Work {
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
     pub host: Option<HostView>,
+    /// Why its customer's tenants are left as they are, but for deletion; `None`: they are not.
+    pub frozen: Option<String>,
     /// The database's clock when this was read.
     pub now: Timestamp,
 }

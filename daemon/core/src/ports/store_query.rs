@@ -1,6 +1,8 @@
 //! Queries to a store, and the events that they return: values without rules. Knows no database.
 
-use crate::{ClassName, CustomerId, EnvironmentName, HostClusterId, ProviderName, State, TenantUid, Timestamp};
+use crate::{
+    ClassName, CustomerId, EnvironmentName, HostClusterId, Progress, ProviderName, State, TenantUid, Timestamp,
+};
 
 /// Whose environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct NewEvent {
     pub reason: String,
     /// Sentence for humans. No secrets.
     pub message: String,
+    /// How far the operation is then; `None`: it is not about the work of one.
+    pub progress: Option<Progress>,
 }
 
 /// An event as read. `seq` grows without end and never repeats: it is the resume token.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain, isolation::SharedTarget,
-    ports::KubeCredentials,
+    ports::KubeCredentials, revision::RevisionId,
 };
 
 /// Whose cluster a tenant lives on.
@@ -46,6 +46,8 @@ pub struct DeployTarget {
     pub generation: i64,
     /// The stack.
     pub stack: StackName,
+    /// Its revision; `None`: what lies on disk.
+    pub revision: Option<RevisionId>,
     /// Name servers of the tenant's own zone, as its provider reported them; empty: not known.
     pub name_servers: Vec<String>,
     /// Checks of the stack that the class leaves out.
@@ -63,10 +65,14 @@ pub struct PlatformTarget {
     pub uid: TenantUid,
     /// The platform.
     pub platform: PlatformName,
+    /// Its revision; `None`: what lies on disk.
+    pub revision: Option<RevisionId>,
     /// Domain of the tenant whose cluster it is; `None`: a host cluster's.
     pub domain: Option<Domain>,
     /// Stack of that tenant, whose names the Gateway responses to.
     pub stack: Option<StackName>,
+    /// Its revision.
+    pub stack_revision: Option<RevisionId>,
 }
 
 /// How far a stage is.

@@ -30,6 +30,8 @@ fn placement(node_count: u32) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 

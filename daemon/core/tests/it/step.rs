@@ -45,6 +45,8 @@ fn placement(stack: bool) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 
@@ -83,6 +85,7 @@ fn work(stack: bool) -> Work {
         operation_kind: OperationKind::Create,
         operation_done: false,
         operation_generation: 1,
+        frozen: None,
         stages: Vec::new(),
         host: None,
         now: Timestamp(0),
@@ -146,6 +149,14 @@ fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady
             Step::Rest(settle) => return settle,
             Step::Unwind(Unwind::Remove) => {
                 work.environment.desired_state = DesiredState::Absent;
+                continue;
+            }
+            Step::Unwind(Unwind::GiveUp(spec, placement, failure)) => {
+                work.operation_done = true;
+                assert!(failure.message.contains("those of before are back"), "{failure:?}");
+                tenant(work).spec = spec;
+                work.environment.placement = placement;
+                work.environment.generation += 1;
                 continue;
             }
             Step::Unwind(Unwind::Revert(spec, placement)) => {
@@ -456,6 +467,33 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
 }
 
 #[test]
+fn revisions_on_trial_go_back_when_a_stage_gives_up() {
+    let mut work = work(true);
+    turn(&mut work, |_| Response::Done);
+    let before = work.environment.placement.clone();
+    let ready = tenant(&mut work);
+    ready.last_ready = Some((ready.spec.clone(), before.clone()));
+    work.environment.placement.skip_checks = vec!["names".into()];
+    work.environment.placement.revisions.trial_generation = Some(2);
+    (work.environment.generation, work.operation_generation) = (2, 2);
+    (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
+    let mut given_up = false;
+    let settled = turn(&mut work, |stage| {
+        let fails = *stage == Stage::Verify && !given_up;
+        given_up |= fails;
+        if fails { Response::Fails(ErrorKind::Invalid) } else { Response::Done }
+    });
+    assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
+    assert_eq!((&work.environment.placement, work.environment.generation), (&before, 3));
+    // Without a trial it stays where it failed.
+    work.environment.generation = 4;
+    (work.operation_generation, work.operation_done) = (4, false);
+    let fails =
+        |stage: &Stage| if *stage == Stage::Verify { Response::Fails(ErrorKind::Invalid) } else { Response::Done };
+    assert!(matches!(turn(&mut work, fails), Steady::Failed { .. }));
+}
+
+#[test]
 fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     let rules = rules();
     let before =
@@ -468,4 +506,13 @@ fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
     let failed_long = responded(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
+}
+
+#[test]
+fn a_frozen_tenant_rests_and_can_be_deleted() {
+    let frozen = Work { frozen: Some("the customer is suspended".into()), ..work(false) };
+    assert_eq!(step::next_step(&frozen, &[]), Step::Rest(Steady::Paused));
+    let mut leaving = frozen;
+    leaving.environment.desired_state = DesiredState::Absent;
+    assert!(matches!(step::next_step(&leaving, &[]), Step::Call(_)));
 }

@@ -16,10 +16,13 @@
 mod chat;
 mod closed;
 mod documents;
+pub(crate) mod facts;
 mod files;
 mod names;
 mod request;
+pub(crate) mod rotate;
 mod route;
+mod rows;
 mod scene;
 #[cfg(test)]
 mod tests;
@@ -37,7 +40,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
     TenantUid,
-    ports::{CheckOutcome, CheckResult, DeployTarget},
+    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
@@ -49,13 +52,19 @@ use crate::{
     stack::Manifest,
 };
 use chat::Conversation;
-use names::Names;
+pub(crate) use names::Names;
+use rows::{Row, rows};
 use scene::Scene;
+#[cfg(test)]
+pub(crate) use tests::target as test_target;
+pub(crate) use tls::Trust;
 
 /// All checks of a tenant together: below the deadline of a stage's call.
 const RUN_TIMEOUT: Duration = Duration::from_secs(240);
 /// Tenants whose checks run at the same moment: they wait for chatbots, and others' work must find its turn meanwhile.
 const RUNS_MAX: usize = 16;
+/// All servers of a tenant are asked for what they prove themselves with: below the deadline of a call.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a run waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs at the same moment that somebody requested.
@@ -70,6 +79,8 @@ pub struct CheckOptions {
     pub from_outside: bool,
     /// DNS server that resolves names; `None`: the machine's own resolver.
     pub resolver: Option<SocketAddr>,
+    /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
+    pub proxy: Option<SocketAddr>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.
@@ -155,59 +166,6 @@ fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
     known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
 }
 
-/// One result to come.
-enum Row<'a> {
-    One(&'a Check),
-    SignsIn(&'a Check, &'a Chat),
-    Knows(&'a Check, &'a Chat),
-    Answers(&'a Check, &'a Chat),
-}
-
-impl Row<'_> {
-    fn check(&self) -> &Check {
-        match self {
-            Self::One(check) | Self::SignsIn(check, _) | Self::Knows(check, _) | Self::Answers(check, _) => check,
-        }
-    }
-
-    fn name(&self) -> String {
-        let name = &self.check().name;
-        match self {
-            Self::One(_) => name.clone(),
-            Self::SignsIn(..) => format!("{name}-signs-in"),
-            Self::Knows(..) => format!("{name}-knows-the-file"),
-            Self::Answers(..) => format!("{name}-answers"),
-        }
-    }
-
-    /// Results without which this one says nothing.
-    fn needs(&self) -> Vec<String> {
-        match self {
-            Self::One(_) | Self::SignsIn(..) => Vec::new(),
-            Self::Knows(check, chat) => vec![format!("{}-signs-in", check.name), chat.files.clone()],
-            Self::Answers(check, _) => vec![format!("{}-knows-the-file", check.name)],
-        }
-    }
-}
-
-fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
-    let last = |check: &&Check| matches!(check.uses, Use::WrongPassword(_));
-    let first = manifest.checks.iter().filter(|check| !last(check));
-    let ordered = first.chain(manifest.checks.iter().filter(last));
-    let rows = ordered.flat_map(|check| match &check.uses {
-        Use::Chat(chat) => vec![Row::SignsIn(check, chat), Row::Knows(check, chat), Row::Answers(check, chat)],
-        Use::Names {}
-        | Use::Certificates { .. }
-        | Use::Sftp(_)
-        | Use::Webdav(_)
-        | Use::Documents(_)
-        | Use::Closed(_)
-        | Use::WrongPassword(_)
-        | Use::Http(_) => vec![Row::One(check)],
-    });
-    rows.collect()
-}
-
 impl Checks {
     pub(crate) fn new(options: CheckOptions) -> Self {
         Self {
@@ -238,22 +196,46 @@ impl Checks {
             By::Request => &self.requested,
         };
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
-        let namespace = render::namespace(target, manifest);
-        let mut scene = Scene {
+        let mut scene = self.scene(clients, target, manifest, addresses);
+        scene.known = secrets(clients, scene.namespace, manifest).await?;
+        Ok(Some(self.all(&mut scene).await))
+    }
+
+    /// What one run works on; no Secret was read for it.
+    fn scene<'a>(
+        &'a self,
+        clients: &'a ClusterClients,
+        target: &'a DeployTarget,
+        manifest: &'a Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Scene<'a> {
+        Scene {
             options: &self.options,
             clients,
             target,
             manifest,
-            namespace,
+            namespace: render::namespace(target, manifest),
             names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied() },
             ports: &self.ports,
             addresses,
-            known: secrets(clients, namespace, manifest).await?,
+            known: BTreeMap::new(),
             routes: BTreeMap::new(),
             trust: None,
             code: rand::random_range(10_000..1_000_000),
-        };
-        Ok(Some(self.all(&mut scene).await))
+        }
+    }
+
+    /// What a customer needs to know of its servers; `None`: too many others ask at this moment.
+    pub(crate) async fn facts(
+        &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        manifest: &Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Option<AccessFacts> {
+        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.requested.acquire()).await else { return None };
+        let mut scene = self.scene(clients, target, manifest, addresses);
+        timeout(FACTS_TIMEOUT, facts::facts(&mut scene)).await.ok()
     }
 
     async fn all(&self, scene: &mut Scene<'_>) -> Vec<CheckResult> {
@@ -299,7 +281,7 @@ impl Checks {
     async fn single(&self, scene: &mut Scene<'_>, check: &Check) -> Ended {
         match &check.uses {
             Use::Names {} => names::run(scene).await,
-            Use::Certificates { days_min } => tls::run(scene, *days_min).await,
+            Use::Certificates { days_min, days_warn } => tls::run(scene, *days_min, *days_warn).await,
             Use::Sftp(account) => files::sftp(scene, account).await,
             Use::Webdav(account) => files::webdav(scene, account).await,
             Use::Documents(service) => documents::run(scene, service).await,

@@ -27,7 +27,7 @@ const DNS_PORT: u16 = 53;
 
 /// Why a name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unknown {
+pub(crate) enum Unknown {
     /// Whoever was queried says that there is no such name, or has no address of it.
     NotThere(String),
     /// Nobody responded.
@@ -44,16 +44,16 @@ impl fmt::Display for Unknown {
 
 /// Who is requested names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// The resolver; `None`: the machine's own.
-    pub(super) resolver: Option<SocketAddr>,
+    pub(crate) resolver: Option<SocketAddr>,
     /// Where the zones' name servers listen; `None`: port 53.
-    pub(super) port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 impl Names {
     /// Addresses of a name, or the address itself.
-    pub(super) async fn lookup(&self, name: &str) -> Result<BTreeSet<IpAddr>, Unknown> {
+    pub(crate) async fn lookup(&self, name: &str) -> Result<BTreeSet<IpAddr>, Unknown> {
         if let Ok(address) = name.parse() {
             return Ok([address].into());
         }

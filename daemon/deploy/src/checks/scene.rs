@@ -45,14 +45,16 @@ impl Scene<'_> {
 
     /// Without what Secrets hold, should somebody's response have repeated it.
     pub(super) fn redacted(&self, mut result: CheckResult) -> CheckResult {
-        for value in self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN) {
-            for text in [&mut result.detail, &mut result.remedy] {
-                if text.contains(value.as_str()) {
-                    *text = text.replace(value.as_str(), "***");
-                }
-            }
+        for text in [&mut result.detail, &mut result.remedy] {
+            *text = self.redact(std::mem::take(text));
         }
         result
+    }
+
+    /// The same of any text.
+    pub(super) fn redact(&self, text: String) -> String {
+        let secrets = self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN);
+        secrets.fold(text, |text, value| text.replace(value.as_str(), "***"))
     }
 
     /// A name of a file of this run.
@@ -104,7 +106,7 @@ impl Scene<'_> {
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port).await {
+            match route::public(&self.names, address, port, self.options.proxy).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
             }

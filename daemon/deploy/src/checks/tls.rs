@@ -21,13 +21,13 @@ const DAYS_MAX: u32 = 4_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Who vouches for certificates: the machine's own authorities, and those of `trusted_ca`.
-pub(super) struct Trust {
-    pub(super) verifier: Arc<WebPkiServerVerifier>,
-    pub(super) config: Arc<ClientConfig>,
+pub(crate) struct Trust {
+    pub(crate) verifier: Arc<WebPkiServerVerifier>,
+    pub(crate) config: Arc<ClientConfig>,
 }
 
 impl Trust {
-    pub(super) fn load(trusted_ca: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn load(trusted_ca: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = trusted_ca {
@@ -86,7 +86,7 @@ impl ServerCertVerifier for Judged {
 }
 
 /// Each https entry point's certificate.
-pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
+pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) -> Ended {
     let trust = match scene.trust() {
         Ok(trust) => trust,
         Err(why) => return Ended::failed(why, "name a PEM file of the issuer in deploy.checks.trusted_ca"),
@@ -125,7 +125,21 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
         }
         hosts.push(record);
     }
-    Ended::Passed(format!("{via}; {}; the first ends in {least} days", hosts.join(", ")))
+    let detail = format!("{via}; {}; the first ends in {least} days", hosts.join(", "));
+    if least < days_warn {
+        return Ended::Warned { detail, remedy: RENEWAL.to_owned() };
+    }
+    Ended::Passed(detail)
+}
+
+/// Days that the certificate of an https entry point still holds, or why it does not.
+pub(super) async fn days_left(scene: &mut Scene<'_>, record: &str) -> Result<u32, String> {
+    let trust = scene.trust()?;
+    let route = scene.route(record, 443).await?;
+    let host = scene.host(record);
+    let handshake = timeout(RESPONSE_TIMEOUT, chain(scene, &trust, &route, &host)).await;
+    let chain = handshake.unwrap_or_else(|_| Err("no handshake in time".into()))?;
+    days(&trust.verifier, &chain, &host).map_err(|error| format!("{error}; {}", remedy(&error)))
 }
 
 /// Who must do what when a certificate is not renewed.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use k8s_openapi::{
-    api::core::v1::{Namespace, PersistentVolumeClaim, Service},
+    api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
     AppName,
@@ -19,12 +19,13 @@ use landlord_kube::{
     Doing as _,
     absent::{gone_is_fine, since},
     gateway_api::{self, Crds},
-    markers::{INSTALLATION, ROLE},
+    markers::{FIELD_MANAGER, INSTALLATION, ROLE},
+    object::resource,
     progress::pending,
 };
 use serde_json::json;
 
-use super::{Platform, values};
+use super::{DriverKind, Platform, values};
 use crate::{
     apply::{self, Judged},
     driver::{Content, Driver, ReleaseRef},
@@ -35,6 +36,8 @@ use crate::{
 
 /// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
+/// And to a question about a kind that it does not know.
+const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
@@ -76,6 +79,9 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %name, what, "an object is missing; applying again"),
         }
     }
+    if found.is_none() && release.driver == DriverKind::Helm {
+        hand_over_accounts(client, &release.namespace, name.as_str()).await?;
+    }
     apply::deliver(client, driver, place, content, found).await
 }
 
@@ -90,6 +96,9 @@ pub(crate) async fn remove(
     let (release, _) = platform.release(name)?;
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
+    if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
+        return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
+    }
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
         let left =
             driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
@@ -169,6 +178,36 @@ fn is_anothers(meta: &ObjectMeta, release: &str) -> bool {
     owner.is_some_and(|owner| owner != release)
 }
 
+/// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer
+/// goes with it. Returns the one that is still there.
+async fn shared_gateway(
+    client: &Client,
+    installation: &str,
+    namespace: &str,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<String>> {
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource("gateway.networking.k8s.io/v1", "Gateway"));
+    let ours = ListParams::default().labels(&format!("{INSTALLATION}={installation}"));
+    let doing = || format!("removing Gateways in {namespace}");
+    let found = match gateways.list(&ours).await {
+        // The cluster does not know the kind.
+        Err(kube::Error::Api(status)) if status.code == NOT_FOUND => return Ok(None),
+        found => found.doing(doing)?,
+    };
+    let mut left = None;
+    for gateway in found {
+        let name = gateway.name_any();
+        if gateway.metadata.deletion_timestamp.is_none() {
+            gone_is_fine(gateways.delete(&name, &DeleteParams::default()).await).doing(doing)?;
+            let id = gateway.uid().unwrap_or_default();
+            removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
+        }
+        left = Some(name);
+    }
+    Ok(left)
+}
+
 /// Load balancers and volumes in namespaces of the platform, but those of other releases. Controllers take away what they made
 /// when a release goes.
 async fn of_the_cloud(client: &Client, release: &str) -> Result<Vec<Left>> {
@@ -191,6 +230,31 @@ async fn of_the_cloud(client: &Client, release: &str) -> Result<Vec<Left>> {
         left.extend(own.map(|(kind, meta)| Left::new(kind, meta, release)));
     }
     Ok(left)
+}
+
+/// Service accounts that landlord made for an identity in the cloud, before there was a release: Helm takes over what bears its marks,
+/// and refuses all else that is there already. <https://helm.sh/docs/helm/helm_upgrade>, `--take-ownership`
+async fn hand_over_accounts(client: &Client, namespace: &str, release: &str) -> landlord_kube::Result<()> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let doing = || format!("handing over service accounts in {namespace} to Helm");
+    let found = accounts.list(&ListParams::default()).await.doing(doing)?;
+    let marks = json!({ "metadata": {
+        "labels": { "app.kubernetes.io/managed-by": "Helm" },
+        "annotations": { "meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace },
+    } });
+    for account in found.items.into_iter().filter(|account| is_ours_alone(&account.metadata)) {
+        let name = account.metadata.name.unwrap_or_default();
+        let change = kube::api::Patch::Merge(&marks);
+        accounts.patch(&name, &kube::api::PatchParams::default(), &change).await.doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Whether nobody else has written an object, nor has Helm taken it over.
+fn is_ours_alone(metadata: &ObjectMeta) -> bool {
+    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|fields| fields.manager.as_deref());
+    let ours = metadata.managed_fields.as_ref().is_some_and(|all| !all.is_empty());
+    ours && managers.all(|manager| manager == FIELD_MANAGER)
 }
 
 /// Made if it is missing: with an identity in the cloud it is there already.
@@ -228,6 +292,17 @@ mod tests {
 
     fn meta(value: Value) -> ObjectMeta {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_account_is_handed_over_when_nobody_else_wrote_it() {
+        let by = |managers: &[&str]| -> ObjectMeta {
+            let fields: Vec<_> = managers.iter().map(|manager| json!({ "manager": manager })).collect();
+            serde_json::from_value(json!({ "managedFields": fields })).unwrap()
+        };
+        assert!(is_ours_alone(&by(&[FIELD_MANAGER])));
+        assert!(!is_ours_alone(&by(&[FIELD_MANAGER, "helm"])) && !is_ours_alone(&by(&[])));
+        assert!(!is_ours_alone(&ObjectMeta::default()), "whoever made it is not known");
     }
 
     #[test]

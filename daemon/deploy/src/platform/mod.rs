@@ -7,21 +7,23 @@ pub(crate) mod install;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use landlord_core::{
     AppName, PlatformName,
     ports::{PlatformTarget, ReleaseOf, ReleasePlan},
+    revision::RevisionId,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{ChartMirrors, ChartRef},
+    chart::{self, ChartMirrors, ChartRef},
     error::{Error, Result},
     manifest::{self, ReleaseFacts},
+    revisions::{self, OwnValues, Packed},
     stack::{Stack, Values},
     values::{merge, merge_map},
 };
@@ -105,6 +107,8 @@ pub struct Platform {
     /// Its manifest.
     pub manifest: Manifest,
     charts: BTreeMap<AppName, ChartRef>,
+    /// As it is kept; `None`: it is no revision of any installation.
+    pub packed: Option<Packed>,
 }
 
 impl Platform {
@@ -116,7 +120,30 @@ impl Platform {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, check)?;
         let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
-        Ok(Self { manifest, charts })
+        Ok(Self { manifest, charts, packed: None })
+    }
+
+    /// Lays values of this installation over a platform in `folder`, and packs both.
+    fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
+        for (release, values) in values {
+            let found = self.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
+            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
+            merge_map(&mut found.values, values);
+        }
+        let folders = self.manifest.releases.iter().filter(|release| !chart::is_reference(&release.chart));
+        let charts: Vec<PathBuf> = folders.map(|release| folder.join(&release.chart)).collect();
+        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        Ok(self)
+    }
+
+    /// A revision as it was packed, in a folder of its own.
+    ///
+    /// # Errors
+    /// [`Error::Revision`] for what is not what it is called by; else as [`Self::load`].
+    pub fn unpack(id: &RevisionId, content: &[u8], folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
+        let values = revisions::unpack(id, content, folder)?;
+        let folder = folder.canonicalize().map_err(Error::file("resolve", folder))?;
+        Self::load(&folder, mirrors)?.revised(&folder, &values)
     }
 
     /// The releases as the engine plans them.
@@ -152,13 +179,8 @@ pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Resul
         return Ok(platforms);
     }
     for (name, path) in manifest::folders::<PlatformName>(folder, MANIFEST)? {
-        let mut platform = Platform::load(&path, mirrors)?;
-        for (release, values) in values.get(name.as_str()).into_iter().flatten() {
-            let found = platform.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
-            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
-            merge_map(&mut found.values, values);
-        }
-        platforms.insert(name, platform);
+        let values = values.get(name.as_str()).cloned().unwrap_or_default();
+        platforms.insert(name, Platform::load(&path, mirrors)?.revised(&path, &values)?);
     }
     Ok(platforms)
 }

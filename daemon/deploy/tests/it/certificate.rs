@@ -85,6 +85,7 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
         stack: "ai-fileserver".parse().unwrap(),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        revision: None,
     }
 }
 

@@ -140,5 +140,6 @@ fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
         stack: "ai-fileserver".parse().unwrap(),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        revision: None,
     }
 }

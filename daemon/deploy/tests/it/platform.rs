@@ -75,6 +75,8 @@ impl World {
                 identity: KubeIdentity::Token(self.plane.admin_token().to_owned().into()),
                 expire_time: None,
             },
+            revision: None,
+            stack_revision: None,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             platform: "test".parse().unwrap(),

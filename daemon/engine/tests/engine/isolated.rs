@@ -9,6 +9,7 @@ use landlord_core::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         ReleasePlan, StageProgress, UninstallReport, Verified,
     },
+    revision::RevisionId,
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
@@ -30,11 +31,11 @@ fn unexpected(what: &str) -> Failure {
 
 #[async_trait]
 impl Apps for IsolationOnly {
-    fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+    fn releases(&self, _: &StackName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
     }
 
-    fn platform(&self, _: &PlatformName) -> Result<Vec<ReleasePlan>, Failure> {
+    fn platform(&self, _: &PlatformName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
     }
 
@@ -107,6 +108,15 @@ impl Isolation for IsolationOnly {
             return Ok((progress, vec![object]));
         }
         Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn own_cluster_kubeconfig(
+        &self,
+        _: &DeployTarget,
+        _: landlord_core::CustomerRole,
+        _: Duration,
+    ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
+        panic!("the engine asks for none")
     }
 
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {

@@ -471,5 +471,7 @@ fn placement() -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Operations and their stages as messages of the API.
 
 use landlord_core::{
-    DesiredState, Environment, Operation, OperationKind, OperationOutcome, StageRecord, StageState, step,
+    DesiredState, Environment, Operation, OperationKind, OperationOutcome, Progress, StageRecord, StageState, step,
 };
 use landlord_proto::{
     google::{longrunning, rpc},
@@ -54,7 +54,33 @@ pub(crate) fn kind(kind: OperationKind) -> &'static str {
     }
 }
 
-/// An operation as clients see it. `current` is the response of one that ended READY.
+/// How far an operation is.
+pub(super) fn progress(progress: &Progress) -> v1::Progress {
+    v1::Progress {
+        operation: format!("operations/{}", progress.operation),
+        percent: progress.percent.into(),
+        expected_end_time: Some(timestamp(progress.end_time)),
+    }
+}
+
+fn progress_of(operation: &Operation, current: Option<&Environment>) -> Option<v1::Progress> {
+    match &operation.outcome {
+        None => {
+            let known = current.and_then(|environment| environment.status.progress.as_ref());
+            known.filter(|known| known.operation == operation.id).map(progress)
+        }
+        Some(OperationOutcome::Ready | OperationOutcome::Deleted { .. }) => Some(v1::Progress {
+            operation: format!("operations/{}", operation.id),
+            percent: 100,
+            expected_end_time: operation.end_time.map(timestamp),
+        }),
+        Some(OperationOutcome::Failed { .. } | OperationOutcome::Cancelled | OperationOutcome::Superseded { .. }) => {
+            None
+        }
+    }
+}
+
+/// An operation as clients see it. `current`: the environment of one that ended READY, or of one that runs.
 pub(crate) fn operation(operation: &Operation, current: Option<&Environment>) -> longrunning::Operation {
     let superseded_by = match &operation.outcome {
         Some(OperationOutcome::Superseded { by }) => format!("operations/{by}"),
@@ -76,6 +102,8 @@ pub(crate) fn operation(operation: &Operation, current: Option<&Environment>) ->
         cancel_requested: operation.cancel_requested,
         stages: step::ordered_stages(operation).into_iter().map(stage).collect(),
         superseded_by,
+        trace_id: landlord_trace::trace_id(operation.id),
+        progress: progress_of(operation, current),
     };
     longrunning::Operation {
         name: format!("operations/{}", operation.id),

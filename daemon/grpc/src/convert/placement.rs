@@ -34,6 +34,8 @@ pub(crate) fn offered(placement: &Placement) -> v1::Placement {
         region: placement.region.clone(),
         level: level(placement.level).into(),
         stack: placement.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stack_revision: placement.revisions.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        platform_revision: placement.revisions.platform.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..v1::Placement::default()
     }
 }

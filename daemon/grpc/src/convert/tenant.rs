@@ -4,7 +4,8 @@ use landlord_core::{Environment, State, Tenant, environment::SpecInput, ports::E
 use landlord_proto::v1;
 
 use super::{
-    condition::{condition, reconciling},
+    condition::{availability, conditions, reconciling},
+    operation::progress,
     placement::placement,
     value::{from_struct, timestamp, to_struct},
 };
@@ -38,7 +39,8 @@ pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
         deletion_protection: spec.deletion_protection,
         paused: spec.paused,
         state: state(status.state).into(),
-        conditions: status.conditions.iter().map(condition).collect(),
+        conditions: conditions(environment),
+        availability: availability(environment),
         endpoints: status.endpoints.iter().map(endpoint).collect(),
         placement: Some(placement(environment)),
         generation: environment.generation,
@@ -78,5 +80,6 @@ pub(crate) fn tenant_event(event: &Event) -> v1::TenantEvent {
         stage: event.event.stage.clone(),
         reason: event.event.reason.clone(),
         message: event.event.message.clone(),
+        progress: event.event.progress.as_ref().map(progress),
     }
 }

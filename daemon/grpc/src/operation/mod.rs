@@ -48,7 +48,7 @@ impl LongRunning {
         let operation = store.operation(id).await?;
         let current = match operation.outcome {
             // Whoever may read the operation may read what it made.
-            Some(OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
+            None | Some(OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
             _ => None,
         };
         let current = current.filter(|environment| environment.uid == operation.uid);

@@ -1,10 +1,10 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{Violations, access::Resource, ports::StoreError};
+use landlord_core::{Orderer, Violations, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 
 use super::{create, values};
-use crate::{access::Access, convert, error::Error, name, ports::Ports, provider};
+use crate::{access::Access, convert, customer, error::Error, name, ports::Ports, provider};
 
 /// Where a specification would be placed, and why there.
 pub(crate) async fn explain(
@@ -22,9 +22,12 @@ pub(crate) async fn explain(
         return Err(Violations(violations).into());
     };
     let ports = &access.guard(ports);
+    let labels = customer::labels(ports, &name.customer).await?;
+    let orderer = Orderer { name: &name, labels: &labels };
+    let catalog = ports.catalog.now();
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),
-        None => ports.catalog.verdicts(&name, &spec),
+        None => catalog.verdicts(orderer, &spec),
     };
     let verdicts = verdicts.into_iter().map(|verdict| v1::PlacementVerdict {
         rule: verdict.rule,
@@ -33,7 +36,7 @@ pub(crate) async fn explain(
         reason: verdict.mismatches.join("; "),
     });
     let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
-    let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
+    let (mut placement, mut problems) = match catalog.place(orderer, &spec) {
         Ok(placement) => (
             Some(placement.clone()),
             provider::start_failure(&*ports.providers, &placement).into_iter().collect::<Vec<_>>(),
@@ -50,7 +53,7 @@ pub(crate) async fn explain(
     if !violations.is_empty() {
         return Err(Violations(violations).into());
     }
-    if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
+    if let Some(selector) = placement.as_ref().and_then(|placement| catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();
@@ -69,6 +72,15 @@ pub(crate) async fn explain(
             placement = None;
         }
         Err(error) => return Err(error.into()),
+    }
+    if let Some(placed) = &placement
+        && let Err(refused) = ports.customers.check_contract(&name, &spec, placed).await
+    {
+        match refused {
+            StoreError::NotInContract { .. } | StoreError::FailedPrecondition(_) => problems.push(refused.to_string()),
+            error => return Err(error.into()),
+        }
+        placement = None;
     }
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
     let placement = placement

@@ -1,13 +1,17 @@
 //! TenantService over the store and the catalog.
 
+mod access;
 mod create;
+mod diff;
 mod explain;
 mod kubeconfig;
 mod lifecycle;
 mod list;
+pub(crate) mod logs;
 mod mask;
 mod move_plan;
 mod record;
+mod revision;
 mod update;
 mod values;
 mod verify;
@@ -26,7 +30,7 @@ use self::record::tenant_of;
 use crate::{
     accept::{self, given},
     access::Access,
-    context, convert,
+    context, convert, customer,
     error::Error,
     list::{
         environment::{Listed, class_differences},
@@ -41,6 +45,7 @@ use crate::{
 pub(crate) struct Tenants {
     pub(crate) ports: Ports,
     pub(crate) watches: Watches,
+    pub(crate) readers: logs::Readers,
 }
 
 type Rpc<T> = Result<Response<T>, Status>;
@@ -49,12 +54,12 @@ impl Tenants {
     /// As the caller of a request may use it.
     fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
         let ports = Access::of(request.extensions())?.guard(&self.ports);
-        Ok(Self { ports, watches: self.watches.clone() })
+        Ok(Self { ports, watches: self.watches.clone(), readers: self.readers.clone() })
     }
 
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
-        let class_differences = class_differences(&self.ports.catalog, &environment);
+        let class_differences = class_differences(&self.ports.catalog.now(), &environment);
         Ok(v1::Tenant { class_differences, ..convert::tenant(&environment, tenant_of(&environment)?) })
     }
 
@@ -74,7 +79,9 @@ impl Tenants {
         let request = request.get_ref();
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
-        move_plan::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, request)
+        let tenant = tenant_of(&environment)?;
+        let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
+        move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)
     }
 }
 
@@ -109,6 +116,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn update_tenant(&self, request: Request<v1::UpdateTenantRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn update_tenant_revision(&self, request: Request<v1::UpdateTenantRevisionRequest>) -> Rpc<Operation> {
         accept::run(&self.ports, request).await
     }
 
@@ -167,5 +178,36 @@ impl v1::tenant_service_server::TenantService for Tenants {
     async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
         let ports = self.guarded(&request)?.ports;
         Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
+    }
+
+    async fn diff_tenant(&self, request: Request<v1::DiffTenantRequest>) -> Rpc<v1::DiffTenantResponse> {
+        let ports = self.guarded(&request)?.ports;
+        Ok(Response::new(diff::diff(&ports, request.get_ref()).await?))
+    }
+
+    type GetTenantLogsStream = Pin<Box<dyn Stream<Item = Result<v1::GetTenantLogsResponse, Status>> + Send>>;
+
+    async fn get_tenant_logs(&self, request: Request<v1::GetTenantLogsRequest>) -> Rpc<Self::GetTenantLogsStream> {
+        let Self { ports, watches, readers } = self.guarded(&request)?;
+        let lines = logs::open(ports, &watches, &readers, request.get_ref()).await?;
+        Ok(Response::new(Box::pin(lines.map_err(Status::from))))
+    }
+
+    async fn get_tenant_access(
+        &self,
+        request: Request<v1::GetTenantAccessRequest>,
+    ) -> Rpc<v1::GetTenantAccessResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::get(&ports, &access.caller(), request.get_ref()).await?))
+    }
+
+    async fn rotate_tenant_credentials(
+        &self,
+        request: Request<v1::RotateTenantCredentialsRequest>,
+    ) -> Rpc<v1::RotateTenantCredentialsResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::rotate(&ports, &access, &request).await?))
     }
 }

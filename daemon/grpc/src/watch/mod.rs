@@ -143,6 +143,12 @@ impl Watches {
         Ok(stream::unfold(Some((receiver, ended)), next))
     }
 
+    /// Runs what feeds another stream, until it ends or the daemon stops.
+    pub(crate) fn run(&self, feed: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(feed).await });
+    }
+
     fn position(&self, token: &str) -> Option<i64> {
         self.tokens.open(TOKEN_SCOPE, token)?.parse().ok()
     }

@@ -35,6 +35,7 @@ impl Log {
             stage: String::new(),
             reason: "Settled".into(),
             message: String::new(),
+            progress: None,
         };
         let uid: TenantUid = uuid::Uuid::new_v4().to_string().parse().unwrap();
         events.push(Event { seq, time: Timestamp(0), uid, name, event });

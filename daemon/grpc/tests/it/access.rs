@@ -48,7 +48,15 @@ impl Authorizer for Expected {
             "landlord:auditors" => group == ActionGroup::Read,
             "landlord:portals" => portal && (of_customers || classes),
             "landlord:customer-portals" => portal && (own || classes),
-            "landlord:customer-users" => own && (group == ActionGroup::Read || action == Action::GenerateKubeconfig),
+            "landlord:customer-users" => {
+                let own_actions = [
+                    Action::GenerateKubeconfig,
+                    Action::GetTenantAccess,
+                    Action::RotateTenantCredentials,
+                    Action::GetTenantLogs,
+                ];
+                own && (group == ActionGroup::Read || own_actions.contains(&action))
+            }
             _ => false,
         };
         Decision { allowed, policies: Vec::new() }
@@ -84,6 +92,7 @@ fn called() -> Vec<Action> {
         Action::CancelOperation => 1,
         Action::DeleteTenant => 2,
         Action::DeleteHostCluster => 3,
+        Action::DeleteCustomer => 4,
         _ => 0,
     };
     actions.sort_by_key(last);
@@ -148,7 +157,15 @@ async fn mismatches(world: &World, actions: &[Action]) -> Vec<String> {
         let result = world.call("acme-user", action).await;
         let fine = match action.group() {
             ActionGroup::Read | ActionGroup::Own => result.is_ok(),
-            ActionGroup::Operate | ActionGroup::Administer if action == Action::GenerateKubeconfig => {
+            ActionGroup::Operate | ActionGroup::Administer
+                if matches!(
+                    action,
+                    Action::GenerateKubeconfig
+                        | Action::GetTenantAccess
+                        | Action::RotateTenantCredentials
+                        | Action::GetTenantLogs
+                ) =>
+            {
                 code(&result) != Code::PermissionDenied
             }
             ActionGroup::Operate | ActionGroup::Administer => code(&result) == Code::PermissionDenied,
@@ -174,6 +191,7 @@ fn of_foreign_caller(name: &str, action: Action) -> Code {
         | Action::ListHostClusters
         | Action::ListProviders
         | Action::ListOperations
+        | Action::ListCustomers
         | Action::WatchTenants => Code::Ok,
         // Every portal may know what can be ordered, and so that there is an installation.
         Action::ListTenantClasses | Action::GetTenantClass if portal => Code::Ok,

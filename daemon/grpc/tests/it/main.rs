@@ -5,7 +5,9 @@
 mod access;
 mod audit;
 mod common;
+mod customers;
 mod floods;
+mod handed_over;
 mod hidden;
 mod hosts;
 mod limits;

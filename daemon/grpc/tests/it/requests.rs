@@ -221,6 +221,15 @@ impl World {
             }
             .encode_to_vec(),
             Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
+            Action::GetTenantAccess => v1::GetTenantAccessRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::DiffTenant => v1::DiffTenantRequest { name }.encode_to_vec(),
+            Action::GetTenantLogs => v1::GetTenantLogsRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::UpdateTenantRevision => {
+                v1::UpdateTenantRevisionRequest { name, ..Default::default() }.encode_to_vec()
+            }
+            Action::RotateTenantCredentials => {
+                v1::RotateTenantCredentialsRequest { name, app: "lamp".into(), ..Default::default() }.encode_to_vec()
+            }
             Action::GenerateOperatorKubeconfig => v1::GenerateKubeconfigRequest {
                 name,
                 subject: v1::generate_kubeconfig_request::Subject::Operator.into(),
@@ -269,6 +278,20 @@ impl World {
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
+            Action::CreateCustomer => {
+                let customer = Some(v1::Customer::default());
+                v1::CreateCustomerRequest { customer_id: "fresh".into(), customer, ..Default::default() }
+                    .encode_to_vec()
+            }
+            Action::GetCustomer => v1::GetCustomerRequest { name: parent }.encode_to_vec(),
+            Action::ListCustomers => v1::ListCustomersRequest::default().encode_to_vec(),
+            Action::UpdateCustomer => {
+                let customer = Some(v1::Customer { name: parent, display_name: "Acme".into(), ..Default::default() });
+                v1::UpdateCustomerRequest { customer, ..Default::default() }.encode_to_vec()
+            }
+            Action::DeleteCustomer => {
+                v1::DeleteCustomerRequest { name: "customers/fresh".into(), ..Default::default() }.encode_to_vec()
+            }
             Action::ListAuditEvents => v1::ListAuditEventsRequest::default().encode_to_vec(),
             Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),

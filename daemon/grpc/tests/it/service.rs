@@ -215,6 +215,7 @@ async fn the_socket_is_ours_alone() {
     let listen = |socket: &std::path::Path| landlord_grpc::Listen {
         socket: socket.to_owned(),
         local_users: [].into(),
+        passed: None,
         tcp: Vec::new(),
     };
     let ports = || landlord_grpc::Ports {
@@ -224,8 +225,13 @@ async fn the_socket_is_ours_alone() {
         providers: Arc::new(NoPlugins),
         kube_access: Arc::new(NoClusters),
         verifier: Arc::new(NoClusters),
+        handover: Arc::new(crate::common::Clusters),
+        logs: Arc::new(crate::common::Clusters),
+        diff: Arc::new(crate::common::Clusters),
+        credentials: Arc::new(daemon.store.clone()),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
+        customers: Arc::new(daemon.store.clone()),
         audit: Arc::new(daemon.store.clone()),
         daemons: Arc::new(daemon.store.clone()),
         daemon: "second".into(),

@@ -573,3 +573,38 @@ async fn a_changed_class_names_who_differs_from_it() {
         assert!(found.iter().all(|tenant| tenant.class_differences.len() == 2));
     }
 }
+
+#[tokio::test]
+async fn what_a_class_says_now_reaches_who_asks_for_it() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let request = |parts: &[&str]| v1::UpdateTenantRevisionRequest {
+        name: PROD.into(),
+        parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+        ..Default::default()
+    };
+    let current = client.update_tenant_revision(request(&[])).await.unwrap_err();
+    assert!(current.code() == Code::FailedPrecondition && current.message().contains("already"), "{current:?}");
+    let mut catalog = crate::common::catalog();
+    catalog.classes.get_mut(&"small".parse().unwrap()).unwrap().skip_checks = vec!["certificates".into()];
+    let daemon = daemon.again(catalog).await;
+    let mut client = daemon.tenants().await;
+    assert_eq!(fields(&client.update_tenant_revision(request(&["roof"])).await.unwrap_err()), ["parts"]);
+    let stack = client.update_tenant_revision(request(&["stack"])).await.unwrap_err();
+    assert_eq!(stack.code(), Code::FailedPrecondition, "its stack is as on disk: {stack:?}");
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!((seen.class_differences, seen.generation), (vec!["skip_checks".to_owned()], 1));
+    let dry = client
+        .update_tenant_revision(v1::UpdateTenantRevisionRequest { validate_only: true, ..request(&[]) })
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(dry.done && dry.name.is_empty());
+    let operation = client.update_tenant_revision(request(&["class"])).await.unwrap().into_inner();
+    assert!(!operation.done);
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!((seen.class_differences.len(), seen.generation), (0, 2));
+    assert_eq!(seen.latest_operation, operation.name);
+}

@@ -14,13 +14,16 @@ use landlord_core::{
 };
 use secrecy::SecretString;
 
-use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server};
+use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, telemetry};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
 /// A count lists all pods of a host cluster, so not in every moment; what is older than this says little.
 const CAPACITY_INTERVALS: std::ops::RangeInclusive<HumanDuration> =
     HumanDuration::from_secs(5)..=HumanDuration::from_secs(60 * 60);
+/// More often says little more and costs more; more seldom finds nothing in time.
+const PROBE_INTERVALS: std::ops::RangeInclusive<HumanDuration> =
+    HumanDuration::from_secs(10)..=HumanDuration::from_secs(60 * 60);
 /// A credential file is a few KiB; whatever is larger is not one.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -60,6 +63,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     server::check(&config.server, &mut problems);
+    telemetry::check(&config.telemetry, &mut problems);
     let callers = Arc::new(config.auth.callers(&mut problems));
     check_client_cas(config, &mut problems);
     check_engine(&config.engine, &mut problems);
@@ -67,6 +71,16 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
     }
+    let availability = &config.availability;
+    if !PROBE_INTERVALS.contains(&availability.interval) {
+        problems.push(format!("availability.interval: must be 10s to 1h, not {}", availability.interval));
+    }
+    let networks = availability.allowed_networks.iter();
+    problems.extend(
+        networks.filter(|network| network.parse::<ipnet::IpNet>().is_err()).map(|network| {
+            format!("availability.allowed_networks: {network:?} is no network; write it as 10.1.0.0/16")
+        }),
+    );
     let mut catalog =
         Catalog { rules: config.placement.clone(), residency: config.residency.clone(), ..Catalog::default() };
     catalog.domains = config.domains.clone();

@@ -7,20 +7,25 @@
 mod audit;
 mod auth;
 mod check;
+mod customers;
 mod duration;
 mod load;
 mod print;
 mod secret;
 mod server;
+mod telemetry;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
+pub use customers::Customers;
 pub use duration::HumanDuration;
+pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use telemetry::Telemetry;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -38,6 +43,8 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How customers are dealt with.
+    pub customers: Customers,
     /// How long it is remembered who did what, and who signs it.
     pub audit: Audit,
     /// Where promises are kept.
@@ -46,8 +53,12 @@ pub struct Config {
     pub engine: Engine,
     /// How stacks are deployed.
     pub deploy: Deploy,
+    /// Whether environments that were READY are looked at.
+    pub availability: Availability,
     /// What is logged.
     pub log: Log,
+    /// Where traces and logs are sent.
+    pub telemetry: Telemetry,
     /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Classes by name.
@@ -66,11 +77,14 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            customers: Customers::default(),
             audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
+            availability: Availability::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),
@@ -197,6 +211,8 @@ pub struct Checks {
     pub from_outside: bool,
     /// DNS server that resolves names, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
+    /// HTTP proxy (CONNECT) that public addresses are reached through, `ADDRESS:PORT`; empty: directly.
+    pub proxy: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,
     /// OpenSSH's sftp, by which SFTP is checked.
@@ -208,9 +224,28 @@ impl Default for Checks {
         Self {
             from_outside: true,
             resolver: String::new(),
+            proxy: String::new(),
             trusted_ca: PathBuf::new(),
             sftp_path: "/usr/bin/sftp".into(),
         }
+    }
+}
+
+/// Whether, and how, environments that were READY are looked at. Names and authorities are those of `deploy.checks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Availability {
+    /// Look from the daemon's network whether they answer. Never where `deploy.checks.from_outside` is false.
+    pub enabled: bool,
+    /// Between two looks at one environment, 10s to 1h.
+    pub interval: HumanDuration,
+    /// Networks (CIDR) that are looked at though they lie inside: private ones, in which load balancers are.
+    pub allowed_networks: Vec<String>,
+}
+
+impl Default for Availability {
+    fn default() -> Self {
+        Self { enabled: true, interval: HumanDuration::from_secs(60), allowed_networks: Vec::new() }
     }
 }
 

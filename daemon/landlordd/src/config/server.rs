@@ -13,13 +13,20 @@ pub struct Server {
     pub socket: PathBuf,
     /// TCP listeners.
     pub listeners: Vec<Listener>,
-    /// Loopback address of the page `/metrics` (OpenMetrics); empty: none.
+    /// Address of the pages `/metrics` (OpenMetrics), `/livez` and `/readyz`; empty: none.
     pub metrics_listen: String,
+    /// Whether that may be another than a loopback address, although its readers are not authenticated.
+    pub metrics_open: bool,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { socket: "/run/landlord/landlord.sock".into(), listeners: Vec::new(), metrics_listen: String::new() }
+        Self {
+            socket: "/run/landlord/landlord.sock".into(),
+            listeners: Vec::new(),
+            metrics_listen: String::new(),
+            metrics_open: false,
+        }
     }
 }
 
@@ -110,10 +117,11 @@ pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
         return;
     }
     match server.metrics_listen.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => {}
+        Ok(address) if address.ip().is_loopback() || server.metrics_open => {}
         Ok(address) => problems.push(format!(
             "server.metrics_listen: {address} is not a loopback address; its readers are not authenticated, so put a \
-             proxy that authenticates in front of it"
+             proxy that authenticates in front of it (or set server.metrics_open, where a firewall or network policy says who \
+             they are)"
         )),
         Err(_) => problems.push(format!(
             "server.metrics_listen: {:?} is not an address such as 127.0.0.1:9464",

@@ -31,7 +31,7 @@ pub(crate) fn new_operation() -> OperationId {
 }
 
 pub(crate) fn operation_event(reason: &str, message: String) -> NewEvent {
-    NewEvent { kind: EventKind::Operation, stage: String::new(), reason: reason.into(), message }
+    NewEvent { kind: EventKind::Operation, stage: String::new(), reason: reason.into(), message, progress: None }
 }
 
 pub(crate) async fn emit_accepted(

@@ -98,16 +98,16 @@ async fn record(
     ended: Option<&str>,
 ) -> Result<(), StoreError> {
     let stages = events.iter().filter(|event| CHANGING.contains(&event.reason.as_str()));
-    let mut told: Vec<String> = stages.map(|event| format!("{} {}", event.reason, event.stage)).collect();
-    told.extend(ended.map(|outcome| format!("operation ended: {outcome}")));
+    let mut done: Vec<String> = stages.map(|event| format!("{} {}", event.reason, event.stage)).collect();
+    done.extend(ended.map(|outcome| format!("operation ended: {outcome}")));
     let wanted = |record: &Environment| (record.desired_state, record.generation);
     let turned = after.is_none_or(|after| wanted(after) != wanted(before));
-    if told.is_empty() && !turned {
+    if done.is_empty() && !turned {
         return Ok(());
     }
     let origin = operations::principal(connection, before.operation).await?;
     let author = Author::daemon("Reconcile", &origin);
-    let record = AuditRecord { detail: told.join(", "), ..AuditRecord::of_environment(author, Some(before), after) };
+    let record = AuditRecord { detail: done.join(", "), ..AuditRecord::of_environment(author, Some(before), after) };
     audit::append(connection, record).await
 }
 
@@ -183,6 +183,7 @@ async fn patch(
 
 async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
     stages::remove(connection, uid).await?;
+    super::credentials::forget(connection, uid).await?;
     sqlx::query("DELETE FROM tenants WHERE uid = $1")
         .bind(uid.to_string())
         .execute(connection)

@@ -186,7 +186,8 @@ async fn hold(
         .execute(&mut *connection)
         .await
         .map_err(unavailable("holding an environment"))?;
-    let event = NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: HELD.into(), message };
+    let event =
+        NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: HELD.into(), message, progress: None };
     events::append(connection, now, record.uid, &record.name(), &[event], events_max).await
 }
 

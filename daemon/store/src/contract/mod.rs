@@ -4,7 +4,10 @@
 
 mod accept;
 mod audit;
+mod availability;
 mod commit;
+mod credentials;
+mod customers;
 mod daemons;
 mod domains;
 mod history;
@@ -13,6 +16,7 @@ pub(crate) mod identity;
 mod inventories;
 mod namespaces;
 mod orphans;
+mod revisions;
 mod tenants;
 mod work;
 

@@ -282,6 +282,9 @@ pub(crate) fn environment(row: &AnyRow) -> Result<Environment, StoreError> {
         desired_state: desired_state(&column::<String>(row, "direction")?)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,
         status: parse("status", &column::<String>(row, "status")?)?,
+        availability: column::<Option<String>>(row, "availability")?
+            .map(|text| parse("availability", &text))
+            .transpose()?,
         etag: etag(&uid, column(row, "version")?),
         operation: named("operation", &column::<String>(row, "operation")?)?,
         cancel_requested: column::<i64>(row, "cancel_requested")? != 0,

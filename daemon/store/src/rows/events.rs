@@ -5,7 +5,7 @@
 //! readers wait for the gap.)
 
 use landlord_core::{
-    EnvironmentName, TenantUid, Timestamp,
+    EnvironmentName, Progress, TenantUid, Timestamp,
     ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -54,8 +54,9 @@ pub(crate) async fn append(
         // PostgreSQL keeps no NUL in a text.
         let message: String = event.message.chars().filter(|c| *c != '\0').take(MESSAGE_CHARS_MAX).collect();
         let seq: i64 = sqlx::query_scalar(
-            "INSERT INTO events (time, tenant_uid, customer, tenant, kind, stage, reason, message) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
+            "INSERT INTO events (time, tenant_uid, customer, tenant, kind, stage, reason, message, \
+             percent, expected_end, operation) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING seq",
         )
         .bind(now.0)
         .bind(uid.to_string())
@@ -65,6 +66,9 @@ pub(crate) async fn append(
         .bind(&event.stage)
         .bind(&event.reason)
         .bind(message)
+        .bind(event.progress.map(|progress| i64::from(progress.percent)))
+        .bind(event.progress.map(|progress| progress.end_time.0))
+        .bind(event.progress.map(|progress| progress.operation.to_string()))
         .fetch_one(&mut *connection)
         .await
         .map_err(&failed)?;
@@ -103,8 +107,8 @@ pub(crate) async fn read(connection: &mut AnyConnection, query: &EventQuery) -> 
         ));
     }
     let mut sql = Statement::new(
-        "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message FROM events \
-         WHERE seq > ",
+        "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message, percent, expected_end, \
+         operation FROM events WHERE seq > ",
     );
     sql.bind(query.after_seq);
     match &query.scope {
@@ -144,6 +148,21 @@ fn event(row: &AnyRow) -> Result<Event, StoreError> {
             stage: name("stage")?,
             reason: name("reason")?,
             message: name("message")?,
+            progress: progress(row)?,
         },
     })
+}
+
+/// How far the operation was; `None`: the event is not about the work of one.
+fn progress(row: &AnyRow) -> Result<Option<Progress>, StoreError> {
+    let failed = unavailable("reading an event");
+    let percent: Option<i64> = row.try_get("percent").map_err(&failed)?;
+    let end: Option<i64> = row.try_get("expected_end").map_err(&failed)?;
+    let operation: Option<String> = row.try_get("operation").map_err(&failed)?;
+    let (Some(percent), Some(end), Some(operation)) = (percent, end, operation) else { return Ok(None) };
+    let operation = operation.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "event".into(),
+        problem: error.to_string(),
+    })?;
+    Ok(Some(Progress { operation, percent: u8::try_from(percent).unwrap_or_default(), end_time: Timestamp(end) }))
 }

@@ -35,6 +35,7 @@ impl Deployer {
         let clients = Arc::new(Clients::default());
         let isolation = IsolationOptions {
             gateways: stack::gateways(&stacks),
+            namespaces: stack::namespaces(&stacks),
             gateway_api_crds: gateway_api_crds.clone(),
             removal_timeout: options.removal_timeout,
         };
@@ -59,6 +60,7 @@ pub(crate) fn checks(state_dir: &Path) -> CheckOptions {
     CheckOptions {
         from_outside: false,
         resolver: None,
+        proxy: None,
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),
         runs: state_dir.join("runs"),

@@ -150,12 +150,13 @@ impl Scene {
             stack: "ai-fileserver".parse().unwrap(),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
+            revision: None,
         }
     }
 
     /// All releases in order, each until it is ready.
     pub(crate) async fn releases_ready(&self, target: &DeployTarget) -> Result<()> {
-        for release in self.deployer.apps.releases(&target.stack)? {
+        for release in self.deployer.apps.releases(&target.stack, None)? {
             done(release.app.as_str(), async || Ok(self.deployer.apps.ensure_release(target, &release.app).await?))
                 .await?;
         }

@@ -16,16 +16,19 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, policy::Policies, principals::LocalUsers};
 use landlord_core::{
-    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
+    Catalog, Class, CurrentCatalog, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation,
+    OperationOutcome, PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State,
+    Timestamp, Violation,
     access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch,
-        KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey,
-        Providers, StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
+        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, KubeAccess, KubeCredentials,
+        KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, Peer, ProviderHealth,
+        ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantDiff, TenantLogs, TenantStore as _,
+        Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -37,6 +40,7 @@ use landlord_proto::{
     },
 };
 use landlord_store::{SqliteOptions, Store, sqlite};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -124,7 +128,7 @@ impl Stacks for OneStack {
 }
 
 /// Clusters exist from READY on.
-struct Clusters;
+pub struct Clusters;
 
 #[async_trait::async_trait]
 impl KubeAccess for Clusters {
@@ -169,6 +173,76 @@ impl Verifier for Clusters {
     }
 }
 
+/// Two lines; followed, one more for ever.
+#[async_trait::async_trait]
+impl TenantLogs for Clusters {
+    async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        let line = |text: &str| LogLine {
+            app: query.app.clone().unwrap_or_else(|| "lamp".into()),
+            pod: "lamp-1".into(),
+            container: "lamp".into(),
+            text: text.into(),
+        };
+        for text in ["2026-11-29T10:00:00Z on", "2026-11-29T10:00:01Z off"] {
+            sink.line(line(text)).await;
+        }
+        while query.follow && sink.line(line("2026-11-29T10:00:02Z flickers")).await {}
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl TenantDiff for Clusters {
+    async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
+        self.access(tenant).await?;
+        let field = FieldDiff { path: "spec.colour".into(), live: "\"white\"".into(), offered: "\"red\"".into() };
+        let (app, kind, name) = ("lamp".into(), "Deployment".into(), "lamp".into());
+        Ok(vec![ObjectDiff { app, kind, name, change: "changed".into(), fields: vec![field] }])
+    }
+}
+
+/// What the lamp is switched on with. Its first value, the next after each rotation.
+pub const PLANTED: &str = "planted-password-of-the-lamp";
+
+#[async_trait::async_trait]
+impl Handover for Clusters {
+    fn credential_facts(&self, _: &Environment) -> Result<Vec<CredentialFact>, Failure> {
+        let fact = |name: &str, app: &str, rotation| CredentialFact {
+            name: name.into(),
+            app: app.into(),
+            addresses: vec!["lamp".into()],
+            username: "acme".into(),
+            rotation,
+        };
+        Ok(vec![fact("switch", "lamp", Some(RotationEffect::Restart)), fact("bell", "door", None)])
+    }
+
+    async fn facts(&self, tenant: &Environment) -> Result<AccessFacts, Failure> {
+        self.access(tenant).await?;
+        let (host, url) = ("lamp.example.com".to_owned(), "https://lamp.example.com".to_owned());
+        Ok(AccessFacts {
+            addresses: vec![AccessAddress { name: "lamp".into(), url, address: "192.0.2.1".into() }],
+            host_keys: Vec::new(),
+            certificates: vec![CertificateState { host, days_left: Some(60), problem: String::new() }],
+            credentials: self.credential_facts(tenant)?,
+        })
+    }
+
+    async fn credential_values(&self, tenant: &Environment, names: &[String]) -> Result<Vec<SecretString>, Failure> {
+        self.access(tenant).await?;
+        Ok(names.iter().map(|name| format!("{PLANTED}-{name}").into()).collect())
+    }
+
+    async fn rotate(&self, tenant: &Environment, name: &str, _: &str) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        match name {
+            "switch" => Ok(()),
+            _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one")),
+        }
+    }
+}
+
 pub fn class(regions: &[&str]) -> Class {
     Class {
         description: String::new(),
@@ -186,6 +260,7 @@ pub fn class(regions: &[&str]) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 
@@ -195,6 +270,7 @@ pub fn catalog() -> Catalog {
         name: name.into(),
         customers: Vec::new(),
         labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        customer_labels: BTreeMap::new(),
         regions: Vec::new(),
         class: class.parse().unwrap(),
     };
@@ -205,6 +281,7 @@ pub fn catalog() -> Catalog {
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
         residency: Residencies([("over-there".into(), over_there())].into()),
         domains: landlord_core::Domains::default(),
+        revisions: landlord_core::revision::CurrentRevisions::default(),
     }
 }
 
@@ -214,6 +291,7 @@ fn over_there() -> Residency {
         regions: vec!["there".into()],
         customers: vec!["bound".into()],
         labels: [("residency".into(), "there".into())].into(),
+        customer_labels: [("sector".into(), "bank".into())].into(),
     }
 }
 
@@ -269,7 +347,7 @@ impl Daemon {
     }
 
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
-        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+        Self::start_with(tcp.map(|address| ListenTcp { address, passed: None, tls: None }).into_iter().collect()).await
     }
 
     /// A daemon with these TCP listeners.
@@ -278,7 +356,7 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), tcp }, catalog()).await
+        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), passed: None, tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
@@ -287,7 +365,7 @@ impl Daemon {
         Self::serve(
             self.folder.clone(),
             self.store.clone(),
-            Listen { socket, local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket, local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog,
         )
         .await
@@ -305,7 +383,7 @@ impl Daemon {
         Self::serve(
             folder,
             store,
-            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog(),
         )
         .await
@@ -318,7 +396,8 @@ impl Daemon {
         let listen = Listen {
             socket: plain.folder.path().join("access.sock"),
             local_users: BTreeSet::new(),
-            tcp: vec![ListenTcp { address, tls: None }],
+            passed: None,
+            tcp: vec![ListenTcp { address, passed: None, tls: None }],
         };
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
@@ -345,13 +424,18 @@ impl Daemon {
         let up = Arc::new(AtomicBool::new(true));
         let ports = Ports {
             store: Arc::new(store.clone()),
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(CurrentCatalog::new(catalog)),
             stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             verifier: Arc::new(Clusters),
+            handover: Arc::new(Clusters),
+            logs: Arc::new(Clusters),
+            diff: Arc::new(Clusters),
+            credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
+            customers: Arc::new(store.clone()),
             audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
@@ -425,6 +509,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
         stage: String::new(),
         reason: "Settled".into(),
         message: format!("is {}", state.as_str()),
+        progress: None,
     };
     let commit = Commit {
         stages,

@@ -1,0 +1,63 @@
+//! Ports to whoever looks whether environments answer.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{Availability, AvailabilityChange, EnvironmentName, TenantUid, WhenUnavailable, environment::Endpoint};
+
+/// An environment that is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeTarget {
+    /// Whose.
+    pub uid: TenantUid,
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Addresses that its customer uses.
+    pub endpoints: Vec<Endpoint>,
+    /// What follows when it is lost.
+    pub when_unavailable: WhenUnavailable,
+    /// What was seen of it.
+    pub availability: Availability,
+}
+
+/// What was seen of an environment, to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenAvailability {
+    /// Whose.
+    pub uid: TenantUid,
+    /// Its name.
+    pub name: EnvironmentName,
+    /// What was seen.
+    pub availability: Availability,
+    /// What changed with it: an event.
+    pub change: Option<AvailabilityChange>,
+    /// Whether it is resynced at once.
+    pub repair: bool,
+}
+
+/// What is kept of what was seen.
+#[async_trait]
+pub trait AvailabilityStore: Send + Sync + 'static {
+    /// Takes, or prolongs, the lease of the one daemon that looks; false: another one has it.
+    async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError>;
+
+    /// Tenants that were READY and are not being removed, in the order of their uids, at most `limit` after `after`.
+    async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError>;
+
+    /// Keeps what was seen, with an event for each change, while `owner` has the lease; false: it has not, and nothing was
+    /// kept. What the engine writes meanwhile is not touched.
+    async fn keep_availability(&self, owner: &str, seen: Vec<SeenAvailability>) -> Result<bool, StoreError>;
+}
+
+/// Looks whether an environment answers.
+#[async_trait]
+pub trait Probe: Send + Sync + 'static {
+    /// Whether all addresses take connections, and the `turn`th web address answers; why not. Ends within
+    /// [`PROBE_TIMEOUT`] whatever the other side does.
+    async fn probe(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String>;
+}
+
+/// All of one beat of one environment.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,225 @@
+//! Gives a credential a new value.
+//!
+//! # Expected flow
+//! The new value is written beside the old one in the Secret (`KEY.next`), with the name of the rotation; the app takes it,
+//! by requests, and proves it; then it takes the old one's place, and what must start again is restarted. An app that reads the
+//! Secret only when it starts is restarted first, and proves it then.
+//!
+//! # Guarantees
+//! A killed rotation goes on where it stopped, with the value that it had made, when it is repeated or another one begins. The
+//! old value is not forgotten before the app was seen taking the new one, where it can be asked. No value is in a message.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use k8s_openapi::{
+    ByteString,
+    api::{apps::v1::Deployment, core::v1::Secret},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use landlord_core::ports::DeployTarget;
+use landlord_kube::{
+    Doing as _,
+    client::ClusterClients,
+    markers::{FIELD_MANAGER, is_ours},
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{Checks, Ended, Scene, request};
+use crate::{
+    access::{CredentialSpec, Rotation},
+    base,
+    check::Request,
+    error::{Error, Result},
+    render,
+    stack::{Manifest, SecretKey, SecretSpec},
+};
+
+#[cfg(test)]
+#[path = "rotate_tests.rs"]
+mod tests;
+
+/// Behind the name of a key: its new value, until the app has taken it.
+const NEXT: &str = ".next";
+/// Annotation of a Secret: the last rotation of a key, whose name follows.
+const ROTATED: &str = "rotated.landlord.dev/";
+/// Annotation of a pod template: changes with a rotation, so that pods start again.
+const CREDENTIALS: &str = "landlord.dev/credentials";
+/// An app that was restarted is waited for: a volume that moves takes a minute.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(150);
+const PROOF_POLL: Duration = Duration::from_secs(3);
+
+/// What one rotation works with.
+struct Rotating<'a> {
+    clients: &'a ClusterClients,
+    target: &'a DeployTarget,
+    manifest: &'a Manifest,
+    credential: &'a CredentialSpec,
+    rotation: &'a Rotation,
+    namespace: &'a str,
+}
+
+/// Gives the credential `name` a new value.
+pub(crate) async fn rotate(
+    checks: &Checks,
+    clients: &ClusterClients,
+    target: &DeployTarget,
+    manifest: &Manifest,
+    (name, id): (&str, &str),
+) -> Result<()> {
+    let credential = known(manifest, name)?;
+    let Some(rotation) = &credential.rotation else { return Err(Error::NoRotation { name: name.to_owned() }) };
+    let namespace = render::namespace(target, manifest);
+    let rotating = Rotating { clients, target, manifest, credential, rotation, namespace };
+    let (old, new) = rotating.begin(id).await?;
+    let mut scene = checks.scene(clients, target, manifest, BTreeMap::new());
+    let user = render::replace(&credential.username, target);
+    scene.known.extend(super::secrets(clients, namespace, manifest).await?);
+    scene.known.insert("basic".into(), BASE64_STANDARD.encode(format!("{user}:{new}")));
+    scene.known.insert("old".into(), old);
+    scene.known.insert("new".into(), new);
+    if !rotation.requests.is_empty() && all(&mut scene, &rotation.proof).await.is_err() {
+        let taken = async {
+            all(&mut scene, &rotation.requests).await?;
+            all(&mut scene, &rotation.proof).await
+        };
+        taken.await.map_err(|problem| Error::NotRotated { name: name.to_owned(), problem })?;
+    }
+    rotating.complete().await?;
+    rotating.restart(id).await?;
+    if rotation.requests.is_empty() {
+        let proved = eventually(&mut scene, &rotation.proof).await;
+        proved.map_err(|problem| Error::RotationUnproved { name: name.to_owned(), problem })?;
+    }
+    Ok(())
+}
+
+/// A credential by name.
+pub(crate) fn known<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a CredentialSpec> {
+    manifest.access.iter().find(|credential| credential.name == name).ok_or_else(|| Error::UnknownCredential {
+        name: name.to_owned(),
+        known: manifest.access.iter().map(|credential| credential.name.as_str()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// All requests in their order, or why not.
+async fn all(scene: &mut Scene<'_>, requests: &[Request]) -> std::result::Result<(), String> {
+    for one in requests {
+        match request::run(scene, one).await {
+            Ended::Passed(_) | Ended::Warned { .. } => {}
+            Ended::Failed { cause, remedy } => return Err(scene.redact(format!("{cause}; {remedy}"))),
+            Ended::NotRun(why) => return Err(why),
+        }
+    }
+    Ok(())
+}
+
+/// The same, while the app starts.
+async fn eventually(scene: &mut Scene<'_>, proof: &[Request]) -> std::result::Result<(), String> {
+    let deadline = Instant::now() + PROOF_TIMEOUT;
+    loop {
+        match all(scene, proof).await {
+            Err(_) if Instant::now() < deadline => sleep(PROOF_POLL).await,
+            ended => return ended,
+        }
+    }
+}
+
+impl Rotating<'_> {
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.clients.tenant.clone(), self.namespace)
+    }
+
+    fn spec(&self) -> Result<(&SecretSpec, usize)> {
+        let unknown = || Error::UnknownCredential { name: self.credential.name.clone(), known: String::new() };
+        let spec = self.manifest.secrets.iter().find(|secret| secret.name == self.credential.secret);
+        let spec = spec.ok_or_else(unknown)?;
+        match spec.keys.get(&self.credential.key) {
+            Some(SecretKey::Generate(chars)) => Ok((spec, *chars)),
+            Some(SecretKey::Template(_)) | None => Err(unknown()),
+        }
+    }
+
+    async fn read(&self) -> Result<Secret> {
+        let (namespace, name) = (self.namespace, &self.credential.secret);
+        let found = self.secrets().get_opt(name).await.doing(|| format!("reading secret {namespace}/{name}"))?;
+        let ours = found.filter(|found| is_ours(found.metadata.labels.as_ref(), self.target));
+        ours.ok_or_else(|| Error::NoCredentialYet { name: self.credential.name.clone() })
+    }
+
+    async fn write(&self, mut secret: Secret) -> Result<()> {
+        let (namespace, name) = (self.namespace, &self.credential.secret);
+        secret.metadata.managed_fields = None;
+        // With the version that was read: two rotations at the same moment are one after the other.
+        let written = self.secrets().replace(name, &PostParams::default(), &secret).await;
+        Ok(written.map(drop).doing(|| format!("writing secret {namespace}/{name}"))?)
+    }
+
+    /// The old value and the new one, which is durable beside it.
+    async fn begin(&self, id: &str) -> Result<(String, String)> {
+        let (_, chars) = self.spec()?;
+        let mut secret = self.read().await?;
+        let (key, next) = (&self.credential.key, format!("{}{NEXT}", self.credential.key));
+        let text = |data: &BTreeMap<String, ByteString>, key: &str| {
+            data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned())
+        };
+        let data = secret.data.get_or_insert_default();
+        let missing = || Error::NoCredentialYet { name: self.credential.name.clone() };
+        let old = text(data, key).ok_or_else(missing)?;
+        let pending = text(data, &next);
+        let annotation = format!("{ROTATED}{key}");
+        let annotations = secret.metadata.annotations.get_or_insert_default();
+        let is_last = annotations.get(&annotation).is_some_and(|last| last == id);
+        match pending {
+            Some(new) if is_last => return Ok((old, new)),
+            // Its value has taken its place; what follows may be missing.
+            None if is_last => return Ok((old.clone(), old)),
+            // A rotation that stopped: its value goes on as this one's.
+            Some(_) | None => {}
+        }
+        let new = pending.unwrap_or_else(|| base::random_text(chars));
+        data.insert(next, ByteString(new.clone().into_bytes()));
+        annotations.insert(annotation, id.to_owned());
+        self.write(secret).await?;
+        Ok((old, new))
+    }
+
+    /// The new value takes the old one's place, also in what was made of it.
+    async fn complete(&self) -> Result<()> {
+        let (spec, _) = self.spec()?;
+        let mut secret = self.read().await?;
+        let data = secret.data.get_or_insert_default();
+        let Some(new) = data.remove(&format!("{}{NEXT}", self.credential.key)) else { return Ok(()) };
+        data.insert(self.credential.key.clone(), new);
+        let generated: BTreeMap<String, String> = data
+            .iter()
+            .filter(|(key, _)| matches!(spec.keys.get(*key), Some(SecretKey::Generate(_))))
+            .map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned()))
+            .collect();
+        for (key, how) in &spec.keys {
+            if let SecretKey::Template(template) = how
+                && template.contains(&format!("${{{}}}", self.credential.key))
+            {
+                let text = super::replace(&render::replace(template, self.target), &generated);
+                data.insert(key.clone(), ByteString(text.into_bytes()));
+            }
+        }
+        self.write(secret).await
+    }
+
+    async fn restart(&self, id: &str) -> Result<()> {
+        let deployments: Api<Deployment> = Api::namespaced(self.clients.tenant.clone(), self.namespace);
+        let annotations = json!({ CREDENTIALS: format!("{}-{id}", self.credential.key) });
+        let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+        for name in &self.rotation.restart {
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            let patched = deployments.patch(name, &params, &Patch::Merge(&patch)).await;
+            patched.map(drop).doing(|| format!("restarting Deployment {}/{name}", self.namespace))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Rotations against an API server that keeps one Secret and counts restarts; killed between any two writes.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use http::{Method, Response};
+use http_body_util::BodyExt as _;
+use kube::{Client, client::Body};
+use landlord_kube::markers;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::checks::{CheckOptions, tests::target};
+
+struct Server {
+    secret: Mutex<Value>,
+    restarts: AtomicU32,
+    /// Writes until it takes none any more.
+    writes_left: AtomicU32,
+}
+
+fn encoded(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
+}
+
+impl Server {
+    fn start() -> Arc<Self> {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": "files", "namespace": "n", "labels": markers::labels(&target(), "files") },
+            "data": {
+                "customer-password": encoded("first"), "probe-password": encoded("probe"),
+                "accounts.conf": encoded("acme: first\nprobe: probe\n"),
+            },
+        });
+        let writes_left = AtomicU32::new(u32::MAX);
+        Arc::new(Self { secret: Mutex::new(secret), restarts: AtomicU32::new(0), writes_left })
+    }
+
+    fn value(&self, key: &str) -> String {
+        let secret = self.secret.lock();
+        let text = secret["data"][key].as_str().unwrap_or_default();
+        String::from_utf8(BASE64_STANDARD.decode(text).unwrap()).unwrap()
+    }
+
+    fn answer(&self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+        if *method != Method::GET {
+            let left = self.writes_left.load(Ordering::SeqCst);
+            if left == 0 {
+                return (500, json!({ "kind": "Status", "status": "Failure", "code": 500, "message": "killed" }));
+            }
+            self.writes_left.store(left - 1, Ordering::SeqCst);
+        }
+        if path.contains("/deployments/") {
+            self.restarts.fetch_add(1, Ordering::SeqCst);
+            return (200, json!({ "metadata": { "name": "files" } }));
+        }
+        if path.contains("/secrets/") {
+            let mut secret = self.secret.lock();
+            if *method == Method::PUT {
+                *secret = serde_json::from_slice(body).unwrap();
+            }
+            return (200, secret.clone());
+        }
+        (404, json!({ "kind": "Status", "status": "Failure", "code": 404, "message": "nothing", "reason": "NotFound" }))
+    }
+
+    fn clients(self: &Arc<Self>) -> ClusterClients {
+        let server = Arc::clone(self);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let (status, value) = server.answer(&parts.method, parts.uri.path(), &body);
+                let body = Body::from(value.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+            }
+        });
+        let client = Client::new(service, "default");
+        ClusterClients { admin: client.clone(), tenant: client }
+    }
+}
+
+fn manifest(rotation: Value) -> Manifest {
+    serde_json::from_value(json!({
+        "apiVersion": "landlord.dev/v1", "kind": "Stack", "namespace": "n",
+        "secrets": [{ "name": "files", "keys": {
+            "customer-password": { "generate": 32 }, "probe-password": { "generate": 32 },
+            "accounts.conf": { "template": "${customer.id}: ${customer-password}\nprobe: ${probe-password}\n" },
+        } }],
+        "releases": [],
+        "access": [{
+            "name": "files", "app": "files", "entryPoints": [], "username": "${customer.id}",
+            "secret": "files", "key": "customer-password", "rotation": rotation,
+        }],
+    }))
+    .unwrap()
+}
+
+fn checks() -> Checks {
+    Checks::new(CheckOptions {
+        from_outside: false,
+        proxy: None,
+        resolver: None,
+        trusted_ca: None,
+        sftp_path: "/usr/bin/sftp".into(),
+        runs: std::env::temp_dir(),
+    })
+}
+
+async fn rotated(server: &Arc<Server>, manifest: &Manifest, id: &str) -> Result<()> {
+    rotate(&checks(), &server.clients(), &target(), manifest, ("files", id)).await
+}
+
+#[tokio::test]
+async fn a_rotation_changes_the_secret_and_what_was_made_of_it() {
+    let (server, manifest) = (Server::start(), manifest(json!({ "restart": ["files"] })));
+    rotated(&server, &manifest, "r1").await.unwrap();
+    let new = server.value("customer-password");
+    assert!(new.len() == 32 && new != "first");
+    assert_eq!(server.value("accounts.conf"), format!("acme: {new}\nprobe: probe\n"));
+    assert!(server.secret.lock()["data"].get("customer-password.next").is_none());
+    assert_eq!(server.restarts.load(Ordering::SeqCst), 1);
+    // Repeated it makes no further value; another one does.
+    rotated(&server, &manifest, "r1").await.unwrap();
+    assert_eq!(server.value("customer-password"), new);
+    rotated(&server, &manifest, "r2").await.unwrap();
+    assert_ne!(server.value("customer-password"), new);
+    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1")).await.unwrap_err();
+    assert!(none.to_string().contains("it has: files"), "{none}");
+}
+
+#[tokio::test]
+async fn a_killed_rotation_goes_on_with_the_value_that_it_made() {
+    for writes in 0..3 {
+        let (server, manifest) = (Server::start(), manifest(json!({ "restart": ["files"] })));
+        server.writes_left.store(writes, Ordering::SeqCst);
+        rotated(&server, &manifest, "r1").await.unwrap_err();
+        let made = [server.value("customer-password.next"), server.value("customer-password")];
+        server.writes_left.store(u32::MAX, Ordering::SeqCst);
+        rotated(&server, &manifest, "r1").await.unwrap();
+        let new = server.value("customer-password");
+        assert!(new != "first" && server.restarts.load(Ordering::SeqCst) == 1, "after {writes} writes");
+        assert!(writes == 0 || made.contains(&new), "after {writes} writes there is one new value");
+    }
+}
+
+#[tokio::test]
+async fn what_the_app_does_not_take_leaves_the_old_one() {
+    let request = json!({
+        "service": { "name": "files", "port": 8080 }, "status": 200, "json": { "password": "${old}" },
+        "remedy": "see the log",
+    });
+    let manifest = manifest(json!({ "requests": [request], "proof": [request] }));
+    let server = Server::start();
+    let refused = rotated(&server, &manifest, "r1").await.unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, Error::NotRotated { .. }) && text.contains("still works"), "{text}");
+    assert_eq!(server.value("customer-password"), "first");
+    assert!(!text.contains(&server.value("customer-password.next")), "{text}");
+}

@@ -1,0 +1,60 @@
+//! What results a stack's checks have, in which order, and which needs which. Pure.
+
+use crate::{
+    check::{Chat, Check, Use},
+    stack::Manifest,
+};
+
+/// One result to come.
+pub(super) enum Row<'a> {
+    One(&'a Check),
+    SignsIn(&'a Check, &'a Chat),
+    Knows(&'a Check, &'a Chat),
+    Answers(&'a Check, &'a Chat),
+}
+
+impl Row<'_> {
+    pub(super) fn check(&self) -> &Check {
+        match self {
+            Self::One(check) | Self::SignsIn(check, _) | Self::Knows(check, _) | Self::Answers(check, _) => check,
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        let name = &self.check().name;
+        match self {
+            Self::One(_) => name.clone(),
+            Self::SignsIn(..) => format!("{name}-signs-in"),
+            Self::Knows(..) => format!("{name}-knows-the-file"),
+            Self::Answers(..) => format!("{name}-answers"),
+        }
+    }
+
+    /// Results without which this one says nothing.
+    pub(super) fn needs(&self) -> Vec<String> {
+        match self {
+            Self::One(_) | Self::SignsIn(..) => Vec::new(),
+            Self::Knows(check, chat) => vec![format!("{}-signs-in", check.name), chat.files.clone()],
+            Self::Answers(check, _) => vec![format!("{}-knows-the-file", check.name)],
+        }
+    }
+}
+
+/// All of them, in the order in which they are run.
+pub(super) fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
+    let last = |check: &&Check| matches!(check.uses, Use::WrongPassword(_));
+    let first = manifest.checks.iter().filter(|check| !last(check));
+    let ordered = first.chain(manifest.checks.iter().filter(last));
+    let rows = ordered.flat_map(|check| match &check.uses {
+        Use::Chat(chat) => vec![Row::SignsIn(check, chat), Row::Knows(check, chat), Row::Answers(check, chat)],
+        Use::Names {}
+        | Use::Certificates { .. }
+        | Use::Sftp(_)
+        | Use::Webdav(_)
+        | Use::Documents(_)
+        | Use::Closed(_)
+        | Use::WrongPassword(_)
+        | Use::Http(_) => vec![Row::One(check)],
+    });
+    rows.collect()
+}

@@ -1,0 +1,206 @@
+//! What would change in a tenant's namespace if it ran what lies on disk now: every object of every release is applied in a dry
+//! run of the API server, and compared with the one that is there.
+//!
+//! # Guarantees
+//! Nothing is changed. No value of a Secret, nor of anything that was taken from one, is in the result: of a Secret only the names
+//! of its keys are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use landlord_core::{
+    Failure,
+    ports::{AppDiff, DeployTarget, FieldDiff, ObjectDiff},
+};
+use landlord_kube::{
+    Doing as _,
+    client::ClusterClients,
+    gateway_api::{self, Routing},
+    object::{ObjectRef, resource},
+    ready,
+};
+use serde_json::Value;
+
+use crate::{
+    StackApps,
+    chart_policy::objects,
+    driver::{Content, ReleaseRef},
+    error::{Error, Result},
+    render,
+    stack::Stack,
+};
+
+/// Who asks in a dry run: nobody owns anything by it.
+const DRY_RUN_MANAGER: &str = "landlord-diff";
+/// Fields that are told of one object; more is another object.
+const FIELDS_MAX: usize = 50;
+/// Longest value shown, in characters.
+const VALUE_CHARS_MAX: usize = 200;
+/// What the API server writes itself, and what drivers note.
+const NOT_OURS: [&str; 8] = [
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+    "metadata.generation",
+    "metadata.uid",
+    "metadata.creationTimestamp",
+    "metadata.annotations.meta.helm.sh/release-name",
+    "metadata.annotations.meta.helm.sh/release-namespace",
+    "status",
+];
+
+#[async_trait::async_trait]
+impl AppDiff for StackApps {
+    async fn diff(&self, target: &DeployTarget) -> Result<Vec<ObjectDiff>, Failure> {
+        // What lies on disk, whatever the tenant runs.
+        let offered = DeployTarget { revision: None, ..target.clone() };
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            let mut found = Vec::new();
+            for release in &stack.manifest.releases {
+                found.extend(self.of_release(&clients, &offered, stack, release.name.as_str()).await?);
+            }
+            Ok(found)
+        };
+        self.call(&offered, call).await
+    }
+}
+
+impl StackApps {
+    async fn of_release(
+        &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        stack: &Stack,
+        name: &str,
+    ) -> Result<Vec<ObjectDiff>> {
+        let unknown = || Error::UnknownRelease { name: name.to_owned() };
+        let release = stack.manifest.releases.iter().find(|own| own.name.as_str() == name).ok_or_else(unknown)?;
+        let namespace = render::namespace(target, &stack.manifest);
+        let chart = stack.chart(release);
+        let routing = if release.gateway { gateway_api::routing(&clients.admin).await? } else { Routing::Unknown };
+        let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
+        let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
+        let place = ReleaseRef { access: &target.kube, namespace, release: name };
+        let text = self.helm().manifest(place, content).await?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+            .map_err(|error| Error::Manifests { release: name.to_owned(), problem: error.to_string() })?;
+        let (mut found, mut wanted) = (Vec::new(), BTreeSet::new());
+        for object in objects(documents) {
+            let reference = reference(&object, namespace);
+            wanted.insert((reference.kind.clone(), reference.name.clone()));
+            found.extend(one(&clients.tenant, name, &reference, &object).await?);
+        }
+        let delivered = self.helm().delivered(&clients.tenant, namespace, name).await?;
+        let gone = delivered.and_then(|delivered| delivered.objects).into_iter().flatten();
+        let gone = gone.filter(|object| !wanted.contains(&(object.kind.clone(), object.name.clone())));
+        found.extend(gone.map(|object| diff(name, &object, "removed", Vec::new())));
+        Ok(found)
+    }
+}
+
+fn reference(object: &Value, namespace: &str) -> ObjectRef {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ObjectRef {
+        api_version: text("/apiVersion"),
+        kind: text("/kind"),
+        name: text("/metadata/name"),
+        namespace: namespace.to_owned(),
+    }
+}
+
+fn diff(release: &str, object: &ObjectRef, change: &str, fields: Vec<FieldDiff>) -> ObjectDiff {
+    ObjectDiff {
+        app: release.to_owned(),
+        kind: object.kind.clone(),
+        name: object.name.clone(),
+        change: change.to_owned(),
+        fields,
+    }
+}
+
+/// What would change of one object; `None`: nothing.
+async fn one(client: &Client, release: &str, object: &ObjectRef, body: &Value) -> Result<Option<ObjectDiff>> {
+    let Some(live) = ready::get(client, object).await? else {
+        return Ok(Some(diff(release, object, "added", Vec::new())));
+    };
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &object.namespace, &resource(&object.api_version, &object.kind));
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(DRY_RUN_MANAGER).force() };
+    let applied = api.patch(&object.name, &params, &Patch::Apply(body)).await;
+    let applied = applied.doing(|| format!("a dry run of {} {}", object.kind, object.name))?;
+    let applied = serde_json::to_value(applied).unwrap_or_default();
+    let fields = fields(&object.kind, &live, &applied);
+    Ok((!fields.is_empty()).then(|| diff(release, object, "changed", fields)))
+}
+
+/// Fields in which an object differs, with the values that may be shown.
+fn fields(kind: &str, live: &Value, wanted: &Value) -> Vec<FieldDiff> {
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    flatten(String::new(), live, &mut before);
+    flatten(String::new(), wanted, &mut after);
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let is_ours = |path: &str| {
+        !NOT_OURS.iter().any(|own| path == *own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')))
+            && !matches!(path, "apiVersion" | "kind")
+    };
+    let differing = paths.into_iter().filter(|path| is_ours(path) && before.get(*path) != after.get(*path));
+    let shown = |path: &str, value: Option<&String>| {
+        let text = value.map(String::as_str).unwrap_or_default();
+        let is_secret = kind == "Secret" && (path.starts_with("data") || path.starts_with("stringData"));
+        if is_secret && !text.is_empty() { "***".to_owned() } else { text.chars().take(VALUE_CHARS_MAX).collect() }
+    };
+    let field = |path: &String| FieldDiff {
+        path: path.clone(),
+        live: shown(path, before.get(path)),
+        offered: shown(path, after.get(path)),
+    };
+    differing.take(FIELDS_MAX).map(field).collect()
+}
+
+fn flatten(path: String, value: &Value, into: &mut BTreeMap<String, String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().for_each(|(key, value)| flatten(below(key), value, into));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(index, value)| flatten(below(&index.to_string()), value, into));
+        }
+        value => drop(into.insert(path, value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_named_and_secrets_are_not_shown() {
+        let live = json!({
+            "apiVersion": "v1", "metadata": { "resourceVersion": "1", "labels": { "a": "1" } },
+            "data": { "password": "b2xk", "same": "c2FtZQ==" }, "status": { "x": 1 },
+        });
+        let wanted = json!({
+            "apiVersion": "v1", "metadata": { "resourceVersion": "2", "labels": { "a": "2" } },
+            "data": { "password": "bmV3", "same": "c2FtZQ==", "more": "bW9yZQ==" },
+        });
+        let seen = |kind: &str| -> Vec<(String, String, String)> {
+            fields(kind, &live, &wanted).into_iter().map(|field| (field.path, field.live, field.offered)).collect()
+        };
+        let row = |path: &str, live: &str, offered: &str| (path.to_owned(), live.to_owned(), offered.to_owned());
+        assert_eq!(
+            seen("Secret"),
+            [
+                row("data.more", "", "***"),
+                row("data.password", "***", "***"),
+                row("metadata.labels.a", "\"1\"", "\"2\""),
+            ]
+        );
+        assert_eq!(seen("ConfigMap")[1], row("data.password", "\"b2xk\"", "\"bmV3\""));
+        assert!(fields("ConfigMap", &wanted, &wanted).is_empty());
+    }
+}

@@ -1,0 +1,224 @@
+//! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and one of its
+//! web addresses in turn answers over TLS. Done every minute, for all tenants; what it costs is measured by `cargo run -p
+//! landlord-deploy --example probe`.
+//!
+//! # Guarantees
+//! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
+//! - Connects to no address that lies inside (`addresses.rs`): looked at after the name was resolved, and again of the
+//!   connection that was made.
+
+mod addresses;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use http::Uri;
+use ipnet::IpNet;
+use landlord_core::{
+    environment::Endpoint,
+    ports::{PROBE_TIMEOUT, Probe},
+};
+use parking_lot::Mutex;
+use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use crate::checks::{Names, Trust};
+
+/// A handshake across the world takes a fraction of it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Addresses of a name are looked up again after this long: a load balancer that moved is found within it.
+const NAME_TTL: Duration = Duration::from_secs(5 * 60);
+/// Names kept: 10,000 tenants have some 40,000.
+const NAMES_MAX: usize = 50_000;
+/// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs.
+const SESSIONS_MAX: usize = 20_000;
+/// Certificate authorities are read again after this long.
+const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
+/// The first line of an answer is all that is read.
+const LINE_BYTES_MAX: usize = 512;
+
+/// How environments are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct ProbeOptions {
+    /// DNS server that names are asked of; `None`: the machine's own resolver.
+    pub resolver: Option<SocketAddr>,
+    /// PEM file of certificate authorities that are trusted beside the machine's own.
+    pub trusted_ca: Option<PathBuf>,
+    /// Addresses that are looked at though they lie inside.
+    pub allowed: Vec<IpNet>,
+}
+
+type KnownNames = HashMap<String, (BTreeSet<IpAddr>, Instant)>;
+
+/// Looks from the daemon's network.
+pub struct WebProbe {
+    options: ProbeOptions,
+    names: Mutex<KnownNames>,
+    trust: Mutex<Option<(Arc<ClientConfig>, Instant)>>,
+}
+
+impl std::fmt::Debug for WebProbe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebProbe").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// One address, taken apart.
+struct Place {
+    name: String,
+    host: String,
+    port: u16,
+    is_web: bool,
+}
+
+impl WebProbe {
+    /// Looks at nothing yet.
+    #[must_use]
+    pub fn new(options: ProbeOptions) -> Self {
+        Self { options, names: Mutex::default(), trust: Mutex::default() }
+    }
+
+    async fn look(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String> {
+        let places: Vec<Place> = endpoints.iter().filter_map(place).collect();
+        let web: Vec<&Place> = places.iter().filter(|place| place.is_web).collect();
+        if let Some(place) = web.get(turn.checked_rem(web.len()).unwrap_or_default()) {
+            self.web(place).await.map_err(|why| format!("{}: {why}", place.name))?;
+        }
+        for place in places.iter().filter(|place| !place.is_web) {
+            self.banner(place).await.map_err(|why| format!("{}: {why}", place.name))?;
+        }
+        Ok(())
+    }
+
+    async fn web(&self, place: &Place) -> Result<(), String> {
+        let stream = self.connect(place).await?;
+        let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
+        let connector = TlsConnector::from(self.config()?);
+        let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
+        let request =
+            format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
+        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+        let line = first_line(&mut stream).await?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+        match status {
+            // Whoever asks for a password, or sends one elsewhere, answers.
+            Some(100..500) => Ok(()),
+            Some(status) => Err(format!("it answers {status}")),
+            None => Err("it answers no HTTP".into()),
+        }
+    }
+
+    async fn banner(&self, place: &Place) -> Result<(), String> {
+        let mut stream = self.connect(place).await?;
+        let line = first_line(&mut stream).await?;
+        if line.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
+    }
+
+    /// A connection to an address that does not lie inside.
+    async fn connect(&self, place: &Place) -> Result<TcpStream, String> {
+        let mut why = format!("{} has no address", place.host);
+        for ip in self.lookup(&place.host).await? {
+            let address = SocketAddr::new(ip, place.port);
+            if let Some(what) = addresses::refusal(ip, &self.options.allowed) {
+                why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
+                continue;
+            }
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
+                    match addresses::refusal(peer, &self.options.allowed) {
+                        Some(what) => why = format!("{} led to {peer}, which is {what}", place.host),
+                        None => return Ok(stream),
+                    }
+                }
+                Ok(Err(error)) => why = format!("{address}: {error}"),
+                Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+            }
+        }
+        // It may have moved.
+        self.names.lock().remove(&place.host);
+        Err(why)
+    }
+
+    async fn lookup(&self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
+        if let Some((known, at)) = self.names.lock().get(host)
+            && at.elapsed() < NAME_TTL
+        {
+            return Ok(known.clone());
+        }
+        let names = Names { resolver: self.options.resolver, port: None };
+        let found = names.lookup(host).await.map_err(|why| why.to_string())?;
+        let mut names = self.names.lock();
+        if names.len() >= NAMES_MAX {
+            names.clear();
+        }
+        names.insert(host.to_owned(), (found.clone(), Instant::now()));
+        Ok(found)
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        let mut trust = self.trust.lock();
+        if let Some((config, at)) = &*trust
+            && at.elapsed() < TRUST_TTL
+        {
+            return Ok(Arc::clone(config));
+        }
+        let loaded = Trust::load(self.options.trusted_ca.as_deref())?;
+        let mut config = (*loaded.config).clone();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+        let config = Arc::new(config);
+        *trust = Some((Arc::clone(&config), Instant::now()));
+        Ok(config)
+    }
+}
+
+#[async_trait]
+impl Probe for WebProbe {
+    async fn probe(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String> {
+        let looked = timeout(PROBE_TIMEOUT, self.look(endpoints, turn)).await;
+        looked.unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())))
+    }
+}
+
+/// What is not https or sftp is looked at by the checks only.
+fn place(endpoint: &Endpoint) -> Option<Place> {
+    let uri: Uri = endpoint.url.parse().ok()?;
+    let (is_web, usual) = match uri.scheme_str()? {
+        "https" => (true, 443),
+        "sftp" => (false, 22),
+        _ => return None,
+    };
+    let port = uri.port_u16().unwrap_or(usual);
+    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web })
+}
+
+async fn first_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, String> {
+    let mut line = Vec::with_capacity(LINE_BYTES_MAX);
+    let mut piece = [0; LINE_BYTES_MAX];
+    while line.len() < LINE_BYTES_MAX && !line.contains(&b'\n') {
+        let read = stream.read(&mut piece).await.map_err(|error| error.to_string())?;
+        if read == 0 {
+            break;
+        }
+        line.extend_from_slice(piece.get(..read).unwrap_or_default());
+    }
+    let text = String::from_utf8_lossy(&line);
+    match text.lines().next() {
+        Some(first) if !first.is_empty() => Ok(first.to_owned()),
+        _ => Err("it closes the connection".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What is handed over to a customer, and that nothing of it stays with landlord.
+
+use std::sync::{Arc, Mutex};
+
+use landlord_core::{OperationOutcome, State};
+use landlord_proto::v1;
+use prost::Message as _;
+use tonic::Code;
+
+use crate::common::{Daemon, PLANTED, PROD, fields, order};
+
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read(names: &[&str]) -> v1::GetTenantAccessRequest {
+    let read_credentials = names.iter().map(|name| (*name).to_owned()).collect();
+    v1::GetTenantAccessRequest { name: PROD.into(), read_credentials, used_credentials: Vec::new() }
+}
+
+fn rotate(app: &str, request_id: &str) -> v1::RotateTenantCredentialsRequest {
+    v1::RotateTenantCredentialsRequest { name: PROD.into(), app: app.into(), request_id: request_id.into() }
+}
+
+/// Passwords, and whether they could be read.
+fn given(response: &v1::GetTenantAccessResponse) -> Vec<(String, bool)> {
+    response.credentials.iter().map(|credential| (credential.password.clone(), credential.readable)).collect()
+}
+
+#[tokio::test]
+async fn credentials_are_given_once_and_stay_nowhere() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let early = client.get_tenant_access(read(&["*"])).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition, "{early:?}");
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+
+    let without = client.get_tenant_access(read(&[])).await.unwrap().into_inner();
+    assert_eq!(given(&without), [(String::new(), true), (String::new(), true)], "what was too early marks nothing");
+    assert_eq!((without.addresses[0].address.as_str(), without.certificates[0].days_left), ("192.0.2.1", 60));
+    let unknown = client.get_tenant_access(read(&["switch", "horn"])).await.unwrap_err();
+    assert_eq!(fields(&unknown), ["read_credentials"]);
+    let first = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&first), [(format!("{PLANTED}-switch"), true), (String::new(), true)]);
+    let second = client.get_tenant_access(read(&["*"])).await.unwrap().into_inner();
+    assert_eq!(given(&second), [(String::new(), false), (format!("{PLANTED}-bell"), true)]);
+    assert!(second.credentials[0].read_time.is_some());
+
+    // A rotation is readable once more, and counts once however often it is repeated.
+    let id = "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4";
+    assert_eq!(fields(&client.rotate_tenant_credentials(rotate("kettle", id)).await.unwrap_err()), ["app"]);
+    assert_eq!(fields(&client.rotate_tenant_credentials(rotate("lamp", "x")).await.unwrap_err()), ["request_id"]);
+    let stubborn = client.rotate_tenant_credentials(rotate("door", id)).await.unwrap_err();
+    assert!(stubborn.code() == Code::FailedPrecondition && stubborn.message().contains("buy another"), "{stubborn:?}");
+    let rotated = client.rotate_tenant_credentials(rotate("lamp", id)).await.unwrap().into_inner();
+    assert!(rotated.credentials[0].readable && rotated.credentials[0].rotate_time.is_some());
+    let third = client.get_tenant_access(read(&["*"])).await.unwrap().into_inner();
+    assert_eq!(given(&third), [(format!("{PLANTED}-switch"), true), (String::new(), false)]);
+    client.rotate_tenant_credentials(rotate("lamp", id)).await.unwrap();
+    let fourth = client.get_tenant_access(read(&["*"])).await.unwrap().into_inner();
+    assert_eq!(given(&fourth), [(String::new(), false), (String::new(), false)]);
+
+    let events = v1::ListTenantEventsRequest { parent: PROD.into(), ..Default::default() };
+    let events = client.list_tenant_events(events).await.unwrap().into_inner();
+    let reasons: Vec<&str> = events.events.iter().map(|event| event.reason.as_str()).collect();
+    let expected = ["CredentialsRead", "CredentialsRead", "CredentialRotated", "CredentialsRead"];
+    assert_eq!(reasons.get(reasons.len() - 4..), Some(&expected[..]), "{reasons:?}");
+    let operations = landlord_proto::google::longrunning::ListOperationsRequest::default();
+    let operations = daemon.operations().await.list_operations(operations).await.unwrap().into_inner();
+    let tenant = client.get_tenant(v1::GetTenantRequest { name: PROD.into() }).await.unwrap().into_inner();
+    let log = logged.0.lock().unwrap().clone();
+    assert!(String::from_utf8_lossy(&log).contains("credentials were read"), "the log is kept");
+    let mut places = vec![
+        ("log".to_owned(), log),
+        ("events".to_owned(), events.encode_to_vec()),
+        ("operations".to_owned(), operations.encode_to_vec()),
+        ("tenant".to_owned(), tenant.encode_to_vec()),
+    ];
+    // The database, its log of changes among it.
+    for file in std::fs::read_dir(daemon.folder.path()).unwrap().map(Result::unwrap) {
+        if file.file_type().unwrap().is_file() {
+            places.push((file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).unwrap()));
+        }
+    }
+    assert!(places.iter().any(|(place, bytes)| place.starts_with("landlord.db") && bytes.len() > 1_000));
+    for (place, bytes) in places {
+        let found = bytes.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+        assert!(!found, "a password is in: {place}");
+    }
+}
+
+#[tokio::test]
+async fn lines_come_at_the_readers_speed_and_end_with_it() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let request = v1::GetTenantLogsRequest { name: PROD.into(), ..Default::default() };
+    let mut early = client.get_tenant_logs(request.clone()).await.unwrap().into_inner();
+    assert_eq!(early.message().await.unwrap_err().code(), Code::FailedPrecondition);
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let mut lines = client.get_tenant_logs(request.clone()).await.unwrap().into_inner();
+    let mut texts = Vec::new();
+    while let Some(some) = lines.message().await.unwrap() {
+        texts.extend(some.lines.into_iter().map(|line| (line.app, line.text)));
+    }
+    let expected =
+        ["2026-11-29T10:00:00Z on", "2026-11-29T10:00:01Z off"].map(|text| ("lamp".to_owned(), text.to_owned()));
+    assert_eq!(texts, expected);
+    let wrong = v1::GetTenantLogsRequest { tail_lines: 9_999, ..request.clone() };
+    assert_eq!(fields(&client.get_tenant_logs(wrong).await.unwrap_err()), ["tail_lines"]);
+    // Sixty-four read what never ends, and take nothing; one more is put off, and others are served meanwhile.
+    let endless = v1::GetTenantLogsRequest { follow: true, ..request };
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(client.get_tenant_logs(endless.clone()).await.unwrap().into_inner());
+    }
+    let full = client.get_tenant_logs(endless.clone()).await.unwrap_err();
+    assert_eq!(full.code(), Code::ResourceExhausted, "{full:?}");
+    client.get_tenant(v1::GetTenantRequest { name: PROD.into() }).await.unwrap();
+    open.clear();
+    // Whoever is gone leaves room.
+    for _ in 0..100 {
+        if client.get_tenant_logs(endless.clone()).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("readers that are gone leave no room");
+}

@@ -1,0 +1,36 @@
+//! Has environments that were READY looked at, as the configuration wants it.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use landlord_deploy::{ProbeOptions, WebProbe};
+use landlord_engine::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch, EngineHandle};
+use landlord_store::Store;
+
+use crate::config::Config;
+
+/// Who looks; `None`: nobody shall.
+///
+/// # Errors
+/// A resolver or a network that is none.
+pub(crate) fn watch(
+    config: &Config,
+    daemon: &str,
+    store: Arc<Store>,
+    engine: EngineHandle,
+    figures: AvailabilityFigures,
+) -> Result<Option<AvailabilityWatch>> {
+    let (checks, availability) = (&config.deploy.checks, &config.availability);
+    if !availability.enabled || !checks.from_outside {
+        return Ok(None);
+    }
+    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
+    let networks = availability.allowed_networks.iter().map(|network| network.parse());
+    let probe = WebProbe::new(ProbeOptions {
+        resolver: resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?,
+        trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
+        allowed: networks.collect::<Result<_, _>>().context("availability.allowed_networks")?,
+    });
+    let options = AvailabilityOptions { owner: daemon.to_owned(), interval: availability.interval.get() };
+    Ok(Some(AvailabilityWatch::new(options, store, Arc::new(probe), Arc::new(engine), figures)))
+}

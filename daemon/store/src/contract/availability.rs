@@ -1,0 +1,158 @@
+//! What was seen of tenants' answers: kept beside what the engine writes, in a column of its own, so that neither undoes the
+//! other. One daemon at a time looks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    AvailabilityChange, DesiredState, StageState, TenantUid, Timestamp,
+    ports::{AvailabilityStore, EventKind, NewEvent, ProbeTarget, SeenAvailability, StoreError},
+};
+use sqlx::AnyConnection;
+
+use crate::{
+    rows::{self, clock, events, json, stages, unavailable},
+    store::Store,
+};
+
+/// The duty of looking.
+const PROBING: &str = "probing";
+/// Tenants read in one statement.
+const PAGE_MAX: u32 = 1_000;
+
+#[async_trait]
+impl AvailabilityStore for Store {
+    async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+        let owner = owner.to_owned();
+        self.writer
+            .write(move |connection| {
+                let owner = owner.clone();
+                async move {
+                    let now = clock::now(connection).await?;
+                    let claimed = sqlx::query(
+                        "INSERT INTO duties (name, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
+                         SET owner = excluded.owner, lease_until = excluded.lease_until \
+                         WHERE duties.owner = excluded.owner OR duties.lease_until <= $4",
+                    )
+                    .bind(PROBING)
+                    .bind(&owner)
+                    .bind(now.after(ttl).0)
+                    .bind(now.0)
+                    .execute(connection)
+                    .await
+                    .map_err(unavailable("claiming a duty"))?;
+                    Ok(claimed.rows_affected() > 0)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
+        self.engine_snapshot(async |connection| targets(connection, after, limit).await).await
+    }
+
+    async fn keep_availability(&self, owner: &str, seen: Vec<SeenAvailability>) -> Result<bool, StoreError> {
+        let (owner, events_max) = (owner.to_owned(), self.events_max);
+        self.writer
+            .write(move |connection| {
+                let (owner, seen) = (owner.clone(), seen.clone());
+                async move {
+                    let now = clock::now(connection).await?;
+                    if !holds(connection, &owner, now).await? {
+                        return Ok(false);
+                    }
+                    for one in &seen {
+                        keep(connection, one, now, events_max).await?;
+                    }
+                    Ok(true)
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+async fn holds(connection: &mut AnyConnection, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let held: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM duties WHERE name = $1 AND owner = $2 AND lease_until > $3")
+            .bind(PROBING)
+            .bind(owner)
+            .bind(now.0)
+            .fetch_one(connection)
+            .await
+            .map_err(unavailable("looking who has a duty"))?;
+    Ok(held > 0)
+}
+
+async fn targets(
+    connection: &mut AnyConnection,
+    after: Option<TenantUid>,
+    limit: u32,
+) -> Result<Vec<ProbeTarget>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM tenants WHERE uid > $1 AND direction = 'present' AND last_ready IS NOT NULL AND hosting IS NULL \
+         ORDER BY uid LIMIT $2",
+    )
+    .bind(after.map(|uid| uid.to_string()).unwrap_or_default())
+    .bind(i64::from(limit.clamp(1, PAGE_MAX)))
+    .fetch_all(connection)
+    .await
+    .map_err(unavailable("reading whom to look at"))?;
+    let target = |environment: landlord_core::Environment| ProbeTarget {
+        uid: environment.uid,
+        name: environment.name(),
+        endpoints: environment.status.endpoints,
+        when_unavailable: environment.placement.service.when_unavailable,
+        availability: environment.availability.unwrap_or_default(),
+    };
+    Ok(rows.iter().filter_map(rows::readable).map(target).collect())
+}
+
+async fn keep(
+    connection: &mut AnyConnection,
+    seen: &SeenAvailability,
+    now: Timestamp,
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let kept = sqlx::query("UPDATE tenants SET availability = $1 WHERE uid = $2 AND direction = 'present'")
+        .bind(json("availability", &seen.availability)?)
+        .bind(seen.uid.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable("keeping what was seen"))?;
+    let Some(change) = seen.change.filter(|_| kept.rows_affected() > 0) else { return Ok(()) };
+    let (reason, message) = match change {
+        AvailabilityChange::First => ("Available", format!("{} answers", seen.name)),
+        AvailabilityChange::Back => ("Available", format!("{} answers again", seen.name)),
+        AvailabilityChange::Lost => {
+            let next = if seen.repair { "; it is resynced" } else { "" };
+            ("Unavailable", format!("{} does not answer: {}{next}", seen.name, seen.availability.cause))
+        }
+    };
+    let event =
+        NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
+    events::append(connection, now, seen.uid, &seen.name, &[event], events_max).await?;
+    if seen.repair { resync(connection, seen.uid, now).await } else { Ok(()) }
+}
+
+/// Has every stage that is done looked at again, at once or as soon as the lease under which it is worked on is over.
+async fn resync(connection: &mut AnyConnection, uid: TenantUid, now: Timestamp) -> Result<(), StoreError> {
+    for record in stages::read(connection, uid).await? {
+        if record.desired_state == DesiredState::Present && record.state == StageState::Done {
+            stages::put(connection, uid, &landlord_core::StageRecord { poll_time: now, ..record }).await?;
+        }
+    }
+    // As a change of the API: a pass under way does not put it off.
+    sqlx::query(
+        "UPDATE tenants SET revision = revision + 1, \
+         next_due = CASE WHEN lease_until <= $1 THEN $1 ELSE next_due END WHERE uid = $2",
+    )
+    .bind(now.0)
+    .bind(uid.to_string())
+    .execute(connection)
+    .await
+    .map_err(unavailable("asking for a resync"))?;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Who has read which first credential. That one was read is durable before its value leaves the daemon, so nobody reads twice
+//! what may be read once; a reading whose response was lost is mended by a rotation. Knows no values.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    CredentialReading, EnvironmentName, TenantUid, Timestamp,
+    ports::{Caller, CredentialRecord, CredentialStore, EventKind, NewEvent, StoreError},
+    service_rules::READABLE_DAYS_MAX,
+};
+use sqlx::{AnyConnection, Row as _};
+
+use crate::{
+    rows::{clock, events, unavailable},
+    store::Store,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[async_trait]
+impl CredentialStore for Store {
+    async fn credentials(
+        &self,
+        uid: TenantUid,
+        names: &[String],
+        reading: CredentialReading,
+    ) -> Result<Vec<CredentialRecord>, StoreError> {
+        self.snapshot(async |connection| records(connection, uid, names, reading).await).await
+    }
+
+    async fn read_credentials(
+        &self,
+        (uid, name): (TenantUid, &EnvironmentName),
+        names: &[String],
+        reading: CredentialReading,
+        by: &Caller,
+    ) -> Result<Vec<String>, StoreError> {
+        let (of, names, by, events_max) = (name.clone(), names.to_vec(), by.to_string(), self.events_max);
+        self.writer
+            .write(move |connection| {
+                let (of, names, by) = (of.clone(), names.clone(), by.clone());
+                async move {
+                    let found = records(connection, uid, &names, reading).await?;
+                    let given: Vec<String> =
+                        found.into_iter().filter(|one| one.is_readable).map(|one| one.name).collect();
+                    if given.is_empty() {
+                        return Ok(given);
+                    }
+                    let now = clock::now(connection).await?;
+                    for name in &given {
+                        mark(
+                            connection,
+                            uid,
+                            name,
+                            "read_time = COALESCE(credentials.read_time, excluded.read_time)",
+                            now,
+                        )
+                        .await?;
+                    }
+                    let message = format!("the credentials {} were read by {by}", given.join(", "));
+                    emit(connection, (now, uid, &of), "CredentialsRead", message, events_max).await?;
+                    Ok(given)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn credentials_used(
+        &self,
+        (uid, name): (TenantUid, &EnvironmentName),
+        names: &[String],
+        by: &Caller,
+    ) -> Result<(), StoreError> {
+        let (of, names, by, events_max) = (name.clone(), names.to_vec(), by.to_string(), self.events_max);
+        self.writer
+            .write(move |connection| {
+                let (of, names, by) = (of.clone(), names.clone(), by.clone());
+                async move {
+                    let now = clock::now(connection).await?;
+                    for name in &names {
+                        mark(
+                            connection,
+                            uid,
+                            name,
+                            "used_time = COALESCE(credentials.used_time, excluded.used_time)",
+                            now,
+                        )
+                        .await?;
+                    }
+                    let message = format!("the credentials {} are in use, says {by}", names.join(", "));
+                    emit(connection, (now, uid, &of), "CredentialsUsed", message, events_max).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn credential_rotated(
+        &self,
+        (uid, name): (TenantUid, &EnvironmentName),
+        credential: &str,
+        rotation: &str,
+        by: &Caller,
+    ) -> Result<(), StoreError> {
+        let (of, name, rotation) = (name.clone(), credential.to_owned(), rotation.to_owned());
+        let (by, events_max) = (by.to_string(), self.events_max);
+        self.writer
+            .write(move |connection| {
+                let (of, name, rotation, by) = (of.clone(), name.clone(), rotation.clone(), by.clone());
+                async move {
+                    let now = clock::now(connection).await?;
+                    let rotated = sqlx::query(
+                        "INSERT INTO credentials (tenant_uid, name, rotate_time, rotation) VALUES ($1, $2, $3, $4) \
+                         ON CONFLICT (tenant_uid, name) DO UPDATE SET read_time = NULL, used_time = NULL, \
+                         rotate_time = excluded.rotate_time, rotation = excluded.rotation \
+                         WHERE credentials.rotation <> excluded.rotation",
+                    )
+                    .bind(uid.to_string())
+                    .bind(&name)
+                    .bind(now.0)
+                    .bind(&rotation)
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(unavailable("recording a rotation"))?;
+                    if rotated.rows_affected() == 0 {
+                        return Ok(());
+                    }
+                    let message = format!("the credential {name} was rotated by {by}");
+                    emit(connection, (now, uid, &of), "CredentialRotated", message, events_max).await
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+/// Sets a time of a credential, which may have no row yet. `what` is one of this module's own words.
+async fn mark(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    name: &str,
+    what: &'static str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let column = what.split(' ').next().unwrap_or_default();
+    let sql = format!(
+        "INSERT INTO credentials (tenant_uid, name, {column}, rotation) VALUES ($1, $2, $3, '') \
+         ON CONFLICT (tenant_uid, name) DO UPDATE SET {what}"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(uid.to_string())
+        .bind(name)
+        .bind(now.0)
+        .execute(connection)
+        .await
+        .map_err(unavailable("marking a credential"))?;
+    Ok(())
+}
+
+async fn emit(
+    connection: &mut AnyConnection,
+    (now, uid, name): (Timestamp, TenantUid, &EnvironmentName),
+    reason: &str,
+    message: String,
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let event =
+        NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
+    events::append(connection, now, uid, name, &[event], events_max).await
+}
+
+async fn records(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    names: &[String],
+    reading: CredentialReading,
+) -> Result<Vec<CredentialRecord>, StoreError> {
+    let failed = unavailable("reading what is known of credentials");
+    let now = clock::now(connection).await?;
+    let rows = sqlx::query("SELECT name, read_time, used_time, rotate_time FROM credentials WHERE tenant_uid = $1")
+        .bind(uid.to_string())
+        .fetch_all(connection)
+        .await
+        .map_err(&failed)?;
+    let mut known = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let time =
+            |column: &str| row.try_get::<Option<i64>, _>(column).map(|time| time.map(Timestamp)).map_err(&failed);
+        let name: String = row.try_get("name").map_err(&failed)?;
+        let (read_time, used_time) = (time("read_time")?, time("used_time")?);
+        let rotate_time = time("rotate_time")?;
+        let is_readable = is_readable(reading, read_time, used_time, now);
+        known.push(CredentialRecord { name, read_time, used_time, rotate_time, is_readable });
+    }
+    let record = |name: &String| {
+        let found = known.iter().find(|record| record.name == *name).cloned();
+        found.unwrap_or_else(|| CredentialRecord {
+            name: name.clone(),
+            read_time: None,
+            used_time: None,
+            rotate_time: None,
+            is_readable: true,
+        })
+    };
+    Ok(names.iter().map(record).collect())
+}
+
+fn is_readable(
+    reading: CredentialReading,
+    read_time: Option<Timestamp>,
+    used_time: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let in_time = read_time.is_none_or(|read| match reading {
+        CredentialReading::Once => false,
+        CredentialReading::UntilUsed => now < read.after(DAY * READABLE_DAYS_MAX),
+    });
+    used_time.is_none() && in_time
+}
+
+/// What is known of the credentials of a tenant that is gone.
+pub(super) async fn forget(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM credentials WHERE tenant_uid = $1")
+        .bind(uid.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable("forgetting credentials"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_readable_as_the_class_says() {
+        use CredentialReading::{Once, UntilUsed};
+        let now = Timestamp(0).after(DAY * 100);
+        let (fresh, old) = (Timestamp(0).after(DAY * 99), Timestamp(0).after(DAY * 80));
+        for (reading, read, used, expected) in [
+            (Once, None, None, true),
+            (Once, Some(fresh), None, false),
+            (UntilUsed, None, None, true),
+            (UntilUsed, Some(fresh), None, true),
+            (UntilUsed, Some(fresh), Some(fresh), false),
+            (UntilUsed, Some(old), None, false),
+            (Once, None, Some(fresh), false),
+        ] {
+            assert_eq!(is_readable(reading, read, used, now), expected, "{reading:?} {read:?} {used:?}");
+        }
+    }
+}
