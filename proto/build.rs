@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 17] = [
     "landlord/v1/access.proto",
     "landlord/v1/diff.proto",
     "landlord/v1/logs.proto",
@@ -12,10 +12,12 @@ const FILES: [&str; 15] = [
     "landlord/v1/tenant_class.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
+    "landlord/v1/customer.proto",
     "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
     "landlord/v1/orphan.proto",
     "landlord/v1/verify.proto",
+    "landlord/v1/webhook.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

@@ -10,6 +10,8 @@ use prost_reflect::{
 
 const PACKAGE: &str = "landlord.v1";
 const OPERATION: &str = "google.longrunning.Operation";
+/// Resources whose changes are done when the response comes: they return the resource (AIP-133, AIP-134), or nothing (AIP-135).
+const AT_ONCE: [&str; 1] = ["Customer"];
 /// `google.api.FieldBehavior`.
 const OPTIONAL: i32 = 1;
 const REQUIRED: i32 = 2;
@@ -168,6 +170,8 @@ fn standard_methods_have_their_shapes() {
         let Some((verb, resource)) = standard(&method, &resources) else { continue };
         seen.insert(verb.clone());
         let (field, response) = (snake(resource.name()), output.full_name().to_owned());
+        let at_once = AT_ONCE.contains(&resource.name());
+        let changed = if at_once { resource.full_name().to_owned() } else { OPERATION.to_owned() };
         let expect_output = |api: &mut Api, aip: u32, expected: &str| {
             api.expect(response == expected, aip, || format!("{} returns {response}", method.full_name()));
         };
@@ -195,19 +199,24 @@ fn standard_methods_have_their_shapes() {
                 }
                 api.field(133, &input, &field, resource.full_name(), Some(REQUIRED));
                 api.field(133, &input, &format!("{field}_id"), "string", Some(REQUIRED));
-                expect_output(&mut api, 151, OPERATION);
+                expect_output(&mut api, 151, &changed);
             }
             "Update" => {
                 api.field(134, &input, &field, resource.full_name(), Some(REQUIRED));
                 api.field(134, &input, "update_mask", "google.protobuf.FieldMask", Some(OPTIONAL));
-                expect_output(&mut api, 151, OPERATION);
+                expect_output(&mut api, 151, &changed);
             }
             _ => {
                 api.field(135, &input, "name", "string", Some(REQUIRED));
                 api.reference(&input, "name", "type");
                 api.field(154, &input, "etag", "string", Some(OPTIONAL));
-                api.field(135, &input, "force", "bool", Some(OPTIONAL));
-                expect_output(&mut api, 151, OPERATION);
+                if at_once {
+                    // Nothing goes with it, so nothing can be forced.
+                    expect_output(&mut api, 135, "google.protobuf.Empty");
+                } else {
+                    api.field(135, &input, "force", "bool", Some(OPTIONAL));
+                    expect_output(&mut api, 151, OPERATION);
+                }
             }
         }
     }
@@ -221,7 +230,11 @@ fn changes_are_idempotent_checked_and_long_running() {
     let mut api = Api::load();
     let mut changing = 0;
     for method in api.methods() {
-        if method.output().full_name() != OPERATION {
+        let resources = AT_ONCE.map(|resource| format!("{PACKAGE}.{resource}"));
+        let changes = ["Create", "Update", "Delete"].iter().any(|verb| method.name().starts_with(verb));
+        let returned = method.output().full_name().to_owned();
+        let at_once = changes && (resources.contains(&returned) || returned == "google.protobuf.Empty");
+        if returned != OPERATION && !at_once {
             continue;
         }
         changing += 1;
@@ -237,6 +250,9 @@ fn changes_are_idempotent_checked_and_long_running() {
         if !retry {
             api.field(163, &input, "validate_only", "bool", Some(OPTIONAL));
         }
+        if at_once {
+            continue;
+        }
         let info = api.option(&method.options(), "google.longrunning.operation_info");
         for part in ["response_type", "metadata_type"] {
             let name = match &info {
@@ -248,7 +264,7 @@ fn changes_are_idempotent_checked_and_long_running() {
             api.expect(known, 151, || format!("{}: {part} is {name:?}", method.full_name()));
         }
     }
-    assert_eq!(changing, 9, "Create, Adopt, Update, Delete and Retry return operations");
+    assert_eq!(changing, 13, "Create, Adopt, Update, Delete and Retry return operations, or what they have changed");
     api.done();
 }
 

@@ -12,7 +12,7 @@
 //! the last one is as safe as the database.
 //!
 //! # The beginning
-//! Old entries may be exported and pruned. The entry that tells so names the last pruned position and its hash, so a missing
+//! Old entries may be exported and pruned. The entry that records it names the last pruned position and its hash, so a missing
 //! beginning that nobody pruned is found.
 
 mod key;
@@ -26,7 +26,7 @@ pub use verify::{Line, Problem, Verified, Verifier};
 /// What the first entry names as the hash before it.
 pub const NONE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Action of the entry that tells of a pruning.
+/// Action of the entry that records a pruning.
 pub const PRUNE: &str = "PruneAuditEvents";
 
 /// The hash of an entry's text, hexadecimal.

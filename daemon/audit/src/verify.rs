@@ -69,7 +69,7 @@ pub enum Problem {
         key: String,
     },
     /// The beginning is missing and nobody pruned it.
-    #[error("the log begins with entry {0}, and no entry tells that those before it were exported and pruned")]
+    #[error("the log begins with entry {0}, and no entry shows that those before it were exported and pruned")]
     Beginning(i64),
     /// The end is missing.
     #[error("the log ends with entry {last}, but its end is known to be entry {expected} with the hash {hash}")]
@@ -105,7 +105,7 @@ pub struct Verifier {
     verified: Verified,
     /// Hash that the first entry names before it.
     before: String,
-    /// Whether an entry tells that what is missing at the beginning was pruned.
+    /// Whether an entry shows that what is missing at the beginning was pruned.
     pruned: bool,
 }
 
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_written_anew_is_not_signed() {
+    fn a_log_that_was_rewritten_is_not_signed() {
         let mut lines = log();
         let mut previous = NONE.to_owned();
         for line in &mut lines {
@@ -273,7 +273,7 @@ mod tests {
         let mut verifier = Verifier::new(vec![key().public()]);
         let found = lines.iter().try_for_each(|line| verifier.take(line));
         assert_eq!(found, Err(Problem::Signature(5)));
-        // Who has no key is told nothing of it, and who has another one cannot judge.
+        // Who has no key verifies nothing of it, and who has another one cannot judge.
         let mut verifier = Verifier::default();
         lines.iter().try_for_each(|line| verifier.take(line)).unwrap();
         assert_eq!(verifier.end(None).unwrap().heads, 0);

@@ -3,7 +3,9 @@
 mod access;
 mod audit;
 mod customer;
+mod handover;
 mod orphans;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,8 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
-    customer::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
+    customer::{Create, CustomerArguments, Update, UpdateWhat},
+    handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
+    webhooks::Webhooks,
 };
 
 /// Where the daemon listens by default.
@@ -82,7 +86,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations, providers or daemons.
+    /// Shows tenants, host clusters, customers, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -97,7 +101,16 @@ pub enum Command {
     Uncordon(Cordon),
     /// Shows what moving a tenant to another class would take.
     Move(Move),
-    /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
+    /// Creates a customer.
+    Create {
+        /// What.
+        #[command(subcommand)]
+        what: Create,
+    },
+    /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
+    /// `update customer`: changes a customer.
+    Update(Update),
+    /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
@@ -134,8 +147,6 @@ pub enum Command {
     Diff(Diff),
     /// Shows what a tenant's apps write down.
     Logs(Logs),
-    /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
-    Update(UpdateRevision),
     /// Gives the credentials of one of a tenant's apps new passwords.
     Rotate(Rotate),
     /// Shows why something is as it is.
@@ -149,6 +160,15 @@ pub enum Command {
         /// What; without one they are listed.
         #[command(subcommand)]
         what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Receivers of events: shows how far they are and what was given up, delivers again, tests.
+    Webhooks {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Webhooks>,
         /// Form of the output.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -186,6 +206,11 @@ pub enum Command {
     },
     /// Prints the client's version.
     Version,
+    /// Writes the manual pages into a folder.
+    Man {
+        /// Folder, which must exist.
+        folder: PathBuf,
+    },
     /// Prints a completion script.
     Completion {
         /// Shell.
@@ -237,7 +262,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `customers`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
@@ -299,8 +324,8 @@ pub enum Subject {
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
-    /// Tenant or host cluster.
-    #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+    /// Tenant, host cluster or customer.
+    #[arg(value_name = "TENANT|hostcluster NAME|customer NAME", num_args = 1..=2, required = true)]
     pub name: Vec<String>,
     /// Do not wait for an API server that can't be reached.
     #[arg(long)]

@@ -7,9 +7,10 @@ use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
         audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-        daemon_service_client::DaemonServiceClient, host_cluster_service_client::HostClusterServiceClient,
-        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
+        customer_service_client::CustomerServiceClient, daemon_service_client::DaemonServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
 };
 use tonic::{
@@ -36,6 +37,8 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 pub struct Client {
     /// Who did what.
     pub audit: AuditServiceClient<Transport>,
+    /// Who may order, and what.
+    pub customers: CustomerServiceClient<Transport>,
     /// Who calls, and what they may do.
     pub auth: AuthServiceClient<Transport>,
     /// Tenants.
@@ -50,6 +53,8 @@ pub struct Client {
     pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
+    /// Receivers of events.
+    pub webhooks: WebhookServiceClient<Transport>,
     connection: Connection,
 }
 
@@ -101,12 +106,14 @@ impl Client {
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
             audit: AuditServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            customers: CustomerServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),
+            webhooks: WebhookServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),
         })
@@ -133,16 +140,7 @@ async fn channel(connection: &Connection) -> Result<Channel, Error> {
         Error::Unreachable { server: server.clone(), problem }
     };
     if let Some(path) = server.strip_prefix("unix://") {
-        let path = path.to_owned();
-        // The authority is never resolved: the connector ignores it.
-        return Endpoint::from_static("http://landlord.invalid")
-            .connect_timeout(CONNECT_TIMEOUT)
-            .connect_with_connector(tower::service_fn(move |_: Uri| {
-                let path = path.clone();
-                async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
-            }))
-            .await
-            .map_err(unreachable);
+        return unix(path).await.map_err(unreachable);
     }
     let endpoint = Endpoint::from_shared(server.clone()).map_err(|error| {
         Error::Usage(format!("--server {server:?}: {error}; write unix:///path, https://host:port or http://host:port"))
@@ -156,6 +154,30 @@ async fn channel(connection: &Connection) -> Result<Channel, Error> {
         endpoint = endpoint.tls_config(tls).map_err(|error| Error::Usage(format!("TLS files: {}", chain(&error))))?;
     }
     endpoint.connect().await.map_err(unreachable)
+}
+
+#[cfg(unix)]
+async fn unix(path: &str) -> Result<Channel, tonic::transport::Error> {
+    let path = path.to_owned();
+    // The authority is never resolved: the connector ignores it.
+    Endpoint::from_static("http://landlord.invalid")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector(tower::service_fn(move |_: Uri| {
+            let path = path.clone();
+            async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+        }))
+        .await
+}
+
+/// A daemon runs on Linux alone, so there is none behind such a socket.
+#[cfg(not(unix))]
+async fn unix(_: &str) -> Result<Channel, tonic::transport::Error> {
+    Endpoint::from_static("http://landlord.invalid")
+        .connect_with_connector(tower::service_fn(|_: Uri| async {
+            let problem = "this system has no Unix sockets; name the daemon by --server https://HOST:PORT";
+            Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::new(std::io::ErrorKind::Unsupported, problem))
+        }))
+        .await
 }
 
 fn tls(connection: &Connection) -> Result<ClientTlsConfig, Error> {

@@ -403,3 +403,62 @@ async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
         (&"FAILED".into(), &"1.500s".into())
     );
 }
+
+#[tokio::test]
+async fn who_did_what_is_shown_and_verified() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, FILE, &[]).await;
+    let (shown, _) = expect(&daemon, 0, &["audit"]).await;
+    assert!(shown.contains("CreateTenant") && shown.contains(PROD), "{shown}");
+    let (named, _) = expect(&daemon, 0, &["audit", "--filter", "resource = \"customers/acme\"", "-o", "name"]).await;
+    assert_eq!(named, "auditEvents/1\n");
+    let (verified, _) = expect(&daemon, 0, &["audit", "verify"]).await;
+    assert!(verified.contains("entries 1 to 2 hold"), "{verified}");
+    let head = verified.lines().find_map(|line| line.strip_prefix("head ")).unwrap().to_owned();
+    expect(&daemon, 0, &["audit", "verify", "--head", &head]).await;
+    let other = format!("1:{}", "0".repeat(64));
+    for wrong in [other.as_str(), "3:00"] {
+        let (_, error) = expect(&daemon, 3, &["audit", "verify", "--head", wrong]).await;
+        assert!(error.contains("--head"), "{error}");
+    }
+    // What was exported is verified without a daemon, and together with what came after it.
+    let (lines, _) = expect(&daemon, 0, &["audit", "-o", "jsonl"]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    std::fs::write(file.path(), &lines).unwrap();
+    expect(&daemon, 0, &["delete", "acme/prod"]).await;
+    expect(&daemon, 0, &["audit", "verify", "--offline", &path]).await;
+    let (both, _) = expect(&daemon, 0, &["audit", "verify", &path]).await;
+    assert!(both.contains("entries 1 to 3 hold"), "{both}");
+    std::fs::write(file.path(), lines.replace("acme", "evil")).unwrap();
+    let (_, error) = expect(&daemon, 3, &["audit", "verify", "--offline", &path]).await;
+    assert!(error.contains("entry 1 was changed"), "{error}");
+}
+
+#[tokio::test]
+async fn customers_are_made_changed_and_deleted() {
+    let daemon = Daemon::start().await;
+    let contract = ["--contract", "C-17", "--contract-end", "2099-12-31", "--tenants-max", "1", "--label", "tier=gold"];
+    let create: Vec<&str> = ["create", "customer", "acme"].into_iter().chain(contract).collect();
+    let dry: Vec<&str> = create.iter().copied().chain(["--dry-run"]).collect();
+    assert_eq!(expect(&daemon, 0, &dry).await.0, "customers/acme can be created\n");
+    assert_eq!(expect(&daemon, 0, &create).await.0, "customers/acme created\n");
+    expect(&daemon, 6, &create).await;
+    let (shown, _) = expect(&daemon, 0, &["get", "customers"]).await;
+    assert!(shown.contains("acme") && shown.contains("C-17") && shown.contains("2099-12-31"), "{shown}");
+    apply(&daemon, 0, FILE, &[]).await;
+    let second = FILE.replace("name: prod", "name: second").replace("acme.example.com", "second.example.com");
+    let (_, refused) = apply(&daemon, 6, &second, &[]).await;
+    assert!(refused.contains("may have 1 tenants"), "{refused}");
+    expect(&daemon, 2, &["update", "customer", "acme"]).await;
+    expect(&daemon, 0, &["update", "customer", "acme", "--suspended", "--nodes-max", "9"]).await;
+    let (json, _) = expect(&daemon, 0, &["get", "customer", "acme", "-o", "json"]).await;
+    let customer: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&customer["suspended"], &customer["contract"]["number"]), (&true.into(), &"C-17".into()), "{json}");
+    assert_eq!((&customer["limits"]["tenantsMax"], &customer["limits"]["nodesMax"]), (&1.into(), &9.into()), "{json}");
+    let (_, refused) = expect(&daemon, 6, &["delete", "customer", "acme"]).await;
+    assert!(refused.contains(PROD), "{refused}");
+    expect(&daemon, 0, &["create", "customer", "globex"]).await;
+    assert_eq!(expect(&daemon, 0, &["delete", "customer", "globex"]).await.0, "customers/globex deleted\n");
+    expect(&daemon, 5, &["get", "customer", "globex"]).await;
+}

@@ -223,8 +223,17 @@ actions! {
         ListDaemons: Read Installation,
         GetDaemon: Read Installation,
     }
-    "landlord.v1.AuditService" {
-        ListAuditEvents: Read Installation,
+    "landlord.v1.WebhookService" {
+        ListWebhooks: Read Installation, GetWebhook: Read Installation,
+        ReplayWebhook: Administer Installation, TestWebhook: Administer Installation,
+    }
+    "landlord.v1.AuditService" { ListAuditEvents: Read Installation, }
+    "landlord.v1.CustomerService" {
+        CreateCustomer: Administer Customer,
+        GetCustomer: Read Customer,
+        ListCustomers: Read Customer,
+        UpdateCustomer: Administer Customer,
+        DeleteCustomer: Administer Customer,
     }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,

@@ -10,13 +10,13 @@ use crate::{
     ports::{Caller, RequestContext},
 };
 
-/// Characters of a value that is told of a change; of a longer one the beginning.
+/// Characters of a path and of a value that are kept of a change; of a longer one the beginning.
 const VALUE_CHARS_MAX: usize = 200;
-/// Fields that are told of a change.
+/// Fields that are kept of a change.
 const CHANGES_MAX: usize = 100;
 /// What stands for a value that may be a secret.
 const REDACTED: &str = "(redacted)";
-/// Fields whose values are never told: they are an app's own, and may hold anything.
+/// Fields whose values are never kept: they are an app's own, and may hold anything.
 const SECRET_FIELDS: [&str; 1] = ["stackValues"];
 
 /// What came of an action.
@@ -100,7 +100,7 @@ pub struct FieldChange {
     pub to: String,
 }
 
-/// What is told of an action.
+/// What is recorded of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord {
@@ -123,7 +123,7 @@ pub struct AuditRecord {
     pub outcome: Outcome,
     /// A sentence. No secrets.
     pub detail: String,
-    /// How many actions of the same kind are told of together.
+    /// How many actions of the same kind are recorded together.
     pub count: u64,
 }
 
@@ -186,6 +186,8 @@ fn fields(environment: &Environment) -> BTreeMap<String, String> {
     };
     flatten("", &spec, &mut fields);
     let placement = &environment.placement;
+    let revisions = serde_json::to_value(&placement.revisions).unwrap_or_default();
+    flatten("placement.revisions", &revisions, &mut fields);
     let mut put = |field: &str, value: String| fields.insert(field.to_owned(), value);
     put("placement.class", placement.class.to_string());
     put("placement.region", placement.region.clone());
@@ -249,14 +251,14 @@ pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
         .filter(|field| before.get(*field) != after.get(*field))
         .take(CHANGES_MAX)
         .map(|field| FieldChange {
-            field: field.clone(),
-            from: told(field, before.get(field)),
-            to: told(field, after.get(field)),
+            field: field.chars().take(VALUE_CHARS_MAX).collect(),
+            from: shown(field, before.get(field)),
+            to: shown(field, after.get(field)),
         })
         .collect()
 }
 
-fn told(field: &str, value: Option<&String>) -> String {
+fn shown(field: &str, value: Option<&String>) -> String {
     let Some(value) = value else { return String::new() };
     if SECRET_FIELDS.iter().any(|secret| field.split('.').next() == Some(*secret)) {
         return REDACTED.to_owned();
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_is_told_and_secrets_are_not() {
+    fn what_changed_is_recorded_and_secrets_are_not() {
         let before = fields(serde_json::json!({
             "display_name": "Acme", "labels": {"tier": "gold"}, "stack_values": {"chat": {"key": "hunter2"}}
         }));
@@ -283,10 +285,10 @@ mod tests {
             "display_name": "Acme", "labels": {"tier": "iron", "new": "x"}, "stack_values": {"chat": {"key": "hunter3"}}
         }));
         let changes = changes(&before, &after);
-        let told: Vec<_> = changes.iter().map(|c| (c.field.as_str(), c.from.as_str(), c.to.as_str())).collect();
+        let found: Vec<_> = changes.iter().map(|c| (c.field.as_str(), c.from.as_str(), c.to.as_str())).collect();
         let expected =
             [("labels.new", "", "x"), ("labels.tier", "gold", "iron"), ("stackValues.chat.key", REDACTED, REDACTED)];
-        assert_eq!(told, expected);
+        assert_eq!(found, expected);
         assert!(!format!("{changes:?}").contains("hunter"));
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
+    ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
     ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
@@ -87,10 +87,10 @@ impl Catalog {
     ///
     /// # Errors
     /// All violations: unknown class, no matching rule, region not on offer, too many nodes.
-    pub fn place(&self, name: &TenantName, spec: &TenantSpec) -> Result<Placement, Violations> {
+    pub fn place(&self, orderer: Orderer<'_>, spec: &TenantSpec) -> Result<Placement, Violations> {
         let (class_name, rule) = match &spec.class {
             Some(class) => (class, String::new()),
-            None => match self.rules.iter().find(|rule| self.mismatches(rule, name, spec).is_empty()) {
+            None => match self.rules.iter().find(|rule| self.mismatches(rule, orderer, spec).is_empty()) {
                 Some(rule) => (&rule.class, rule.name.clone()),
                 None => {
                     return Err(one(
@@ -103,8 +103,8 @@ impl Catalog {
         let Some(class) = self.classes.get(class_name) else {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
-        let region = self.region(name, spec, class);
-        let forbidden = self.residency.forbids(name, &spec.labels, &region);
+        let region = self.region(orderer, spec, class);
+        let forbidden = self.residency.forbids(orderer, &spec.labels, &region);
         let placement = self.placement(class_name, class, rule, spec.node_count, region, forbidden);
         let mut faults = self.domain_faults(&spec.domain);
         faults.extend(too_large(class_name, storage_gib_max(class), spec));
@@ -113,7 +113,7 @@ impl Catalog {
             Ok(_) => return Err(Violations(faults)),
             Err(Violations(more)) => return Err(Violations(more.into_iter().chain(faults).collect())),
         };
-        let guardrails = placement.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
+        let guardrails = placement.guardrails.map(|guardrails| of_customer(guardrails, orderer.name)).transpose()?;
         Ok(Placement { guardrails, ..placement })
     }
 
@@ -222,17 +222,17 @@ impl Catalog {
 
 impl Catalog {
     /// The region wished for, else the first of the class's where the tenant may lie.
-    fn region(&self, name: &TenantName, spec: &TenantSpec, class: &Class) -> String {
-        let allowed = self.residency.allowed(name, &spec.labels, &class.regions);
+    fn region(&self, orderer: Orderer<'_>, spec: &TenantSpec, class: &Class) -> String {
+        let allowed = self.residency.allowed(orderer, &spec.labels, &class.regions);
         let default = allowed.first().copied().or(class.regions.first().map(String::as_str));
         spec.region.as_deref().or(default).unwrap_or_default().to_owned()
     }
 
     /// Why a rule does not choose; a class that has no region where the tenant may lie is no choice.
-    fn mismatches(&self, rule: &PlacementRule, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
-        let mut mismatches = rule.mismatches(name, spec);
+    fn mismatches(&self, rule: &PlacementRule, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<String> {
+        let mut mismatches = rule.mismatches(orderer, spec);
         if let Some(class) = self.classes.get(&rule.class)
-            && let Some(why) = self.residency.forbids(name, &spec.labels, &self.region(name, spec, class))
+            && let Some(why) = self.residency.forbids(orderer, &spec.labels, &self.region(orderer, spec, class))
         {
             mismatches.push(why);
         }
@@ -242,11 +242,11 @@ impl Catalog {
     /// What every rule says of a spec, in the rules' order. The first without a mismatch chooses, unless the spec names
     /// its class.
     #[must_use]
-    pub fn verdicts(&self, name: &TenantName, spec: &TenantSpec) -> Vec<RuleVerdict> {
+    pub fn verdicts(&self, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<RuleVerdict> {
         let verdict = |rule: &PlacementRule| RuleVerdict {
             rule: rule.name.clone(),
             class: rule.class.clone(),
-            mismatches: self.mismatches(rule, name, spec),
+            mismatches: self.mismatches(rule, orderer, spec),
         };
         self.rules.iter().map(verdict).collect()
     }

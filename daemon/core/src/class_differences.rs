@@ -145,6 +145,8 @@ fn compare(path: &str, placed: Option<&Value>, offered: Option<&Value>, found: &
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{
         Level, OperationId, Owner, TenantSpec, TenantUid, Timestamp,
@@ -183,7 +185,7 @@ mod tests {
             ..SpecInput::default()
         };
         let spec = TenantSpec::parse(spec).unwrap();
-        let placement = old.place(&name, &spec).unwrap();
+        let placement = old.place(crate::Orderer { name: &name, labels: &BTreeMap::new() }, &spec).unwrap();
         assert_eq!((placement.level, &placement.revisions.stack), (Level::Cluster, &Some(id('a'))));
         let owner = Owner::Tenant(Tenant { name, spec, host: None, last_ready: None });
         let (uid, operation) = (TenantUid(uuid::Uuid::nil()), OperationId(uuid::Uuid::nil()));

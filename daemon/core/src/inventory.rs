@@ -1,7 +1,9 @@
 //! What the clouds hold, compared with what a store says, when the store begins a new epoch: it was recreated or restored
 //! from a copy, so that what it says may be older than what was done. Knows no cloud and no database.
 
-use crate::{EnvironmentName, TenantUid, Timestamp, placement::ProviderKey, stage::RemovedObject};
+use std::collections::BTreeSet;
+
+use crate::{EnvironmentName, HostView, TenantUid, Timestamp, placement::ProviderKey, stage::RemovedObject};
 
 /// A provider whose inventory is to be compared before its environments are worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,25 @@ pub struct FoundObjects {
     pub region: String,
     /// What.
     pub objects: Vec<RemovedObject>,
+}
+
+/// Host clusters whose namespaces are to be compared with the records, and who is known before they are listed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostsDue {
+    /// Those that were READY once and are to stay.
+    pub hosts: Vec<HostView>,
+    /// Every tenant with a record. Only who is unknown before the list and after it is an orphan: one that was deleted
+    /// meanwhile is none.
+    pub known: BTreeSet<TenantUid>,
+}
+
+/// A tenant's namespace in a host cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNamespace {
+    /// Whose, by its label.
+    pub uid: TenantUid,
+    /// Its name.
+    pub name: String,
 }
 
 /// Objects of the installation whose tenant the store does not know.

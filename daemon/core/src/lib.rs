@@ -10,6 +10,7 @@ pub mod availability;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;
+mod current_catalog;
 pub mod domains;
 pub mod environment;
 pub mod executor;
@@ -38,6 +39,7 @@ pub use availability::{Availability, AvailabilityChange};
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;
+pub use current_catalog::CurrentCatalog;
 pub use domains::Domains;
 pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, Progress, State,
@@ -49,10 +51,10 @@ pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,
     TenantId, TenantName, TenantUid,
 };
-pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
+pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
-pub use placement_rule::{PlacementRule, RuleVerdict};
+pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
 pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};

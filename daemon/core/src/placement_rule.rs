@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClassName, TenantName, TenantSpec};
 
+/// For whom something is placed: the tenant's name, and the labels of its customer.
+#[derive(Debug, Clone, Copy)]
+pub struct Orderer<'a> {
+    /// The tenant.
+    pub name: &'a TenantName,
+    /// Labels of its customer.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
 /// A rule that picks a class for a tenant whose spec names none. All given parts must match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +27,9 @@ pub struct PlacementRule {
     /// Labels that the tenant must carry.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Labels that its customer must carry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub customer_labels: BTreeMap<String, String>,
     /// Regions wished for; empty: any.
     #[serde(default)]
     pub regions: Vec<String>,
@@ -38,9 +50,9 @@ pub struct RuleVerdict {
 
 impl PlacementRule {
     /// Which parts do not match, and what they ask for.
-    pub(crate) fn mismatches(&self, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
+    pub(crate) fn mismatches(&self, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<String> {
         let mut mismatches = Vec::new();
-        let customer = name.customer.as_str();
+        let customer = orderer.name.customer.as_str();
         if !self.customers.is_empty() && !self.customers.iter().any(|c| c == customer) {
             mismatches.push(format!("it is for the customers {}, not for {customer}", self.customers.join(", ")));
         }
@@ -49,6 +61,11 @@ impl PlacementRule {
                 Some(has) if has == value => {}
                 Some(has) => mismatches.push(format!("it requests the label {key}={value}, not {key}={has}")),
                 None => mismatches.push(format!("it requests the label {key}={value}, which is missing")),
+            }
+        }
+        for (key, value) in &self.customer_labels {
+            if orderer.labels.get(key) != Some(value) {
+                mismatches.push(format!("it is for customers with the label {key}={value}"));
             }
         }
         if !self.regions.is_empty() {

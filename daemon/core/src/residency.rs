@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::TenantName;
+use crate::placement_rule::Orderer;
 
 /// Regions that the tenants bound by it may lie in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +21,21 @@ pub struct Residency {
     /// It also binds tenants that carry all of these labels; none: no tenant for its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// It also binds tenants of customers that carry all of these labels; none: of no customer for its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub customer_labels: BTreeMap<String, String>,
+}
+
+/// Whether labels hold all of some that are wanted, of which there are any.
+fn carries(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 impl Residency {
-    fn binds(&self, name: &TenantName, labels: &BTreeMap<String, String>) -> bool {
-        let customer = name.customer.as_str();
-        let carries = !self.labels.is_empty() && self.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
-        carries || self.customers.iter().any(|bound| bound == customer)
+    fn binds(&self, orderer: Orderer<'_>, labels: &BTreeMap<String, String>) -> bool {
+        let customer = orderer.name.customer.as_str();
+        let by_labels = carries(&self.labels, labels) || carries(&self.customer_labels, orderer.labels);
+        by_labels || self.customers.iter().any(|bound| bound == customer)
     }
 }
 
@@ -39,8 +47,8 @@ pub struct Residencies(pub BTreeMap<String, Residency>);
 impl Residencies {
     /// Why a tenant with these labels may not lie in `region`; `None`: it may.
     #[must_use]
-    pub fn forbids(&self, name: &TenantName, labels: &BTreeMap<String, String>, region: &str) -> Option<String> {
-        let mut binding = self.0.iter().filter(|(_, residency)| residency.binds(name, labels));
+    pub fn forbids(&self, orderer: Orderer<'_>, labels: &BTreeMap<String, String>, region: &str) -> Option<String> {
+        let mut binding = self.0.iter().filter(|(_, residency)| residency.binds(orderer, labels));
         let (rule, residency) = binding.find(|(_, residency)| !residency.regions.iter().any(|own| own == region))?;
         Some(format!("residency {rule:?} keeps it in {}, and {region} is not among them", residency.regions.join(", ")))
     }
@@ -49,11 +57,11 @@ impl Residencies {
     #[must_use]
     pub fn allowed<'a>(
         &self,
-        name: &TenantName,
+        orderer: Orderer<'_>,
         labels: &BTreeMap<String, String>,
         regions: &'a [String],
     ) -> Vec<&'a str> {
-        let free = regions.iter().filter(|region| self.forbids(name, labels, region).is_none());
+        let free = regions.iter().filter(|region| self.forbids(orderer, labels, region).is_none());
         free.map(String::as_str).collect()
     }
 }

@@ -84,7 +84,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
-    if environment.desired_state == DesiredState::Present && environment.is_paused() {
+    if environment.desired_state == DesiredState::Present && (environment.is_paused() || work.frozen.is_some()) {
         return Step::Rest(Steady::Paused);
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);

@@ -85,7 +85,10 @@ pub(crate) async fn deliver(
     found: Option<Delivered>,
 ) -> Result<StageProgress> {
     if found.is_some_and(|found| found.state == DeliveryState::Removing) {
-        driver.remove(client, release).await?;
+        let ending = driver.remove(client, release).await?.ending;
+        if !ending.is_empty() {
+            return Ok(pending(format!("waiting until it is gone: {}", ending.join(", "))));
+        }
     }
     driver.deliver(client, release, content).await?;
     let found = driver.delivered(client, release.namespace, release.release).await?;

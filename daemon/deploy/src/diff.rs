@@ -35,7 +35,7 @@ use crate::{
 
 /// Who asks in a dry run: nobody owns anything by it.
 const DRY_RUN_MANAGER: &str = "landlord-diff";
-/// Fields that are told of one object; more is another object.
+/// Fields shown of one object; more is another object.
 const FIELDS_MAX: usize = 50;
 /// Longest value shown, in characters.
 const VALUE_CHARS_MAX: usize = 200;

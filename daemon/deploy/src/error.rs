@@ -79,6 +79,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The record of a release that is to go can't be read.
+    #[error("ConfigMap {record} can't be read, and only it says what has to go")]
+    Record {
+        /// Namespace and name.
+        record: String,
+        /// The annotation by which the release's objects are known.
+        mark: String,
+    },
     /// Helm did not end in time and was killed.
     #[error("helm {command} did not end within {deadline_s} s and was killed")]
     HelmDeadline {
@@ -195,6 +203,7 @@ impl Error {
             Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } | Self::RevisionNotLoaded { .. } => ErrorKind::Transient,
+            Self::Record { .. } => ErrorKind::Conflict,
         }
     }
 
@@ -216,6 +225,12 @@ impl Error {
             }
             Self::Manifests { .. } => {
                 "the platform's author leaves that out, or has Helm deliver the release; then retry"
+            }
+            Self::Record { mark, .. } => {
+                return format!(
+                    "whoever operates the cluster restores the ConfigMap, or removes the objects with the annotation {mark} and \
+                     then the ConfigMap; landlord tries again by itself"
+                );
             }
             Self::Helm { output, .. } => return helm_response(output).1,
             Self::HelmDeadline { .. } => {

@@ -79,8 +79,11 @@ pub(crate) async fn teardown(
         return Ok((pending(detail), sweep.removed));
     }
     let mut removed = sweep.removed;
-    remove_apps(client, driver, target, stack, &mut removed).await?;
-    Ok((StageProgress::Done, removed))
+    let ending = remove_apps(client, driver, target, stack, &mut removed).await?;
+    if ending.is_empty() {
+        return Ok((StageProgress::Done, removed));
+    }
+    Ok((pending(format!("waiting until it is gone: {}", ending.join(", "))), removed))
 }
 
 /// Gateways; none if the cluster does not know them.
@@ -317,26 +320,30 @@ impl Sweep {
     }
 }
 
-/// The releases in reverse order, then the namespace.
+/// The releases in reverse order, then the namespace. Gives what of a release is still ending: the rest waits for it.
 async fn remove_apps(
     client: &Client,
     driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
     removed: &mut Vec<RemovedObject>,
-) -> crate::Result<()> {
+) -> crate::Result<Vec<String>> {
     let name = stack.manifest.namespace.as_str();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
     let Some(found) = found.filter(|found| is_ours(found.metadata.labels.as_ref(), target)) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     for release in stack.manifest.releases.iter().rev() {
         let app = release.name.as_str();
         if driver.delivered(client, name, app).await?.is_none() {
             continue;
         }
-        driver.remove(client, ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
+        let release = ReleaseRef { access: &target.kube, namespace: name, release: app };
+        let ending = driver.remove(client, release).await?.ending;
+        if !ending.is_empty() {
+            return Ok(ending);
+        }
         removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {
@@ -348,5 +355,5 @@ async fn remove_apps(
             name: name.to_owned(),
         });
     }
-    Ok(())
+    Ok(Vec::new())
 }

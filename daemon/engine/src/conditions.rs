@@ -136,7 +136,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
         }
         Steady::Paused => {
-            set(&mut status, "Paused", true, "PausedByUser", "no work is done until it is resumed", work.now);
+            let (reason, why) = match &work.frozen {
+                Some(why) => ("CustomerFrozen", format!("{why}; nothing is changed but by a delete")),
+                None => ("PausedByUser", "no work is done until it is resumed".to_owned()),
+            };
+            set(&mut status, "Paused", true, reason, &why, work.now);
             set(&mut status, "Progressing", false, "Paused", "", work.now);
         }
         Steady::Stopped => {

@@ -28,6 +28,8 @@ use crate::{
 
 /// Claims in one round trip; passes begin as soon as a round trip is over.
 const CLAIM_BATCH_MAX: u32 = 64;
+/// Dues are of the database's clock, which may be another machine's: nobody here sees when that one is set back.
+const CLAMP_INTERVAL: Duration = Duration::from_secs(60);
 /// Without a hint the store is read at least this often: another daemon, or a lost hint.
 const IDLE_POLL: Duration = Duration::from_secs(1);
 /// While the store can't be reached it is tried this often.
@@ -91,9 +93,11 @@ impl Engine {
         let abort = CancellationToken::new();
         recover(&shared, &stop).await;
         clamp(&shared).await;
+        let (mut clamped, often) = (Instant::now(), CLAMP_INTERVAL.min(shared.options.resync_interval));
         while !stop.is_cancelled() {
-            if shared.clock.jumped() {
+            if shared.clock.jumped() || clamped.elapsed() >= often {
                 clamp(&shared).await;
+                clamped = Instant::now();
             }
             let wait = round(&shared, &slots, &passes, &abort).await;
             tokio::select! {

@@ -101,7 +101,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_late(call.judge_absence(report));
-    // What an API server of Kubernetes refused, or did not respond, says nothing of the account.
+    // Neither a refusal nor silence of an API server of Kubernetes says anything of the account.
     if !call.refused_in_cluster.load(Ordering::Relaxed) {
         paid.ended(report.as_ref().err());
     }
@@ -297,7 +297,8 @@ impl<'a> Call<'a> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(response.progress, response.status.as_ref())
+        let report = progress(response.progress, response.status.as_ref())?;
+        if report.done { self.joined(report).await } else { Ok(report) }
     }
 
     async fn dns_zone(&self) -> Report {

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream};
 use landlord_core::{
-    ErrorKind, Failure, FoundObjects, InventoryDue, ProviderName, TenantUid,
+    ErrorKind, Failure, FoundObjects, InventoryDue, InventoryReport, ProviderName, TenantUid,
     ports::{InventoryStore, ProviderKey, Providers, StoreError, Wake},
     stage::RemovedObject,
 };
@@ -26,6 +27,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;
+/// Inventories listed at once; each is of another provider or account, whose calls have limits of their own.
+const LISTS_MAX: usize = 16;
 /// Orphans named in a log line.
 const NAMED_MAX: usize = 5;
 
@@ -69,12 +72,19 @@ impl Inventories {
         }
     }
 
-    /// Tries each provider once; gives how many are still to be compared. `reported`: what was logged of each already.
+    /// Tries each provider once, all beside each other: one that takes its time delays nobody else. Gives how many are still to be
+    /// compared. `reported`: what was logged of each already.
     async fn round(&self, reported: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
         let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
+        let due = self.store.inventories_due(&configured).await?;
+        let listing = |due: InventoryDue| async move {
+            let listed = self.list(&due).await;
+            (due, listed)
+        };
+        let mut lists = stream::iter(due).map(listing).buffer_unordered(LISTS_MAX);
         let mut open = 0;
-        for due in self.store.inventories_due(&configured).await? {
-            let found = match self.list(&due).await {
+        while let Some((due, listed)) = lists.next().await {
+            let found = match listed {
                 Ok(found) => Some(found),
                 Err(failure) if failure.kind == ErrorKind::Invalid && !configured.contains(&due.key) => None,
                 Err(failure) => {
@@ -88,22 +98,7 @@ impl Inventories {
                 }
             };
             let report = self.store.compare_inventory(&due.key, found).await?;
-            let named = |all: Vec<String>| all.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-            tracing::info!(provider = %due.key, reason = due.reason, "inventory compared with the records");
-            if !report.orphans.is_empty() {
-                tracing::warn!(
-                    provider = %due.key, tenants = report.orphans.len(),
-                    uids = named(report.orphans.iter().map(ToString::to_string).collect()),
-                    "the cloud holds objects of tenants that have no record; they were ordered after the copy was made"
-                );
-            }
-            if !report.held.is_empty() {
-                tracing::warn!(
-                    provider = %due.key, environments = report.held.len(),
-                    names = named(report.held.iter().map(ToString::to_string).collect()),
-                    "the cloud holds nothing of these; they are FAILED until they are deleted or retried"
-                );
-            }
+            log_report(&due, &report);
             self.wake.wake();
         }
         Ok(open)
@@ -138,6 +133,26 @@ impl Inventories {
             objects: objects.into_iter().collect(),
         };
         Ok(found.into_iter().map(objects).collect())
+    }
+}
+
+/// Logs what a comparison found.
+fn log_report(due: &InventoryDue, report: &InventoryReport) {
+    let named = |all: Vec<String>| all.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    tracing::info!(provider = %due.key, reason = due.reason, "inventory compared with the records");
+    if !report.orphans.is_empty() {
+        tracing::warn!(
+            provider = %due.key, tenants = report.orphans.len(),
+            uids = named(report.orphans.iter().map(ToString::to_string).collect()),
+            "the cloud holds objects of tenants that have no record; they were ordered after the copy was made"
+        );
+    }
+    if !report.held.is_empty() {
+        tracing::warn!(
+            provider = %due.key, environments = report.held.len(),
+            names = named(report.held.iter().map(ToString::to_string).collect()),
+            "the cloud holds nothing of these; they are FAILED until they are deleted or retried"
+        );
     }
 }
 

@@ -27,7 +27,7 @@
 //! # use std::{collections::BTreeMap, sync::Arc, time::Duration};
 //! #
 //! # use landlord_core::{
-//! #     ErrorKind, Failure, Measured,
+//! #     ErrorKind, Failure, FoundNamespace, Measured,
 //! #     environment::State,
 //! #     ports::*,
 //! #     stage::RemovedObject,
@@ -59,6 +59,8 @@
 //! # #[async_trait::async_trait]
 //! # impl HostClusters for NoClusters {
 //! #     async fn measure(&self, _: &KubeCredentials, _: &str) -> Result<Measured, Failure> { unimplemented!() }
+//! #     async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> { unimplemented!() }
+//! #     async fn namespaces(&self, _: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> { unimplemented!() }
 //! #     async fn uninstall(&self, _: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> { unimplemented!() }
 //! # }
 //! # #[tokio::main]
@@ -117,6 +119,7 @@ mod execute;
 mod figures;
 mod hand_over;
 mod holds;
+mod host_inventories;
 mod inventories;
 mod late_waits;
 mod lease;
@@ -135,5 +138,6 @@ pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWat
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;
+pub use host_inventories::HostInventories;
 pub use inventories::Inventories;
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

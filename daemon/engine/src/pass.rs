@@ -222,14 +222,17 @@ impl<'a> Pass<'a> {
     /// One field follows a tenant through the whole log: `tenant.id`.
     fn stage_span(&self, stage: &Stage) -> tracing::Span {
         let attempt = step::record(&self.work, stage).map_or(1, |record| record.attempt);
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "stage",
             tenant.id = %self.claim.uid,
             operation.id = %self.work.environment.operation,
             provider = %self.work.environment.placement.provider,
             step = %stage,
             attempt
-        )
+        );
+        // Of the operation's trace, whichever pass it is in.
+        landlord_trace::within(&span, self.work.environment.operation);
+        span
     }
 
     fn intent(&self, stage: &Stage, desired_state: DesiredState) -> StageRecord {
@@ -292,6 +295,7 @@ impl<'a> Pass<'a> {
             || old.desired_state != new.desired_state
             || old.cancel_requested != new.cancel_requested
             || old.is_paused() != new.is_paused()
+            || self.work.frozen != work.frozen
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
@@ -334,6 +338,8 @@ impl<'a> Pass<'a> {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
             }
+            // Time, or another configuration, may end it as well as a request.
+            Steady::Paused if self.work.frozen.is_some() => Release::After(self.shared.options.resync_interval),
             Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
         };
         let ready = matches!(steady, Steady::Ready { .. });
@@ -345,7 +351,7 @@ impl<'a> Pass<'a> {
                 clear_cancel: ready && self.work.environment.cancel_requested,
                 ..EnvironmentPatch::default()
             },
-            operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
+            operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
             events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
             release,
             remove: steady == Steady::Gone,
@@ -353,7 +359,19 @@ impl<'a> Pass<'a> {
         if steady == Steady::Gone {
             self.shared.access.forget(self.claim.uid);
         }
-        self.shared.ports.store.commit(self.claim, commit).await
+        self.shared.ports.store.commit(self.claim, commit).await?;
+        if let Some(outcome) = outcome {
+            let resource = self.work.environment.name().to_string();
+            let failure = match outcome {
+                OperationOutcome::Failed { failure } => Some(failure.to_string()),
+                OperationOutcome::Cancelled => Some("cancelled".to_owned()),
+                OperationOutcome::Ready | OperationOutcome::Deleted { .. } | OperationOutcome::Superseded { .. } => {
+                    None
+                }
+            };
+            landlord_trace::ended(self.work.environment.operation, "operation", resource, failure);
+        }
+        Ok(())
     }
 
     async fn release(&self, release: Release) -> Result<(), StoreError> {

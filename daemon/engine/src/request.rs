@@ -19,7 +19,7 @@ const POOL_ROLE: &str = "default";
 /// Named as the stack where there is none: only the isolation is worked on then.
 const NO_STACK: &str = "none";
 /// Label and taint by which a tenant's nodes are known.
-const POOL_LABEL: &str = "landlord.dev/tenant";
+pub(crate) const POOL_LABEL: &str = "landlord.dev/tenant";
 
 /// Role of a tenant's node pool, unique within its cluster.
 fn pool_role(work: &Work) -> String {
@@ -82,7 +82,7 @@ fn urgency(record: &StageRecord) -> Urgency {
 }
 
 /// Scope of calls about a host cluster itself, on behalf of a tenant in it.
-fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
+pub(crate) fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
     let adoption = host.adoption.as_ref();
     v1::Scope {
         installation: installation.to_owned(),
@@ -95,7 +95,7 @@ fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
 }
 
 /// A host cluster's cluster as its provider reported it.
-fn cluster_of(host: &HostView) -> v1::ClusterStatus {
+pub(crate) fn cluster_of(host: &HostView) -> v1::ClusterStatus {
     v1::ClusterStatus::decode(host.cluster.as_slice()).unwrap_or_default()
 }
 
@@ -168,19 +168,20 @@ pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
         .unwrap_or_default()
 }
 
+/// What the label of a tenant's nodes says.
+pub(crate) fn pool_label(work: &Work) -> String {
+    let uid = work.environment.uid;
+    work.host.as_ref().map_or_else(|| uid.to_string(), |_| PoolLabel::of(uid).to_string())
+}
+
 /// The node pool wanted.
 pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
     let placement = &work.environment.placement;
     let count = i32::try_from(placement.node_count).unwrap_or(i32::MAX);
+    let label = pool_label(work);
     // In a shared cluster nobody else may run there, and the isolation lets nobody else tolerate it.
-    let (label, taints) = match work.host {
-        None => (work.environment.uid.to_string(), Vec::new()),
-        Some(_) => {
-            let label = PoolLabel::of(work.environment.uid).to_string();
-            let taint = v1::Taint { key: POOL_LABEL.into(), value: label.clone(), effect: "NoSchedule".into() };
-            (label, vec![taint])
-        }
-    };
+    let taint = || v1::Taint { key: POOL_LABEL.into(), value: label.clone(), effect: "NoSchedule".into() };
+    let taints = work.host.iter().map(|_| taint()).collect();
     v1::NodePoolSpec {
         role: pool_role(work),
         machine_type: placement.machine_type.clone(),

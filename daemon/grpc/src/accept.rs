@@ -11,6 +11,8 @@
 //! A change that was merged into a version which another change has replaced meanwhile is checked and merged again, unless
 //! the client named an etag: no other change is overwritten.
 
+use std::sync::Arc;
+
 use landlord_core::{
     Catalog, EnvironmentName, Violation,
     access::Resource,
@@ -80,7 +82,9 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 /// Takes a write to its response.
 pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
     let access = Access::of(request.extensions())?;
-    if let Some(parent) = request.get_ref().parent(&ports.catalog) {
+    // A reload meanwhile: what was authorized is what is made.
+    let ports = &Ports { catalog: Arc::new(ports.catalog.pinned()), ..ports.clone() };
+    if let Some(parent) = request.get_ref().parent(&ports.catalog.now()) {
         access.check(&parent).map_err(Error::from)?;
     }
     let ports = &access.guard(ports);
@@ -144,6 +148,7 @@ async fn accept<W: Write>(
             }
             accepted => {
                 let accepted = accepted?;
+                landlord_trace::link(accepted.operation.id);
                 if !accepted.replayed {
                     ports.wake.wake();
                 }

@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) ends: Instant,
     /// By which way it came.
     pub(crate) via: Arc<Via>,
-    /// Where its denial is told of.
+    /// Where its denial is noted.
     pub(crate) denials: Arc<Denials>,
 }
 
@@ -82,7 +82,7 @@ impl Access {
         &self.call.via
     }
 
-    /// What the audit log tells of this call and a resource.
+    /// What the audit log keeps of this call and a resource.
     pub(crate) fn record(&self, action: Action, resource: &Resource, outcome: Outcome) -> AuditRecord {
         let author = Author {
             principal: self.principal.name.clone(),

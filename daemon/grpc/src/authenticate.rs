@@ -80,7 +80,7 @@ impl AuthenticateLayer {
         Ok(Some(Access::new(principal, action, authorizer, attributes, (limits, call))))
     }
 
-    /// Tells the audit log of a call whose caller is not known. `path`: what it called, cut.
+    /// Notes a call in the audit log whose caller is not known. `path`: what it called, cut.
     fn note(&self, path: &str, peer: Option<&Peer>, headers: &http::HeaderMap) {
         let via = peer.map(|peer| via(peer, headers)).unwrap_or_default();
         let author = Author {

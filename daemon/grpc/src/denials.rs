@@ -1,7 +1,7 @@
 //! Denied requests on their way into the audit log.
 //!
 //! Whoever is denied decides how often, so denials are summed up: one entry for a principal and minute, with the number of
-//! requests and the first few kinds of them. All whom nobody knows are one principal. At most [`PRINCIPALS_MAX`] are told apart
+//! requests and the first few kinds of them. All whom nobody knows are one principal. At most [`PRINCIPALS_MAX`] are kept apart
 //! in a minute, so a flood costs as many entries a minute and no more. A daemon that is killed takes the denials of its last
 //! minute with it.
 
@@ -19,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Denials are written this often.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Principals that are told apart in an interval; those that come later are summed up as [`OTHERS`].
+/// Principals that are kept apart in an interval; those that come later are summed up as [`OTHERS`].
 const PRINCIPALS_MAX: usize = 30;
 /// Of what a principal was denied, so much is named.
 const NAMED_MAX: usize = 10;
 /// Of the addresses that it came from.
 const ADDRESSES_MAX: usize = 10;
+/// Of a resource's name; all that exist are shorter.
+const RESOURCE_CHARS_MAX: usize = 150;
 const OTHERS: &str = "(others)";
 
 /// What was denied since it was last written.
@@ -44,7 +46,11 @@ struct Summed {
 
 impl Denials {
     /// Takes a denial down. Costs no more than memory, and a bounded amount of it.
-    pub(crate) fn note(&self, record: AuditRecord) {
+    pub(crate) fn note(&self, mut record: AuditRecord) {
+        // Some names are whatever the client has written.
+        if let Some((end, _)) = record.resource.char_indices().nth(RESOURCE_CHARS_MAX) {
+            record.resource.truncate(end);
+        }
         let mut waiting = self.waiting.lock();
         let known = waiting.contains_key(&record.author.principal) || waiting.len() < PRINCIPALS_MAX;
         let principal = if known { record.author.principal.clone() } else { OTHERS.to_owned() };
@@ -118,14 +124,18 @@ mod tests {
     fn a_flood_of_denials_is_a_few_entries() {
         let denials = Denials::default();
         for index in 0..100_000 {
-            denials.note(denial(&format!("p{}", index % 5_000), &format!("customers/c{index}")));
+            let resource = format!("providers/c{index}{}", "x".repeat(100));
+            denials.note(denial(&format!("p{}", index % 5_000), &resource));
         }
         let taken = denials.taken();
         assert_eq!(taken.len(), PRINCIPALS_MAX + 1);
         assert_eq!(taken.values().map(|summed| summed.count).sum::<u64>(), 100_000);
         let records: Vec<AuditRecord> = taken.into_values().map(Summed::record).collect();
-        assert!(records.iter().all(|record| record.detail.len() < 1_000), "{:?}", records[0]);
+        assert!(records.iter().all(|record| record.detail.len() < 2_000), "{:?}", records[0]);
         assert!(records.iter().any(|record| record.author.principal == OTHERS && record.count > 90_000));
         assert!(denials.taken().is_empty());
+        denials.note(denial("one", &"ä".repeat(1_000_000)));
+        let taken = denials.taken().into_values().map(Summed::record);
+        assert!(taken.map(|record| record.detail.len() + record.resource.len()).sum::<usize>() < 1_000);
     }
 }

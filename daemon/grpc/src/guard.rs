@@ -11,8 +11,8 @@ use std::{future::Future, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use landlord_core::{
-    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation, OperationId,
-    Orphan, Stage, StageRecord, TenantName, TenantUid,
+    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostView,
+    Operation, OperationId, Orphan, Placement, Stage, StageRecord, TenantName, TenantUid,
     access::{Action, EnvironmentAttributes, Resource},
     environment::Domain,
     ports::{
@@ -232,6 +232,20 @@ impl TenantStore for Guard {
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         self.check_orphans(Action::ListOrphans)?;
         self.store.orphans().await
+    }
+
+    async fn check_adoption(
+        &self,
+        uid: TenantUid,
+        placement: &Placement,
+        host: Option<&HostClusterRef>,
+    ) -> Result<(), StoreError> {
+        // As the create itself: a dry run promises what it would do.
+        self.check_orphans(Action::DeleteOrphan)?;
+        match self.store.check_adoption(uid, placement, host).await {
+            Err(error) => Err(self.redacted(error).await),
+            Ok(()) => Ok(()),
+        }
     }
 
     async fn delete_orphan(

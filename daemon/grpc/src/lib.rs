@@ -20,6 +20,7 @@ mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod customer;
 mod daemon;
 mod denials;
 mod error;
@@ -43,6 +44,8 @@ mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
+mod web;
+mod webhook;
 
 pub use figures::RpcFigures;
 pub use limits::Limits;

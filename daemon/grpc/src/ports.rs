@@ -1,12 +1,12 @@
 //! What the API works with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use landlord_core::{
-    Catalog,
+    CurrentCatalog,
     ports::{
-        AuditStore, Authenticator, Authorizer, CredentialStore, DaemonStore, Handover, KubeAccess, Providers, Stacks,
-        TenantDiff, TenantLogs, TenantStore, Verifier, Wake,
+        AuditStore, Authenticator, Authorizer, CredentialStore, CustomerStore, DaemonStore, Handover, KubeAccess,
+        Providers, Stacks, TenantDiff, TenantLogs, TenantStore, Verifier, Wake, Webhooks,
     },
 };
 
@@ -17,8 +17,8 @@ use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 pub struct Ports {
     /// The store.
     pub store: Arc<dyn TenantStore>,
-    /// What is on offer.
-    pub catalog: Arc<Catalog>,
+    /// What is on offer; a reload of the configuration replaces it.
+    pub catalog: Arc<CurrentCatalog>,
     /// What tenants may set in stacks.
     pub stacks: Arc<dyn Stacks>,
     /// The plugins, for their health.
@@ -39,16 +39,22 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who may order, and what.
+    pub customers: Arc<dyn CustomerStore>,
     /// Who did what.
     pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.
     pub daemon: String,
+    /// Where events are delivered to.
+    pub webhooks: Arc<dyn Webhooks>,
     /// What is measured of calls.
     pub figures: RpcFigures,
     /// How much each caller may ask for.
     pub limits: Limits,
+    /// Origins (`https://host`) whose pages may call, by gRPC-Web.
+    pub web_origins: Arc<BTreeSet<String>>,
     /// Seals places in lists and watches.
     pub tokens: Arc<OpaqueTokens>,
     /// Hints to the engine.

@@ -52,6 +52,7 @@ reasons! {
     RequestIdReused "REQUEST_ID_REUSED" InvalidArgument,
     DeletionProtected "DELETION_PROTECTED" FailedPrecondition,
     HostClusterInUse "HOST_CLUSTER_IN_USE" FailedPrecondition,
+    NotInContract "NOT_IN_CONTRACT" FailedPrecondition,
     NoHostClusterCapacity "NO_HOST_CLUSTER_CAPACITY" ResourceExhausted,
     FailedPrecondition "FAILED_PRECONDITION" FailedPrecondition,
     TokenOutOfRange "TOKEN_OUT_OF_RANGE" OutOfRange,

@@ -88,6 +88,14 @@ fn store(error: &StoreError, message: String) -> Status {
             let metadata = [("resource", name.as_str()), ("tenants", tenants.as_str())];
             status(Reason::HostClusterInUse, message, &metadata)
         }
+        StoreError::NotInContract { customer, violations } => {
+            let metadata = HashMap::from([("resource".to_owned(), customer.clone())]);
+            let mut details = ErrorDetails::with_error_info(Reason::NotInContract.as_str(), DOMAIN, metadata);
+            for violation in violations {
+                details.add_precondition_failure_violation(&violation.field, customer, &violation.description);
+            }
+            Status::with_error_details(Reason::NotInContract.code(), message, details)
+        }
         StoreError::NoHostClusterCapacity(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Reason::NoHostClusterCapacity, message, &metadata)
@@ -109,19 +117,31 @@ fn store(error: &StoreError, message: String) -> Status {
 }
 
 /// Errors that the transport finds before a service is called (a message too large, an unknown method, bytes that are no
-/// message) get their ErrorInfo here.
+/// message) get their ErrorInfo here; where traces are sent, every error gets the id of its request's as `RequestInfo.request_id`.
 pub(crate) fn explain<B>(mut response: http::Response<B>) -> http::Response<B> {
     let Some(bare) = Status::from_header_map(response.headers()) else { return response };
-    if bare.code() == Code::Ok || !bare.details().is_empty() {
+    let trace = landlord_trace::present();
+    let is_bare = bare.details().is_empty();
+    if bare.code() == Code::Ok || !(is_bare || trace.is_some()) {
         return response;
     }
-    let (reason, remedy) = transport_reason(bare.code(), bare.message());
-    // Of the transport's own errors the code is kept: nothing is known of them.
-    let code = if reason == Reason::Transport { bare.code() } else { reason.code() };
-    let full = with_code(code, reason, format!("{}{remedy}", bare.message()), &[]);
+    let mut full = if is_bare { of_transport(&bare) } else { bare };
+    if let Some(trace) = trace {
+        let mut details = full.get_error_details();
+        details.set_request_info(trace, "");
+        let (code, message, metadata) = (full.code(), full.message().to_owned(), full.metadata().clone());
+        full = Status::with_error_details_and_metadata(code, message, details, metadata);
+    }
     // On failure the bare status stays, which is still a valid response.
     let _ = full.add_header(response.headers_mut());
     response
+}
+
+fn of_transport(bare: &Status) -> Status {
+    let (reason, remedy) = transport_reason(bare.code(), bare.message());
+    // Of the transport's own errors the code is kept: nothing is known of them.
+    let code = if reason == Reason::Transport { bare.code() } else { reason.code() };
+    with_code(code, reason, format!("{}{remedy}", bare.message()), &[])
 }
 
 /// What an error of the transport means, and its remedy. The transport's library distinguishes malformed messages from its own faults by

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    CustomerRole, Failure, Measured, StackName,
+    CustomerRole, Failure, FoundNamespace, Measured, StackName,
     isolation::GatewayRef,
     ports::{CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
     stage::RemovedObject,
@@ -14,7 +14,7 @@ use landlord_kube::{client::Clients, gateway_api::Crds};
 use crate::{
     access, enforce,
     error::Error,
-    host_cluster::{capacity, uninstall},
+    host_cluster::{capacity, tenants, uninstall},
     remove,
 };
 
@@ -103,6 +103,14 @@ impl Isolation for KubeIsolation {
 impl HostClusters for KubeIsolation {
     async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure> {
         self.clients.call(kube, async |client| capacity::measure(&client, installation).await).await
+    }
+
+    async fn joined(&self, kube: &KubeCredentials, pool: &str) -> Result<u32, Failure> {
+        self.clients.call(kube, async |client| tenants::joined(&client, pool).await).await
+    }
+
+    async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure> {
+        self.clients.call(kube, async |client| tenants::namespaces(&client, installation).await).await
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, installation: &str) -> Result<UninstallReport, Failure> {

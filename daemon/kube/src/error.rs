@@ -35,6 +35,14 @@ pub enum Error {
         /// The object.
         what: String,
     },
+    /// An object that a record says is ours, whose mark somebody took off.
+    #[error("{what} is landlord's by its record, and has its mark no longer")]
+    Unmarked {
+        /// The object.
+        what: String,
+        /// The annotation or label that it had.
+        mark: String,
+    },
     /// Something in the cluster never becomes as it should.
     #[error("{what}")]
     Stuck {
@@ -93,6 +101,12 @@ impl Error {
             Self::Access { .. } => (ErrorKind::Auth, CHECK_IDENTITY),
             Self::NameTaken { .. } => {
                 (ErrorKind::NameTaken, "whoever made that object removes or renames it, then retry")
+            }
+            Self::Unmarked { mark, .. } => {
+                let remedy = format!(
+                    "whoever operates the cluster puts {mark} back, or removes the object or renames it; landlord tries again by itself"
+                );
+                return (ErrorKind::Conflict, remedy);
             }
             Self::Stuck { .. } => (
                 ErrorKind::Conflict,
@@ -171,12 +185,19 @@ const RESPONSES: &[Response] = &[
         "whoever operates the cluster installs the custom resource definitions of that kind, or the class leaves it out; landlord tries again by itself"),
     response(&[500], "database space exceeded", ErrorKind::Quota,
         "whoever operates the cluster frees space in its etcd, then retry"),
+    response(&[500], "message larger than max", ErrorKind::Invalid,
+        "the stack's author makes the object smaller, in the chart or in stack_values; then retry"),
+    response(&[500], "conversion webhook", ErrorKind::Transient,
+        "whoever operates the custom resources' conversion webhook makes it answer, or the cluster's operator removes them; landlord tries again by itself"),
     // From here on only the code decides.
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
         "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),
     response(&[409], "", ErrorKind::Conflict, RETRIED),
-    response(&[429], "", ErrorKind::Throttled, ""),
+    response(&[405, 406], "", ErrorKind::Invalid,
+        "the operator takes a Kubernetes version that landlord supports, for the cluster or of landlord; then retry"),
+    response(&[429], "", ErrorKind::Throttled,
+        "landlord tries again by itself; if it lasts, whoever operates the cluster finds out who keeps its API server busy"),
     response(&[], "", ErrorKind::Transient, RETRIED),
 ];
 
@@ -305,6 +326,39 @@ mod tests {
         assert_eq!(failure.retry_after_ms, Some(2_000));
     }
 
+    /// `metav1.StatusReason` with its code: <https://github.com/kubernetes/apimachinery/blob/master/pkg/apis/meta/v1/types.go>.
+    #[test]
+    fn every_reason_of_kubernetes_says_who_must_do_what() {
+        let reasons: [(u16, &str); 19] = [
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (404, "NotFound"),
+            (409, "AlreadyExists"),
+            (409, "Conflict"),
+            (410, "Gone"),
+            (410, "Expired"),
+            (422, "Invalid"),
+            (500, "ServerTimeout"),
+            (500, "StoreReadError"),
+            (504, "Timeout"),
+            (429, "TooManyRequests"),
+            (400, "BadRequest"),
+            (405, "MethodNotAllowed"),
+            (406, "NotAcceptable"),
+            (413, "RequestEntityTooLarge"),
+            (415, "UnsupportedMediaType"),
+            (500, "InternalError"),
+            (503, "ServiceUnavailable"),
+        ];
+        for (code, reason) in reasons {
+            let status = serde_json::json!({ "status": "Failure", "code": code, "reason": reason, "message": "x" });
+            let source = Box::new(kube::Error::Api(serde_json::from_value(status).unwrap()));
+            let failure = Failure::from(Error::Request { action: "x".into(), source });
+            let persons = ["whoever", "operator", "author"];
+            assert!(persons.iter().any(|person| failure.remedy.contains(person)), "{reason}: {}", failure.remedy);
+        }
+    }
+
     #[test]
     fn a_response_becomes_a_kind_by_its_code_and_else_by_its_words() {
         // Code, message, kind, part of the remedy.
@@ -392,7 +446,38 @@ mod tests {
             ),
             (422, r#"Deployment.apps "a" is invalid"#, ErrorKind::Invalid, "stack's author"),
             (409, "the object has been modified", ErrorKind::Conflict, "again by itself"),
-            (429, "too many requests", ErrorKind::Throttled, ""),
+            (429, "too many requests", ErrorKind::Throttled, "whoever operates"),
+            (405, "the server does not allow this method on the requested resource", ErrorKind::Invalid, "version"),
+            (
+                500,
+                "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2097279 vs. 2097152)",
+                ErrorKind::Invalid,
+                "smaller",
+            ),
+            (
+                500,
+                "conversion webhook for example.com/v1, Kind=A failed: Post \"https://x\": dial tcp",
+                ErrorKind::Transient,
+                "conversion webhook",
+            ),
+            (
+                403,
+                r#"persistentvolumeclaims "data" is forbidden: exceeded quota: storage, requested: fast.storageclass.storage.k8s.io/requests.storage=20Gi, used: 0, limited: 10Gi"#,
+                ErrorKind::Quota,
+                "the operator raises",
+            ),
+            (
+                403,
+                r#"persistentvolumeclaims "data" is forbidden: maximum storage usage per PersistentVolumeClaim is 10Gi, but request is 20Gi"#,
+                ErrorKind::Invalid,
+                "LimitRange",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: error looking up service account a/b: serviceaccount "b" not found"#,
+                ErrorKind::Auth,
+                "",
+            ),
             (500, "etcdserver: request timed out", ErrorKind::Transient, "again by itself"),
             (500, "etcdserver: mvcc: database space exceeded", ErrorKind::Quota, "etcd"),
             (503, "the server is currently unable to handle the request", ErrorKind::Transient, "again by itself"),

@@ -1,14 +1,15 @@
 //! What works inside of tenants' clusters, as the configuration wants it: stacks, platforms, Helm, isolation. Knows no provider.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
 use landlord_core::{
-    PlatformName, StackName,
+    Catalog, Class, ClassName, PlatformName, StackName,
     ports::Apps,
     revision::{RevisionKey, RevisionKind},
 };
@@ -34,8 +35,34 @@ pub(crate) struct InCluster {
     pub(crate) apps: Option<Arc<dyn Apps>>,
     /// The same, for what is handed over, and for revisions.
     pub(crate) deployer: Option<Arc<StackApps>>,
+    pub(crate) names: Names,
     /// The revisions that lie on disk.
     pub(crate) on_disk: OnDisk,
+}
+
+/// What was read at the start, by name: classes that a reload brings can have nothing else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    stacks: BTreeSet<StackName>,
+    platforms: BTreeSet<PlatformName>,
+    is_shared: bool,
+}
+
+impl Names {
+    /// What classes want and was not read, in words.
+    pub(crate) fn lacking(&self, catalog: &Catalog) -> Vec<String> {
+        let lacking = |(name, class): (&ClassName, &Class)| {
+            let stack = class.stack.as_ref().filter(|stack| !self.stacks.contains(*stack));
+            let platform = class.platform.as_ref().filter(|platform| !self.platforms.contains(*platform));
+            let shared = (class.level.is_shared() && !self.is_shared)
+                .then(|| format!("classes.{name} is the first one of a shared level"));
+            stack
+                .map(|stack| format!("classes.{name} has the stack {stack}"))
+                .or_else(|| platform.map(|platform| format!("classes.{name} has the platform {platform}")))
+                .or(shared)
+        };
+        catalog.classes.iter().filter_map(lacking).collect()
+    }
 }
 
 /// What the classes name, as read.
@@ -99,11 +126,14 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
 
 fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
     let checks = &deploy.checks;
-    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
-    let resolver = resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?;
+    let address = |key: &str, text: &str| -> Result<Option<SocketAddr>> {
+        let text = Some(text).filter(|text| !text.is_empty());
+        text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
+    };
     Ok(CheckOptions {
         from_outside: checks.from_outside,
-        resolver,
+        resolver: address("resolver", &checks.resolver)?,
+        proxy: address("proxy", &checks.proxy)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         sftp_path: checks.sftp_path.clone(),
         runs: state_dir.join("runs"),
@@ -130,7 +160,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
 /// Reads what the classes name, and opens what works with it.
 ///
 /// # Errors
-/// A stack or platform that can't be read, a Helm that is unfit.
+/// A stack or platform that can't be read, an incompatible Helm.
 pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster> {
     let read = read(config, checked)?;
     let clients = Arc::new(Clients::default());
@@ -142,11 +172,16 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
+    let names = Names {
+        stacks: read.stacks.keys().cloned().collect(),
+        platforms: read.platforms.keys().cloned().collect(),
+        is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
+    };
     let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
     let apps = apps.map(Arc::new);
     let deployer = apps.clone();
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk })
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

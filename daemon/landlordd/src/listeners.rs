@@ -8,15 +8,19 @@ use landlord_auth::{
 use landlord_grpc::{Listen, ListenTcp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::{Config, Listener, Server};
+use crate::{
+    config::{Config, Listener, Server},
+    systemd::Passed,
+};
 
-/// Reads what the listeners need, and follows their files until cancelled.
+/// Reads what the listeners need, takes the sockets that were `passed` to the daemon, and follows their files until cancelled.
 ///
 /// # Errors
 /// Files that can't be used.
 pub(crate) fn open(
     config: &Config,
     callers: &Callers,
+    mut passed: Passed,
     figures: &TlsFigures,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -33,9 +37,12 @@ pub(crate) fn open(
             }
             None => None,
         };
-        tcp.push(ListenTcp { address: address.parse().with_context(|| at(index))?, tls });
+        let address = address.parse().with_context(|| at(index))?;
+        tcp.push(ListenTcp { address, passed: passed.tcp(address), tls });
     }
-    Ok(Listen { socket: server.socket.clone(), local_users: callers.local_users.uids().collect(), tcp })
+    let unix = passed.unix(&server.socket);
+    passed.all_taken()?;
+    Ok(Listen { socket: server.socket.clone(), local_users: callers.local_users.uids().collect(), passed: unix, tcp })
 }
 
 /// Reads the files as a start would.

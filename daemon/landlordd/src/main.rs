@@ -7,11 +7,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use landlordd::{
-    config::{Layers, Loaded, check, load, print},
-    descriptors, startup,
+    config::{Checked, Config, Layers, Loaded, check, load, print},
+    descriptors,
+    documents::{self, DocumentCommand},
+    reload::Sources,
+    startup::{self, Start},
     store::{self, StoreCommand},
+    systemd::{self, Passed},
     telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +44,15 @@ struct Arguments {
     #[arg(long)]
     create_store: bool,
     #[command(subcommand)]
-    command: Option<StoreCommand>,
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Store(StoreCommand),
+    #[command(flatten)]
+    Document(DocumentCommand),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +69,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    if let Some(Command::Document(command)) = &arguments.command {
+        return documents::run(command, Arguments::command());
+    }
     // Credentials come into memory below: neither a core nor another process of this user shall get at them.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let file = arguments.config.or_else(|| {
@@ -70,7 +85,7 @@ fn run(arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     let config = loaded.config;
-    if let Some(command) = arguments.command {
+    if let Some(Command::Store(command)) = arguments.command {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let done = runtime.block_on(store::run(command, &config))?;
         writeln!(std::io::stdout(), "{done}")?;
@@ -87,24 +102,48 @@ fn run(arguments: Arguments) -> Result<()> {
         writeln!(std::io::stdout(), "the configuration is fine")?;
         return Ok(());
     }
-    telemetry::init(&config.log)?;
-    descriptors::raise_limit();
+    serve(&config, checked, layers, arguments.create_store)
+}
+
+/// Runs the daemon until a signal ends it.
+fn serve(config: &Config, checked: Checked, layers: Layers, create_store: bool) -> Result<()> {
+    // Before there are threads, since it takes them out of the environment.
+    let passed = Passed::take()?;
     // One TLS provider in the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")?;
-    runtime.block_on(async {
+    let (log, export) = {
+        let _within = runtime.enter();
+        telemetry::init(&config.log, &config.telemetry)?
+    };
+    descriptors::raise_limit();
+    let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let daemon = startup::run(&config, checked, arguments.create_store, stop.clone());
-        tokio::pin!(daemon);
+        // From here on a hangup ends nothing; it is looked at once the daemon is ready.
+        let hangup = signal(SignalKind::hangup())?;
+        let start = Start { create_store, passed, sources: Sources { layers, log, hangup } };
+        let daemon = startup::run(config, checked, start, stop.clone());
+        let watchdog = systemd::watchdog();
+        tokio::pin!(daemon, watchdog);
         loop {
             tokio::select! {
                 result = &mut daemon => return result,
-                _ = terminate.recv() => stop.cancel(),
-                _ = interrupt.recv() => stop.cancel(),
+                () = &mut watchdog => {}
+                _ = terminate.recv() => end(&stop),
+                _ = interrupt.recv() => end(&stop),
             }
         }
-    })
+    });
+    if let Some(export) = export {
+        export.end();
+    }
+    ended
+}
+
+fn end(stop: &CancellationToken) {
+    systemd::stopping();
+    stop.cancel();
 }

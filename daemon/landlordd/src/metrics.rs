@@ -1,9 +1,22 @@
-//! The daemon's figures over HTTP, for Prometheus and its like. Serves one page and nothing else; knows no figure itself.
+//! The daemon's figures over HTTP, for Prometheus and its like, and whether it lives and is ready, for whoever runs it. Knows no
+//! figure itself.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context as _, Result};
-use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +36,24 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves `/metrics` until cancelled.
-pub(crate) async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) {
-    let router = Router::new().route("/metrics", get(page)).with_state(Arc::new(registry));
+/// Serves `/metrics`, `/livez` and `/readyz` until cancelled. `ready`: clients can connect.
+pub(crate) async fn serve(listener: TcpListener, registry: Registry, ready: Arc<AtomicBool>, stop: CancellationToken) {
+    let readiness = {
+        let stop = stop.clone();
+        move || {
+            let is_ready = ready.load(Ordering::Relaxed) && !stop.is_cancelled();
+            std::future::ready(if is_ready {
+                (StatusCode::OK, "ready\n")
+            } else {
+                (StatusCode::SERVICE_UNAVAILABLE, "starting or ending\n")
+            })
+        }
+    };
+    let router = Router::new()
+        .route("/metrics", get(page))
+        .with_state(Arc::new(registry))
+        .route("/livez", get(|| std::future::ready("alive\n")))
+        .route("/readyz", get(readiness));
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the metrics page is no longer served");

@@ -10,33 +10,51 @@ use std::{
 use futures::future::join_all;
 use landlord_core::{Catalog, Class, ClassName, Level, ports::ProviderKey};
 use landlord_plugin_host::Plugin;
-use landlord_provider_api::{Provider as _, ProviderError, v1};
+use landlord_provider_api::{ErrorKind, Provider as _, ProviderError, v1};
 
 use crate::config::Checked;
 
-/// For a plugin to start and configure itself, or to validate a class: a start takes a second, a cloud responds within ten.
+/// For a plugin to start and configure itself, or to validate a class: a start takes a second, a cloud answers within ten.
+/// Whoever does not answer one call in time is asked for no other: so the check ends after two of these and what was answered.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that is wrong with the plugins, and with the classes by their plugins.
 pub(crate) async fn problems(checked: &Checked, plugins: &BTreeMap<ProviderKey, Arc<Plugin>>) -> Vec<String> {
-    let each = plugins.iter().map(|(key, plugin)| of_plugin(checked, key, plugin));
+    let each = plugins.iter().map(|(key, plugin)| {
+        let validate = async |request| plugin.validate(request).await;
+        of_plugin(checked, key, plugin.start(), validate)
+    });
     let found: BTreeSet<String> = join_all(each).await.into_iter().flatten().collect();
     found.into_iter().collect()
 }
 
-async fn of_plugin(checked: &Checked, key: &ProviderKey, plugin: &Plugin) -> Vec<String> {
+async fn of_plugin(
+    checked: &Checked,
+    key: &ProviderKey,
+    start: impl Future<Output = Result<(), ProviderError>>,
+    validate: impl AsyncFn(v1::ValidateRequest) -> Result<v1::ValidateResponse, ProviderError>,
+) -> Vec<String> {
     let at = format!("providers.{} (credentials {})", key.provider, key.credentials);
-    if let Err(problem) = in_time(plugin.start()).await {
-        return vec![format!("{at}: does not start: {problem}")];
+    if let Err(failed) = in_time(start).await {
+        return vec![format!("{at}: does not start: {failed}")];
     }
     let mut found = Vec::new();
-    for (name, class) in checked.catalog.classes.iter().filter(|(_, class)| is_built_by(class, key)) {
-        for region in &class.regions {
-            let problems = match in_time(plugin.validate(request(checked, key, class, region))).await {
-                Ok(response) => response.violations.into_iter().map(|v| of_class(name, region, &v)).collect(),
-                Err(problem) => vec![format!("classes.{name}: can't be validated in {region}: {problem}")],
-            };
-            found.extend(problems);
+    let built = checked.catalog.classes.iter().filter(|(_, class)| is_built_by(class, key));
+    let mut asked = built.flat_map(|(name, class)| class.regions.iter().map(move |region| (name, class, region)));
+    while let Some((name, class, region)) = asked.next() {
+        match in_time(validate(request(checked, key, class, region))).await {
+            Ok(response) => found.extend(response.violations.iter().map(|v| of_class(name, region, v))),
+            Err(failed) => {
+                found.push(format!("classes.{name}: can't be validated in {region}: {failed}"));
+                if failed.is_silent {
+                    let left = asked.count();
+                    let rest = format!(
+                        "{at}: is not asked about the {left} classes and regions left, since it did not respond"
+                    );
+                    found.extend((left > 0).then_some(rest));
+                    break;
+                }
+            }
         }
     }
     found
@@ -51,13 +69,38 @@ fn is_built_by(class: &Class, key: &ProviderKey) -> bool {
     class.provider == key.provider && (class.credentials.is_empty() || class.credentials == key.credentials)
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, String> {
+/// Why a call came to nothing.
+struct Failed {
+    problem: String,
+    /// Whether no answer came: the next call would not be answered either.
+    is_silent: bool,
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, Failed> {
+    let began = tokio::time::Instant::now();
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
-        Ok(result) => result.map_err(|error| match error.remedy.as_str() {
-            "" => error.to_string(),
-            remedy => format!("{error}; {remedy}"),
+        Ok(result) => result.map_err(|error| Failed {
+            is_silent: error.kind == ErrorKind::Transient,
+            problem: match error.remedy.as_str() {
+                "" => error.to_string(),
+                remedy => format!("{error}; {remedy}"),
+            },
         }),
-        Err(_) => Err(format!("it did not respond within {} s", CALL_TIMEOUT.as_secs())),
+        Err(_) => Err(Failed {
+            is_silent: true,
+            problem: format!(
+                "it did not respond within the limit of {} s, and was given up after {:.1} s; see whether it reaches its cloud, or \
+                 report it to the plugin's authors",
+                CALL_TIMEOUT.as_secs(),
+                began.elapsed().as_secs_f64()
+            ),
+        }),
     }
 }
 
@@ -100,5 +143,65 @@ fn request(checked: &Checked, key: &ProviderKey, class: &Class, region: &str) ->
         parameters_json: parameters(&checked.catalog, class).to_string(),
         node_pool,
         dns_zone: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::atomic::AtomicUsize, sync::atomic::Ordering};
+
+    use landlord_auth::authenticator::Callers;
+
+    use super::*;
+
+    /// Two classes in two regions.
+    fn checked() -> (Checked, ProviderKey) {
+        let class: Class = serde_json::from_value(serde_json::json!({
+            "level": "CLUSTER", "provider": "cloud", "credentials": "default", "regions": ["here", "there"],
+            "machine_type": "m", "node_count": 1, "node_count_max": 1,
+        }))
+        .unwrap();
+        let mut catalog = Catalog::default();
+        for name in ["large", "small"] {
+            catalog.classes.insert(name.parse().unwrap(), class.clone());
+        }
+        let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+        let callers = Arc::new(Callers::default());
+        (Checked { installation: "test".into(), catalog, callers, providers: Vec::new(), webhooks: Vec::new() }, key)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plugin_that_hangs_is_given_up_with_limit_and_time() {
+        let (checked, key) = checked();
+        let began = tokio::time::Instant::now();
+        let hung = of_plugin(&checked, &key, pending(), async |_| pending().await).await;
+        assert_eq!(began.elapsed().as_secs(), 60);
+        assert!(hung[0].contains("does not start") && hung[0].contains("limit of 60 s"), "{hung:?}");
+        assert!(hung[0].contains("after 60.0 s") && hung.len() == 1, "{hung:?}");
+
+        // One class after the other would be a minute each.
+        let asked = AtomicUsize::new(0);
+        let began = tokio::time::Instant::now();
+        let validate = async |_| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            pending().await
+        };
+        let hung = of_plugin(&checked, &key, async { Ok(()) }, validate).await.join("\n");
+        assert_eq!((asked.load(Ordering::SeqCst), began.elapsed().as_secs()), (1, 60));
+        assert!(hung.contains("classes.large: can't be validated in here") && hung.contains("the 3 classes"), "{hung}");
+
+        // Neither does one whose calls end by their own deadline.
+        let late = || ProviderError::new(ErrorKind::Transient, "Validate took longer than its deadline of 5s");
+        let hung = of_plugin(&checked, &key, async { Ok(()) }, async |_| Err(late())).await.join("\n");
+        assert!(hung.contains("deadline of 5s") && hung.contains("the 3 classes"), "{hung}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_answered_is_asked_for_every_class_and_region() {
+        let (checked, key) = checked();
+        let refused = || ProviderError::new(ErrorKind::Auth, "the key is revoked").with_remedy("renew it");
+        let found = of_plugin(&checked, &key, async { Ok(()) }, async |_| Err(refused())).await;
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found.iter().all(|problem| problem.contains("; renew it")), "{found:?}");
     }
 }

@@ -5,9 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Subcommand;
-use landlord_store::{PostgresOptions, SqliteOptions, Store, postgres, sqlite};
+use landlord_core::ports::{AuditStore as _, CustomerStore as _};
+use landlord_store::{
+    PostgresOptions, SqliteOptions, Store, postgres, sqlite,
+    transfer::{self, Place, TableSum},
+};
 
-use crate::config::{self, Config, read_secret};
+use crate::{
+    audit,
+    config::{self, Config, read_secret},
+};
 
 /// Opens the store. `create`: make it if there is none.
 ///
@@ -19,6 +26,18 @@ pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> 
         return Ok(sqlite::open(&config.path, options).await?);
     }
     Ok(postgres::open(postgres_options(config, create)?).await?)
+}
+
+/// The store, with what it needs of the rest of the configuration.
+///
+/// # Errors
+/// As [`open`]; a signing key of the audit log that can't be used.
+pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Store> {
+    let signer = audit::signer(&config.audit)?;
+    let store = open(&config.store, create).await?;
+    signer.into_iter().for_each(|signer| store.sign_audit(signer));
+    store.set_customer_rules(config.customers.rules());
+    Ok(store)
 }
 
 fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOptions> {
@@ -35,7 +54,11 @@ fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOpti
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {
     /// Makes the store of a new installation. A daemon makes none unasked: it would know nothing of what was built.
-    Init,
+    Init {
+        /// Where there is one, do nothing: for a job that runs with every installation.
+        #[arg(long)]
+        if_missing: bool,
+    },
     /// Copies the store into a new file, whole and as of one moment; the daemon may go on working.
     Backup {
         /// File to make.
@@ -50,6 +73,20 @@ pub enum StoreCommand {
         #[arg(long)]
         replace: bool,
     },
+    /// Writes the store, while no daemon runs, into a file that `import` reads: to move an installation from SQLite to PostgreSQL or
+    /// back. For copies of the same store there is `backup`.
+    Export {
+        /// File to make.
+        file: PathBuf,
+    },
+    /// Fills the store that the configuration names, which must be empty or not there yet, from a file that `export` wrote; reads it
+    /// back, and compares it table by table. No daemon may be started on the other store again.
+    Import {
+        /// File.
+        file: PathBuf,
+    },
+    /// Brings the store to this version's schema, as a start would. On PostgreSQL daemons of the release before go on working.
+    Migrate,
     /// Says that the store was put back by other means (a PostgreSQL database by its own tools), while no daemon runs. The
     /// next start compares as after `restore`.
     BeginEpoch,
@@ -64,13 +101,16 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
     let in_file = config.url.is_empty();
     let shown = if in_file { config.path.display().to_string() } else { "in PostgreSQL".to_owned() };
     match command {
-        StoreCommand::Init if in_file => {
-            sqlite::init(&config.path).await?;
-            Ok(format!("made the store {shown}"))
-        }
-        StoreCommand::Init => {
-            postgres::init(postgres_options(config, true)?).await?;
-            Ok(format!("made the store {shown}"))
+        StoreCommand::Init { if_missing } => {
+            let made = if in_file {
+                sqlite::init(&config.path).await
+            } else {
+                postgres::init(postgres_options(config, true)?).await
+            };
+            match made {
+                Err(landlord_store::Error::Exists { .. }) if if_missing => Ok(format!("the store {shown} is there")),
+                made => Ok(made.map(|()| format!("made the store {shown}"))?),
+            }
         }
         StoreCommand::Backup { .. } | StoreCommand::Restore { .. } if !in_file => bail!(
             "the store is a PostgreSQL database (store.url): back it up and restore it by its own tools, then, before a daemon \
@@ -93,6 +133,23 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
                 copied.environments
             ))
         }
+        StoreCommand::Export { file } => {
+            let sums = transfer::export(&place(config)?, &file).await?;
+            Ok(format!("wrote the store {shown} into {}:\n{}", file.display(), table(&sums)))
+        }
+        StoreCommand::Import { file } => {
+            let sums = transfer::import(&file, &place(config)?).await?;
+            Ok(format!(
+                "the store {shown} equals {}, table by table:\n{}\nthe next start compares the clouds' inventories before the first \
+                 change; start no daemon on the other store again",
+                file.display(),
+                table(&sums)
+            ))
+        }
+        StoreCommand::Migrate => Ok(match transfer::migrate(&place(config)?).await? {
+            (before, after) if before == after => format!("the schema of the store {shown} is version {after} already"),
+            (before, after) => format!("brought the schema of the store {shown} from version {before} to {after}"),
+        }),
         StoreCommand::BeginEpoch => {
             let store = open(config, false).await?;
             store.begin_epoch("put back by other means than landlord's").await?;
@@ -100,4 +157,17 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
             Ok(format!("the store {shown} begins a new epoch at the next start"))
         }
     }
+}
+
+fn place(config: &config::Store) -> Result<Place> {
+    if config.url.is_empty() {
+        return Ok(Place::Sqlite(config.path.clone()));
+    }
+    Ok(Place::Postgres(postgres_options(config, false)?))
+}
+
+/// A line for each table.
+fn table(sums: &[TableSum]) -> String {
+    let line = |sum: &TableSum| format!("  {:<12} {:>9} rows  {}", sum.table, sum.rows, &sum.digest[..16]);
+    sums.iter().map(line).collect::<Vec<_>>().join("\n")
 }

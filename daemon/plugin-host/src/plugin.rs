@@ -275,7 +275,7 @@ impl Plugin {
     ) -> Result<A, ProviderError> {
         let attempt = self.attempts.next(method, tenant);
         let span = tracing::info_span!(
-            "call", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
+            "call", otel.name = method.name(), otel.kind = "client", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
         );
         let response = self.measured_call(method, request).instrument(span.clone()).await;
         let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");

@@ -32,7 +32,7 @@
 //!
 //! # Rooms
 //! `rows` are the tables and their statements, `contract` the promises on top of them, both portable between databases.
-//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`.
+//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`. `transfer` moves a store from one to the other.
 //!
 //! # Example
 //! ```
@@ -83,9 +83,11 @@ mod job;
 mod notify;
 pub mod postgres;
 mod rows;
+mod schema_version;
 mod silence;
 pub mod sqlite;
 mod store;
+pub mod transfer;
 mod write;
 
 pub use error::Error;

@@ -1,8 +1,8 @@
 //! The store as its callers hold it: connections to read, the only writer of this process, and who waits for events.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use landlord_core::ports::StoreError;
+use landlord_core::{environment::CustomerRules, ports::StoreError};
 use sqlx::AnyConnection;
 
 use crate::{
@@ -29,6 +29,8 @@ pub struct Store {
     pub(crate) figures: StoreFigures,
     /// Newest events kept.
     pub(crate) events_max: u64,
+    /// How customers are dealt with; unset: as by default.
+    pub(crate) customer_rules: Arc<OnceLock<CustomerRules>>,
     /// Whether no other daemon can have it open.
     pub(crate) is_exclusive: bool,
     /// Dropped last: it holds the database for this process.

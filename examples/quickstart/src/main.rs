@@ -45,6 +45,14 @@ impl Level {
         }
     }
 
+    fn customer(self) -> &'static str {
+        match self {
+            Self::Cluster => "acme",
+            Self::Node => "initech",
+            Self::Namespace => "globex",
+        }
+    }
+
     fn file(self) -> &'static str {
         match self {
             Self::Cluster => "examples/tenants/acme.yaml",
@@ -127,7 +135,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce(cloud)?;
+        real::announce(arguments.level)?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
@@ -184,7 +192,7 @@ fn show(
         landlord(world, interrupted, &["describe", HOST])?;
     }
     if arguments.real {
-        real::show(world, artifacts)?;
+        real::show(world, artifacts, arguments.level)?;
     }
     if arguments.once {
         return take_down(world, cloud, interrupted, arguments.level, &timeout);
@@ -224,9 +232,16 @@ fn example(world: &World, cloud: &Cloud, name: &str, real: bool) -> Result<Strin
     let file = path.file_name().context("an example has a name")?;
     let copy = world.folder().join(file);
     let text = text.replace("tenantClass: eks-", &own);
-    let text = if real { text.replace(&cloud.small_class(), &cloud.real_class()) } else { text };
+    let text = if real { with_real_classes(cloud, &text) } else { text };
     std::fs::write(&copy, text)?;
     Ok(copy.display().to_string())
+}
+
+/// An example that orders the classes whose pods are real.
+fn with_real_classes(cloud: &Cloud, text: &str) -> String {
+    let line = |class: &str| format!("tenantClass: {class}\n");
+    let text = text.replace(&cloud.small_class(), &cloud.real_class());
+    text.replace(&line(&format!("{}-namespace", cloud.provider)), &line(&cloud.real_namespace_class()))
 }
 
 fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, level: Level, timeout: &str) -> Result<()> {

@@ -4,29 +4,31 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_harness::{Cloud, World, binaries::checkout};
+use landlord_test_harness::{World, binaries::checkout};
 use landlord_test_kube::{Artifacts, forward, node_socket, python_env};
 use rustix::process::geteuid;
 use serde_json::Value;
 
-use crate::narrate::{say, say_block};
+use crate::{
+    Level,
+    narrate::{say, say_block},
+};
 
 /// Where the stack lives in a cluster of the tenant's own.
 const NAMESPACE: &str = "ai-fileserver";
-/// Domain of the example's tenant, and its customer.
-const DOMAIN: &str = "acme.example.com";
-const CUSTOMER: &str = "acme";
-
-/// What it takes, shown before anything is built; refused where it can't work.
-pub(crate) fn announce(cloud: &Cloud) -> Result<()> {
+/// What it takes, reported before anything is built; refused where it can't work.
+pub(crate) fn announce(level: Level) -> Result<()> {
+    if level == Level::Node {
+        bail!(
+            "--real has one node in a cluster, and level node needs two: leave out --level, or take --level namespace"
+        );
+    }
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");
     }
-    if cloud.provider != "gke" {
-        bail!("--real was seen to work on the simulated Google Cloud only: add --provider gke");
-    }
     say_block(
         "Real pods on a real node: kubelet, containerd, Envoy, cert-manager, an ACME server, and four apps with a model.\n\
+         Network policies are enforced; names and certificates are those of the simulated cloud's zone.\n\
          The first time this builds programs and images: about 20 minutes on two cores and 6 GB below ~/.cache/landlord.\n\
          Later runs take about 4 minutes. Nothing leaves this machine.",
     );
@@ -34,11 +36,11 @@ pub(crate) fn announce(cloud: &Cloud) -> Result<()> {
 }
 
 /// A key of a Secret of the stack, as the cluster's own administrator.
-fn secret(artifacts: &Artifacts, cluster: &Path, name: &str, key: &str) -> Result<String> {
+fn secret(artifacts: &Artifacts, (cluster, namespace): (&Path, &str), name: &str, key: &str) -> Result<String> {
     let path = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
     let mut command = Command::new(&artifacts.kubebox);
     command.arg("kubectl").arg("--kubeconfig").arg(cluster.join("admin.kubeconfig"));
-    let output = command.args(["-n", NAMESPACE, "get", "secret", name, "-o", &path]).output()?;
+    let output = command.args(["-n", namespace, "get", "secret", name, "-o", &path]).output()?;
     if !output.status.success() {
         bail!("can't read secret {name}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -46,19 +48,22 @@ fn secret(artifacts: &Artifacts, cluster: &Path, name: &str, key: &str) -> Resul
 }
 
 /// Uses the environment as its customer does, and says how to do it by hand.
-pub(crate) fn show(world: &World, artifacts: &Artifacts) -> Result<()> {
+pub(crate) fn show(world: &World, artifacts: &Artifacts, level: Level) -> Result<()> {
+    let (customer, domain) = (level.customer(), format!("{}.example.com", level.customer()));
+    let tenant = world.cli().tenant(level.tenant())?.context("the tenant is gone")?;
+    let namespace = tenant["placement"]["isolation"]["namespace"].as_str().unwrap_or(NAMESPACE);
     let cluster = world.clusters().pop().context("no cluster")?;
     let socket = node_socket(&cluster);
-    let chat = format!("chat.{DOMAIN}");
-    let password = secret(artifacts, &cluster, "files", "customer-password")?;
-    let admin = secret(artifacts, &cluster, "chat", "admin-password")?;
+    let chat = format!("chat.{domain}");
+    let password = secret(artifacts, (&cluster, namespace), "files", "customer-password")?;
+    let admin = secret(artifacts, (&cluster, namespace), "chat", "admin-password")?;
     let authority = world.folder().join("test-ca.pem");
     let scripts = checkout().join("tests/kube/tests/use");
     say(&format!("a file is put by SFTP, and https://{chat} is asked about it"));
     let mut used = Command::new(python_env(&scripts.join("requirements.txt"))?);
-    used.arg(scripts.join("web.py")).arg(&socket).args([DOMAIN, "put"]).env("ROOT_FILE", &authority);
-    used.env("FILES_USER", CUSTOMER).env("FILES_PASSWORD", &password);
-    let output = used.env("CHAT_EMAIL", format!("admin@{DOMAIN}")).env("CHAT_PASSWORD", &admin).output()?;
+    used.arg(scripts.join("web.py")).arg(&socket).args([domain.as_str(), "put"]).env("ROOT_FILE", &authority);
+    used.env("FILES_USER", customer).env("FILES_PASSWORD", &password);
+    let output = used.env("CHAT_EMAIL", format!("admin@{domain}")).env("CHAT_PASSWORD", &admin).output()?;
     if !output.status.success() {
         bail!("the customer's part failed: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -70,11 +75,11 @@ pub(crate) fn show(world: &World, artifacts: &Artifacts) -> Result<()> {
     let files = forward(socket, format!("{sftp_at}:22"))?.port();
     say_block(&format!(
         "Question: {}\nAnswer:   {}\nSource:   {sources}\n\n\
-         The chat:  https://{chat} (in the cloud's zone: {chat_at}), account admin@{DOMAIN}, password {admin}\n\
+         The chat:  https://{chat} (in the cloud's zone: {chat_at}), account admin@{domain}, password {admin}\n\
          Its certificate is {}'s, until {}; the test authority is in {authority}\n\n\
          From this machine, which reaches the node by no other way:\n\
          \x20 curl --cacert {authority} --connect-to {chat}:443:127.0.0.1:{web} https://{chat}/health\n\
-         \x20 sftp -P {files} {CUSTOMER}@127.0.0.1        # password {password}",
+         \x20 sftp -P {files} {customer}@127.0.0.1        # password {password}",
         text("question"),
         text("answer"),
         text("issuer"),

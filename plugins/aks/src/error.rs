@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     api::{self, Kind, Verb},
-    error_table,
+    error_table, error_words,
 };
 
 /// How deep `details` and `innererror` are followed; ARM nests two or three.
@@ -189,7 +189,7 @@ pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> 
     if status == 429 {
         return (ErrorKind::Throttled, "");
     }
-    if let Some(found) = error_table::by_words(code, message) {
+    if let Some(found) = error_words::by_words(code, message) {
         return found;
     }
     match error_table::look_up(service, code) {

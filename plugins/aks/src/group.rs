@@ -2,6 +2,7 @@
 //! each is inspected before anything is put into it.
 
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::table;
 use serde_json::{Value, json};
 
 use crate::{
@@ -109,7 +110,7 @@ pub(crate) fn removal_failed(kind: &'static api::Kind, name: &str, reported: &Er
     if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Internal | ErrorKind::Quota | ErrorKind::Capacity) {
         error.kind = ErrorKind::Conflict;
     }
-    if error.remedy.is_empty() {
+    if table::is_general(&error.remedy) {
         "remove what holds it by hand; landlord tries again by itself".clone_into(&mut error.remedy);
     }
     error

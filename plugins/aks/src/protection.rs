@@ -63,6 +63,11 @@ pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()>
         let what = format!("{} in resource group {group} is not this tenant's", object.id());
         holds.add(what, "move those objects to another resource group, or remove them");
     }
+    for id in in_nodes_group(call).await? {
+        let what =
+            format!("{id} lies in the nodes' resource group, which goes with its cluster, and is not landlord's");
+        holds.add(what, "move those objects to another resource group, or remove them");
+    }
     for id in in_subnets(call).await? {
         let what = format!("{id} uses a subnet of {group} and is neither landlord's nor its cluster's");
         holds.add(what, "move those objects to another network, or remove them");
@@ -83,6 +88,22 @@ async fn locks(call: &Call<'_>, groups: &[&str], holds: &mut Holds) -> Result<()
     Ok(())
 }
 
+/// Types that neither AKS nor Kubernetes makes in the nodes' group of a cluster as landlord orders it.
+const FOREIGN: [&str; 2] = ["Microsoft.Compute/virtualMachines", "Microsoft.Network/privateEndpoints"];
+/// What AKS makes of these types all the same: nodes of pools of another kind, and the endpoint of a private cluster.
+const MADE_BY_AKS: (&str, &str) = ("aks-managed", "kube-apiserver");
+
+/// Machines and private endpoints that others put into the nodes' resource group: AKS deletes it with all that is in it.
+async fn in_nodes_group(call: &Call<'_>) -> Result<Vec<String>> {
+    let inside = group::contents(call, &call.names.nodes_group()).await.or_absent()?.unwrap_or_default();
+    let is_strange = |object: &&group::Group| {
+        let by_aks = object.name() == MADE_BY_AKS.1
+            || object.tags().keys().any(|key| key.to_lowercase().starts_with(MADE_BY_AKS.0));
+        FOREIGN.iter().any(|of| of.eq_ignore_ascii_case(object.kind())) && !by_aks && !object.is_ours(call.scope)
+    };
+    Ok(inside.iter().filter(is_strange).map(|object| object.id().to_owned()).collect())
+}
+
 /// What is read of a network.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -95,7 +116,8 @@ async fn in_subnets(call: &Call<'_>) -> Result<Vec<String>> {
     let Some(vnet) = call.arm.get::<Vnet>(&api::VNET, &call.names.network_id()).await? else { return Ok(Vec::new()) };
     let own = [call.names.group().to_owned(), call.names.nodes_group()];
     let users = vnet.properties.subnets.iter().flat_map(|subnet| {
-        subnet["properties"]["ipConfigurations"].as_array().into_iter().flatten().filter_map(|user| user["id"].as_str())
+        let of = |key: &str| subnet["properties"][key].as_array().into_iter().flatten();
+        of("ipConfigurations").chain(of("privateEndpoints")).filter_map(|user| user["id"].as_str())
     });
     let is_foreign =
         |id: &&str| group_of(id).is_some_and(|group| !own.iter().any(|own| own.eq_ignore_ascii_case(group)));

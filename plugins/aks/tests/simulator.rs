@@ -840,9 +840,24 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
         "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } }] } });
     cloud.foreign_call("PUT", &card, NETWORK, body).await;
     cloud.settled(&card, NETWORK).await;
-    let names = ["customergpu", "the lock keep (CanNotDelete)", "the lock nodes (ReadOnly)", "customer-nic"];
+    // AKS deletes the nodes' group with whatever is in it.
+    let endpoint = format!("{}/providers/Microsoft.Network/privateEndpoints/customer-endpoint", group("-nodes"));
+    cloud.foreign_call("DELETE", &nodes, LOCKS, Value::Null).await;
+    let body =
+        json!({ "location": "westeurope", "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } });
+    cloud.foreign_call("PUT", &endpoint, NETWORK, body).await;
+    cloud.settled(&endpoint, NETWORK).await;
+    cloud.foreign_call("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
+    let names = [
+        "customer-endpoint",
+        "customergpu",
+        "the lock keep (CanNotDelete)",
+        "the lock nodes (ReadOnly)",
+        "customer-nic",
+    ];
     flow.is_held_first(&names).await;
     cloud.foreign_call("DELETE", &nodes, LOCKS, Value::Null).await;
+    cloud.foreign_call("DELETE", &endpoint, NETWORK, Value::Null).await;
     cloud.foreign_call("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");

@@ -13,7 +13,7 @@ use landlord_provider_sdk::{
     table,
 };
 
-use crate::{action::Action, error_table, xml::Element};
+use crate::{action::Action, error_table, error_words, xml::Element};
 
 /// A call that failed.
 pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
@@ -156,7 +156,7 @@ fn state(error: &ServiceError) -> ProviderError {
     {
         remedy = allow(action);
     }
-    if let Some((meant, by_words)) = table::by_words(error_table::WORDS, &error.code, &error.message) {
+    if let Some((meant, by_words)) = table::by_words(error_words::WORDS, &error.code, &error.message) {
         kind = meant;
         by_words.clone_into(&mut remedy);
     }

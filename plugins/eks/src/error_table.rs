@@ -8,7 +8,7 @@
 use landlord_provider_api::ErrorKind::{self, *};
 use landlord_provider_sdk::{
     error::RENEW_CREDENTIALS as RENEW,
-    table::{self, Row, WordsRow},
+    table::{self, Row},
 };
 
 /// The table. A row of the service comes before one of `*`.
@@ -87,6 +87,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("route53", "InvalidVPCId", Invalid, ""),
     ("route53", "NoSuchDelegationSet", Invalid, ""),
     ("route53", "NoSuchHealthCheck", Invalid, ""),
+    ("route53", "NoSuchHealthCheckSource", Invalid, ""),
     ("route53", "NoSuchHostedZone", Conflict, ""),
     ("route53", "NoSuchChange", Conflict, ""),
     ("route53", "PriorRequestNotComplete", Throttled, ""),
@@ -106,6 +107,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("sts", "ExpiredTokenException", Auth, RENEW),
     ("sts", "IDPCommunicationError", Transient, ""),
     ("sts", "IDPRejectedClaim", Auth, RENEW),
+    ("sts", "InvalidContextAssertion", Auth, RENEW),
     ("sts", "InvalidIdentityToken", Auth, RENEW),
     ("sts", "MalformedPolicyDocument", Internal, ""),
     ("sts", "PackedPolicyTooLarge", Internal, ""),
@@ -154,6 +156,33 @@ pub(crate) const TABLE: &[Row] = &[
     ("ec2", "MissingParameter", Internal, ""),
     ("ec2", "InvalidNextToken", Transient, ""),
     ("ec2", "CannotDelete", Conflict, ""),
+    ("ec2", "ConcurrentTagAccess", Conflict, ""),
+    ("ec2", "Gateway.NotAttached", Conflict, ""),
+    ("ec2", "IdempotentParameterMismatch", Internal, ""),
+    ("ec2", "InvalidSubnet.Conflict", Invalid, "correct the class parameter vpc_cidr"),
+    ("ec2", "InvalidSubnet.Range", Invalid, "correct the class parameter vpc_cidr"),
+    ("ec2", "InvalidVpcRange", Invalid, "correct the class parameter vpc_cidr"),
+    ("ec2", "InvalidKMSKey.InvalidState", Auth, KEY),
+    (
+        "ec2",
+        "OperationNotPermitted",
+        Conflict,
+        "the owner of the object turns off its termination protection, then retry",
+    ),
+    ("ec2", "Resource.AlreadyAssociated", Conflict, ""),
+    ("ec2", "RouteAlreadyExists", Conflict, ""),
+    (
+        "ec2",
+        "TagPolicyViolation",
+        Auth,
+        "the administrator of the AWS organization lets landlord's tags pass the tag policy that the message names, then retry",
+    ),
+    ("ec2", "UnsupportedOperation", Conflict, ""),
+    ("ec2", "ZonesMismatched", Internal, ""),
+    ("ec2", "InsufficientAddressCapacity", Capacity, CAPACITY),
+    ("ec2", "InsufficientHostCapacity", Capacity, CAPACITY),
+    ("ec2", "InsufficientReservedInstanceCapacity", Capacity, CAPACITY),
+    ("ec2", "InsufficientVolumeCapacity", Capacity, CAPACITY),
     ("ec2", "InsufficientInstanceCapacity", Capacity, CAPACITY),
     ("ec2", "InsufficientCapacity", Capacity, CAPACITY),
     (
@@ -258,6 +287,22 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "InvalidQueryParameter", Internal, ""),
     ("*", "MalformedQueryString", Internal, ""),
     ("*", "MissingAction", Internal, ""),
+    ("*", "DryRunOperation", Internal, ""),
+    ("*", "InvalidCharacter", Internal, ""),
+    ("*", "InvalidPaginationToken", Transient, ""),
+    ("*", "InvalidParameter", Internal, ""),
+    ("*", "InvalidParameterDependency", Internal, ""),
+    ("*", "UnknownParameter", Internal, ""),
+    ("*", "UnsupportedOperation", Internal, ""),
+    ("*", "UnsupportedProtocol", Internal, ""),
+    ("*", "InvalidHttpRequest", Internal, ""),
+    ("*", "MalformedHttpRequestException", Internal, ""),
+    ("*", "RequestAbortedException", Transient, ""),
+    ("*", "RequestEntityTooLargeException", Internal, ""),
+    ("*", "UnknownError", Transient, ""),
+    ("*", "Unavailable", Transient, ""),
+    ("*", "Blocked", Auth, "the account is blocked: its administrator opens a case with AWS Support"),
+    ("*", "PendingVerification", Auth, "AWS is still verifying the account: its administrator waits, then retry"),
     ("*", "MissingParameter", Internal, ""),
     ("*", "UnknownOperationException", Internal, ""),
     ("*", "SerializationException", Internal, ""),
@@ -265,52 +310,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ValidationException", Invalid, ""),
 ];
 
-/// Words of a message that are more specific than its code. <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>,
-/// <https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html>,
-/// <https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html>.
-pub(crate) const WORDS: &[WordsRow] = &[
-    (&[], "in a service control policy", Auth, ORGANIZATION),
-    (&[], "in a resource control policy", Auth, ORGANIZATION),
-    (
-        &[],
-        "in a permissions boundary",
-        Auth,
-        "the account's administrator widens the permissions boundary of landlord's role, then retry",
-    ),
-    (
-        &[],
-        "in a session policy",
-        Auth,
-        "the operator widens the session policy with which landlord's role is assumed, then retry",
-    ),
-    (
-        &[],
-        "in a vpc endpoint policy",
-        Auth,
-        "the account's administrator widens the policy of the VPC endpoint, then retry",
-    ),
-    (
-        &[],
-        "explicit deny in an identity-based policy",
-        Auth,
-        "the account's administrator takes the explicit deny out of the policy of landlord's role, then retry",
-    ),
-    (&[], "is pending deletion", Auth, KEY),
-    (&[], "kms key is disabled", Auth, KEY),
-    (&[], "kmsinvalidstateexception", Auth, KEY),
-    (&[], "kmsdisabledexception", Auth, KEY),
-    (
-        &[],
-        "not subscribed to this service",
-        Auth,
-        "the account's administrator completes the account's sign-up and its payment, then retry",
-    ),
-    (&["AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"], "", Auth, REGION),
-];
-
-const ORGANIZATION: &str = "the administrator of the AWS organization allows the action in the policy that the message names (service or resource control policy), then retry";
-const KEY: &str = "the owner of the KMS key enables it or cancels its deletion, then retry";
-const REGION: &str = "the operator renews or corrects the credentials of this credential scope; or, if the Region is an opt-in one, the account's administrator enables it (Account > AWS Regions); then retry";
+pub(crate) const KEY: &str = "the owner of the KMS key enables it or cancels its deletion, then retry";
 const ALLOW: &str = "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or Region for the class";
 /// Remedies that the stack's failure reasons share with the codes.
@@ -319,6 +319,7 @@ pub(crate) const QUOTA_ADDRESSES: &str = "ask for a higher quota \"EC2-VPC Elast
 pub(crate) const QUOTA_NATS: &str = "ask for a higher quota \"NAT gateways per Availability Zone\" (L-FE5A380F) in Service Quotas, service Amazon VPC, then retry";
 pub(crate) const QUOTA_GATEWAYS: &str = "ask for a higher quota \"Internet gateways per Region\" (L-A4707A72) in Service Quotas, service Amazon VPC, then retry";
 pub(crate) const QUOTA_GROUPS: &str = "ask for a higher quota \"VPC security groups per Region\" (L-E79EC296) in Service Quotas, service Amazon VPC, then retry";
+const QUOTA_OTHER: &str = "ask for a higher quota (the message says of what) in Service Quotas, service Amazon EC2 or Amazon VPC, or delete what is no longer needed, then retry";
 pub(crate) const QUOTA_ROLES: &str =
     "ask for a higher quota \"Roles per account\" (L-FE177D64) in Service Quotas, service IAM, then retry";
 pub(crate) const QUOTA_TEMPLATES: &str =
@@ -332,12 +333,19 @@ pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static 
 
 /// Codes that come in families.
 fn by_form(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
+    if service != "ec2" {
+        return None;
+    }
+    let ends = |list: &[&str]| list.iter().any(|end| code.ends_with(end));
     // EC2 names what is gone by type: InvalidVolume.NotFound, InvalidGroup.NotFound, …
-    let gone = code.ends_with(".NotFound") || code.ends_with("NotFound");
-    if service == "ec2" && gone {
+    if ends(&["NotFound", "InUse"]) {
         return Some((Conflict, ""));
     }
-    (service == "ec2" && code.ends_with(".Malformed")).then_some((Internal, ""))
+    // A rate, and no quota: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>.
+    if ends(&["LimitExceeded", "CountExceeded"]) && !code.contains("Request") {
+        return Some((Quota, QUOTA_OTHER));
+    }
+    (ends(&["Malformed"]) || code.starts_with("Invalid")).then_some((Internal, ""))
 }
 
 #[cfg(test)]
@@ -350,6 +358,14 @@ mod tests {
     fn the_whole_table() {
         insta::assert_json_snapshot!(table::lines(TABLE));
         assert_eq!(table::problems(TABLE), [""; 0]);
+    }
+
+    /// What AWS documents, and this plugin can meet.
+    #[test]
+    fn every_published_code_has_a_kind_and_says_who_must_do_what() {
+        let published = include_str!("../tests/published-errors.txt");
+        assert!(published.lines().count() > 150);
+        assert_eq!(table::uncovered(published, look_up), [""; 0]);
     }
 
     #[test]

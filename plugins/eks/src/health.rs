@@ -9,8 +9,9 @@ use landlord_provider_api::{
     ErrorKind::{self, *},
     ProviderError,
 };
+use landlord_provider_sdk::table as sdk_table;
 
-use crate::error_table as table;
+use crate::{error_table as table, error_words};
 
 /// Issue code, kind, remedy.
 const ISSUES: &[(&str, ErrorKind, &str)] = &[
@@ -117,8 +118,12 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
 pub(crate) fn issue(what: &str, code: &str, message: &str) -> ProviderError {
     let by_words = WORDS.iter().find(|(words, ..)| message.contains(words)).map(|(_, kind, remedy)| (*kind, *remedy));
     let by_code = ISSUES.iter().find(|(of, ..)| *of == code).map(|(_, kind, remedy)| (*kind, *remedy));
-    let (kind, remedy) = by_words.or(by_code).unwrap_or((Transient, ""));
-    ProviderError::new(kind, format!("{what}: {message}")).with_code(code).with_remedy(remedy)
+    // Policies of the organization and states of keys are in the words, here as in responses.
+    let by_policy = sdk_table::by_words(error_words::WORDS, code, message);
+    let (kind, remedy) = by_policy.or(by_words).or(by_code).unwrap_or((Transient, ""));
+    ProviderError::new(kind, format!("{what}: {message}"))
+        .with_code(code)
+        .with_remedy(sdk_table::addressed(kind, remedy))
 }
 
 fn unknown(what: &str) -> ProviderError {

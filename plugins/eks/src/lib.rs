@@ -17,6 +17,7 @@ mod describe;
 mod dns;
 mod error;
 mod error_table;
+mod error_words;
 mod health;
 mod identity;
 mod inventory;

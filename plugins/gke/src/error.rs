@@ -195,8 +195,8 @@ fn state(error: &ServiceError) -> ProviderError {
         None => (error.codes.first().cloned().unwrap_or_default(), (by_status(error.status), "")),
     };
     let mut remedy = remedy.to_owned();
-    // GKE and Compute Engine answer a lack of quota with the codes of a lack of permission or
-    // patience; only the words show it.
+    // GKE and Compute Engine return the codes of a lack of permission or of
+    // throttling for a lack of quota; only the words show it.
     if kind != ErrorKind::Quota && is_about_quota(&error.message) {
         kind = ErrorKind::Quota;
     }

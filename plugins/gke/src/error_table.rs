@@ -38,6 +38,14 @@ pub(crate) const TABLE: &[Row] = &[
     ("compute", "badRequest", Invalid, ""),
     ("compute", "resourceNotStandalone", Conflict, ""),
     ("compute", "backendError", Transient, ""),
+    ("compute", "notImplemented", Internal, ""),
+    ("compute", "invalidParameter", Invalid, ""),
+    ("compute", "stockout", Capacity, CAPACITY),
+    ("compute", "resource_availability", Capacity, CAPACITY),
+    ("compute", "rateLimitExceededUnreg", Throttled, ""),
+    ("compute", "dailyLimitExceeded", Quota, QUOTA),
+    ("compute", "ipInUse", Conflict, ""),
+    ("compute", "insufficientPermissions", Auth, ALLOW),
     ("compute", "internalError", Transient, ""),
     // Compute Engine: errors of operations.
     ("compute", "QUOTA_EXCEEDED", Quota, QUOTA),
@@ -63,6 +71,9 @@ pub(crate) const TABLE: &[Row] = &[
     ("compute", "RESOURCE_IS_BEING_USED", Conflict, ""),
     ("compute", "CONDITION_NOT_MET", Conflict, ""),
     ("compute", "OPERATION_CANCELED_BY_USER", Conflict, ""),
+    ("compute", "RESOURCE_OPERATION_CONFLICT", Conflict, ""),
+    ("compute", "NETWORK_PEERING_IN_PROGRESS", Conflict, ""),
+    ("compute", "SUBNETWORK_IN_USE", Conflict, ""),
     ("compute", "PERMISSIONS_ERROR", Auth, ALLOW),
     ("compute", "UNSUPPORTED_OPERATION", Invalid, ""),
     ("compute", "INVALID_USAGE", Invalid, ""),
@@ -119,6 +130,20 @@ pub(crate) const TABLE: &[Row] = &[
     ("oauth2", "invalid_grant", Auth, RENEW),
     ("oauth2", "invalid_client", Auth, RENEW),
     ("oauth2", "unauthorized_client", Auth, RENEW),
+    ("oauth2", "invalid_request", Internal, ""),
+    ("oauth2", "unsupported_grant_type", Internal, ""),
+    ("oauth2", "invalid_target", Auth, RENEW),
+    ("oauth2", "access_denied", Auth, RENEW),
+    ("oauth2", "deleted_client", Auth, RENEW),
+    (
+        "oauth2",
+        "admin_policy_enforced",
+        Auth,
+        "the administrator of the Google Workspace organization lets the client use the scope cloud-platform, then retry",
+    ),
+    ("oauth2", "org_internal", Auth, RENEW),
+    ("oauth2", "temporarily_unavailable", Transient, ""),
+    ("oauth2", "server_error", Transient, ""),
     ("oauth2", "invalid_scope", Internal, ""),
     ("oauth2", "rate_limit_exceeded", Throttled, ""),
     ("oauth2", "internal_failure", Transient, ""),
@@ -138,6 +163,50 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ACCESS_TOKEN_EXPIRED", Auth, RENEW),
     ("*", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Auth, "give the credential the scope cloud-platform, then retry"),
     ("*", "CREDENTIALS_MISSING", Auth, RENEW),
+    ("*", "API_KEY_SERVICE_BLOCKED", Auth, KEY_RESTRICTED),
+    ("*", "API_KEY_HTTP_REFERRER_BLOCKED", Auth, KEY_RESTRICTED),
+    ("*", "API_KEY_IP_ADDRESS_BLOCKED", Auth, KEY_RESTRICTED),
+    ("*", "API_KEY_ANDROID_APP_BLOCKED", Auth, KEY_RESTRICTED),
+    ("*", "API_KEY_IOS_APP_BLOCKED", Auth, KEY_RESTRICTED),
+    ("*", "CREDENTIAL_ANDROID_APP_INVALID", Auth, KEY_RESTRICTED),
+    ("*", "LOCATION_TAX_POLICY_VIOLATED", Auth, LOCATION),
+    ("*", "LOCATION_POLICY_VIOLATED", Auth, LOCATION),
+    ("*", "LOCATION_ORG_POLICY_VIOLATED", Auth, ORGANIZATION),
+    ("*", "TLS_ORG_POLICY_VIOLATED", Auth, ORGANIZATION),
+    ("*", "TLS_CIPHER_RESTRICTION_VIOLATED", Auth, ORGANIZATION),
+    ("*", "ENDPOINT_USAGE_RESTRICTION_VIOLATED", Auth, ORGANIZATION),
+    ("*", "RESOURCE_USAGE_RESTRICTION_VIOLATED", Auth, ORGANIZATION),
+    ("*", "ORG_RESTRICTION_VIOLATION", Auth, ORGANIZATION),
+    ("*", "ORG_RESTRICTION_HEADER_INVALID", Auth, ORGANIZATION),
+    ("*", "SECURITY_POLICY_VIOLATED", Auth, PERIMETER),
+    ("*", "USER_PROJECT_DENIED", Auth, ALLOW),
+    ("*", "RESOURCE_PROJECT_INVALID", Auth, "name a project that exists in the class's account, then retry"),
+    ("*", "SERVICE_NOT_VISIBLE", Auth, ENABLE),
+    ("*", "MCP_SERVER_DISABLED", Auth, ENABLE),
+    ("*", "GCP_SUSPENDED", Auth, "the project is suspended: its administrator opens a case with Google Cloud support"),
+    ("*", "ACCOUNT_STATE_INVALID", Auth, "enable the service account that landlord works as, then retry"),
+    ("*", "ACCESS_TOKEN_TYPE_UNSUPPORTED", Auth, RENEW),
+    ("*", "ACCOUNT_TYPE_UNSUPPORTED", Auth, RENEW),
+    ("*", "CREDENTIAL_TYPE_UNSUPPORTED", Auth, RENEW),
+    ("*", "JWT_TOKEN_INVALID", Auth, RENEW),
+    ("*", "SESSION_COOKIE_INVALID", Auth, RENEW),
+    ("*", "USER_BLOCKED_BY_ADMIN", Auth, RENEW),
+    ("*", "OVERLOADED_CREDENTIALS", Internal, ""),
+    ("*", "MISSING_ORIGIN", Internal, ""),
+    ("*", "SYSTEM_PARAMETER_UNSUPPORTED", Internal, ""),
+    ("*", "EMULATOR_QUOTA_EXCEEDED", Quota, QUOTA),
+    ("*", "parseError", Internal, ""),
+    ("*", "badRequest", Invalid, ""),
+    ("*", "required", Internal, ""),
+    ("*", "forbidden", Auth, ALLOW),
+    ("*", "notFound", Conflict, ""),
+    ("*", "conflict", Conflict, ""),
+    ("*", "backendError", Transient, ""),
+    ("*", "internalError", Transient, ""),
+    ("*", "rateLimitExceeded", Throttled, ""),
+    ("*", "userRateLimitExceeded", Throttled, ""),
+    ("*", "quotaExceeded", Quota, QUOTA),
+    ("*", "accessNotConfigured", Auth, ENABLE),
     ("*", "IAM_PERMISSION_DENIED", Auth, ALLOW),
     ("*", "RATE_LIMIT_EXCEEDED", Throttled, ""),
     ("*", "RESOURCE_QUOTA_EXCEEDED", Quota, QUOTA),
@@ -179,6 +248,9 @@ pub(crate) const WORDS: &[WordsRow] = &[
 ];
 
 const ORGANIZATION: &str = "the administrator of the Google Cloud organization exempts the project from the constraint that the message names, or the operator changes the class to satisfy it; then retry";
+const LOCATION: &str = "the operator takes a region that the billing account and its organization may use, then retry";
+const KEY_RESTRICTED: &str =
+    "the operator gives this credential scope a credential without restrictions of API keys, then retry";
 const PERIMETER: &str =
     "the administrator of the VPC Service Controls perimeter lets landlord's identity in, then retry";
 const KEY: &str = "the owner of the Cloud KMS key enables or restores the version that the message names, then retry";
@@ -205,6 +277,14 @@ mod tests {
     fn the_whole_table() {
         insta::assert_json_snapshot!(table::lines(TABLE));
         assert_eq!(table::problems(TABLE), [""; 0]);
+    }
+
+    /// What Google documents, and this plugin can meet.
+    #[test]
+    fn every_published_code_has_a_kind_and_says_who_must_do_what() {
+        let published = include_str!("../tests/published-errors.txt");
+        assert!(published.lines().count() > 120);
+        assert_eq!(table::uncovered(published, look_up), [""; 0]);
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: 
     Ok(holds.end()?)
 }
 
-/// What others put into the tenant's network, which cannot go before it: subnetworks, routers, firewall rules.
+/// What others put into the tenant's network, which cannot go before it: subnetworks, routers, firewall rules, machines, private
+/// endpoints and load balancers.
 async fn in_network(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
     let network = format!("projects/{}/global/networks/{}", scope.account, names.network());
     let mut found = Vec::new();
@@ -42,10 +43,13 @@ async fn in_network(google: &Google, scope: &v1::Scope, names: &Names) -> Result
         (action::LIST_SUBNETWORKS, "aggregated/subnetworks", "subnetwork"),
         (action::LIST_ROUTERS, "aggregated/routers", "Cloud Router"),
         (action::LIST_LEFTOVERS, "global/firewalls", "firewall rule"),
+        (action::LIST_INSTANCES, "aggregated/instances", "instance"),
+        // A private endpoint is a rule that forwards to somebody's service.
+        (action::LIST_LEFTOVERS, "aggregated/forwardingRules", "forwarding rule"),
     ] {
         let all = google.compute.list(action, &scope.account, path, "").await?;
         let is_foreign = |object: &&Object| {
-            object.network.ends_with(&network)
+            object.is_in(&network)
                 && !markers::is_ours(scope, &object.markers())
                 && !leftovers::by_controller(&object.name)
         };

@@ -616,8 +616,26 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     let rule =
         json!({ "name": "customer-ssh", "network": network, "allowed": [{ "IPProtocol": "tcp", "ports": ["22"] }] });
     cloud.foreign("global/firewalls", rule).await;
-    flow.is_held_first(&["customer-gpu", "subnetwork customer-net", "firewall rule customer-ssh"]).await;
-    for path in [format!("regions/{REGION}/subnetworks/customer-net"), "global/firewalls/customer-ssh".to_owned()] {
+    let zone = format!("zones/{REGION}-b/instances");
+    let machine = json!({ "name": "customer-vm", "machineType": format!("zones/{REGION}-b/machineTypes/e2-small"),
+        "networkInterfaces": [{ "network": network }] });
+    cloud.foreign(&zone, machine).await;
+    let endpoint = json!({ "name": "customer-endpoint", "network": network, "loadBalancingScheme": "INTERNAL" });
+    cloud.foreign(&format!("regions/{REGION}/forwardingRules"), endpoint).await;
+    let names = [
+        "customer-gpu",
+        "subnetwork customer-net",
+        "firewall rule customer-ssh",
+        "instance customer-vm",
+        "forwarding rule customer-endpoint",
+    ];
+    flow.is_held_first(&names).await;
+    for path in [
+        format!("{zone}/customer-vm"),
+        format!("regions/{REGION}/forwardingRules/customer-endpoint"),
+        format!("regions/{REGION}/subnetworks/customer-net"),
+        "global/firewalls/customer-ssh".to_owned(),
+    ] {
         cloud.foreign_call("DELETE", &format!("/compute/v1/projects/{PROJECT}/{path}"), Value::Null).await;
     }
     for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {

@@ -29,12 +29,46 @@ pub fn by_words(table: &[WordsRow], code: &str, message: &str) -> Option<(ErrorK
 }
 
 /// Whoever a remedy may name.
-const PERSONS: [&str; 6] = ["administrator", "operator", "owner", "customer", "support", "landlord tries"];
+const PERSONS: [&str; 7] = ["administrator", "operator", "owner", "whoever", "customer", "support", "landlord tries"];
+
+/// Who must do what where a cloud's code says no more than the kind. What may pass by itself says so first.
+fn by_kind(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Throttled => {
+            "landlord tries again by itself; if it lasts, whoever else uses the cloud account makes fewer calls"
+        }
+        ErrorKind::Transient => {
+            "landlord tries again by itself; if it lasts, the operator sees on the cloud's status page what is wrong"
+        }
+        ErrorKind::Conflict => {
+            "landlord tries again by itself; if it lasts, whoever owns what is in the way ends or removes it"
+        }
+        ErrorKind::Quota => "the cloud account's administrator has the quota raised, then retry",
+        ErrorKind::Auth => "the cloud account's administrator gives landlord's identity the right, then retry",
+        ErrorKind::Invalid => {
+            "the operator corrects the class, or the customer the order, where the message says; then retry"
+        }
+        ErrorKind::Capacity => "the customer orders another class or region, or waits",
+        ErrorKind::NameTaken => "whoever owns the object of that name removes it, then retry",
+        ErrorKind::Internal => "the operator reports it, with the daemon's log, to the plugin's authors; then retry",
+    }
+}
+
+/// Whether a remedy says no more than the kind of its error does: whoever knows more about the object says that instead.
+#[must_use]
+pub fn is_general(remedy: &str) -> bool {
+    use ErrorKind::{Auth, Capacity, Conflict, Internal, Invalid, NameTaken, Quota, Throttled, Transient};
+    let kinds = [Throttled, Quota, Auth, Invalid, Conflict, Capacity, Transient, NameTaken, Internal];
+    remedy.is_empty() || kinds.into_iter().any(|kind| by_kind(kind) == remedy)
+}
 
 /// A remedy that names who must do what: those of a table show what only, and the kind shows whose work that is.
 #[must_use]
 pub fn addressed(kind: ErrorKind, remedy: &str) -> String {
-    if remedy.is_empty() || PERSONS.iter().any(|person| remedy.contains(person)) {
+    if remedy.is_empty() {
+        return by_kind(kind).to_owned();
+    }
+    if PERSONS.iter().any(|person| remedy.contains(person)) {
         return remedy.to_owned();
     }
     match kind {
@@ -85,9 +119,31 @@ pub fn problems(table: &[Row]) -> Vec<String> {
     found
 }
 
+/// What is wrong with a table by a list of a vendor's published codes, one `service code` a line (`#`: a comment): those that
+/// it does not know, and those of which nobody learns who must do what.
+#[must_use]
+pub fn uncovered(published: &str, look_up: impl Fn(&str, &str) -> Option<(ErrorKind, &'static str)>) -> Vec<String> {
+    let lines = published.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let Some((service, code)) = line.split_once(' ') else {
+                return Some(format!("{line}: no service and code"));
+            };
+            match look_up(service, code) {
+                None => Some(format!("{line}: has no row")),
+                Some((kind, remedy)) => {
+                    let remedy = addressed(kind, remedy);
+                    let names = PERSONS.iter().any(|person| remedy.contains(person));
+                    (!names).then(|| format!("{line}: nobody is named: {remedy}"))
+                }
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Row, WordsRow, addressed, by_words, clock_skew, lines, look_up, problems};
+    use super::{Row, WordsRow, addressed, by_words, clock_skew, is_general, lines, look_up, problems, uncovered};
     use landlord_provider_api::ErrorKind::{Auth, Conflict, Quota, Transient};
 
     #[test]
@@ -102,7 +158,9 @@ mod tests {
     fn a_remedy_says_whose_work_it_is() {
         assert_eq!(addressed(Auth, "allow it"), "cloud account's administrator: allow it");
         assert_eq!(addressed(Conflict, "the key's owner enables it"), "the key's owner enables it");
-        assert_eq!((addressed(Quota, ""), addressed(Transient, "wait")), (String::new(), "wait".into()));
+        assert_eq!(addressed(Transient, "wait"), "wait");
+        assert!(addressed(Quota, "").contains("administrator has the quota raised"));
+        assert!(is_general(&addressed(Quota, "")) && is_general("") && !is_general("allow it"));
         let skew = clock_skew(Some("08:30"), Some("09:20"));
         assert!(skew.contains("this machine's clock says 08:30, the cloud's clock says 09:20"), "{skew}");
     }
@@ -116,6 +174,13 @@ mod tests {
         assert_eq!(look_up(&TABLE, "net", "Busy"), Some((Conflict, "")));
         assert_eq!(look_up(&TABLE, "net", "Full"), None);
         assert_eq!(lines(&TABLE)[0], "* Busy CONFLICT ");
+    }
+
+    #[test]
+    fn published_codes_without_a_row_are_named() {
+        let published = "# a comment\ndns Full\nnet Busy\n\nnet Full\nnonsense\n";
+        let found = uncovered(published, |service, code| look_up(&TABLE, service, code));
+        assert_eq!(found, ["net Full: has no row", "nonsense: no service and code"]);
     }
 
     #[test]

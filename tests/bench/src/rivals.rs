@@ -21,8 +21,8 @@ use crate::{
 /// Releases that come up side by side, and the one that waits for them, as the stack has it.
 const FIRST: [&str; 3] = ["sftpgo", "qdrant", "ollama"];
 const LAST: &str = "open-webui";
-/// Kinds that fence a namespace.
-const FENCE: &str = "resourcequotas,limitranges,networkpolicies,serviceaccounts,roles,rolebindings,secrets";
+/// Kinds that isolate a namespace.
+const ISOLATION: &str = "resourcequotas,limitranges,networkpolicies,serviceaccounts,roles,rolebindings,secrets";
 /// Kinds by which two namespaces are compared.
 const COMPARED: &str = "resourcequotas,limitranges,networkpolicies,serviceaccounts,roles,rolebindings,secrets,configmaps,\
                         deployments,statefulsets,services,persistentvolumeclaims,httproutes";
@@ -38,7 +38,7 @@ pub(crate) struct Template {
     folder: PathBuf,
     uid: String,
     namespace: String,
-    fence: String,
+    isolation: String,
     first: String,
     last: String,
     values: BTreeMap<&'static str, String>,
@@ -52,10 +52,10 @@ impl Template {
         let namespace = tenant.namespace.as_str();
         let marker = format!("landlord-tenant-uid={}", tenant.uid);
         let own = cluster.kubectl_json(&["get", "namespace", namespace]).await?;
-        let fence = cluster.kubectl_json(&["get", FENCE, "-n", namespace, "-l", &marker]).await?;
-        let fence = fence["items"].as_array().context("kubectl listed nothing")?;
+        let isolation = cluster.kubectl_json(&["get", ISOLATION, "-n", namespace, "-l", &marker]).await?;
+        let isolation = isolation["items"].as_array().context("kubectl listed nothing")?;
         let documents: Vec<String> =
-            std::iter::once(&own).chain(fence).map(|object| bare(object).to_string()).collect();
+            std::iter::once(&own).chain(isolation).map(|object| bare(object).to_string()).collect();
         let (mut charts, mut values) = ([String::new(), String::new()], BTreeMap::new());
         for release in FIRST.into_iter().chain([LAST]) {
             let charts = &mut charts[usize::from(release == LAST)];
@@ -69,7 +69,7 @@ impl Template {
             folder: folder.to_owned(),
             uid: tenant.uid.clone(),
             namespace: namespace.to_owned(),
-            fence: documents.join("\n---\n"),
+            isolation: documents.join("\n---\n"),
             first,
             last,
             values,
@@ -88,7 +88,7 @@ impl Template {
         Fresh {
             template: self,
             namespace: rename(&self.namespace),
-            fence: rename(&self.fence),
+            isolation: rename(&self.isolation),
             first: rename(&self.first),
             last: rename(&self.last),
         }
@@ -99,7 +99,7 @@ impl Template {
 pub(crate) struct Fresh<'a> {
     template: &'a Template,
     pub(crate) namespace: String,
-    fence: String,
+    isolation: String,
     first: String,
     last: String,
 }
@@ -107,7 +107,7 @@ pub(crate) struct Fresh<'a> {
 impl Fresh<'_> {
     /// `kubectl apply` of the isolation and charts in one file, then until all workloads are ready; in milliseconds.
     pub(crate) async fn kubectl(&self) -> Result<f64> {
-        let file = self.file("all.yaml", &format!("{}\n---\n{}{}", self.fence, self.first, self.last))?;
+        let file = self.file("all.yaml", &format!("{}\n---\n{}{}", self.isolation, self.first, self.last))?;
         let started = Instant::now();
         self.apply(&file).await?;
         self.rolled_out().await?;
@@ -116,7 +116,7 @@ impl Fresh<'_> {
 
     /// The same, but what waits for others in the stack is applied when those are ready; in milliseconds.
     pub(crate) async fn kubectl_in_order(&self) -> Result<f64> {
-        let first = self.file("first.yaml", &format!("{}\n---\n{}", self.fence, self.first))?;
+        let first = self.file("first.yaml", &format!("{}\n---\n{}", self.isolation, self.first))?;
         let last = self.file("last.yaml", &self.last)?;
         let started = Instant::now();
         for file in [first, last] {
@@ -132,8 +132,8 @@ impl Fresh<'_> {
     }
 
     /// The namespace with its isolation, for Helm, which does not make them.
-    pub(crate) async fn fence(&self) -> Result<()> {
-        let file = self.file("fence.yaml", &self.fence)?;
+    pub(crate) async fn isolate(&self) -> Result<()> {
+        let file = self.file("isolation.yaml", &self.isolation)?;
         self.apply(&file).await
     }
 

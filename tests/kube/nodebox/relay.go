@@ -92,7 +92,7 @@ func tunnel(connection net.Conn) {
 
 type closeWriter interface{ CloseWrite() error }
 
-// exchange copies both ways until both sides have sent all.
+// exchange copies both ways until both sides have said all.
 func exchange(one net.Conn, reader io.Reader, other net.Conn) {
 	done := make(chan struct{})
 	go func() {

@@ -5,6 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    sync::{Arc, mpsc},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -34,6 +35,16 @@ pub fn node_socket(data_dir: &Path) -> PathBuf {
 pub(crate) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket)?;
     write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n")?;
+    let head = read_head(&mut stream)?;
+    if head.starts_with(b"HTTP/1.1 200 ") {
+        return Ok(stream);
+    }
+    let mut said = String::new();
+    let _ = stream.read_to_string(&mut said);
+    Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{target} in the node: {said}")))
+}
+
+fn read_head(stream: &mut impl io::Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     // By single bytes: what comes after the head is the other side's.
     let mut byte = [0];
@@ -41,12 +52,7 @@ pub(crate) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
         stream.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    if head.starts_with(b"HTTP/1.1 200 ") {
-        return Ok(stream);
-    }
-    let mut reported = String::new();
-    let _ = stream.read_to_string(&mut reported);
-    Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{target} in the node: {reported}")))
+    Ok(head)
 }
 
 /// Leads a free port of this machine's loopback interface to an address in a node (`34.64.0.7:443`), until this process
@@ -66,6 +72,52 @@ pub fn forward(socket: PathBuf, target: String) -> io::Result<SocketAddr> {
         }
     })?;
     Ok(address)
+}
+
+/// An HTTP proxy (CONNECT) at a free port of this machine's loopback interface, until this process ends: a connection goes to the
+/// first node that takes it. `nodes` gives their sockets, [`node_socket`]'s.
+///
+/// # Errors
+/// No free port.
+pub fn proxy(nodes: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?;
+    let nodes = Arc::new(nodes);
+    std::thread::Builder::new().name("nodes-proxy".into()).spawn(move || {
+        for stream in listener.incoming().map_while(|stream| stream.ok()) {
+            let nodes = Arc::clone(&nodes);
+            let _ = std::thread::Builder::new().spawn(move || {
+                // Whoever asks has closed it.
+                let _ = carry(stream, nodes());
+            });
+        }
+    })?;
+    Ok(address)
+}
+
+fn carry(mut stream: TcpStream, nodes: Vec<PathBuf>) -> io::Result<()> {
+    let head = read_head(&mut stream)?;
+    let head = String::from_utf8_lossy(&head);
+    let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+    let (sender, answers) = mpsc::channel();
+    // Side by side: a node that does not know the address lets whoever asks wait.
+    for socket in nodes {
+        let (sender, target) = (sender.clone(), target.clone());
+        std::thread::Builder::new().spawn(move || sender.send(open(&socket, &target)))?;
+    }
+    drop(sender);
+    let mut why = "there is no node".to_owned();
+    for answer in answers {
+        match answer {
+            Ok(other) => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+                exchange(&stream, &other);
+                return Ok(());
+            }
+            Err(error) => why = error.to_string(),
+        }
+    }
+    write!(stream, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: {}\r\n\r\n{why}", why.len())
 }
 
 fn exchange(client: &TcpStream, server: &UnixStream) {

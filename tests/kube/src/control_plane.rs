@@ -205,9 +205,9 @@ impl ControlPlane {
     }
 }
 
-async fn end(mut processes: Vec<Process>, patience: Duration) {
+async fn end(mut processes: Vec<Process>, timeout: Duration) {
     processes.iter_mut().for_each(Process::terminate);
-    futures::future::join_all(processes.iter_mut().map(|process| process.wait_or_kill(patience))).await;
+    futures::future::join_all(processes.iter_mut().map(|process| process.wait_or_kill(timeout))).await;
 }
 
 /// What does not change between attempts to start.

@@ -59,11 +59,13 @@ mod ports;
 #[cfg(feature = "cluster")]
 mod process;
 #[cfg(feature = "cluster")]
+mod prometheus;
+#[cfg(feature = "cluster")]
 mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
-pub use connect::{forward, node_socket};
+pub use connect::{forward, node_socket, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
 pub use images::{STACK_IMAGES, ensure_stack_images, images, images_watched};
@@ -79,3 +81,5 @@ pub use everything::{differences, everything};
 pub use images::ensure_stack;
 #[cfg(feature = "cluster")]
 pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};
+#[cfg(feature = "cluster")]
+pub use prometheus::prometheus;

@@ -89,9 +89,9 @@ impl Process {
         }
     }
 
-    /// Waits for its end, and kills it when `patience` is over.
-    pub(crate) async fn wait_or_kill(&mut self, patience: Duration) {
-        let waited = tokio::time::timeout(patience, async {
+    /// Waits for its end, and kills it when `timeout` is over.
+    pub(crate) async fn wait_or_kill(&mut self, timeout: Duration) {
+        let waited = tokio::time::timeout(timeout, async {
             while self.is_alive() {
                 tokio::time::sleep(OBSERVE_INTERVAL).await;
             }

@@ -5,7 +5,7 @@
 
 use crate::{
     dns,
-    real::{Machines, pretended},
+    real::{Machine, Machines, pretended},
 };
 use anyhow::Context;
 use cloudsim_core::{
@@ -23,6 +23,7 @@ use landlord_test_kube::{
 };
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -56,6 +57,8 @@ pub struct KubeRuntime {
     folder: PathBuf,
     audit: bool,
     machines: Option<Arc<Machines>>,
+    /// Served by UDP, with the tasks that do.
+    zones: Option<(dns::Zones, JoinSet<()>)>,
     /// Keeps a temporary folder while the runtime lives.
     _temporary: Option<tempfile::TempDir>,
     running: Mutex<HashMap<String, Running>>,
@@ -81,6 +84,7 @@ impl KubeRuntime {
             folder,
             audit: false,
             machines: None,
+            zones: None,
             _temporary: temporary,
             running: Mutex::new(HashMap::new()),
         })
@@ -99,6 +103,18 @@ impl KubeRuntime {
     /// If its programs or images cannot be built.
     pub fn real(mut self, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
         self.machines = Some(Arc::new(Machines::ensure(&self.folder, progress)?));
+        Ok(self)
+    }
+
+    /// Answers names of the clouds' zones by UDP at `address`.
+    ///
+    /// # Errors
+    /// An address that can't be had.
+    pub fn named(mut self, address: SocketAddr) -> anyhow::Result<Self> {
+        let zones = dns::Zones::default();
+        let tasks =
+            dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
+        self.zones = Some((zones, tasks));
         Ok(self)
     }
 
@@ -209,13 +225,28 @@ impl ClusterRuntime for KubeRuntime {
         options.extra_apiserver_args = self.audit(&data_dir)?;
         options.real_node = self.machines.is_some();
         let volumes = self.machines.as_ref().map(|machines| machines.volumes(&data_dir));
+        if let Some((zones, _)) = &self.zones {
+            zones.add(cloud.clone());
+        }
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;
-        let begin = move || here.block_on(start_both(options, volumes, cloud));
-        let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
+        // With the machine that it had, where it ran before.
+        let again = self.machines.clone().zip(Machine::kept(&data_dir));
+        let names = resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
+        let begin = move || {
+            here.block_on(async {
+                let (control_plane, controllers) = start_both(options, volumes, cloud).await?;
+                let node = match again {
+                    Some((machines, machine)) => Some(machines.start(&control_plane, &machine, names).await?),
+                    None => None,
+                };
+                anyhow::Ok((control_plane, controllers, node))
+            })
+        };
+        let (control_plane, controllers, node) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
-        let running = Running { control_plane, node: None, resolver, controllers, data_dir, _permit: permit };
+        let running = Running { control_plane, node, resolver, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -260,7 +291,10 @@ impl ClusterRuntime for KubeRuntime {
         let node = {
             let mut running = self.running.lock().await;
             let running = running.get_mut(arn);
-            running.and_then(|running| running.node.take_if(|node| names.contains(&node.name().to_owned())))
+            running.and_then(|running| {
+                let left = running.node.take_if(|node| names.contains(&node.name().to_owned()));
+                left.inspect(|_| Machine::forget(&running.data_dir))
+            })
         };
         stop_node(node).await
     }
@@ -310,7 +344,9 @@ impl KubeRuntime {
         let here = tokio::runtime::Handle::current();
         let begin = move || {
             let resolver = cluster.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
-            let started = here.block_on(machines.start(&cluster.control_plane, &candidate, resolver));
+            let machine = Machine::new(&candidate);
+            let kept = machine.keep(&cluster.data_dir);
+            let started = kept.and_then(|()| here.block_on(machines.start(&cluster.control_plane, &machine, resolver)));
             (started, cluster)
         };
         let (started, mut cluster) = tokio::task::spawn_blocking(begin).await?;

@@ -36,6 +36,9 @@ struct Arguments {
     /// The first machine of every cluster runs containers. Needs root; builds programs and images first.
     #[arg(long)]
     real_node: bool,
+    /// Answer names of the clouds' zones by UDP at this address. Their name servers' names lead to it: resolvers expect port 53.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns: Option<SocketAddr>,
 }
 
 #[tokio::main]
@@ -69,6 +72,10 @@ fn kubernetes(arguments: &Arguments) -> anyhow::Result<Arc<dyn ClusterRuntime>> 
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
     let runtime = cloudsim::kube::KubeRuntime::new(arguments.data_dir.as_deref(), &mut progress)?;
     let runtime = if arguments.real_node { runtime.real(&mut progress)? } else { runtime };
+    let runtime = match arguments.dns {
+        Some(address) => runtime.named(address)?,
+        None => runtime,
+    };
     Ok(Arc::new(if arguments.audit { runtime.audited() } else { runtime }))
 }
 

@@ -9,14 +9,46 @@ use landlord_test_kube::{
     cloud::{LocalVolumes, NodeSpec, NodeTaint},
     images,
 };
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The claim whose volume holds the models from the beginning.
 const MODELS_CLAIM: &str = "llm";
 /// Where the LLM server of that stack keeps them in its volume.
 const MODELS_FOLDER: &str = "store";
+/// In a cluster's folder: which machine of it runs containers.
+const MACHINE_FILE: &str = "real-machine.json";
 /// On machines that run no containers.
 const PRETENDED: &str = "landlord.test/pretended";
+
+/// The machine that runs containers, as its cluster's folder keeps it for whoever continues from there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    name: String,
+    zone: String,
+    provider_id: String,
+}
+
+impl Machine {
+    pub(crate) fn new(spec: &NodeSpec) -> Self {
+        Self { name: spec.name.clone(), zone: spec.zone.clone(), provider_id: spec.provider_id.clone() }
+    }
+
+    /// The one of a cluster that ran before.
+    pub(crate) fn kept(data_dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(data_dir.join(MACHINE_FILE)).ok()?).ok()
+    }
+
+    pub(crate) fn keep(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let path = data_dir.join(MACHINE_FILE);
+        std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// It has left its cluster.
+    pub(crate) fn forget(data_dir: &Path) {
+        let _ = std::fs::remove_file(data_dir.join(MACHINE_FILE));
+    }
+}
 
 /// The programs and images of real machines.
 #[derive(Debug)]
@@ -55,12 +87,12 @@ impl Machines {
     pub(crate) async fn start(
         &self,
         control_plane: &ControlPlane,
-        spec: &NodeSpec,
+        machine: &Machine,
         resolver: PathBuf,
     ) -> anyhow::Result<Node> {
-        let mut options = NodeOptions::new(&spec.name);
-        options.labels = [("topology.kubernetes.io/zone".to_owned(), spec.zone.clone())].into();
-        options.provider_id.clone_from(&spec.provider_id);
+        let mut options = NodeOptions::new(&machine.name);
+        options.labels = [("topology.kubernetes.io/zone".to_owned(), machine.zone.clone())].into();
+        options.provider_id.clone_from(&machine.provider_id);
         options.resolver = Some(resolver);
         options.acme = Some(self.acme.clone());
         options.images.clone_from(&self.archives);

@@ -7,16 +7,16 @@ use landlord_core::{
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind,
-        HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
+        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch,
+        EventKind, HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
         RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;
 
 /// A store as the daemon sees it.
-pub trait Store: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore {}
-impl<T: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore> Store for T {}
+pub trait Store: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore + CustomerStore {}
+impl<T: TenantStore + WorkStore + InventoryStore + HistoryStore + AuditStore + CustomerStore> Store for T {}
 
 /// All of the audit log, which must be one chain.
 pub async fn audit_log<S: AuditStore>(store: &S) -> Vec<KeptEntry> {

@@ -14,6 +14,7 @@ pub mod auditing;
 pub mod claiming;
 pub mod committing;
 pub mod credentials;
+pub mod customers;
 pub mod daemons;
 pub mod domains;
 pub mod ending;
@@ -26,6 +27,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod reading;
 pub mod revisions;
+pub mod webhooks;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -52,7 +54,12 @@ macro_rules! contract_suite {
             auditing: the_engines_work_names_whose_request_it_is;
             auditing: records_at_once_are_one_chain;
             auditing: heads_are_signed_as_the_log_grows;
-            auditing: what_is_pruned_is_told;
+            auditing: what_is_pruned_is_recorded;
+            customers: a_customer_is_made_changed_and_forgotten;
+            customers: an_order_is_held_to_the_contract_with_all_violations;
+            customers: orders_at_once_never_exceed_a_limit;
+            customers: a_customer_that_orders_is_known_or_refused;
+            customers: tenants_of_a_suspended_customer_are_left_as_they_are;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;
@@ -73,6 +80,7 @@ macro_rules! contract_suite {
             orphans: an_orphan_becomes_one_tenants;
             orphans: an_orphan_is_removed_as_a_tenant_is;
             orphans: an_orphan_in_a_host_cluster_is_removed_there;
+            orphans: a_namespace_without_a_record_is_listed_until_it_is_gone;
             reading: tenants_in_pages_each_once;
             reading: tenants_by_filter;
             reading: operations_in_pages_newest_first;
@@ -122,6 +130,9 @@ macro_rules! contract_suite {
             hosting: what_is_promised_is_gone_until_the_record_is;
             hosting: creates_at_once_never_promise_what_is_not_there;
             hosting: a_placement_has_the_host_cluster_inspected;
+            webhooks: a_webhook_is_delivered_by_one_daemon;
+            webhooks: a_webhook_goes_on_where_it_was;
+            webhooks: a_replay_ends_the_claim_and_what_waits;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

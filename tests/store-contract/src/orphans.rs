@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    DesiredState, FoundObjects, Level, OperationKind, Placement, TenantUid,
+    DesiredState, FoundNamespace, FoundObjects, Level, OperationKind, Placement, TenantUid,
     ports::{NewTenant, StoreError},
     stage::RemovedObject,
 };
@@ -36,6 +36,11 @@ pub async fn an_orphan_becomes_one_tenants<S: Store>(store: Arc<S>) {
     let elsewhere = Placement { region: "eu-west-1".into(), ..placement() };
     let refused = store.create(NewTenant { placement: elsewhere, ..adopting("prod", uid) }).await;
     assert!(refusal(refused).contains("fake/default in eu-central-1"));
+    // A dry run refuses the same in the same words.
+    let checked = store.check_adoption(uid, &Placement { region: "eu-west-1".into(), ..placement() }, None).await;
+    assert!(refusal(checked).contains("fake/default in eu-central-1"));
+    store.check_adoption(uid, &placement(), None).await.unwrap();
+    assert_refused!(store.check_adoption(TenantUid(Uuid::new_v4()), &placement(), None).await, StoreError::NotFound(_));
     assert_refused!(store.create(adopting("prod", TenantUid(Uuid::new_v4()))).await, StoreError::NotFound(_));
     let order = adopting("prod", uid);
     let adopted = store.create(order.clone()).await.unwrap();
@@ -70,4 +75,30 @@ pub async fn an_orphan_in_a_host_cluster_is_removed_there<S: Store>(store: Arc<S
     let stand_in = removal.environment.unwrap();
     assert_eq!(stand_in.placement.level, Level::Node);
     assert_eq!(tenant_of(&stand_in).host.as_ref().map(|host| host.uid), Some(hosted.uid));
+}
+
+pub async fn a_namespace_without_a_record_is_listed_until_it_is_gone<S: Store>(store: Arc<S>) {
+    let hosted = crate::hosting::host(&*store, "shared", 10).await;
+    let due = store.hosts_due().await.unwrap();
+    assert!(due.known.contains(&hosted.uid));
+    let view = store.host_of(&hosted).await.unwrap().unwrap();
+    let uid = TenantUid(Uuid::new_v4());
+    let seen = |uid| FoundNamespace { uid, name: "t-lost".into() };
+    // Whoever has a record by now is no orphan.
+    let found = vec![seen(uid), seen(hosted.uid)];
+    assert_eq!(store.compare_namespaces(&view, found).await.unwrap(), [uid]);
+    assert_eq!(store.compare_namespaces(&view, vec![seen(uid)]).await.unwrap(), [], "it is known by now");
+    // What its provider lists is kept beside it, and takes nothing off the list.
+    let pool = RemovedObject { r#type: "node-group".into(), id: "pool".into(), name: String::new() };
+    let found = FoundObjects { uid, region: "eu-central-1".into(), objects: vec![pool] };
+    store.compare_inventory(&placement().provider_key(), Some(vec![found])).await.unwrap();
+    let listed = store.orphans().await.unwrap();
+    let ids: Vec<&str> = listed[0].objects.iter().map(|object| object.id.as_str()).collect();
+    assert_eq!((listed.len(), ids), (1, vec!["pool", "hostClusters/shared/namespaces/t-lost"]));
+    // It is where its namespace is: no tenant elsewhere can take it over.
+    let refused = store.check_adoption(uid, &placement(), None).await;
+    assert!(refusal(refused).contains("is in hostClusters/shared, and the tenant would be in a cluster of its own"));
+    store.check_adoption(uid, &placement(), Some(&view.host)).await.unwrap();
+    store.compare_namespaces(&view, Vec::new()).await.unwrap();
+    assert_eq!(store.orphans().await.unwrap()[0].objects.len(), 1);
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask test` and `cargo xtask ci`: everything that a landing must pass, with its
 //! set-up. What a test needs on a machine is made here, in a cache folder outside the clone.
-//! `cargo xtask plugin` builds what one ships.
+//! `cargo xtask plugin` and `cargo xtask package` build what one ships.
 
 mod checks;
+mod package;
 mod plugin;
 mod programs;
 mod python;
@@ -38,6 +39,9 @@ enum Task {
         /// Only what runs real pods on a real node: as root, and the first time after builds of a quarter of an hour.
         #[arg(long, conflicts_with_all = ["names", "changed"])]
         real: bool,
+        /// Only what takes many minutes: rolling restarts and faults of replicas under load.
+        #[arg(long, conflicts_with_all = ["names", "changed", "real"])]
+        long: bool,
     },
     /// Formatting, lints, docs, protobuf rules and all tests.
     Ci,
@@ -47,6 +51,8 @@ enum Task {
     Check,
     /// Declares the present protobuf files the ones that later ones must not break.
     ProtoBaseline,
+    /// Makes a Debian package or an OCI image, the same bytes for the same programs.
+    Package(package::Package),
     /// Builds provider plugins for size, and prints the configuration that pins them.
     Plugin {
         /// Folders of `plugins/`, for example eks.
@@ -71,8 +77,10 @@ fn run(task: &Task) -> Result<bool> {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
         Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
+        Task::Package(package) => package::make(package).map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test { real: true, .. } => schedule::some(&select::real()),
+        Task::Test { long: true, .. } => schedule::some(&select::long()),
         Task::Test { names, changed: false, .. } if names.is_empty() => schedule::everything(false),
         Task::Test { names, changed: false, .. } => schedule::some(&select::named(names)?),
         Task::Test { changed: true, .. } => schedule::some(&select::changed()?),

@@ -25,7 +25,7 @@ const FOLD: Option<&str> = if cfg!(all(target_arch = "x86_64", target_os = "linu
 /// Builds the plugins named, and says where they are, how large, and how to pin them.
 pub(crate) fn build(names: &[String]) -> Result<()> {
     for name in names {
-        let manifest = checkout().join("plugins").join(name).join("Cargo.toml");
+        let manifest = manifest(name);
         if !manifest.with_file_name("src").join("lib.rs").is_file() {
             bail!("there is no plugin in plugins/{name}; plugins/README.md lists them");
         }
@@ -44,8 +44,13 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Manifest of a plugin in a folder of `plugins/`.
+pub(crate) fn manifest(name: &str) -> PathBuf {
+    checkout().join("plugins").join(name).join("Cargo.toml")
+}
+
 /// Builds the package of the manifest, whatever its name.
-fn build_one(name: &str, manifest: &Path) -> Result<PathBuf> {
+pub(crate) fn build_one(name: &str, manifest: &Path) -> Result<PathBuf> {
     say(&format!("==> plugins/{name}, profile plugin"));
     let mut command: Command = cargo();
     command

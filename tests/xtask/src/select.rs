@@ -45,6 +45,20 @@ pub(crate) fn real() -> Selection {
     }
 }
 
+/// What takes many minutes, and runs when it is asked for.
+pub(crate) fn long() -> Selection {
+    let suite = format!("{LONG} {PROGRAM}");
+    Selection {
+        packages: vec![LONG.to_owned()],
+        words: vec![suite.clone()],
+        ignored: [(suite.clone(), "--ignored")].into(),
+        filters: [(suite, "long_".to_owned())].into(),
+    }
+}
+
+/// Has tests whose names begin with `long_`.
+const LONG: &str = "landlord-e2e";
+
 /// The program that holds a crate's tests; what needs a process of its own is beside it.
 const PROGRAM: &str = "it";
 

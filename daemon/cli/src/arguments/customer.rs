@@ -1,89 +1,83 @@
-//! Arguments of what concerns a tenant's customer: access, credentials, revisions, logs.
+//! `create customer`, `update customer`.
 
-use std::time::Duration;
+use clap::{Args, Subcommand};
 
-use clap::Args;
+use super::UpdateRevision;
 
-use super::Output;
-
-/// `access`.
-#[derive(Debug, Args)]
-pub struct TenantAccess {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// Reads the passwords of all credentials that can be read. Most classes let each be read once.
-    #[arg(long, conflicts_with = "read")]
-    pub credentials: bool,
-    /// Reads the password of this credential.
-    #[arg(long, value_name = "CREDENTIAL")]
-    pub read: Vec<String>,
-    /// Says that the customer has used this credential: it can't be read any more.
-    #[arg(long, value_name = "CREDENTIAL")]
-    pub used: Vec<String>,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
-/// `logs`.
-#[derive(Debug, Args)]
-pub struct Logs {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// Of this app only.
-    #[arg(long)]
-    pub app: Option<String>,
-    /// Goes on with lines as they are written.
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Only what was written within this time, as `10m`.
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub since: Option<Duration>,
-    /// Lines of each container, the newest.
-    #[arg(long, default_value_t = 200)]
-    pub tail: i32,
+/// `create`.
+#[derive(Debug, Subcommand)]
+pub enum Create {
+    /// Makes a customer. Tenants are made by `apply`.
+    Customer(CustomerArguments),
 }
 
 /// `update`.
 #[derive(Debug, Args)]
-pub struct UpdateRevision {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// To what is on offer now. There is no other way yet.
-    #[arg(long, required = true)]
-    pub to_current: bool,
-    /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["class", "stack", "platform"])]
-    pub parts: Vec<String>,
-    /// Only checks whether it would be accepted.
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Update {
+    /// Of what else.
+    #[command(subcommand)]
+    pub what: Option<UpdateWhat>,
+    /// Of a tenant.
+    #[command(flatten)]
+    pub tenant: Option<UpdateRevision>,
+}
+
+/// What else than a tenant is updated.
+#[derive(Debug, Subcommand)]
+pub enum UpdateWhat {
+    /// Changes what is given here of a customer.
+    Customer(CustomerArguments),
+}
+
+/// A customer. A list that is given replaces the one before; an empty text takes a value away.
+#[derive(Debug, Args)]
+pub struct CustomerArguments {
+    /// Id.
+    pub id: String,
+    /// Name for humans.
+    #[arg(long)]
+    pub display_name: Option<String>,
+    /// Number of the contract.
+    #[arg(long, value_name = "NUMBER")]
+    pub contract: Option<String>,
+    /// When it begins: a date, or a time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub contract_start: Option<String>,
+    /// When it ends: a date, or a time.
+    #[arg(long, value_name = "TIME")]
+    pub contract_end: Option<String>,
+    /// Label.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Whom to turn to: `Ann <ann@example.com>`, or `billing: Ann <ann@example.com>`.
+    #[arg(long = "contact", value_name = "CONTACT")]
+    pub contacts: Vec<String>,
+    /// Class that may be ordered.
+    #[arg(long = "class", value_name = "CLASS")]
+    pub classes: Vec<String>,
+    /// Level that may be ordered.
+    #[arg(long = "level", value_name = "LEVEL")]
+    pub levels: Vec<String>,
+    /// Most tenants; 0: any number.
+    #[arg(long)]
+    pub tenants_max: Option<i32>,
+    /// Most storage of all tenants; 0: any.
+    #[arg(long)]
+    pub storage_gib_max: Option<i32>,
+    /// Most nodes of all tenants; 0: any number.
+    #[arg(long)]
+    pub nodes_max: Option<i32>,
+    /// Domain that is the customer's.
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+    /// Whether nothing may be ordered, and nothing is changed of what is there.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub suspended: Option<bool>,
+    /// Only if it still has this etag.
+    #[arg(long, default_value = "")]
+    pub etag: String,
+    /// Check everything, change nothing.
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// `rotate`.
-#[derive(Debug, Args)]
-pub struct Rotate {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// App.
-    #[arg(value_name = "APP")]
-    pub app: String,
-    /// Goes on with a rotation that ended with an error.
-    #[arg(long)]
-    pub request_id: Option<uuid::Uuid>,
-}
-
-/// `diff`.
-#[derive(Debug, Args)]
-pub struct Diff {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
 }

@@ -16,6 +16,9 @@ pub enum Orphans {
         /// File with the tenant.
         #[arg(short = 'f', long = "file")]
         file: PathBuf,
+        /// Checks everything as the adoption would, and adopts nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Removes an orphan's objects.
     Remove {

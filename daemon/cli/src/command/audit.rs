@@ -173,7 +173,7 @@ impl Verifying {
                 "the log ends with entry {last}, but entry {seq} is known (--head): its end was cut off"
             )));
         }
-        output::print(&told(&verified, self.signed))
+        output::print(&report(&verified, self.signed))
     }
 }
 
@@ -181,7 +181,7 @@ fn wrong(problem: &Problem) -> Error {
     Error::Check(format!("the audit log does not hold: {problem}"))
 }
 
-fn told(verified: &Verified, signed: bool) -> String {
+fn report(verified: &Verified, signed: bool) -> String {
     if verified.last == 0 {
         return "the audit log has no entries".into();
     }

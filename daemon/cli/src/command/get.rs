@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    host, metadata,
+    customer, host, metadata,
     pages::{PAGE, all_tenants, tenant_page},
     watch,
 };
@@ -102,29 +102,31 @@ fn operation_state(operation: &Value) -> String {
     }
 }
 
-pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -> Result<(), Error> {
-    let customer = customer.filter(|_| !get.all_customers);
+pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Result<(), Error> {
+    let own = own.filter(|_| !get.all_customers);
     match (get.what.as_str(), get.name.as_deref()) {
-        ("tenants" | "tenant", None) => tenants(client, &get, customer).await,
+        ("tenants" | "tenant", None) => tenants(client, &get, own).await,
         ("hostclusters" | "hostcluster", None) => host::list(client, get.output).await,
         ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
+        ("customers", None) => customer::list(client, &get.filter, get.output).await,
+        ("customers" | "customer", Some(name)) => customer::get(client, name, get.output).await,
         ("operations" | "operation", None) => operations(client, &get).await,
         ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
         ("daemons" | "daemon", None) => daemons(client, &get).await,
         ("provider" | "providers", Some(name)) => provider(client, name, get.output).await,
-        ("tenant" | "tenants", Some(name)) => tenant(client, name, customer, get.output).await,
+        ("tenant" | "tenants", Some(name)) => tenant(client, name, own, get.output).await,
         ("operation" | "operations", Some(name)) => {
             let name = name.strip_prefix("operations/").unwrap_or(name);
             operation(client, &format!("operations/{name}"), get.output).await
         }
         (what, None) if what.starts_with("operations/") => operation(client, what, get.output).await,
         (what, None) if what.starts_with("providers/") => provider(client, what, get.output).await,
-        (what, None) if what.contains('/') => match name::target(&[what.to_owned()], customer)? {
-            Target::Tenant(name) => tenant(client, &name, customer, get.output).await,
+        (what, None) if what.contains('/') => match name::target(&[what.to_owned()], own)? {
+            Target::Tenant(name) => tenant(client, &name, own, get.output).await,
             Target::Host(name) => host(client, &name, get.output).await,
         },
         (what, _) => Err(Error::Usage(format!(
-            "{what:?} is nothing to get; get tenants, hostclusters, operations, providers, daemons, or a tenant by its name"
+            "{what:?} is nothing to get; get tenants, hostclusters, customers, operations, providers, daemons, or a tenant by its name"
         ))),
     }
 }

@@ -5,6 +5,7 @@ mod apply;
 mod audit;
 mod auth;
 mod config;
+mod customer;
 mod delete;
 mod describe;
 mod diff;
@@ -18,6 +19,7 @@ mod pages;
 mod verify;
 mod wait;
 mod watch;
+mod webhooks;
 
 use std::io::Write as _;
 
@@ -29,7 +31,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain, Get, Kubeconfig, Subject, UpdateRevision},
+    arguments::{Arguments, Command, Create, Explain, Get, Kubeconfig, Subject, Update, UpdateRevision, UpdateWhat},
     client::Client,
     connection::Connection,
     error::Error,
@@ -43,6 +45,8 @@ const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| Error::Usage(format!("can't write into {}: {error}", folder.display()))),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
@@ -62,6 +66,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         // Need none.
         Command::Version
         | Command::Completion { .. }
+        | Command::Man { .. }
         | Command::Config { .. }
         | Command::Login(_)
         | Command::Logout => Ok(()),
@@ -84,6 +89,16 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
+        Command::Update(Update { what: Some(UpdateWhat::Customer(of)), .. }) => customer::update(server, of).await,
+        Command::Update(Update { tenant: Some(of), .. }) => update(server, of, customer).await,
+        Command::Update(Update { what: None, tenant: None }) => {
+            Err(Error::Usage("update: which tenant, and --to-current; or update customer".into()))
+        }
+        Command::Delete(delete) if delete.name.first().is_some_and(|what| what == "customer") => {
+            let missing = || Error::Usage("delete customer: which one?".into());
+            customer::delete(server, delete.name.get(1).ok_or_else(missing)?, delete.etag).await
+        }
         Command::Delete(delete) => delete::run(server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(server, wait, customer).await,
@@ -97,13 +112,13 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Access(of) => access::run(server, of, customer).await,
         Command::Diff(of) => diff::run(server, of, customer).await,
         Command::Logs(of) => logs::run(server, of, customer).await,
-        Command::Update(of) => update(server, of, customer).await,
         Command::Rotate(of) => access::rotate(server, of, customer).await,
         Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }
         Command::Orphans { what, output } => orphans::run(server, what, output).await,
+        Command::Webhooks { what, output } => webhooks::run(server, what, output).await,
         Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
     }
 }

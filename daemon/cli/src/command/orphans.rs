@@ -24,7 +24,7 @@ const ORPHAN: &[Column<'_>] = &[
 pub(super) async fn run(server: &Connection, what: Option<Orphans>, form: Output) -> Result<(), Error> {
     match what {
         None | Some(Orphans::List) => list(&mut Client::connect(server).await?, form).await,
-        Some(Orphans::Adopt { uid, file }) => adopt(server, uid, &file).await,
+        Some(Orphans::Adopt { uid, file, dry_run }) => adopt(server, uid, &file, dry_run).await,
         Some(Orphans::Remove { uid, force, wait, timeout }) => {
             let mut client = Client::connect(server).await?;
             let (name, request_id) = (format!("orphans/{uid}"), uuid::Uuid::new_v4().to_string());
@@ -58,19 +58,23 @@ async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
 }
 
 /// The order is the tenant's as it was; the daemon checks it like every order.
-async fn adopt(server: &Connection, adopt_uid: String, path: &std::path::Path) -> Result<(), Error> {
+async fn adopt(server: &Connection, adopt_uid: String, path: &std::path::Path, dry_run: bool) -> Result<(), Error> {
     let mut documents = file::read(path)?.into_iter();
     let (Some(Document::Tenant(wanted)), None) = (documents.next(), documents.next()) else {
         return Err(Error::Usage(format!("{}: must hold one tenant", path.display())));
     };
+    let adopted = format!("orphans/{adopt_uid}");
     let request = v1::CreateTenantRequest {
         parent: format!("customers/{}", wanted.customer),
         tenant_id: wanted.tenant_id,
         tenant: Some(wanted.tenant.clone()),
         request_id: uuid::Uuid::new_v4().to_string(),
-        validate_only: false,
+        validate_only: dry_run,
         adopt_uid,
     };
     let operation = Client::connect(server).await?.tenants.create_tenant(request).await?.into_inner();
+    if dry_run {
+        return output::print(&format!("{} would adopt {adopted} (dry run)", wanted.tenant.name));
+    }
     output::print(&format!("{} adopting ({})", wanted.tenant.name, operation.name))
 }

@@ -4,14 +4,16 @@
 use std::{
     collections::BTreeMap,
     io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
-use crate::{error::Error, user_files::folder};
+use crate::{
+    error::Error,
+    user_files::{folder, make_file, make_folder},
+};
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -120,11 +122,12 @@ impl Contexts {
         let text = serde_saphyr::to_string(&self.file).map_err(|error| Error::Usage(error.to_string()))?;
         let written = (|| {
             if let Some(folder) = path.parent() {
-                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+                make_folder(folder)?;
             }
             let beside = path.with_extension(format!("new-{}", std::process::id()));
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            // Of a process of the same number that was killed.
+            let _ = std::fs::remove_file(&beside);
+            let mut file = make_file(&beside)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&beside, path)

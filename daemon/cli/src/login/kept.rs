@@ -2,14 +2,16 @@
 
 use std::{
     io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Error, user_files::folder};
+use crate::{
+    error::Error,
+    user_files::{folder, make_file, make_folder},
+};
 
 /// What is kept.
 #[derive(Serialize, Deserialize)]
@@ -55,11 +57,11 @@ impl Kept {
     pub(super) fn save(&self, file: &Path) -> Result<(), Error> {
         let written = (|| {
             if let Some(folder) = file.parent() {
-                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+                make_folder(folder)?;
             }
             let beside = file.with_extension(format!("new-{}", std::process::id()));
             let _ = std::fs::remove_file(&beside);
-            let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            let mut open = make_file(&beside)?;
             open.write_all(&serde_json::to_vec(self)?)?;
             open.sync_all()?;
             std::fs::rename(&beside, file)

@@ -1,11 +1,13 @@
 //! An environment: a tenant's, or a host cluster in which tenants live. Both are built, kept and removed by the same
 //! loop over the same record; what only one of them has stands in [`Owner`].
 
+mod customer;
 mod host_cluster;
 mod spec;
 mod status;
 mod tenant;
 
+pub use customer::{Contact, Contract, Customer, CustomerLimits, CustomerRules, CustomerSpec, Used};
 pub use host_cluster::{
     Adoption, HostCluster, HostClusterInput, HostClusterRef, HostClusterSpec, TENANTS_DEFAULT, TENANTS_MAX,
     adopted_placement,

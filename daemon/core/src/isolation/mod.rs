@@ -132,7 +132,7 @@ pub struct IsolationSettingsInput {
 }
 
 /// Private networks: RFC 1918, RFC 6598 (carriers and clouds' pods), RFC 4193.
-const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+pub const PRIVATE_NETWORKS: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 /// Where clouds serve machines' credentials. Not the whole link-local range: DNS caches and token agents live there.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>,
 /// <https://cloud.google.com/compute/docs/metadata/querying-metadata>,
@@ -295,7 +295,7 @@ impl IsolationSettings {
         let mut all = std::mem::take(&mut self.0.blocked_cidrs);
         all.extend(known(&METADATA));
         if self.0.block_private_networks {
-            all.extend(known(&PRIVATE));
+            all.extend(known(&PRIVATE_NETWORKS));
         }
         // The larger block comes first, so that what lies in it is dropped.
         all.sort_by_key(|cidr| (cidr.address().is_ipv6(), cidr.prefix(), cidr.address()));

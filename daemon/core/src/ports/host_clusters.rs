@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::target::StageProgress;
-use crate::{Failure, Measured, ports::KubeCredentials, stage::RemovedObject};
+use crate::{Failure, FoundNamespace, Measured, ports::KubeCredentials, stage::RemovedObject};
 
 /// How far an installation is with its removal from a host cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,19 @@ pub trait HostClusters: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure>;
+
+    /// Counts the nodes that carry the label of one tenant's pool and are Ready: those that have joined the cluster, its own or
+    /// a host cluster. Reads only.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn joined(&self, kube: &KubeCredentials, pool: &str) -> Result<u32, Failure>;
+
+    /// The namespaces of `installation`'s tenants in a host cluster, by their labels. Reads only.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure>;
 
     /// Takes back what `installation` put on a host cluster for all its tenants together: admission policies, the shared
     /// Gateway with its namespace, custom resources that it brought along. Nothing of another installation, of the

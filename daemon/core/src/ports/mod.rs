@@ -5,6 +5,7 @@ mod access;
 pub mod apps;
 mod audit;
 mod availability;
+mod customers;
 mod daemons;
 mod diff;
 mod handover;
@@ -23,6 +24,7 @@ pub mod store;
 mod store_error;
 mod store_query;
 pub mod target;
+mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
@@ -30,6 +32,7 @@ pub use apps::{
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
+pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
@@ -54,6 +57,10 @@ pub use store::{
 pub use stacks::{StackParameter, Stacks};
 pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
+pub use webhooks::{
+    ClaimedWebhook, HeldTenant, PARKED_MAX, ParkedEvent, TestDelivery, WebhookClaim, WebhookProgress, WebhookState,
+    WebhookStore, WebhookView, Webhooks,
+};
 
 /// Notifies the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

@@ -13,11 +13,11 @@ pub use super::{
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
 use crate::{
-    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
-    HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
-    TenantSpec, TenantUid, Timestamp,
+    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostClusterSpec,
+    HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord,
+    TenantName, TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
-    inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan},
+    inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
 };
 
@@ -142,6 +142,15 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Objects of unknown tenants, by provider and uid.
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
 
+    /// Refuses what a create with [`NewTenant::adopt`] would refuse: an orphan that is not on the list, one of another
+    /// provider, credential scope or region, and one in another host cluster than `host`. Changes nothing.
+    async fn check_adoption(
+        &self,
+        uid: TenantUid,
+        placement: &Placement,
+        host: Option<&HostClusterRef>,
+    ) -> Result<(), StoreError>;
+
     /// Accepts the removal of an orphan's objects: as the delete of a tenant of the customer `orphans` that goes with them.
     async fn delete_orphan(&self, uid: TenantUid, force: bool, request: RequestContext)
     -> Result<Accepted, StoreError>;
@@ -226,6 +235,8 @@ pub struct Work {
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
     pub host: Option<HostView>,
+    /// Why its customer's tenants are left as they are, but for deletion; `None`: they are not.
+    pub frozen: Option<String>,
     /// The database's clock when this was read.
     pub now: Timestamp,
 }
@@ -330,4 +341,15 @@ pub trait InventoryStore: Send + Sync + 'static {
         key: &ProviderKey,
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError>;
+
+    /// Host clusters whose namespaces can be listed, with everybody who is known now.
+    async fn hosts_due(&self) -> Result<HostsDue, StoreError>;
+
+    /// Replaces what is kept of tenants' namespaces without a record in one host cluster; gives the tenants that were not on
+    /// the list. Of `found`, those whose tenant has a record are left out.
+    async fn compare_namespaces(
+        &self,
+        host: &HostView,
+        found: Vec<FoundNamespace>,
+    ) -> Result<Vec<TenantUid>, StoreError>;
 }

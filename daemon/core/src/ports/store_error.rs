@@ -1,6 +1,6 @@
 //! What can go wrong in a store, in words by which a client knows what to do. Knows no database.
 
-use crate::{TenantUid, lifecycle::Refusal};
+use crate::{TenantUid, environment::Violation, lifecycle::Refusal};
 
 /// What mends a domain that is taken.
 pub const DOMAIN_REMEDY: &str = "order a domain that no tenant has, and that is neither above nor below one of another \
@@ -57,6 +57,14 @@ pub enum StoreError {
         /// Who, in words.
         tenants: String,
     },
+    /// What is agreed with the customer forbids it.
+    #[error("{customer} may not order this: {}", shown(.violations))]
+    NotInContract {
+        /// Resource name of the customer.
+        customer: String,
+        /// Everything that forbids it, by the customer's fields.
+        violations: Vec<Violation>,
+    },
     /// No host cluster has room.
     #[error("{0}; {remedy}", remedy = crate::fleet::FULL_REMEDY)]
     NoHostClusterCapacity(String),
@@ -83,6 +91,10 @@ pub enum StoreError {
         /// Why.
         problem: String,
     },
+}
+
+fn shown(violations: &[Violation]) -> String {
+    violations.iter().map(|violation| violation.description.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl From<Refusal> for StoreError {

@@ -259,7 +259,7 @@ fn placement(catalog: &Catalog) -> Placement {
         ..Default::default()
     };
     let spec = landlord_core::TenantSpec::parse(input).unwrap();
-    catalog.place(&"customers/a/tenants/b".parse().unwrap(), &spec).unwrap()
+    catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &spec).unwrap()
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() 
         ..Default::default()
     };
     let large = landlord_core::TenantSpec::parse(large).unwrap();
-    let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
+    let refused = catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &large).unwrap_err();
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
     assert!(catalog.place_again(&large, &placement).is_err());
     assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
@@ -395,4 +395,46 @@ fn what_differs_from_a_class_is_named_by_field() {
     assert_eq!(fields(&other, &tenant), ["parameters.a.c", "stack"]);
     other.classes.clear();
     assert_eq!(fields(&other, &tenant), ["class"]);
+}
+
+/// A tenant of a customer without labels.
+fn of_nobody(name: &landlord_core::TenantName) -> landlord_core::Orderer<'_> {
+    static NONE: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    landlord_core::Orderer { name, labels: &NONE }
+}
+
+#[test]
+fn rules_and_residency_know_the_customers_labels() {
+    use std::collections::BTreeMap;
+
+    use landlord_core::{Orderer, PlacementRule, Residencies, Residency};
+    let labels = |value: &str| BTreeMap::from([("sector".to_owned(), value.to_owned())]);
+    let (bank, shop) = (labels("bank"), labels("shop"));
+    let residency = Residency {
+        regions: vec!["here".into()],
+        customers: Vec::new(),
+        labels: BTreeMap::new(),
+        customer_labels: bank.clone(),
+    };
+    let residencies = Residencies([("banks".to_owned(), residency)].into());
+    let name = "customers/a/tenants/b".parse().unwrap();
+    let forbids = |labels: &BTreeMap<String, String>, region: &str| {
+        residencies.forbids(Orderer { name: &name, labels }, &BTreeMap::new(), region).is_some()
+    };
+    assert_eq!((forbids(&bank, "there"), forbids(&bank, "here"), forbids(&shop, "there")), (true, false, false));
+    let rule = PlacementRule {
+        name: "banks".into(),
+        customers: Vec::new(),
+        labels: BTreeMap::new(),
+        customer_labels: bank.clone(),
+        regions: Vec::new(),
+        class: "large".parse().unwrap(),
+    };
+    let catalog = landlord_core::Catalog { rules: vec![rule], ..landlord_core::Catalog::default() };
+    let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    let spec = landlord_core::TenantSpec::parse(input).unwrap();
+    let matched = |labels: &BTreeMap<String, String>| {
+        catalog.verdicts(Orderer { name: &name, labels }, &spec)[0].mismatches.is_empty()
+    };
+    assert_eq!((matched(&bank), matched(&shop)), (true, false));
 }

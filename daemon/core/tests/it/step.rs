@@ -85,6 +85,7 @@ fn work(stack: bool) -> Work {
         operation_kind: OperationKind::Create,
         operation_done: false,
         operation_generation: 1,
+        frozen: None,
         stages: Vec::new(),
         host: None,
         now: Timestamp(0),
@@ -392,7 +393,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
 }
 
 #[test]
-fn nothing_is_deployed_before_its_fence_stands() {
+fn nothing_is_deployed_before_its_isolation_stands() {
     let work = work_of(EnvironmentKind::Tenant(Level::Namespace), true);
     let nodes = graph(DesiredState::Present, work.environment.kind(), &work.environment.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
@@ -505,4 +506,13 @@ fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
     let failed_long = responded(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
+}
+
+#[test]
+fn a_frozen_tenant_rests_and_can_be_deleted() {
+    let frozen = Work { frozen: Some("the customer is suspended".into()), ..work(false) };
+    assert_eq!(step::next_step(&frozen, &[]), Step::Rest(Steady::Paused));
+    let mut leaving = frozen;
+    leaving.environment.desired_state = DesiredState::Absent;
+    assert!(matches!(step::next_step(&leaving, &[]), Step::Call(_)));
 }

@@ -4,13 +4,14 @@
 use k8s_openapi::{
     api::{
         core::v1::{Namespace, Pod, Service},
-        networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer},
+        networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer},
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use kube::{Api, ResourceExt as _, api::ListParams};
+use landlord_core::isolation::{Cidr, PRIVATE_NETWORKS};
 use landlord_kube::markers::TENANT_UID;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Ended, Scene, route};
 use crate::check::ServicePort;
@@ -69,7 +70,7 @@ fn admitted(
     port: u16,
     neighbours: &[BTreeMap<String, String>],
 ) -> Option<String> {
-    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    let (labels, own) = (pod.metadata.labels.clone().unwrap_or_default(), address(pod));
     let mut selecting = policies.iter().filter(|policy| {
         let spec = policy.spec.as_ref();
         let types = spec.and_then(|spec| spec.policy_types.as_ref());
@@ -81,7 +82,7 @@ fn admitted(
     let found = selecting.find_map(|policy| {
         any = true;
         let rules = policy.spec.as_ref().and_then(|spec| spec.ingress.as_ref()).into_iter().flatten();
-        let open = rules.filter(|rule| serves(rule, pod, port)).any(|rule| lets_in(rule, neighbours));
+        let open = rules.filter(|rule| serves(rule, pod, port)).any(|rule| lets_in(rule, neighbours, own));
         open.then(|| format!("NetworkPolicy {} lets them in", policy.name_any()))
     });
     if any { found } else { Some("no NetworkPolicy selects it".to_owned()) }
@@ -97,11 +98,31 @@ fn serves(rule: &NetworkPolicyIngressRule, pod: &Pod, port: u16) -> bool {
     })
 }
 
-fn lets_in(rule: &NetworkPolicyIngressRule, neighbours: &[BTreeMap<String, String>]) -> bool {
+/// Whether a neighbour's pod may have an address of the block. Which ones they get is not known: any private one that is not left out,
+/// and whatever the pod's own address is one of. A single address is surely none of them.
+fn holds_pods(block: &IPBlock, own: Option<Cidr>) -> bool {
+    let Ok(all) = block.cidr.parse::<Cidr>() else { return true };
+    let single = if all.address().is_ipv4() { 32 } else { 128 };
+    let left_out: Vec<Cidr> = block.except.iter().flatten().filter_map(|cidr| cidr.parse().ok()).collect();
+    let private = PRIVATE_NETWORKS.iter().filter_map(|cidr| cidr.parse::<Cidr>().ok());
+    let mut networks = private.chain(own).filter_map(|network| match network {
+        network if all.contains(network) => Some(network),
+        network if network.contains(all) => Some(all),
+        _ => None,
+    });
+    all.prefix() < single && networks.any(|network| !left_out.iter().any(|without| without.contains(network)))
+}
+
+/// A pod's address, as a network of one.
+fn address(pod: &Pod) -> Option<Cidr> {
+    let address: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }).parse().ok()
+}
+
+fn lets_in(rule: &NetworkPolicyIngressRule, neighbours: &[BTreeMap<String, String>], own: Option<Cidr>) -> bool {
     let Some(peers) = rule.from.as_ref().filter(|peers| !peers.is_empty()) else { return true };
     peers.iter().any(|peer: &NetworkPolicyPeer| match (&peer.ip_block, &peer.namespace_selector) {
-        // Which addresses a neighbour's pods get is not known: only a single one is surely none of them.
-        (Some(block), _) => !block.cidr.ends_with("/32") && !block.cidr.ends_with("/128"),
+        (Some(block), _) => holds_pods(block, own),
         (None, Some(selector)) => neighbours.iter().any(|labels| matches(selector, labels)),
         // Pods of the same namespace.
         (None, None) => false,
@@ -160,6 +181,11 @@ mod tests {
         {
             assert!(judged(&[deny.clone(), from(open.clone())]).unwrap().contains("chat lets them in"), "{open}");
         }
+        let internet = |except: &[&str]| from(json!([{ "ipBlock": { "cidr": "0.0.0.0/0", "except": except } }]));
+        assert_eq!(judged(&[internet(&PRIVATE_NETWORKS[..4])]), None, "load balancers and the Internet");
+        assert!(judged(&[internet(&PRIVATE_NETWORKS[1..4])]).is_some(), "a network of pods is not left out");
+        let public: Pod = serde_json::from_value(json!({ "status": { "podIP": "203.0.113.7" } })).unwrap();
+        assert!(holds_pods(&IPBlock { cidr: "203.0.113.0/24".into(), except: None }, address(&public)));
         let other = policy("chat", json!({ "podSelector": {}, "ingress": [{ "ports": [{ "port": 22 }] }] }));
         assert_eq!(judged(&[deny, other]), None, "another port");
     }

@@ -79,6 +79,8 @@ pub struct CheckOptions {
     pub from_outside: bool,
     /// DNS server that resolves names; `None`: the machine's own resolver.
     pub resolver: Option<SocketAddr>,
+    /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
+    pub proxy: Option<SocketAddr>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.

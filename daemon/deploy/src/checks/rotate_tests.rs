@@ -107,6 +107,7 @@ fn manifest(rotation: Value) -> Manifest {
 fn checks() -> Checks {
     Checks::new(CheckOptions {
         from_outside: false,
+        proxy: None,
         resolver: None,
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),

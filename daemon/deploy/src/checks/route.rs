@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -18,7 +18,9 @@ use super::names::Names;
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pods behind a Service that are inspected; any one that is ready will do.
+/// The longest head of a proxy's answer.
+const PROXY_HEAD_BYTES_MAX: usize = 4096;
+/// Pods behind a Service that are looked at; any one that is ready will do.
 const PODS_MAX: u32 = 50;
 
 /// A connection, whatever carries it.
@@ -28,8 +30,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// Where connections go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// The public address.
-    Public(SocketAddr),
+    /// The public address, directly or through an HTTP proxy.
+    Public { address: SocketAddr, proxy: Option<SocketAddr> },
     /// A port of a pod.
     Pod { namespace: String, pod: String, port: u16 },
 }
@@ -38,7 +40,8 @@ impl Route {
     /// In words.
     pub(super) fn via(&self) -> String {
         match self {
-            Self::Public(address) => format!("from outside at {address}"),
+            Self::Public { address, proxy: None } => format!("from outside at {address}"),
+            Self::Public { address, proxy: Some(proxy) } => format!("from outside at {address}, by the proxy {proxy}"),
             Self::Pod { pod, .. } => format!("by port-forward to pod {pod}"),
         }
     }
@@ -46,11 +49,7 @@ impl Route {
     /// A new connection.
     pub(super) async fn open(&self, client: &Client) -> Result<Box<dyn Io>, String> {
         match self {
-            Self::Public(address) => {
-                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-                let stream = stream.map_err(|_| format!("{address} does not respond"))?;
-                Ok(Box::new(stream.map_err(|error| format!("{address}: {error}"))?))
-            }
+            Self::Public { address, proxy } => Ok(Box::new(dial(*address, *proxy).await?)),
             Self::Pod { namespace, pod, port } => {
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
                 let failed = |error: kube::Error| format!("port-forward to pod {pod}: {error}");
@@ -62,16 +61,52 @@ impl Route {
     }
 }
 
+/// A connection to a public address.
+async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Result<TcpStream, String> {
+    let connected = async {
+        match proxy {
+            None => TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}")),
+            Some(proxy) => {
+                through(proxy, address).await.map_err(|why| format!("{address} by the proxy {proxy}: {why}"))
+            }
+        }
+    };
+    let timed_out = |_| format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs());
+    timeout(CONNECT_TIMEOUT, connected).await.map_err(timed_out)?
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6>
+async fn through(proxy: SocketAddr, address: SocketAddr) -> Result<TcpStream, String> {
+    let failed = |error: std::io::Error| error.to_string();
+    let mut stream = TcpStream::connect(proxy).await.map_err(failed)?;
+    let request = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(failed)?;
+    let mut head = Vec::new();
+    // By single bytes: what comes after the head is the other side's.
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == PROXY_HEAD_BYTES_MAX {
+            return Err("its answer has no end".into());
+        }
+        head.push(stream.read_u8().await.map_err(failed)?);
+    }
+    let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    if line.split(' ').nth(1) == Some("200") { Ok(stream) } else { Err(line) }
+}
+
 /// The public route to `address`, if one of its addresses takes connections at `port`.
-pub(super) async fn public(names: &Names, address: &str, port: u16) -> Result<Route, String> {
+pub(super) async fn public(
+    names: &Names,
+    address: &str,
+    port: u16,
+    proxy: Option<SocketAddr>,
+) -> Result<Route, String> {
     let addresses = names.lookup(address).await.map_err(|why| why.to_string())?;
     let mut why = format!("{address} has no address");
     for ip in addresses {
         let address = SocketAddr::new(ip, port);
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(Route::Public(address)),
-            Ok(Err(error)) => why = format!("{address}: {error}"),
-            Err(_) => why = format!("{address} does not respond within {} s", CONNECT_TIMEOUT.as_secs()),
+        match dial(address, proxy).await {
+            Ok(_) => return Ok(Route::Public { address, proxy }),
+            Err(unreached) => why = unreached,
         }
     }
     Err(why)

@@ -106,7 +106,7 @@ impl Scene<'_> {
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port).await {
+            match route::public(&self.names, address, port, self.options.proxy).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
             }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::*;
-use servers::{acceptor, dns, https};
+use servers::{acceptor, dns, https, proxy};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +240,7 @@ impl Lab {
         let options = CheckOptions {
             from_outside: true,
             resolver: Some(names.local_addr().unwrap()),
+            proxy: None,
             trusted_ca: Some(folder.path().join("ca.pem")),
             sftp_path,
             runs: folder.path().to_owned(),
@@ -292,7 +293,7 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
     (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
     (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "landlord retry"),
-    (Broken::Passwords, "wrong-password", "answers 207 to a wrong password", "accounts"),
+    (Broken::Passwords, "wrong-password", "returns 207 to a wrong password", "accounts"),
 ];
 
 #[tokio::test]
@@ -308,6 +309,23 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
     }
     lab.all_pass().await;
     lab.servers.shutdown().await;
+}
+
+#[tokio::test]
+async fn public_addresses_are_reached_through_a_proxy_where_there_is_one() {
+    let mut lab = Lab::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    lab.checks.options.proxy = Some(address);
+    let carried = Arc::new(AtomicU32::new(0));
+    lab.servers.spawn(proxy(listener, Arc::clone(&carried)));
+    lab.all_pass().await;
+    assert!(carried.load(std::sync::atomic::Ordering::Relaxed) > 5, "{carried:?}");
+    let results = lab.run(Broken::Nothing, &target()).await;
+    assert!(results["webdav"].detail.contains(&format!("by the proxy {address}")), "{:?}", results["webdav"]);
+    lab.servers.shutdown().await;
+    let results = lab.run(Broken::Nothing, &target()).await;
+    assert_eq!(results["webdav"].outcome, CheckOutcome::Failed, "nobody carries it: {results:?}");
 }
 
 #[tokio::test]

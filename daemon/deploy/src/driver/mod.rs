@@ -53,6 +53,15 @@ pub(crate) struct Delivered {
     pub(crate) record: String,
 }
 
+/// What a removal left, for messages.
+#[derive(Debug, Default)]
+pub(crate) struct Removal {
+    /// What is kept, since others use it.
+    pub(crate) kept: Vec<String>,
+    /// What is still on its way out: the removal has to be called again.
+    pub(crate) ending: Vec<String>,
+}
+
 /// Delivers releases.
 ///
 /// # Expected flow
@@ -81,6 +90,6 @@ pub(crate) trait Driver: Send + Sync {
         release: &str,
     ) -> landlord_kube::Result<Option<Delivered>>;
 
-    /// Takes a release away; one that is not there is success. Gives what of it is kept, since others use it, for messages.
-    async fn remove(&self, client: &Client, release: ReleaseRef<'_>) -> Result<Vec<String>>;
+    /// Takes a release away; one that is not there is success. It is away when nothing of it is ending any more.
+    async fn remove(&self, client: &Client, release: ReleaseRef<'_>) -> Result<Removal>;
 }

@@ -1,9 +1,14 @@
 //! One release of a platform: brought into a cluster, judged, and taken away again.
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
 use kube::{
-    Api, Client,
-    api::{ListParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
     AppName,
@@ -12,13 +17,15 @@ use landlord_core::{
 };
 use landlord_kube::{
     Doing as _,
+    absent::{gone_is_fine, since},
     gateway_api::{self, Crds},
-    markers::{INSTALLATION, ROLE},
+    markers::{FIELD_MANAGER, INSTALLATION, ROLE},
+    object::resource,
     progress::pending,
 };
 use serde_json::json;
 
-use super::{Platform, values};
+use super::{DriverKind, Platform, values};
 use crate::{
     apply::{self, Judged},
     driver::{Content, Driver, ReleaseRef},
@@ -29,8 +36,19 @@ use crate::{
 
 /// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
+/// And to a question about a kind that it does not know.
+const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
+/// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
+const HELM_RELEASE: &str = "meta.helm.sh/release-name";
+const RELEASE: &str = "landlord.dev/release";
+/// Label of charts on what belongs to an installed release.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+const SERVICE: &str = "Service";
+const CLAIM: &str = "PersistentVolumeClaim";
+/// A load balancer takes minutes to go. Longer than this, its controller does not run any more.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// What a namespace of the platform is for.
 const PLATFORM_ROLE: &str = "platform";
 
@@ -61,6 +79,9 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %name, what, "an object is missing; applying again"),
         }
     }
+    if found.is_none() && release.driver == DriverKind::Helm {
+        hand_over_accounts(client, &release.namespace, name.as_str()).await?;
+    }
     apply::deliver(client, driver, place, content, found).await
 }
 
@@ -75,26 +96,121 @@ pub(crate) async fn remove(
     let (release, _) = platform.release(name)?;
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
+    if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
+        return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
+    }
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
-        let kept =
+        let left =
             driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
+        if !left.ending.is_empty() {
+            return Ok((pending(format!("waiting until it is gone: {}", left.ending.join(", "))), removed));
+        }
         let r#type = release.driver.object_type().to_owned();
         removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
-        if !kept.is_empty() {
+        if !left.kept.is_empty() {
             // Logged once: the next call finds the release gone.
-            return Ok((pending(format!("kept, since others use it: {}", kept.join(", "))), removed));
+            return Ok((pending(format!("kept, since others use it: {}", left.kept.join(", "))), removed));
         }
     }
-    let left = of_the_cloud(client).await?;
+    let left = of_the_cloud(client, name.as_str()).await?;
+    if let Some(what) = left.iter().find_map(Left::stuck) {
+        return Err(landlord_kube::Error::Stuck { what }.into());
+    }
+    for claim in left.iter().filter(|left| left.is_abandoned) {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &claim.namespace);
+        gone_is_fine(claims.delete(&claim.name, &DeleteParams::background()).await)
+            .doing(|| format!("deleting {}", claim.what()))?;
+        removed.push(RemovedObject { r#type: claim.kind.into(), id: claim.uid.clone(), name: claim.name.clone() });
+    }
     if left.is_empty() {
         return Ok((StageProgress::Done, removed));
     }
-    let named = left.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let named = left.iter().take(NAMED_MAX).map(Left::what).collect::<Vec<_>>().join(", ");
     Ok((pending(format!("waiting until {} objects are gone: {named}", left.len())), removed))
 }
 
-/// Load balancers and volumes in namespaces of the platform. Controllers take away what they made when a release goes.
-async fn of_the_cloud(client: &Client) -> Result<Vec<String>> {
+/// A load balancer or a claim that is still there.
+struct Left {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    uid: String,
+    /// Since when it has been ending, and what holds it.
+    ending: Option<(Time, String)>,
+    /// A claim that a StatefulSet of the release has left: Kubernetes keeps it, and nobody else removes it.
+    is_abandoned: bool,
+}
+
+impl Left {
+    fn new(kind: &'static str, meta: ObjectMeta, release: &str) -> Self {
+        let is_of_it = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE)).is_some_and(|of| of == release);
+        let finalizers = meta.finalizers.unwrap_or_default().join(", ");
+        Self {
+            kind,
+            namespace: meta.namespace.unwrap_or_default(),
+            name: meta.name.unwrap_or_default(),
+            uid: meta.uid.unwrap_or_default(),
+            is_abandoned: kind == CLAIM && is_of_it && meta.deletion_timestamp.is_none(),
+            ending: meta.deletion_timestamp.map(|since| (since, finalizers)),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    }
+
+    /// Why it will not go; `None`: it may.
+    fn stuck(&self) -> Option<String> {
+        let (time, finalizers) = self.ending.as_ref()?;
+        let waited = since(time);
+        let minutes = waited.as_secs() / 60;
+        (waited > STUCK_AFTER)
+            .then(|| format!("{} has been ending for {minutes} minutes; its finalizers: {finalizers}", self.what()))
+    }
+}
+
+/// Whether an object belongs to another release, by the marks of Helm and of landlord: it goes with that one, which may wait for
+/// this.
+fn is_anothers(meta: &ObjectMeta, release: &str) -> bool {
+    let annotations = meta.annotations.as_ref();
+    let mark = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(String::as_str);
+    let owner = mark(HELM_RELEASE).or_else(|| mark(RELEASE).map(|owner| owner.rsplit('/').next().unwrap_or(owner)));
+    owner.is_some_and(|owner| owner != release)
+}
+
+/// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer
+/// goes with it. Returns the one that is still there.
+async fn shared_gateway(
+    client: &Client,
+    installation: &str,
+    namespace: &str,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<String>> {
+    let gateways: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource("gateway.networking.k8s.io/v1", "Gateway"));
+    let ours = ListParams::default().labels(&format!("{INSTALLATION}={installation}"));
+    let doing = || format!("removing Gateways in {namespace}");
+    let found = match gateways.list(&ours).await {
+        // The cluster does not know the kind.
+        Err(kube::Error::Api(status)) if status.code == NOT_FOUND => return Ok(None),
+        found => found.doing(doing)?,
+    };
+    let mut left = None;
+    for gateway in found {
+        let name = gateway.name_any();
+        if gateway.metadata.deletion_timestamp.is_none() {
+            gone_is_fine(gateways.delete(&name, &DeleteParams::default()).await).doing(doing)?;
+            let id = gateway.uid().unwrap_or_default();
+            removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
+        }
+        left = Some(name);
+    }
+    Ok(left)
+}
+
+/// Load balancers and volumes in namespaces of the platform, but those of other releases. Controllers take away what they made
+/// when a release goes.
+async fn of_the_cloud(client: &Client, release: &str) -> Result<Vec<Left>> {
     let selector = ListParams::default().labels(&format!("{ROLE}={PLATFORM_ROLE}"));
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespaces = namespaces.list_metadata(&selector).await.doing(|| "listing the platform's namespaces".into())?;
@@ -105,15 +221,40 @@ async fn of_the_cloud(client: &Client) -> Result<Vec<String>> {
             services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
         let balanced =
             |service: &Service| service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
-        let names = services.items.into_iter().filter(balanced).filter_map(|service| service.metadata.name);
-        left.extend(names.map(|name| format!("Service {namespace}/{name}")));
+        let services = services.items.into_iter().filter(balanced).map(|service| (SERVICE, service.metadata));
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
         let claims =
             claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
-        let names = claims.items.into_iter().filter_map(|claim| claim.metadata.name);
-        left.extend(names.map(|name| format!("PersistentVolumeClaim {namespace}/{name}")));
+        let claims = claims.items.into_iter().map(|claim| (CLAIM, claim.metadata));
+        let own = services.chain(claims).filter(|(_, meta)| !is_anothers(meta, release));
+        left.extend(own.map(|(kind, meta)| Left::new(kind, meta, release)));
     }
     Ok(left)
+}
+
+/// Service accounts that landlord made for an identity in the cloud, before there was a release: Helm takes over what bears its marks,
+/// and refuses all else that is there already. <https://helm.sh/docs/helm/helm_upgrade>, `--take-ownership`
+async fn hand_over_accounts(client: &Client, namespace: &str, release: &str) -> landlord_kube::Result<()> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let doing = || format!("handing over service accounts in {namespace} to Helm");
+    let found = accounts.list(&ListParams::default()).await.doing(doing)?;
+    let marks = json!({ "metadata": {
+        "labels": { "app.kubernetes.io/managed-by": "Helm" },
+        "annotations": { "meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace },
+    } });
+    for account in found.items.into_iter().filter(|account| is_ours_alone(&account.metadata)) {
+        let name = account.metadata.name.unwrap_or_default();
+        let change = kube::api::Patch::Merge(&marks);
+        accounts.patch(&name, &kube::api::PatchParams::default(), &change).await.doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Whether nobody else has written an object, nor has Helm taken it over.
+fn is_ours_alone(metadata: &ObjectMeta) -> bool {
+    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|fields| fields.manager.as_deref());
+    let ours = metadata.managed_fields.as_ref().is_some_and(|all| !all.is_empty());
+    ours && managers.all(|manager| manager == FIELD_MANAGER)
 }
 
 /// Made if it is missing: with an identity in the cloud it is there already.
@@ -140,5 +281,57 @@ async fn ensure_namespace(client: &Client, target: &PlatformTarget, name: &str) 
                 created => created.map(drop).doing(|| format!("making namespace {name}")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn meta(value: Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_account_is_handed_over_when_nobody_else_wrote_it() {
+        let by = |managers: &[&str]| -> ObjectMeta {
+            let fields: Vec<_> = managers.iter().map(|manager| json!({ "manager": manager })).collect();
+            serde_json::from_value(json!({ "managedFields": fields })).unwrap()
+        };
+        assert!(is_ours_alone(&by(&[FIELD_MANAGER])));
+        assert!(!is_ours_alone(&by(&[FIELD_MANAGER, "helm"])) && !is_ours_alone(&by(&[])));
+        assert!(!is_ours_alone(&ObjectMeta::default()), "whoever made it is not known");
+    }
+
+    #[test]
+    fn a_release_waits_for_its_own_and_what_nobody_owns_but_not_for_others() {
+        let cases = [
+            (json!({}), false),
+            (json!({ "annotations": { HELM_RELEASE: "gateway" } }), false),
+            (json!({ "annotations": { HELM_RELEASE: "monitoring" } }), true),
+            (json!({ "annotations": { RELEASE: "ns/gateway" } }), false),
+            (json!({ "annotations": { RELEASE: "ns/monitoring" } }), true),
+        ];
+        for (object, anothers) in cases {
+            assert_eq!(is_anothers(&meta(object.clone()), "gateway"), anothers, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_holds_a_removal_is_named_and_what_a_stateful_set_left_goes() {
+        let left = |value| Left::new(CLAIM, meta(value), "gateway");
+        let of_set = json!({ "name": "data-0", "namespace": "n", "labels": { INSTANCE: "gateway" } });
+        assert!(left(of_set.clone()).is_abandoned);
+        assert!(!left(json!({ "name": "a", "labels": { INSTANCE: "other" } })).is_abandoned);
+        assert!(!Left::new(SERVICE, meta(of_set), "gateway").is_abandoned);
+        let old = json!({ "name": "a", "namespace": "n", "deletionTimestamp": "2020-01-01T00:00:00Z", "finalizers": ["f/x"] });
+        let stuck = left(old).stuck().unwrap();
+        assert!(
+            stuck.starts_with("PersistentVolumeClaim n/a has been ending for") && stuck.ends_with("f/x"),
+            "{stuck}"
+        );
+        assert_eq!(left(json!({ "name": "a" })).stuck(), None);
     }
 }

@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use landlord_core::{
@@ -69,14 +69,14 @@ impl World {
 
     fn target(&self) -> PlatformTarget {
         PlatformTarget {
-            revision: None,
-            stack_revision: None,
             kube: KubeCredentials {
                 endpoint: self.plane.endpoint().into(),
                 ca_pem: self.plane.ca_pem().into(),
                 identity: KubeIdentity::Token(self.plane.admin_token().to_owned().into()),
                 expire_time: None,
             },
+            revision: None,
+            stack_revision: None,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             platform: "test".parse().unwrap(),
@@ -211,6 +211,19 @@ async fn definitions_too_large_for_helm_are_applied_have_one_owner_and_stay_whil
     let one = world.apps("again", &["Door"]).await?;
     world.ensure(&one).await?;
     assert!(world.definition("Window").await?.is_none());
+
+    // A record that can't be read is no empty one, and an object is known by its uid when its mark was taken off.
+    let change = async |name: &str, change: serde_json::Value| {
+        settings.patch(name, &PatchParams::default(), &Patch::Merge(change)).await
+    };
+    change("settings", json!({ "metadata": { "annotations": { "landlord.dev/release": null } } })).await?;
+    let record = "landlord-release-kinds";
+    let readable = settings.get(record).await?.data.unwrap_or_default()["release"].clone();
+    change(record, json!({ "data": { "release": "{" } })).await?;
+    let refused = one.remove_platform(&world.target(), &release()).await.unwrap_err();
+    assert!(refused.kind == ErrorKind::Conflict && refused.message.contains(record), "{refused:?}");
+    assert!(settings.get_opt("settings").await?.is_some());
+    change(record, json!({ "data": { "release": readable } })).await?;
 
     world.make_one("Door").await?;
     let (progress, removed) = one.remove_platform(&world.target(), &release()).await?;

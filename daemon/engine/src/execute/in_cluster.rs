@@ -11,7 +11,7 @@ use landlord_core::{
 };
 
 use super::{Call, Report, misplaced};
-use crate::request;
+use crate::request::{self, POOL_LABEL};
 
 /// A host cluster that is not there yet is requested this often; it is an observation of the store.
 const HOST_HINT: Duration = Duration::from_secs(2);
@@ -20,6 +20,9 @@ const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves t
 
 /// Name of the call by which a provider describes its costs.
 const OBSERVE: &str = "Observe";
+
+/// Load balancers and volumes go within minutes, when whatever made them is asked to.
+const REMOVAL_HELD_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Nodes register one after another.
 const NODES_HINT: Duration = Duration::from_secs(2);
@@ -144,9 +147,24 @@ impl Call<'_> {
         let target = request::platform(installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
         if absent {
             let (progress, removed) = self.kube(self.apps()?.remove_platform(&target, release).await)?;
-            return Ok(CallReport { removed, ..stage_progress(progress) });
+            return self.bounded(CallReport { removed, ..stage_progress(progress) });
         }
         self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress)
+    }
+
+    /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.
+    fn bounded(&self, report: CallReport) -> Report {
+        let record = record_in(self.work, DesiredState::Absent, self.stage);
+        let waited = record.map_or(Duration::ZERO, |record| self.work.now.since(record.start_time));
+        let limit = REMOVAL_HELD_AFTER.mul_f64(self.shared.options.in_cluster_time_scale);
+        if report.done || !report.removed.is_empty() || waited < limit {
+            return Ok(report);
+        }
+        let problem = format!("for {} minutes: {}", waited.as_secs() / 60, report.detail);
+        Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(
+            "whoever made what the message names removes it, or the operator deletes with --force, which leaves it to the end of \
+             the cluster; landlord tries again by itself",
+        ))
     }
 
     /// Counts what a host cluster has. One that can't be counted takes tenants by their number only: so the first count
@@ -226,6 +244,29 @@ impl Call<'_> {
         let target = self.target().await?;
         let made = self.kube(self.apps()?.ensure_accounts(&target, accounts).await)?;
         Ok(if made == StageProgress::Done { report } else { stage_progress(made) })
+    }
+
+    /// What its cloud calls ready are machines: a pool is done when so many of them have joined the cluster. Of a cluster of its
+    /// own without a stack nothing is landlord's, and nobody looks into it; a host cluster's own nodes `capacity` counts.
+    pub(super) async fn joined(&self, report: CallReport) -> Report {
+        let placement = &self.work.environment.placement;
+        let is_tenants = self.work.environment.tenant().is_some();
+        if !is_tenants || self.work.host.is_none() && placement.stack.is_none() {
+            return Ok(report);
+        }
+        let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
+        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let pool = request::pool_label(self.work);
+        let joined = self.kube(self.shared.ports.host_clusters.joined(&kube, &pool).await)?;
+        let ordered = placement.node_count;
+        if joined >= ordered {
+            return Ok(report);
+        }
+        let detail = format!(
+            "{joined} of {ordered} nodes have joined and are Ready ({POOL_LABEL}={pool}); if it lasts, the operator sees in the \
+             cloud's console why a machine does not boot or reach the API server"
+        );
+        Ok(CallReport { done: false, poll_after: NODES_HINT, detail, ..report })
     }
 
     /// A token that is refused is not used again.

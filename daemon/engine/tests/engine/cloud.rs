@@ -179,7 +179,12 @@ impl Cloud {
         }
     }
 
-    /// Removes a namespace; returns whether there was one.
+    /// Puts a namespace there that no record names.
+    pub(crate) fn plant(&self, uid: &str, host: &str) {
+        self.state.lock().namespaces.insert(uid.into(), host.into());
+    }
+
+    /// Removes a namespace; says whether there was one.
     pub(crate) fn remove_namespace(&self, uid: &str) -> bool {
         let mut state = self.state.lock();
         let was_there = state.namespaces.remove(uid).is_some();

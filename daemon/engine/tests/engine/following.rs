@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Condition, Environment, EnvironmentName, Stage, StageState, State, ports::TenantStore as _};
+use landlord_core::{
+    Condition, Environment, EnvironmentName, Stage, StageState, State,
+    ports::{StoreError, TenantStore as _, WorkStore as _},
+};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -194,4 +197,29 @@ async fn what_a_provider_lacks_is_not_requested() {
     let failed = world.store.get(&tenant).await.unwrap();
     assert!(condition(&failed, "Ready").message.contains("makes no clusters"), "{:?}", failed.status);
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
+    let mut world = World::new(false).await;
+    world.resync_interval = Duration::from_millis(200);
+    world.start(Life::until(None), no_faults());
+    world.create(&name("one")).await;
+    world.wait_for(&name("one"), Some(State::Ready)).await;
+    // As a lease, and a due time, of before the clock was set back; this machine's own clock goes on as ever.
+    world.holds_off.store(true, Ordering::SeqCst);
+    world.accept(&name("two")).await;
+    let days = Duration::from_secs(10 * 24 * 60 * 60);
+    // In the engine's name, which has the account's lease.
+    let mut claims = world.store.claim("owner-0", 10, days).await.unwrap();
+    let claim = claims.pop().expect("what was accepted is due");
+    world.holds_off.store(false, Ordering::SeqCst);
+    let is_lost = async || matches!(world.store.load(&claim).await, Err(StoreError::FenceLost(_)));
+    for _ in 0..1_000 {
+        if is_lost().await {
+            return world.stop().await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody works on it for days");
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
+    Amounts, AppName, ErrorKind, Failure, FoundNamespace, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         ReleasePlan, StageProgress, UninstallReport, Verified,
@@ -138,6 +138,15 @@ impl HostClusters for IsolationOnly {
             requested: pods,
             by_tenants: pods,
         })
+    }
+
+    async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> {
+        Ok(3 - self.0.cloud.nodes_missing())
+    }
+
+    async fn namespaces(&self, kube: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> {
+        let inside = self.0.cloud.namespaces(&kube.endpoint);
+        Ok(inside.iter().map(|uid| FoundNamespace { uid: uid.parse().unwrap(), name: format!("t-{uid}") }).collect())
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> {

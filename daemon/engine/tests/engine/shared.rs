@@ -232,3 +232,57 @@ async fn a_host_cluster_is_counted_when_its_nodes_are_there_or_stay_away() {
     assert_eq!(world.store.candidates(None).await.unwrap()[1].observation.unwrap().measured.nodes, 0);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_is_done_when_its_nodes_have_joined() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    world.create_host_cluster("one", None).await;
+    world.wait_for(&host("one"), Some(State::Ready)).await;
+    // The cloud calls the pool ready, and no machine of it joins.
+    world.cloud.miss_nodes(3);
+    let tenant = name("one");
+    let create = world.create_shared(&tenant, Level::Node, false).await;
+    let seen = loop {
+        let operation = world.store.operation(create.id).await.unwrap();
+        let pool = operation.stages.into_iter().find(|record| record.stage == Stage::NodePool);
+        if let Some(pool) = pool.filter(|record| record.detail.contains("have joined")) {
+            break pool;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(seen.detail.starts_with("0 of 1 nodes have joined"), "{}", seen.detail);
+    assert_eq!(seen.state, StageState::Running);
+    assert_ne!(world.store.get(&tenant).await.unwrap().status.state, State::Ready);
+    world.cloud.miss_nodes(0);
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_without_a_record_is_an_orphan_that_can_be_removed() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let of_host = world.create_host_cluster("one", None).await;
+    world.wait_for(&host("one"), Some(State::Ready)).await;
+    world.create_shared(&name("one"), Level::Namespace, false).await;
+    world.wait_for(&name("one"), Some(State::Ready)).await;
+    let lost = uuid::Uuid::new_v4().to_string();
+    world.cloud.plant(&lost, &of_host.uid.to_string());
+    assert_eq!(world.host_inventories().round().await.unwrap(), 0);
+    let listed = world.store.orphans().await.unwrap();
+    assert_eq!(listed.len(), 1, "who has a record is none: {listed:?}");
+    assert_eq!(
+        (listed[0].uid.to_string(), listed[0].objects[0].id.as_str()),
+        (lost.clone(), format!("hostClusters/one/namespaces/t-{lost}").as_str())
+    );
+    let request = landlord_core::ports::RequestContext::of_daemon();
+    let removal = world.store.delete_orphan(listed[0].uid, false, request).await.unwrap();
+    world.wake();
+    world.wait_for(&removal.environment.unwrap().name(), None).await;
+    assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1, "the tenant's own stays");
+    assert_eq!(world.host_inventories().round().await.unwrap(), 0);
+    assert_eq!(world.store.orphans().await.unwrap(), []);
+    world.stop().await;
+}

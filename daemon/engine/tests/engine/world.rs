@@ -23,7 +23,7 @@ use landlord_core::{
         TenantStore, Wake, Work, WorkStore,
     },
 };
-use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, ProviderOptions};
 use landlord_store::{SqliteOptions, Store, sqlite};
 use tempfile::TempDir;
 use tokio::{
@@ -122,11 +122,16 @@ struct Mortal {
     shared: bool,
     /// A tenant may have come to rest.
     changed: Arc<Notify>,
+    /// Claims nothing for now.
+    holds_off: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl WorkStore for Mortal {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
+        if self.holds_off.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         self.life.transaction(self.store.claim(owner, limit, lease_ttl)).await
     }
 
@@ -182,6 +187,8 @@ pub(crate) struct World {
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
     changed: Arc<Notify>,
+    /// The engine claims nothing for now.
+    pub(crate) holds_off: Arc<AtomicBool>,
     /// How often host clusters are counted.
     pub(crate) capacity_interval: Duration,
     /// How often what is READY is observed again.
@@ -209,6 +216,7 @@ impl World {
             cloud: Arc::default(),
             shared,
             changed: Arc::default(),
+            holds_off: Arc::default(),
             capacity_interval: Duration::from_secs(300),
             resync_interval: Duration::from_secs(1_800),
             retry_timeout: Duration::from_secs(3_600),
@@ -244,6 +252,7 @@ impl World {
             cloud: Arc::clone(&cloud),
             shared: self.shared,
             changed: Arc::clone(&self.changed),
+            holds_off: Arc::clone(&self.holds_off),
         };
         let scripted = Arc::new(Scripted { cloud, life, faults });
         let isolated = Arc::new(IsolationOnly(Arc::clone(&scripted)));
@@ -260,6 +269,18 @@ impl World {
         self.engines.spawn(engine.run(stop.clone()));
         self.stops.push(stop);
         self.handles.push(handle);
+    }
+
+    /// What compares the namespaces of its host clusters.
+    pub(crate) fn host_inventories(&self) -> HostInventories {
+        let (cloud, life, faults) = (Arc::clone(&self.cloud), Life::until(None), crate::no_faults());
+        let scripted = Arc::new(Scripted { cloud, life, faults });
+        HostInventories {
+            installation: "test".into(),
+            store: Arc::new(self.store.clone()),
+            providers: Arc::new(Only(Arc::clone(&scripted))),
+            host_clusters: Arc::new(IsolationOnly(scripted)),
+        }
     }
 
     /// Starts a daemon in the place of one that was killed, or is killed now.
@@ -291,15 +312,12 @@ impl World {
 
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &EnvironmentName) -> Operation {
-        self.order(NewTenant {
-            adopt: None,
-            name: tenant_name(name),
-            spec: spec_of(name),
-            placement: placement(),
-            hosts: None,
-            request: request(),
-        })
-        .await
+        self.order(new_tenant(name)).await
+    }
+
+    /// Accepts a tenant; the engine gets no hint of it.
+    pub(crate) async fn accept(&self, name: &EnvironmentName) {
+        self.store.create(new_tenant(name)).await.unwrap();
     }
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
@@ -461,5 +479,16 @@ fn placement() -> Placement {
         skip_checks: Vec::new(),
         service: landlord_core::ServiceRules::default(),
         revisions: landlord_core::revision::Revisions::default(),
+    }
+}
+
+fn new_tenant(name: &EnvironmentName) -> NewTenant {
+    NewTenant {
+        adopt: None,
+        name: tenant_name(name),
+        spec: spec_of(name),
+        placement: placement(),
+        hosts: None,
+        request: request(),
     }
 }

@@ -5,6 +5,8 @@ use landlord_proto::v1;
 
 use super::value::timestamp;
 
+/// Why a tenant of a customer rests that may order nothing more.
+const CUSTOMER_FROZEN: &str = "CustomerFrozen";
 /// Whether an environment that was READY answers.
 const AVAILABLE: &str = "Available";
 
@@ -21,9 +23,11 @@ pub(super) fn condition(condition: &Condition) -> v1::Condition {
 
 /// Whether work is under way: not while it rests, as it does when it is paused.
 pub(super) fn reconciling(environment: &Environment) -> bool {
-    let is = |kind: &str| environment.status.conditions.iter().any(|known| known.r#type == kind && known.status);
-    let paused = environment.desired_state == DesiredState::Present && environment.is_paused() && is("Paused");
-    !paused && !matches!(environment.status.state, State::Ready | State::Failed)
+    let paused = environment.status.conditions.iter().find(|known| known.r#type == "Paused" && known.status);
+    // By its user, or by what its customer's contract says.
+    let by_request = |paused: &Condition| environment.is_paused() || paused.reason == CUSTOMER_FROZEN;
+    let rests = environment.desired_state == DesiredState::Present && paused.is_some_and(by_request);
+    !rests && !matches!(environment.status.state, State::Ready | State::Failed)
 }
 
 /// All conditions, sorted by type, with whether it answers.

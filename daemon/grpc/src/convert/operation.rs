@@ -94,6 +94,7 @@ pub(crate) fn operation(operation: &Operation, current: Option<&Environment>) ->
         cancel_requested: operation.cancel_requested,
         stages: step::ordered_stages(operation).into_iter().map(stage).collect(),
         superseded_by,
+        trace_id: landlord_trace::trace_id(operation.id),
         progress: progress_of(operation, current),
     };
     longrunning::Operation {

@@ -60,7 +60,7 @@ impl HostClusters {
     async fn shown(&self, record: &Environment) -> Result<v1::HostCluster, Error> {
         let candidates = self.ports.store.candidates(None).await?;
         let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
-        let class_differences = class_differences(&self.ports.catalog, record);
+        let class_differences = class_differences(&self.ports.catalog.now(), record);
         let shown = convert::host_cluster(record, host_cluster_of(record)?, candidate);
         Ok(v1::HostCluster { class_differences, ..shown })
     }

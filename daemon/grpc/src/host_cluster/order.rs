@@ -47,7 +47,7 @@ impl Write for v1::CreateHostClusterRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
-        if_up(ports, create(&ports.catalog, self, violations)?)
+        if_up(ports, create(&ports.catalog.now(), self, violations)?)
     }
 
     async fn dry_run(&self, ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {
@@ -92,7 +92,7 @@ impl Write for v1::AdoptHostClusterRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
-        if_up(ports, adopt(&ports.catalog, self, violations)?)
+        if_up(ports, adopt(&ports.catalog.now(), self, violations)?)
     }
 
     async fn dry_run(&self, ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {

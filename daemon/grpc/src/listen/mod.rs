@@ -22,7 +22,10 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net as unix_net,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -76,6 +79,8 @@ pub struct Listen {
     pub socket: PathBuf,
     /// Users that may connect to it beside the daemon's own and root.
     pub local_users: BTreeSet<u32>,
+    /// The Unix socket itself, if whoever started the daemon opened it: it is neither made nor removed here.
+    pub passed: Option<Arc<unix_net::UnixListener>>,
     /// TCP listeners.
     pub tcp: Vec<ListenTcp>,
 }
@@ -85,6 +90,8 @@ pub struct Listen {
 pub struct ListenTcp {
     /// Address.
     pub address: SocketAddr,
+    /// The listening socket, if whoever started the daemon opened it.
+    pub passed: Option<Arc<std::net::TcpListener>>,
     /// TLS of the next connection; `None`: without, which is for the loopback interface only.
     pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
@@ -102,11 +109,17 @@ fn connections_max() -> usize {
 /// An address or a socket that can't be used.
 pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Result<Connection>>, ServeError> {
     let mut all = Vec::with_capacity(listen.tcp.len() + 1);
-    let socket = bind_unix(&listen.socket, &listen.local_users).await?;
+    let socket = match &listen.passed {
+        Some(passed) => of_unix(passed).map_err(|source| ServeError::Socket { path: listen.socket.clone(), source })?,
+        None => bind_unix(&listen.socket, &listen.local_users).await?,
+    };
     all.push(unix(socket, listen.local_users.clone()).boxed());
-    for ListenTcp { address, tls: config } in &listen.tcp {
+    for ListenTcp { address, passed, tls: config } in &listen.tcp {
         let failed = |source| ServeError::Tcp { address: *address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = match passed {
+            Some(passed) => of_tcp(passed).map_err(failed)?,
+            None => TcpListener::bind(address).await.map_err(failed)?,
+        };
         // Logged, since port 0 is whichever was free.
         let address = listener.local_addr().map_err(failed)?;
         match config {
@@ -121,6 +134,18 @@ pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Resul
         }
     }
     Ok(stream::select_all(all))
+}
+
+fn of_unix(passed: &unix_net::UnixListener) -> io::Result<UnixListener> {
+    let socket = passed.try_clone()?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
+}
+
+fn of_tcp(passed: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let socket = passed.try_clone()?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// Binds the Unix socket.

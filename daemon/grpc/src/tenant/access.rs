@@ -3,6 +3,8 @@
 
 use landlord_core::{
     Environment, Violation,
+    access::{Action, Resource},
+    audit::{AuditRecord, Outcome},
     ports::{Caller, CredentialFact, CredentialRecord, RotationEffect},
 };
 use landlord_proto::v1::{self, access_credential::Rotation};
@@ -26,7 +28,7 @@ type Known = Vec<(CredentialFact, CredentialRecord)>;
 
 pub(super) async fn get(
     ports: &Ports,
-    caller: &Caller,
+    access: &Access,
     request: &v1::GetTenantAccessRequest,
 ) -> Result<v1::GetTenantAccessResponse, Error> {
     let name = name::tenant("name", &request.name)?;
@@ -39,9 +41,15 @@ pub(super) async fn get(
     let facts = ports.handover.facts(&tenant).await?;
     let readable = |name: &String| known.iter().any(|(fact, record)| fact.name == *name && record.is_readable);
     let wanted: Vec<String> = wanted.into_iter().filter(readable).collect();
-    let values = values(ports, caller, &tenant, &wanted).await?;
+    let caller = access.caller();
+    if !wanted.is_empty() {
+        // Before a value leaves, and before it is marked as read: who has it can't be unknown.
+        let detail = format!("the credentials {}", wanted.join(", "));
+        record(ports, access, Action::GetTenantAccess, &tenant, detail).await?;
+    }
+    let values = values(ports, &caller, &tenant, &wanted).await?;
     if !used.is_empty() {
-        ports.credentials.credentials_used((tenant.uid, &tenant.name()), &used, caller).await?;
+        ports.credentials.credentials_used((tenant.uid, &tenant.name()), &used, &caller).await?;
     }
     let credentials = known.iter().map(|(fact, record)| {
         let value = values.iter().find(|(name, _)| *name == fact.name).map(|(_, value)| value);
@@ -75,6 +83,9 @@ pub(super) async fn rotate(
     }
     let rotation = if request.request_id.is_empty() { Uuid::new_v4().to_string() } else { request.request_id.clone() };
     let caller = access.caller();
+    let names: Vec<&str> = of_app.iter().map(|fact| fact.name.as_str()).collect();
+    let detail = format!("rotates the credentials {}", names.join(", "));
+    record(ports, access, Action::RotateTenantCredentials, &tenant, detail).await?;
     for fact in &of_app {
         ports.handover.rotate(&tenant, &fact.name, &rotation).await?;
         let of = (tenant.uid, &tenant.name());
@@ -84,6 +95,18 @@ pub(super) async fn rotate(
     let known = known(ports, &tenant, of_app).await?;
     let credentials = known.iter().map(|(fact, record)| credential(fact, record, None)).collect();
     Ok(v1::RotateTenantCredentialsResponse { credentials })
+}
+
+/// Keeps in the audit log who asks for this. No value is in `detail`.
+async fn record(
+    ports: &Ports,
+    access: &Access,
+    action: Action,
+    tenant: &Environment,
+    detail: String,
+) -> Result<(), Error> {
+    let record = access.record(action, &Resource::from(tenant), Outcome::Done);
+    Ok(ports.audit.record(vec![AuditRecord { detail, ..record }]).await?)
 }
 
 async fn known(ports: &Ports, tenant: &Environment, declared: Vec<CredentialFact>) -> Result<Known, Error> {

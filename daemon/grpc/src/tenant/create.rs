@@ -1,7 +1,9 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
+use std::collections::BTreeMap;
+
 use landlord_core::{
-    Catalog, ClassName, CustomerId, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
+    Catalog, ClassName, CustomerId, Orderer, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
     environment::ORPHANS,
     fleet::{Choice, choose},
@@ -13,7 +15,7 @@ use landlord_proto::v1;
 use super::values;
 use crate::{
     accept::Write,
-    convert,
+    convert, customer,
     error::{Error, violation},
     name,
     ports::Ports,
@@ -49,7 +51,11 @@ impl Write for v1::CreateTenantRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {
-        let new = check(ports, self, violations)?;
+        let labels = match name::customer(&self.parent) {
+            Ok(id) => customer::labels(ports, &id).await?,
+            Err(_) => BTreeMap::new(),
+        };
+        let new = check(ports, self, &labels, violations)?;
         // Refused now rather than accepted and left waiting.
         match provider::start_failure(&*ports.providers, &new.placement) {
             Some(down) => Err(Error::ProviderDown(down)),
@@ -64,17 +70,22 @@ impl Write for v1::CreateTenantRequest {
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        ports.customers.check_contract(&new.name, &new.spec, &new.placement).await?;
         store.check_domain(&new.name, &new.spec.domain).await?;
-        if let Some(uid) = new.adopt
-            && !store.orphans().await?.iter().any(|orphan| orphan.uid == uid)
-        {
-            return Err(StoreError::NotFound(format!("orphans/{uid}")).into());
-        }
+        let (mut placement, mut host) = (new.placement.clone(), None);
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await?;
-            if let Choice::Full(why) = choose(&candidates, selector) {
-                return Err(StoreError::NoHostClusterCapacity(why).into());
+            match choose(&candidates, selector) {
+                Choice::Full(why) => return Err(StoreError::NoHostClusterCapacity(why).into()),
+                Choice::Grow(growth) => placement.credentials.clone_from(&growth.placement.credentials),
+                Choice::Host(chosen) => {
+                    placement.credentials.clone_from(&chosen.credentials);
+                    host = Some(chosen.host.clone());
+                }
             }
+        }
+        if let Some(uid) = new.adopt {
+            store.check_adoption(uid, &placement, host.as_ref()).await?;
         }
         Ok(())
     }
@@ -89,12 +100,17 @@ impl Write for v1::CreateTenantRequest {
     }
 }
 
-fn check(ports: &Ports, request: &v1::CreateTenantRequest, mut violations: Vec<Violation>) -> Result<NewTenant, Error> {
-    let catalog = &ports.catalog;
+fn check(
+    ports: &Ports,
+    request: &v1::CreateTenantRequest,
+    labels: &BTreeMap<String, String>,
+    mut violations: Vec<Violation>,
+) -> Result<NewTenant, Error> {
+    let catalog = &ports.catalog.now();
     let adopt = adopted(&request.adopt_uid, &mut violations);
     let wanted = wanted(ports, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
-    let placement = catalog.place(&name, &spec);
+    let placement = catalog.place(Orderer { name: &name, labels }, &spec);
     // Of a class that is named, the values were checked with the rest.
     if let (Ok(placement), None) = (&placement, &spec.class) {
         violations.extend(values::check(ports, placement.stack.as_ref(), &spec.stack_values));
@@ -142,15 +158,16 @@ pub(crate) fn wanted(
     violations.extend(convert::non_finite(&resource));
     let input = convert::spec_input(resource);
     let class = input.class.parse::<ClassName>().ok();
-    if let Some(class) = class.as_ref().and_then(|class| ports.catalog.classes.get(class)) {
+    let catalog = ports.catalog.now();
+    if let Some(class) = class.as_ref().and_then(|class| catalog.classes.get(class)) {
         violations.extend(values::check(ports, class.stack.as_ref(), &input.stack_values));
     }
     let spec = TenantSpec::parse(input.clone());
     let spec = spec
         .map_err(|more| {
             // Placing needs a whole spec; what a class forbids can be named without one.
-            let class = class.and_then(|class| ports.catalog.unknown_class(&class));
-            let more = more.0.into_iter().chain(class).chain(ports.catalog.class_faults(&input));
+            let class = class.and_then(|class| catalog.unknown_class(&class));
+            let more = more.0.into_iter().chain(class).chain(catalog.class_faults(&input));
             violations.extend(more.map(of_tenant));
         })
         .ok();

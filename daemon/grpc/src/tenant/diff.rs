@@ -10,7 +10,7 @@ pub(super) async fn diff(ports: &Ports, request: &v1::DiffTenantRequest) -> Resu
     let tenant = ports.store.get(&name.into()).await?;
     let objects = ports.diff.diff(&tenant).await?;
     Ok(v1::DiffTenantResponse {
-        class_differences: class_differences(&ports.catalog, &tenant),
+        class_differences: class_differences(&ports.catalog.now(), &tenant),
         objects: objects.into_iter().map(object).collect(),
     })
 }

@@ -1,10 +1,10 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{Violations, access::Resource, ports::StoreError};
+use landlord_core::{Orderer, Placement, TenantName, TenantSpec, Violations, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 
 use super::{create, values};
-use crate::{access::Access, convert, error::Error, name, ports::Ports, provider};
+use crate::{access::Access, convert, customer, error::Error, name, ports::Ports, provider};
 
 /// Where a specification would be placed, and why there.
 pub(crate) async fn explain(
@@ -22,9 +22,12 @@ pub(crate) async fn explain(
         return Err(Violations(violations).into());
     };
     let ports = &access.guard(ports);
+    let labels = customer::labels(ports, &name.customer).await?;
+    let orderer = Orderer { name: &name, labels: &labels };
+    let catalog = ports.catalog.now();
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),
-        None => ports.catalog.verdicts(&name, &spec),
+        None => catalog.verdicts(orderer, &spec),
     };
     let verdicts = verdicts.into_iter().map(|verdict| v1::PlacementVerdict {
         rule: verdict.rule,
@@ -33,7 +36,7 @@ pub(crate) async fn explain(
         reason: verdict.mismatches.join("; "),
     });
     let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
-    let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
+    let (mut placement, mut problems) = match catalog.place(orderer, &spec) {
         Ok(placement) => (
             Some(placement.clone()),
             provider::start_failure(&*ports.providers, &placement).into_iter().collect::<Vec<_>>(),
@@ -50,7 +53,7 @@ pub(crate) async fn explain(
     if !violations.is_empty() {
         return Err(Violations(violations).into());
     }
-    if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
+    if let Some(selector) = placement.as_ref().and_then(|placement| catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();
@@ -62,16 +65,37 @@ pub(crate) async fn explain(
             placement = None;
         }
     }
-    match ports.store.check_domain(&name, &spec.domain).await {
-        Ok(()) => {}
-        Err(taken @ StoreError::DomainTaken { .. }) => {
-            problems.push(taken.to_string());
-            placement = None;
-        }
-        Err(error) => return Err(error.into()),
-    }
+    let refused = refused(ports, (&name, &spec), placement.as_ref()).await?;
+    placement = placement.filter(|_| refused.is_empty());
+    problems.extend(refused);
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
     let placement = placement
         .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
+}
+
+/// What the store would refuse of an order.
+async fn refused(
+    ports: &Ports,
+    (name, spec): (&TenantName, &TenantSpec),
+    placement: Option<&Placement>,
+) -> Result<Vec<String>, Error> {
+    let contract = match placement {
+        Some(placement) => ports.customers.check_contract(name, spec, placement).await,
+        None => Ok(()),
+    };
+    let domain = ports.store.check_domain(name, &spec.domain).await;
+    let mut refused = Vec::new();
+    for checked in [contract, domain] {
+        match checked {
+            Ok(()) => {}
+            Err(
+                why @ (StoreError::DomainTaken { .. }
+                | StoreError::NotInContract { .. }
+                | StoreError::FailedPrecondition(_)),
+            ) => refused.push(why.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(refused)
 }

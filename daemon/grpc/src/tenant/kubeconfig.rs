@@ -94,7 +94,7 @@ pub(crate) async fn generate(
     })
 }
 
-/// What the audit log tells of the kubeconfig.
+/// What the audit log keeps of the kubeconfig.
 fn read_by(access: &Access, subject: &For, resource: &Resource) -> AuditRecord {
     let (action, detail) = match subject {
         For::Operator => (Action::GenerateOperatorKubeconfig, "a kubeconfig with landlord's own rights".to_owned()),

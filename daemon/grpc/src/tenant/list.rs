@@ -28,7 +28,7 @@ pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Res
         page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
-        async move { Ok(Listed::page(&ports.catalog, ports.store.list(&query).await?)) }
+        async move { Ok(Listed::page(&ports.catalog.now(), ports.store.list(&query).await?)) }
     };
     Scan { filter: &filter, order: &order, page }.page(read).await
 }

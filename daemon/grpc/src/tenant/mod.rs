@@ -30,7 +30,7 @@ use self::record::tenant_of;
 use crate::{
     accept::{self, given},
     access::Access,
-    context, convert,
+    context, convert, customer,
     error::Error,
     list::{
         environment::{Listed, class_differences},
@@ -59,7 +59,7 @@ impl Tenants {
 
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
-        let class_differences = class_differences(&self.ports.catalog, &environment);
+        let class_differences = class_differences(&self.ports.catalog.now(), &environment);
         Ok(v1::Tenant { class_differences, ..convert::tenant(&environment, tenant_of(&environment)?) })
     }
 
@@ -79,7 +79,9 @@ impl Tenants {
         let request = request.get_ref();
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
-        move_plan::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, request)
+        let tenant = tenant_of(&environment)?;
+        let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
+        move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)
     }
 }
 
@@ -197,7 +199,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
     ) -> Rpc<v1::GetTenantAccessResponse> {
         let access = Access::of(request.extensions())?;
         let ports = access.guard(&self.ports);
-        Ok(Response::new(access::get(&ports, &access.caller(), request.get_ref()).await?))
+        Ok(Response::new(access::get(&ports, &access, request.get_ref()).await?))
     }
 
     async fn rotate_tenant_credentials(

@@ -5,7 +5,11 @@
 //! opened from another, so a move made here would either lose what was written meanwhile or call a
 //! copy complete that nobody checked. It is planned, and refused.
 
-use landlord_core::{Catalog, ClassName, Environment, Level, Placement, Tenant, TenantSpec, Violation, Violations};
+use std::collections::BTreeMap;
+
+use landlord_core::{
+    Catalog, ClassName, Environment, Level, Orderer, Placement, Tenant, TenantSpec, Violation, Violations,
+};
 use landlord_proto::v1;
 
 use crate::{convert, error::Error, name};
@@ -18,10 +22,10 @@ const DATA: &str = "the customer's files, vectors and settings would have to be 
 pub(crate) fn plan(
     catalog: &Catalog,
     environment: &Environment,
-    tenant: &Tenant,
+    (tenant, labels): (&Tenant, &BTreeMap<String, String>),
     request: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Error> {
-    let destination = destination(catalog, environment, tenant, &request.tenant_class)?;
+    let destination = destination(catalog, environment, (tenant, labels), &request.tenant_class)?;
     if !request.validate_only {
         return Err(Error::MoveNotSupported(format!("{} is not moved: {DATA}", tenant.name)));
     }
@@ -36,7 +40,7 @@ pub(crate) fn plan(
 fn destination(
     catalog: &Catalog,
     environment: &Environment,
-    tenant: &Tenant,
+    (tenant, labels): (&Tenant, &BTreeMap<String, String>),
     class: &str,
 ) -> Result<Placement, Violations> {
     let wrong = |description: String| Violations(vec![Violation { field: "tenant_class".into(), description }]);
@@ -49,7 +53,9 @@ fn destination(
     let node_count = tenant.spec.node_count.filter(|_| level != Some(Level::Namespace));
     let spec = TenantSpec { class: Some(class), region: None, node_count, ..tenant.spec.clone() };
     let of_request = |v: Violation| Violation { field: name::field(&v.field).to_owned(), ..v };
-    catalog.place(&tenant.name, &spec).map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
+    catalog
+        .place(Orderer { name: &tenant.name, labels }, &spec)
+        .map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
 }
 
 fn steps(from: &Placement, to: &Placement) -> Vec<String> {

@@ -58,7 +58,7 @@ impl Write for v1::UpdateTenantRevisionRequest {
         let current = ports.store.get(&name).await?;
         check_etag(&current, given(&self.etag)).map_err(StoreError::from)?;
         let refused = |problem: String| Error::from(StoreError::FailedPrecondition(format!("{name}: {problem}")));
-        let placement = ports.catalog.renewed(&current, &parts).map_err(refused)?;
+        let placement = ports.catalog.now().renewed(&current, &parts).map_err(refused)?;
         if placement == current.placement {
             return Err(refused("it runs what is on offer already; nothing is to be done".into()));
         }

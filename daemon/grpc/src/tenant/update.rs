@@ -1,7 +1,9 @@
 //! UpdateTenant: the present tenant and the request together give the new spec, or everything that is wrong with it.
 
+use std::collections::BTreeMap;
+
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
+    DesiredState, Environment, EnvironmentName, Orderer, Tenant, TenantSpec, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
     lifecycle::{self, check_etag},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
@@ -11,7 +13,7 @@ use landlord_proto::v1;
 use super::{create::of_tenant, mask, record::tenant_of, values};
 use crate::{
     accept::{Write, given, scope_of},
-    convert,
+    convert, customer,
     error::{Error, violation},
     name,
     ports::Ports,
@@ -53,7 +55,9 @@ impl Write for v1::UpdateTenantRequest {
             }
         };
         let current = ports.store.get(&name).await?;
-        let change = check(ports, &current, tenant_of(&current)?, self, violations)?;
+        let tenant = tenant_of(&current)?;
+        let labels = customer::labels(ports, &tenant.name.customer).await?;
+        let change = check(ports, &current, (tenant, &labels), self, violations)?;
         check_etag(&current, given(self.etag())).map_err(StoreError::from)?;
         Ok(Merged { current, change })
     }
@@ -95,11 +99,11 @@ fn tenant_name(request: &v1::UpdateTenantRequest) -> Result<landlord_core::Tenan
 fn check(
     ports: &Ports,
     environment: &Environment,
-    current: &Tenant,
+    (current, labels): (&Tenant, &BTreeMap<String, String>),
     request: &v1::UpdateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<Change, Violations> {
-    let catalog = &ports.catalog;
+    let catalog = &ports.catalog.now();
     let wanted = request.tenant.clone().unwrap_or_default();
     let mut merged = convert::tenant(environment, current);
     for path in mask::paths(request) {
@@ -116,8 +120,9 @@ fn check(
         }
     };
     violations.extend(current.spec.forbidden_changes(&spec).into_iter().map(of_tenant));
+    let orderer = Orderer { name: &current.name, labels };
     if spec.labels != current.spec.labels
-        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &environment.placement.region)
+        && let Some(why) = catalog.residency.forbids(orderer, &spec.labels, &environment.placement.region)
     {
         let description = format!("{why}; a tenant does not move: order another one there");
         violations.push(violation("tenant.labels", description));

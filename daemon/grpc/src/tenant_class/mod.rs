@@ -69,7 +69,7 @@ impl TenantClasses {
         let malformed = || violation("name", format!("{name:?} must have the form tenantClasses/{{tenant_class}}"));
         let id = name.strip_prefix("tenantClasses/").ok_or_else(malformed)?;
         let id: ClassName = id.parse().map_err(|error| invalid_name("name", &error))?;
-        let found = self.ports.catalog.classes.get(&id).map(|class| self.class(&id, class));
+        let found = self.ports.catalog.now().classes.get(&id).map(|class| self.class(&id, class));
         Ok(found.ok_or_else(|| StoreError::NotFound(name.to_owned()))?)
     }
 
@@ -81,7 +81,8 @@ impl TenantClasses {
             token: &request.page_token,
         };
         let list = InMemory::parse("tenant classes", &FIELDS, wanted, &self.ports.tokens)?;
-        let classes: Vec<_> = self.ports.catalog.classes.iter().map(|(name, class)| self.class(name, class)).collect();
+        let catalog = self.ports.catalog.now();
+        let classes: Vec<_> = catalog.classes.iter().map(|(name, class)| self.class(name, class)).collect();
         let (tenant_classes, next_page_token) = list.page(&classes).await?;
         Ok(v1::ListTenantClassesResponse { tenant_classes, next_page_token })
     }

@@ -92,6 +92,7 @@ fn called() -> Vec<Action> {
         Action::CancelOperation => 1,
         Action::DeleteTenant => 2,
         Action::DeleteHostCluster => 3,
+        Action::DeleteCustomer => 4,
         _ => 0,
     };
     actions.sort_by_key(last);
@@ -190,6 +191,7 @@ fn of_foreign_caller(name: &str, action: Action) -> Code {
         | Action::ListHostClusters
         | Action::ListProviders
         | Action::ListOperations
+        | Action::ListCustomers
         | Action::WatchTenants => Code::Ok,
         // Every portal may know what can be ordered, and so that there is an installation.
         Action::ListTenantClasses | Action::GetTenantClass if portal => Code::Ok,
@@ -199,6 +201,10 @@ fn of_foreign_caller(name: &str, action: Action) -> Code {
         | Action::ListAuditEvents
         | Action::ListOrphans
         | Action::DeleteOrphan
+        | Action::ListWebhooks
+        | Action::GetWebhook
+        | Action::ReplayWebhook
+        | Action::TestWebhook
             if portal =>
         {
             Code::PermissionDenied

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use landlord_core::{OperationOutcome, State};
+use landlord_core::{
+    OperationOutcome, State,
+    ports::{AuditQuery, AuditStore as _},
+};
 use landlord_proto::v1;
 use prost::Message as _;
 use tonic::Code;
@@ -76,6 +79,13 @@ async fn credentials_are_given_once_and_stay_nowhere() {
     let fourth = client.get_tenant_access(read(&["*"])).await.unwrap().into_inner();
     assert_eq!(given(&fourth), [(String::new(), false), (String::new(), false)]);
 
+    // Who read and rotated is in the audit log, also where nothing was left to read; no value is.
+    let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+    let entries = daemon.store.entries(&query).await.unwrap();
+    let named = |action: &str| entries.iter().filter(|kept| kept.entry.record.author.action == action).count();
+    assert_eq!((named("GetTenantAccess"), named("RotateTenantCredentials")), (3, 3), "{entries:?}");
+    assert!(!entries.iter().any(|kept| kept.text.contains(PLANTED)), "a secret is in the audit log");
+
     let events = v1::ListTenantEventsRequest { parent: PROD.into(), ..Default::default() };
     let events = client.list_tenant_events(events).await.unwrap().into_inner();
     let reasons: Vec<&str> = events.events.iter().map(|event| event.reason.as_str()).collect();
@@ -124,21 +134,21 @@ async fn lines_come_at_the_readers_speed_and_end_with_it() {
     assert_eq!(texts, expected);
     let wrong = v1::GetTenantLogsRequest { tail_lines: 9_999, ..request.clone() };
     assert_eq!(fields(&client.get_tenant_logs(wrong).await.unwrap_err()), ["tail_lines"]);
-    // Sixty-four read what never ends, and take nothing; one more is put off, and others are served meanwhile. On connections of
-    // their own: what nobody takes fills that of who asked for it.
-    let mut other = daemon.tenants().await;
+    // Sixty-four read what never ends, and take nothing; one more is put off, and others are served meanwhile.
     let endless = v1::GetTenantLogsRequest { follow: true, ..request };
     let mut open = Vec::new();
     for _ in 0..64 {
         open.push(client.get_tenant_logs(endless.clone()).await.unwrap().into_inner());
     }
-    let full = other.get_tenant_logs(endless.clone()).await.unwrap_err();
+    // On a connection of its own: what is not read fills the window of the other.
+    let mut client = daemon.tenants().await;
+    let full = client.get_tenant_logs(endless.clone()).await.unwrap_err();
     assert_eq!(full.code(), Code::ResourceExhausted, "{full:?}");
-    other.get_tenant(v1::GetTenantRequest { name: PROD.into() }).await.unwrap();
+    client.get_tenant(v1::GetTenantRequest { name: PROD.into() }).await.unwrap();
     open.clear();
     // Whoever is gone leaves room.
     for _ in 0..100 {
-        if other.get_tenant_logs(endless.clone()).await.is_ok() {
+        if client.get_tenant_logs(endless.clone()).await.is_ok() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod common;
+mod customers;
 mod floods;
 mod handed_over;
 mod hidden;
@@ -16,3 +17,4 @@ mod requests;
 mod service;
 mod tenants;
 mod tls;
+mod web;

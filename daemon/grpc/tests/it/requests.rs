@@ -278,6 +278,20 @@ impl World {
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
+            Action::CreateCustomer => {
+                let customer = Some(v1::Customer::default());
+                v1::CreateCustomerRequest { customer_id: "fresh".into(), customer, ..Default::default() }
+                    .encode_to_vec()
+            }
+            Action::GetCustomer => v1::GetCustomerRequest { name: parent }.encode_to_vec(),
+            Action::ListCustomers => v1::ListCustomersRequest::default().encode_to_vec(),
+            Action::UpdateCustomer => {
+                let customer = Some(v1::Customer { name: parent, display_name: "Acme".into(), ..Default::default() });
+                v1::UpdateCustomerRequest { customer, ..Default::default() }.encode_to_vec()
+            }
+            Action::DeleteCustomer => {
+                v1::DeleteCustomerRequest { name: "customers/fresh".into(), ..Default::default() }.encode_to_vec()
+            }
             Action::ListAuditEvents => v1::ListAuditEventsRequest::default().encode_to_vec(),
             Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
@@ -286,6 +300,12 @@ impl World {
                 let name = "orphans/00000000-0000-4000-8000-000000000000".into();
                 v1::DeleteOrphanRequest { name, ..Default::default() }.encode_to_vec()
             }
+            Action::ListWebhooks => v1::ListWebhooksRequest::default().encode_to_vec(),
+            Action::GetWebhook => v1::GetWebhookRequest { name: "webhooks/portal".into() }.encode_to_vec(),
+            Action::ReplayWebhook => {
+                v1::ReplayWebhookRequest { name: "webhooks/portal".into(), event_id: "evt_1".into() }.encode_to_vec()
+            }
+            Action::TestWebhook => v1::TestWebhookRequest { name: "webhooks/portal".into() }.encode_to_vec(),
             Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
             Action::CheckAccess => {
                 v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()

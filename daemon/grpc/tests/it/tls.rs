@@ -85,7 +85,7 @@ impl Served {
         let figures = TlsFigures::default();
         let reloader = Reloader::open("test", files, figures.clone()).unwrap();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let daemon = Daemon::start_with(vec![ListenTcp { address, tls: Some(reloader.config()) }]).await;
+        let daemon = Daemon::start_with(vec![ListenTcp { address, passed: None, tls: Some(reloader.config()) }]).await;
         daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
         let stop = CancellationToken::new();
         let mut reloads = tokio::task::JoinSet::new();

@@ -8,21 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
-    api::core::v1::{Container, Namespace, Node, Pod, PodSpec},
+    api::core::v1::{Container, Node, Pod, PodSpec},
     apimachinery::pkg::api::resource::Quantity,
 };
-use kube::{Api, Client, api::ListParams, core::PartialObjectMeta};
+use kube::{Api, Client, api::ListParams};
 use landlord_core::{Amounts, Measured};
 
-use landlord_kube::{
-    Doing as _, Error, Result,
-    markers::{POOL_KEY, role_selector},
-};
+use super::{pages::Pages, tenants::is_ready};
+use landlord_kube::{Doing as _, Result, markers::POOL_KEY};
 
-/// Objects of one response: a few megabytes of pods.
-const PAGE: u32 = 500;
-/// Kubernetes is tested with 150,000 pods a cluster; beyond twice that something is wrong with the responses.
-const PAGES_MAX: usize = 600;
 /// Taints that keep pods away; `PreferNoSchedule` does not.
 const KEEPS_AWAY: [&str; 2] = ["NoSchedule", "NoExecute"];
 /// One unit in billionths, in which quantities are read.
@@ -50,7 +44,8 @@ pub(crate) async fn measure(client: &Client, installation: &str) -> Result<Measu
             shared.extend(node.metadata.name.clone());
         }
     }
-    let tenants = tenants(client, installation).await?;
+    let tenants = super::tenants::namespaces(client, installation).await?;
+    let tenants: BTreeSet<String> = tenants.into_iter().map(|namespace| namespace.name).collect();
     let pods: Api<Pod> = Api::all(client.clone());
     let running = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed");
     let mut page = Pages::new(running);
@@ -66,55 +61,13 @@ pub(crate) async fn measure(client: &Client, installation: &str) -> Result<Measu
     Ok(total.measured())
 }
 
-/// Namespaces of this installation's tenants.
-async fn tenants(client: &Client, installation: &str) -> Result<BTreeSet<String>> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours = role_selector(installation, "tenant");
-    let mut page = Pages::new(ListParams::default().labels(&ours));
-    let mut names = BTreeSet::new();
-    while let Some(params) = page.next("namespaces")? {
-        let list = namespaces.list_metadata(&params).await.doing(|| "listing tenants' namespaces".into())?;
-        page.after(list.metadata.continue_);
-        names.extend(list.items.into_iter().filter_map(|found: PartialObjectMeta<Namespace>| found.metadata.name));
-    }
-    Ok(names)
-}
-
-/// A list in parts.
-struct Pages {
-    params: Option<ListParams>,
-    seen: usize,
-}
-
-impl Pages {
-    fn new(params: ListParams) -> Self {
-        Self { params: Some(params.limit(PAGE)), seen: 0 }
-    }
-
-    fn next(&mut self, what: &str) -> Result<Option<ListParams>> {
-        self.seen += 1;
-        if self.params.is_some() && self.seen > PAGES_MAX {
-            let problem = format!("the API server lists {what} without end, more than {PAGES_MAX} pages of {PAGE}");
-            return Err(Error::Stuck { what: problem });
-        }
-        Ok(self.params.clone())
-    }
-
-    fn after(&mut self, token: Option<String>) {
-        let token = token.filter(|token| !token.is_empty());
-        self.params = token.and_then(|token| Some(self.params.take()?.continue_token(&token)));
-    }
-}
-
 /// Whether pods without tolerations may be scheduled to a node, whoever's they are.
 fn takes_anybody(node: &Node) -> bool {
     let spec = node.spec.clone().unwrap_or_default();
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.into_iter().flatten().any(|found| found.type_ == "Ready" && found.status == "True");
     let label = node.metadata.labels.as_ref().and_then(|labels| labels.get(POOL_KEY));
     let own = label.is_some_and(|label| is_tenants(label));
     let kept_away = spec.taints.into_iter().flatten().any(|taint| KEEPS_AWAY.contains(&taint.effect.as_str()));
-    ready && !own && !kept_away && spec.unschedulable != Some(true)
+    is_ready(node) && !own && !kept_away && spec.unschedulable != Some(true)
 }
 
 /// Whether a node's label names a tenant's pool, as [`PoolLabel::of`](landlord_core::isolation::PoolLabel::of) writes it.

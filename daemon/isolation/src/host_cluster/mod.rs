@@ -1,4 +1,6 @@
-//! A host cluster as a whole: what it has for tenants' pods, and how landlord goes from it.
+//! A host cluster as a whole: what it has for tenants' pods, what of it is whose, and how landlord goes from it.
 
 pub(crate) mod capacity;
+mod pages;
+pub(crate) mod tenants;
 pub(crate) mod uninstall;

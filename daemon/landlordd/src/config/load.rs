@@ -69,7 +69,11 @@ pub fn load(layers: &Layers) -> Result<Loaded, LoadError> {
     }
 }
 
-fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
+/// The main file and those of `conf.d` beside it, in the order in which they are merged.
+///
+/// # Errors
+/// One that is missing, or that others than the daemon's operators may write.
+pub(crate) fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
     if !file.is_file() {
         return Err(LoadError(format!(
             "configuration file {} does not exist; create it or name another with --config",

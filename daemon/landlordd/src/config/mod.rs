@@ -7,20 +7,27 @@
 mod audit;
 mod auth;
 mod check;
+mod customers;
 mod duration;
 mod load;
 mod print;
 mod secret;
 mod server;
+mod telemetry;
+mod webhooks;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
+pub use customers::Customers;
 pub use duration::HumanDuration;
+pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use telemetry::Telemetry;
+pub use webhooks::Webhook;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -38,6 +45,8 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How customers are dealt with.
+    pub customers: Customers,
     /// How long it is remembered who did what, and who signs it.
     pub audit: Audit,
     /// Where promises are kept.
@@ -50,6 +59,8 @@ pub struct Config {
     pub availability: Availability,
     /// What is logged.
     pub log: Log,
+    /// Where traces and logs are sent.
+    pub telemetry: Telemetry,
     /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Classes by name.
@@ -60,6 +71,8 @@ pub struct Config {
     pub residency: Residencies,
     /// Which domains tenants may have.
     pub domains: Domains,
+    /// Where events are delivered to, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
 }
 
 impl Default for Config {
@@ -68,17 +81,20 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            customers: Customers::default(),
             audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
             availability: Availability::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),
             residency: Residencies::default(),
             domains: Domains::default(),
+            webhooks: BTreeMap::new(),
         }
     }
 }
@@ -200,6 +216,8 @@ pub struct Checks {
     pub from_outside: bool,
     /// DNS server that resolves names, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
+    /// HTTP proxy (CONNECT) that public addresses are reached through, `ADDRESS:PORT`; empty: directly.
+    pub proxy: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,
     /// OpenSSH's sftp, by which SFTP is checked.
@@ -211,6 +229,7 @@ impl Default for Checks {
         Self {
             from_outside: true,
             resolver: String::new(),
+            proxy: String::new(),
             trusted_ca: PathBuf::new(),
             sftp_path: "/usr/bin/sftp".into(),
         }

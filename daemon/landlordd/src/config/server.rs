@@ -13,13 +13,23 @@ pub struct Server {
     pub socket: PathBuf,
     /// TCP listeners.
     pub listeners: Vec<Listener>,
-    /// Loopback address of the page `/metrics` (OpenMetrics); empty: none.
+    /// Origins whose pages may call by gRPC-Web (`https://portal.example.com`); none: no page may.
+    pub web_origins: Vec<String>,
+    /// Address of the pages `/metrics` (OpenMetrics), `/livez` and `/readyz`; empty: none.
     pub metrics_listen: String,
+    /// Whether that may be another than a loopback address, although its readers are not authenticated.
+    pub metrics_open: bool,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { socket: "/run/landlord/landlord.sock".into(), listeners: Vec::new(), metrics_listen: String::new() }
+        Self {
+            socket: "/run/landlord/landlord.sock".into(),
+            listeners: Vec::new(),
+            web_origins: Vec::new(),
+            metrics_listen: String::new(),
+            metrics_open: false,
+        }
     }
 }
 
@@ -82,6 +92,15 @@ impl Tls {
 
 /// Addresses, and that nobody listens without TLS by accident. The files are read by whoever listens.
 pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
+    for origin in &server.web_origins {
+        // As a browser writes it: what differs by a slash or a capital would let nobody in.
+        let written = origin.parse::<url::Url>().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        if written != *origin || !origin.starts_with("http") {
+            problems.push(format!(
+                "server.web_origins: {origin:?} is no origin such as https://portal.example.com, without a path"
+            ));
+        }
+    }
     for (index, listener) in server.listeners.iter().enumerate() {
         let at = format!("server.listeners[{index}]");
         let Ok(address) = listener.address.parse::<SocketAddr>() else {
@@ -110,10 +129,11 @@ pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
         return;
     }
     match server.metrics_listen.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => {}
+        Ok(address) if address.ip().is_loopback() || server.metrics_open => {}
         Ok(address) => problems.push(format!(
             "server.metrics_listen: {address} is not a loopback address; its readers are not authenticated, so put a \
-             proxy that authenticates in front of it"
+             proxy that authenticates in front of it (or set server.metrics_open, where a firewall or network policy says who \
+             they are)"
         )),
         Err(_) => problems.push(format!(
             "server.metrics_listen: {:?} is not an address such as 127.0.0.1:9464",

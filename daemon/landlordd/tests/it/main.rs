@@ -3,3 +3,4 @@
 
 mod config;
 mod observability;
+mod service;

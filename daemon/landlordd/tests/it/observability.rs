@@ -76,3 +76,30 @@ fn each_alert_leads_to_its_runbook() {
     let pages: BTreeSet<String> = pages.map(|name| name.into_string().unwrap().replace(".md", "")).collect();
     assert_eq!(pages, alerts.into_iter().collect::<BTreeSet<_>>(), "a page is no alert's, or an alert is there twice");
 }
+
+#[test]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+fn each_alert_fires_for_its_reason_and_for_no_other() {
+    let programs = match landlord_test_kube::prometheus() {
+        Ok(programs) => programs,
+        Err(error) => {
+            println!("SKIPPED: the alerts' unit tests: {error}");
+            return;
+        }
+    };
+    let folder = checkout().join("config/observability/alerts");
+    let tests = fs::read_to_string(folder.join("landlord_test.yaml")).unwrap();
+    let rules = fs::read_to_string(folder.join("landlord.yaml")).unwrap();
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        for kind in ["fires", "is silent"] {
+            assert!(tests.contains(&format!("- name: {alert} {kind}\n")), "no test in which {alert} {kind}");
+        }
+    }
+    let output = Command::new(programs.join("promtool"))
+        .args(["test", "rules", "landlord_test.yaml"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{reported}{}", String::from_utf8_lossy(&output.stderr));
+}

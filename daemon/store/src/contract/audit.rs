@@ -50,8 +50,9 @@ impl AuditStore for Store {
 }
 
 async fn record(connection: &mut AnyConnection, records: Vec<AuditRecord>) -> Result<(), StoreError> {
+    let now = clock::now(connection).await?;
     for record in records {
-        audit::append(connection, record).await?;
+        audit::append(connection, record, now).await?;
     }
     Ok(())
 }
@@ -61,5 +62,6 @@ async fn prune(connection: &mut AnyConnection, end: AuditEnd, file: String) -> R
     let author = Author::daemon(landlord_audit::PRUNE, "");
     let detail = format!("{} {} {file}", end.seq, end.hash);
     let record = AuditRecord { detail, ..AuditRecord::new(author, "auditEvents".into(), None, Outcome::Done) };
-    audit::append(connection, record).await
+    let now = clock::now(connection).await?;
+    audit::append(connection, record, now).await
 }

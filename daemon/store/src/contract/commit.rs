@@ -59,7 +59,7 @@ pub(super) async fn commit(
     let removed = change.remove && !overtaken;
     let ended = change.operation.as_ref().filter(|_| !overtaken).map(|end| end.outcome.as_str());
     let pair = (&environment, Some(&after).filter(|_| !removed));
-    record(connection, pair, &events, ended).await?;
+    record(connection, pair, (&events, ended), now).await?;
     settle(connection, (&environment, claim.uid), overtaken, &change, now).await
 }
 
@@ -94,21 +94,21 @@ const CHANGING: [&str; 5] = ["StageStarted", "StageDone", "StageFailed", "StageD
 async fn record(
     connection: &mut AnyConnection,
     (before, after): (&Environment, Option<&Environment>),
-    events: &[NewEvent],
-    ended: Option<&str>,
+    (events, ended): (&[NewEvent], Option<&str>),
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let stages = events.iter().filter(|event| CHANGING.contains(&event.reason.as_str()));
-    let mut told: Vec<String> = stages.map(|event| format!("{} {}", event.reason, event.stage)).collect();
-    told.extend(ended.map(|outcome| format!("operation ended: {outcome}")));
+    let mut done: Vec<String> = stages.map(|event| format!("{} {}", event.reason, event.stage)).collect();
+    done.extend(ended.map(|outcome| format!("operation ended: {outcome}")));
     let wanted = |record: &Environment| (record.desired_state, record.generation);
     let turned = after.is_none_or(|after| wanted(after) != wanted(before));
-    if told.is_empty() && !turned {
+    if done.is_empty() && !turned {
         return Ok(());
     }
     let origin = operations::principal(connection, before.operation).await?;
     let author = Author::daemon("Reconcile", &origin);
-    let record = AuditRecord { detail: told.join(", "), ..AuditRecord::of_environment(author, Some(before), after) };
-    audit::append(connection, record).await
+    let record = AuditRecord { detail: done.join(", "), ..AuditRecord::of_environment(author, Some(before), after) };
+    audit::append(connection, record, now).await
 }
 
 /// Gives a claim back. `due`: when to claim it again; `None`: when the API changes something.

@@ -28,8 +28,14 @@ async fn forget(connection: &mut AnyConnection, kept: Duration, limit: u32) -> R
     )
     .bind(before)
     .bind(i64::from(limit))
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(unavailable("forgetting operations"))?;
+    // A few each day at most.
+    sqlx::query("DELETE FROM customer_requests WHERE time < $1")
+        .bind(before)
+        .execute(connection)
+        .await
+        .map_err(unavailable("forgetting requests"))?;
     Ok(forgotten.rows_affected())
 }

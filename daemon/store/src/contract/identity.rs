@@ -70,10 +70,26 @@ pub(crate) async fn begin_epoch(
         .bind(i64::from(restored))
         .bind(reason)
         .bind(now.0)
-        .execute(connection)
+        .execute(&mut *connection)
         .await
         .map_err(unavailable("beginning an epoch"))?;
+    end_claims(connection, now).await?;
     tracing::warn!(reason, "a new epoch of the store: the clouds' inventories are compared before the first change");
+    Ok(())
+}
+
+/// What was claimed before an epoch began was claimed of another state: whoever holds it must claim it again, which waits until its
+/// provider was compared.
+async fn end_claims(connection: &mut AnyConnection, now: Timestamp) -> Result<(), StoreError> {
+    let failed = unavailable("ending the claims of the last epoch");
+    sqlx::query(
+        "UPDATE tenants SET lease_until = 0, next_due = $1, owner = '', fence = fence + 1 WHERE lease_until > 0",
+    )
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    sqlx::query("DELETE FROM accounts").execute(connection).await.map_err(&failed)?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome,
-    StageRecord, StageState, TenantUid, Timestamp,
+    DesiredState, Environment, EnvironmentKind, FoundNamespace, FoundObjects, HostView, HostsDue, InventoryDue,
+    InventoryReport, OperationOutcome, Orphan, StageRecord, StageState, TenantUid, Timestamp,
     audit::Author,
     lifecycle::{self, HELD},
     placement::ProviderKey,
@@ -14,8 +14,12 @@ use landlord_core::{
 };
 use sqlx::{AnyConnection, Row as _};
 
+use super::{
+    namespaces,
+    orphans::{self, host_in},
+};
 use crate::{
-    rows::{self, clock, environments, events, json, operations, stages, unavailable},
+    rows::{self, clock, environments, events, operations, stages, unavailable},
     store::Store,
 };
 
@@ -32,6 +36,19 @@ impl InventoryStore for Store {
     ) -> Result<InventoryReport, StoreError> {
         let (key, events_max) = (key.clone(), self.events_max);
         self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
+    }
+
+    async fn hosts_due(&self) -> Result<HostsDue, StoreError> {
+        self.snapshot(async |connection| namespaces::due(connection).await).await
+    }
+
+    async fn compare_namespaces(
+        &self,
+        host: &HostView,
+        found: Vec<FoundNamespace>,
+    ) -> Result<Vec<TenantUid>, StoreError> {
+        let host = host.clone();
+        self.writer.write(move |connection| namespaces::compare(connection, host.clone(), found.clone()).boxed()).await
     }
 }
 
@@ -185,6 +202,12 @@ async fn keep_orphans(
     let known: Vec<String> =
         sqlx::query_scalar("SELECT uid FROM tenants").fetch_all(&mut *connection).await.map_err(&failed)?;
     let known: BTreeSet<String> = known.into_iter().collect();
+    // Namespaces in host clusters are no provider's to list: they stay on the list.
+    let mut in_hosts = orphans::orphans(connection).await?;
+    in_hosts.retain(|orphan| orphan.key == *key && !known.contains(&orphan.uid.to_string()));
+    for orphan in &mut in_hosts {
+        orphan.objects.retain(|object| host_in(object).is_some());
+    }
     sqlx::query("DELETE FROM orphans WHERE provider = $1 AND credentials = $2")
         .bind(key.provider.as_str())
         .bind(&key.credentials)
@@ -193,20 +216,18 @@ async fn keep_orphans(
         .map_err(&failed)?;
     let mut unknown = BTreeSet::new();
     for found in found.iter().filter(|found| !known.contains(&found.uid.to_string())) {
-        sqlx::query(
-            "INSERT INTO orphans (provider, credentials, tenant_uid, region, objects, found_time) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(key.provider.as_str())
-        .bind(&key.credentials)
-        .bind(found.uid.to_string())
-        .bind(&found.region)
-        .bind(json("objects", &found.objects)?)
-        .bind(now.0)
-        .execute(&mut *connection)
-        .await
-        .map_err(&failed)?;
+        let mut objects = found.objects.clone();
+        let of_it = |orphan: &&mut Orphan| orphan.uid == found.uid && orphan.region == found.region;
+        if let Some(orphan) = in_hosts.iter_mut().find(of_it) {
+            objects.append(&mut orphan.objects);
+        }
+        let orphan =
+            Orphan { uid: found.uid, key: key.clone(), region: found.region.clone(), objects, found_time: now };
+        orphans::put(connection, &orphan).await?;
         unknown.insert(found.uid);
+    }
+    for orphan in in_hosts.iter().filter(|orphan| !orphan.objects.is_empty()) {
+        orphans::put(connection, orphan).await?;
     }
     Ok(unknown.into_iter().collect())
 }

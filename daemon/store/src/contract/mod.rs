@@ -7,15 +7,18 @@ mod audit;
 mod availability;
 mod commit;
 mod credentials;
+mod customers;
 mod daemons;
 mod domains;
 mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod namespaces;
 mod orphans;
 mod revisions;
 mod tenants;
+mod webhooks;
 mod work;
 
 use landlord_core::ports::StoreError;

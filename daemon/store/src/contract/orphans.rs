@@ -5,15 +5,31 @@ use landlord_core::{
     environment::{ORPHANS, SpecInput},
     placement::ProviderKey,
     ports::{NewTenant, RequestContext, StoreError},
+    stage::RemovedObject,
 };
 use sqlx::{AnyConnection, Row as _};
 
-use crate::rows::{self, unavailable};
+use crate::rows::{self, json, unavailable};
 
 /// Region of what a provider has once for all regions, as Azure's zones.
 const GLOBAL: &str = "global";
 /// Class of the tenants that stand for orphans while they are removed.
 const CLASS: &str = "orphan";
+
+/// Type of the objects that are namespaces in host clusters, and what their ids begin with before the host cluster's own.
+const NAMESPACE: &str = "Namespace";
+const HOST_CLUSTERS: &str = "hostClusters/";
+
+/// A tenant's namespace in a host cluster as an object of an orphan.
+pub(super) fn namespace_object(host: &str, name: String) -> RemovedObject {
+    RemovedObject { r#type: NAMESPACE.into(), id: format!("{HOST_CLUSTERS}{host}/namespaces/{name}"), name }
+}
+
+/// The id of the host cluster of such an object; `None`: it is another one.
+pub(super) fn host_in(object: &RemovedObject) -> Option<&str> {
+    let rest = object.id.strip_prefix(HOST_CLUSTERS).filter(|_| object.r#type == NAMESPACE)?;
+    rest.split_once('/').map(|(host, _)| host)
+}
 
 fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {
     let provider = provider.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
@@ -48,12 +64,33 @@ pub(super) async fn orphans(connection: &mut AnyConnection) -> Result<Vec<Orphan
         .collect()
 }
 
-/// Takes the orphan off the list for a tenant of this placement.
+/// Takes the orphan off the list for a tenant of this placement, in this host cluster.
 pub(super) async fn adopt(
     connection: &mut AnyConnection,
     uid: TenantUid,
     placement: &Placement,
+    host: Option<&HostClusterRef>,
 ) -> Result<(), StoreError> {
+    let (all, chosen) = adoptable(connection, uid, placement, host).await?;
+    // Global objects go with a record in any region; some providers list them in each. What else is elsewhere stays on the
+    // list: this record does not remove it.
+    let is_covered = |orphan: &&Orphan| {
+        let is_chosens = orphan.objects.iter().all(|object| chosen.objects.iter().any(|own| own.id == object.id));
+        orphan.key == chosen.key && (orphan.region == GLOBAL || is_chosens)
+    };
+    for orphan in all.iter().filter(is_covered) {
+        forget(connection, orphan).await?;
+    }
+    Ok(())
+}
+
+/// All of an orphan, and the part of it that a tenant of this placement, in this host cluster, can take over.
+pub(super) async fn adoptable(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    placement: &Placement,
+    host: Option<&HostClusterRef>,
+) -> Result<(Vec<Orphan>, Orphan), StoreError> {
     let all = of(connection, uid).await?;
     let is_there =
         |region: &str| all.iter().find(|orphan| orphan.key == placement.provider_key() && orphan.region == region);
@@ -65,16 +102,20 @@ pub(super) async fn adopt(
             "orphans/{uid} is of {own}, and the tenant would be of {other}; choose a class and a region of the orphan"
         )));
     };
-    // Global objects go with a record in any region; some providers list them in each. What else is elsewhere stays on the
-    // list: this record does not remove it.
-    let is_covered = |orphan: &&Orphan| {
-        let is_chosens = orphan.objects.iter().all(|object| chosen.objects.iter().any(|own| own.id == object.id));
-        orphan.key == chosen.key && (orphan.region == GLOBAL || is_chosens)
-    };
-    for orphan in all.iter().filter(is_covered) {
-        forget(connection, orphan).await?;
+    let chosen = chosen.clone();
+    let lives_in = host_of(&neighbours(connection, &chosen).await?, &chosen);
+    if lives_in.as_ref().map(|of| of.uid) != host.map(|of| of.uid) {
+        let place = |of: Option<&HostClusterRef>| {
+            of.map_or_else(|| "a cluster of its own".to_owned(), |of| format!("hostClusters/{}", of.id))
+        };
+        return Err(StoreError::FailedPrecondition(format!(
+            "orphans/{uid} is in {}, and the tenant would be in {}; choose a class of the orphan's level, and cordon the other \
+             host clusters of the class while you adopt it",
+            place(lives_in.as_ref()),
+            place(host)
+        )));
     }
-    Ok(())
+    Ok((all, chosen))
 }
 
 async fn of(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<Orphan>, StoreError> {
@@ -89,7 +130,26 @@ async fn one(connection: &mut AnyConnection, uid: TenantUid) -> Result<Orphan, S
     found.ok_or_else(|| StoreError::NotFound(format!("orphans/{uid}")))
 }
 
-async fn forget(connection: &mut AnyConnection, orphan: &Orphan) -> Result<(), StoreError> {
+/// Writes an orphan, or what is known of it by now.
+pub(super) async fn put(connection: &mut AnyConnection, orphan: &Orphan) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO orphans (provider, credentials, tenant_uid, region, objects, found_time) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (provider, credentials, tenant_uid, region) DO UPDATE SET objects = excluded.objects",
+    )
+    .bind(orphan.key.provider.as_str())
+    .bind(&orphan.key.credentials)
+    .bind(orphan.uid.to_string())
+    .bind(&orphan.region)
+    .bind(json("objects", &orphan.objects)?)
+    .bind(orphan.found_time.0)
+    .execute(connection)
+    .await
+    .map_err(unavailable("writing orphans"))?;
+    Ok(())
+}
+
+pub(super) async fn forget(connection: &mut AnyConnection, orphan: &Orphan) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM orphans WHERE tenant_uid = $1 AND provider = $2 AND credentials = $3 AND region = $4")
         .bind(orphan.uid.to_string())
         .bind(orphan.key.provider.as_str())
@@ -129,12 +189,25 @@ async fn neighbours(connection: &mut AnyConnection, orphan: &Orphan) -> Result<V
 fn host_of(neighbours: &[Environment], orphan: &Orphan) -> Option<HostClusterRef> {
     neighbours.iter().find_map(|record| {
         let host = record.host_cluster()?;
+        let here = HostClusterRef { uid: record.uid, id: host.id.clone() };
         let hex = record.uid.0.simple().to_string();
-        let adoption = host.spec.adoption.as_ref();
-        let name = adoption.map_or_else(|| hex[hex.len() - HOST_TAIL..].to_owned(), |a| a.cluster_name.clone());
-        let is_in_it = orphan.objects.iter().any(|object| !name.is_empty() && object.id.contains(&name));
-        is_in_it.then(|| HostClusterRef { uid: record.uid, id: host.id.clone() })
+        let adopted = host.spec.adoption.as_ref().map(|adoption| adoption.cluster_name.as_str());
+        let is_in_it = |object: &RemovedObject| match host_in(object) {
+            Some(id) => id == here.id.as_str(),
+            None => lies_in(&object.id, adopted, &hex[hex.len() - HOST_TAIL..]),
+        };
+        orphan.objects.iter().any(is_in_it).then_some(here)
     })
+}
+
+/// Whether an object's id leads through a cluster: through the name that an adopted one has, and no longer one that begins
+/// alike; through the end of its uid where landlord gave the name.
+fn lies_in(id: &str, adopted: Option<&str>, tail: &str) -> bool {
+    let mut parts = id.split(['/', ':']);
+    match adopted {
+        Some(name) => !name.is_empty() && parts.any(|part| part.eq_ignore_ascii_case(name)),
+        None => parts.any(|part| part.contains(tail)),
+    }
 }
 
 /// The account that an orphan's objects lie in: the one that their ids name, or the only one that is known.
@@ -175,4 +248,25 @@ pub(super) async fn stand_in(
 
 fn stand_in_id(uid: TenantUid) -> String {
     format!("o-{uid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lies_in;
+
+    #[test]
+    fn an_object_lies_in_the_cluster_that_its_id_names_and_in_no_other() {
+        let eks = "arn:aws:eks:eu-central-1:111122223333:nodegroup/prod/landlord-t-1/ab";
+        let gke = "projects/p/locations/l/clusters/prod/nodePools/t-1";
+        let aks =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/Prod/agentPools/t1";
+        for id in [eks, gke, aks] {
+            assert!(lies_in(id, Some("prod"), ""), "{id}");
+            for other in ["pro", "prod-2", "rod", ""] {
+                assert!(!lies_in(id, Some(other), ""), "{other} in {id}");
+            }
+        }
+        assert!(lies_in("nodegroup/landlord-0123456789abcdef/x", None, "0123456789abcdef"));
+        assert!(!lies_in("nodegroup/landlord-1123456789abcdef/x", None, "0123456789abcdef"));
+    }
 }

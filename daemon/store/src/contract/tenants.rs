@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
-    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant,
-    TenantName, TenantUid,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Placement, Stage, StageRecord,
+    Tenant, TenantName, TenantUid,
     audit::Author,
-    environment::Domain,
+    environment::{CustomerRules, Domain},
     lifecycle::{self, Effect, Transition},
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts, identity, orphans,
+    customers, domains, hosts, identity, orphans,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -29,8 +29,8 @@ use crate::{
 #[async_trait]
 impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
-        let events_max = self.events_max;
-        self.writer.write(move |connection| create(connection, new.clone(), None, events_max).boxed()).await
+        let (events_max, rules) = (self.events_max, self.customer_rules());
+        self.writer.write(move |connection| create(connection, new.clone(), None, (rules, events_max)).boxed()).await
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -71,6 +71,16 @@ impl TenantStore for Store {
 
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         self.read(async |connection| orphans::orphans(connection).await).await
+    }
+
+    async fn check_adoption(
+        &self,
+        uid: TenantUid,
+        placement: &Placement,
+        host: Option<&HostClusterRef>,
+    ) -> Result<(), StoreError> {
+        let check = async |connection: &mut AnyConnection| orphans::adoptable(connection, uid, placement, host).await;
+        self.snapshot(check).await.map(drop)
     }
 
     async fn delete_orphan(
@@ -178,7 +188,7 @@ async fn create(
     connection: &mut AnyConnection,
     new: NewTenant,
     host: Option<HostClusterRef>,
-    events_max: u64,
+    (rules, events_max): (CustomerRules, u64),
 ) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
@@ -187,17 +197,18 @@ async fn create(
     if environments::maybe(connection, &name).await?.is_some() {
         return Err(StoreError::AlreadyExists(name.to_string()));
     }
+    let (author, now) = (Author::from(&new.request), clock::now(connection).await?);
+    customers::admit(connection, &author, (&new.name, &new.spec, &new.placement), rules, now).await?;
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
-    let now = clock::now(connection).await?;
     let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host, last_ready: None });
     let uid = new.adopt.unwrap_or_else(|| TenantUid(Uuid::new_v4()));
-    let author = Author::from(&new.request);
     let mut environment = lifecycle::accept(uid, owner, new.placement, new_operation(), now);
     if let Some(selector) = &new.hosts {
         hosts::place(connection, &author, &mut environment, selector, now, events_max).await?;
     }
     if let Some(uid) = new.adopt {
-        orphans::adopt(connection, uid, &environment.placement).await?;
+        let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
+        orphans::adopt(connection, uid, &environment.placement, host).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
     accept_new(connection, &environment, reserve, (&new.request, &author), events_max).await
@@ -219,7 +230,7 @@ async fn delete_orphan(
     let making = RequestContext { key: RequestContext::of_daemon().key, ..request.clone() };
     let (new, host) = orphans::stand_in(connection, uid, making).await?;
     let name = EnvironmentName::from(new.name.clone());
-    create(connection, new, host, events_max).await?;
+    create(connection, new, host, (CustomerRules::default(), events_max)).await?;
     delete(connection, name, DeleteRequest { force, etag: None, request }, events_max).await
 }
 
@@ -256,7 +267,13 @@ async fn change_tenant(
     lifecycle::check_etag(&before, etag.as_deref())?;
     let id = new_operation();
     let (kind, transition) = match change {
-        Change::Update { spec, placement } => (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?),
+        Change::Update { spec, placement } => {
+            if let Some(tenant) = before.tenant() {
+                let ordered = (&tenant.name, &spec, &placement);
+                customers::admit_change(connection, ordered, (&tenant.spec, &before.placement)).await?;
+            }
+            (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
+        }
         Change::Renew { placement } => (OperationKind::Update, lifecycle::renew(&before, placement, id)?),
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Timestamp,
+    environment::CustomerRules,
     ports::{Claim, Commit, StoreError, Work, WorkStore},
 };
 use sqlx::AnyConnection;
 
 use super::{
     commit::{commit, fenced},
-    hosts,
+    customers, hosts,
 };
 use crate::{
     rows::{self, clock, operations, stages, unavailable},
@@ -27,7 +28,8 @@ impl WorkStore for Store {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        self.engine_snapshot(async |connection| load(connection, claim).await).await
+        let rules = self.customer_rules();
+        self.engine_snapshot(async |connection| load(connection, claim, rules).await).await
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
@@ -117,7 +119,7 @@ impl WorkStore for Store {
     }
 }
 
-async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, StoreError> {
+async fn load(connection: &mut AnyConnection, claim: &Claim, rules: CustomerRules) -> Result<Work, StoreError> {
     let row = fenced(connection, claim).await?;
     let environment = rows::environment(&row)?;
     let operation = operations::read(connection, environment.operation).await?;
@@ -125,6 +127,10 @@ async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, Sto
     let lives_in_host = environment.tenant().is_some_and(|tenant| tenant.host.is_some());
     let host = if lives_in_host { hosts::view(connection, &environment).await? } else { None };
     let now = clock::now(connection).await?;
+    let frozen = match environment.tenant() {
+        Some(tenant) => customers::frozen(connection, &tenant.name.customer, rules, now).await?,
+        None => None,
+    };
     let operation_done = operation.outcome.is_some();
     Ok(Work {
         operation_kind: operation.kind,
@@ -133,6 +139,7 @@ async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, Sto
         environment,
         stages,
         host,
+        frozen,
         now,
     })
 }

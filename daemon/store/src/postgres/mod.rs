@@ -96,9 +96,40 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
         writer,
         figures,
         events_max: options.events_max,
+        customer_rules: Arc::default(),
         is_exclusive: false,
         guard,
     })
+}
+
+/// A store, as [`open`] leaves it, and its place as it is shown. `create`: make the tables if there are none.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Result<(AnyConnection, PathBuf), Error> {
+    let (place, connect) = connect_options(options)?;
+    let database = |source| Error::Database { path: place.clone(), source };
+    let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    schema::prepare(&mut connection, &place, create, false).await?;
+    Ok((connection, place))
+}
+
+/// Version of its schema, as it is.
+///
+/// # Errors
+/// [`Error::Database`], also if there are no tables.
+pub(crate) async fn schema_version(options: &PostgresOptions) -> Result<i64, Error> {
+    let (place, connect) = connect_options(options)?;
+    let database = |source| Error::Database { path: place.clone(), source };
+    let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    let there = "SELECT CAST(to_regclass('_sqlx_migrations') AS TEXT)";
+    let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(database)?;
+    if there.is_none() {
+        return Err(Error::Missing { path: place });
+    }
+    let version = crate::schema_version::schema_version(&mut connection).await.map_err(database)?;
+    connection.close().await.map_err(database)?;
+    Ok(version)
 }
 
 /// Ends the listener with the store.

@@ -1,17 +1,24 @@
 //! The tables, by the one history of migrations; all that a start does to a database, in one transaction.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, path::Path, time::Duration};
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, SqlSafeStr as _, migrate::Migrator};
+use tokio::time::timeout;
 
 use crate::{
     Error,
     contract::{self, identity},
-    dialect::WRITERS_TURN,
+    dialect::{Dialect, WRITERS_TURN},
+    silence::silent,
 };
 
 /// The oldest server: it keeps transactions' ids and their fate (13), and is still maintained (14).
 const VERSION_MIN: i64 = 140_000;
+
+/// A migration of a hundred thousand records takes seconds. Whoever starts the daemon starts it again.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Another daemon that migrates is waited for; after this the start fails, and says so.
+const TURN_TIMEOUT: &str = "SET LOCAL lock_timeout = '10min'";
 
 /// The migrations in PostgreSQL's words. Texts compare by their bytes, as SQLite's do: domains are searched in ranges.
 fn migrator() -> Migrator {
@@ -40,14 +47,24 @@ pub(crate) async fn prepare(
     init: bool,
 ) -> Result<(), Error> {
     let database = |source| Error::Database { path: place.to_owned(), source };
-    let upgrade = |source| Error::Upgrade { path: place.to_owned(), source };
     let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT)";
-    let version: i64 = sqlx::query_scalar(version).fetch_one(&mut *connection).await.map_err(database)?;
+    let asked = sqlx::query_scalar(version).fetch_one(&mut *connection);
+    let version: i64 = Dialect::Postgres.responded(asked).await.map_err(database)?;
     if version < VERSION_MIN {
         let problem = format!("the server is PostgreSQL {}, and {} is needed", version / 10_000, VERSION_MIN / 10_000);
         return Err(Error::Address { problem });
     }
+    // However long a migration takes: that of a server which has fallen silent ends as well.
+    let prepared = timeout(PREPARE_TIMEOUT, in_turn(connection, place, create, init)).await;
+    prepared.unwrap_or_else(|_| Err(database(silent(PREPARE_TIMEOUT))))
+}
+
+/// The same, once it is our turn.
+async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, init: bool) -> Result<(), Error> {
+    let database = |source| Error::Database { path: place.to_owned(), source };
+    let upgrade = |source| Error::Upgrade { path: place.to_owned(), source };
     let mut transaction = connection.begin().await.map_err(database)?;
+    sqlx::raw_sql(TURN_TIMEOUT).execute(&mut *transaction).await.map_err(database)?;
     sqlx::raw_sql(WRITERS_TURN).execute(&mut *transaction).await.map_err(database)?;
     let found = "SELECT CAST(to_regclass('tenants') AS TEXT)";
     let found: Option<String> = sqlx::query_scalar(found).fetch_one(&mut *transaction).await.map_err(database)?;

@@ -23,10 +23,13 @@ const HEAD_EVERY: i64 = 100;
 /// An entry waits no longer for a signed head behind it.
 const HEAD_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// Appends an entry.
-pub(crate) async fn append(connection: &mut AnyConnection, record: AuditRecord) -> Result<(), StoreError> {
+/// Appends an entry. `time`: of the transaction, by the database's clock.
+pub(crate) async fn append(
+    connection: &mut AnyConnection,
+    record: AuditRecord,
+    time: Timestamp,
+) -> Result<(), StoreError> {
     let failed = unavailable("writing the audit log");
-    let time = clock::now(connection).await?;
     // Held until the transaction ends.
     let held = sqlx::query("UPDATE audit_chain SET seq = seq + 1 WHERE id = 1 RETURNING seq, hash");
     let row = held.fetch_one(&mut *connection).await.map_err(&failed)?;

@@ -105,7 +105,12 @@ pub(crate) async fn insert(
     .await
     .map_err(unavailable("writing a tenant"))?;
     let written = Environment { etag: rows::etag(&environment.uid.to_string(), 1), ..environment.clone() };
-    audit::append(connection, AuditRecord::of_environment(author.clone(), None, Some(&written))).await
+    audit::append(
+        connection,
+        AuditRecord::of_environment(author.clone(), None, Some(&written)),
+        environment.create_time,
+    )
+    .await
 }
 
 /// The API's write of an environment: its version and revision rise. If `due`, it can be claimed at
@@ -148,7 +153,7 @@ pub(crate) async fn rewrite(
     .await
     .map_err(unavailable("updating an environment"))?;
     let written = Environment { etag: rows::etag(&environment.uid.to_string(), version), ..environment.clone() };
-    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written)), now).await
 }
 
 /// Writes what only an owner says of itself, and nothing that the engine would act upon: no revision.
@@ -171,7 +176,7 @@ pub(crate) async fn rewrite_owner(
     .await
     .map_err(unavailable("updating an environment"))?;
     let written = Environment { owner, etag: rows::etag(&before.uid.to_string(), version), ..before.clone() };
-    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written)), now).await
 }
 
 /// Marks the tenant for cancellation of its operation.
@@ -196,7 +201,7 @@ pub(crate) async fn request_cancel(
     let Some(version) = version else { return Ok(()) };
     let etag = rows::etag(&before.uid.to_string(), version);
     let written = Environment { cancel_requested: true, etag, ..before.clone() };
-    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written))).await
+    audit::append(connection, AuditRecord::of_environment(author.clone(), Some(before), Some(&written)), now).await
 }
 
 /// A page, by name.

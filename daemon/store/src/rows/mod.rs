@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod clock;
 mod columns;
+pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod operations;

@@ -13,7 +13,8 @@ use landlord_core::ports::StoreError;
 use sqlx::{AnyConnection, Connection as _, Executor as _, any::AnyConnectOptions};
 
 pub use self::backup::{Copied, backup, restore};
-use self::file::{HeldFile, Mark};
+use self::file::Mark;
+pub(crate) use self::file::{HeldFile, is_there};
 use crate::{
     Error,
     connections::{Connect, Connections},
@@ -94,6 +95,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         writer,
         figures,
         events_max: options.events_max,
+        customer_rules: Arc::default(),
         is_exclusive: true,
         guard,
     })
@@ -113,6 +115,39 @@ pub async fn init(path: &Path) -> Result<(), Error> {
     begun.await.map_err(|source| Error::Upgrade { path: path.to_owned(), source })?;
     store.close().await;
     Ok(())
+}
+
+/// A store that nobody else has open, as [`open`] leaves it. `create`: make it if there is none.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_alone(path: &Path, create: bool) -> Result<(AnyConnection, HeldFile), Error> {
+    if !create && !is_there(path) {
+        return Err(Error::Missing { path: path.to_owned() });
+    }
+    let held = HeldFile::hold(path)?;
+    let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
+    let connect = connect_options(&held.resolved).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let mut writing = connect_migrated(path, &connect).await?;
+    contract::upgrade(&mut writing).await.map_err(upgrade)?;
+    identify(&mut writing, &held).await.map_err(upgrade)?;
+    Ok((writing, held))
+}
+
+/// Version of its schema, as it is.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Database`].
+pub(crate) async fn schema_version(path: &Path) -> Result<i64, Error> {
+    if !is_there(path) {
+        return Err(Error::Missing { path: path.to_owned() });
+    }
+    let database = |source| Error::Database { path: path.to_owned(), source };
+    let connect = connect_options(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    let version = crate::schema_version::schema_version(&mut connection).await.map_err(database)?;
+    connection.close().await.map_err(database)?;
+    Ok(version)
 }
 
 /// A connection for writing, to a database of this version's schema.

@@ -7,8 +7,8 @@ use landlord_core::{
     TenantSpec,
     environment::Adoption,
     ports::{
-        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext, StoreError,
-        TenantStore as _, WorkStore as _,
+        Change, CustomerStore as _, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext,
+        StoreError, TenantStore as _, WorkStore as _,
     },
 };
 use landlord_store::Store;
@@ -119,6 +119,12 @@ async fn tenants_of_an_earlier_version_are_read() {
     for (tenant, stored) in tenants.iter().zip(&seen) {
         assert_eq!(store.get(&tenant.name()).await.unwrap(), *tenant, "{stored:?}");
     }
+
+    // Whoever has tenants is a customer, without limits.
+    let customers = store.customers(None, 10).await.unwrap().items;
+    let ids: Vec<&str> = customers.iter().map(|customer| customer.id.as_str()).collect();
+    assert_eq!(ids, ["acme", "bolt", "core"]);
+    assert!(customers.iter().all(|customer| customer.spec == Default::default()), "{customers:?}");
 
     // A cancelled update knows what to go back to.
     let prod = &tenants[0];

@@ -390,3 +390,16 @@ async fn a_corrupt_row_fails_its_own_tenant_only() {
     closed(store).await;
     reopened(&path).await.get(&name("acme", "a")).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_claimed_before_an_epoch_is_claimed_again() {
+    let (_folder, path) = place();
+    let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
+    created(&store, "acme", "prod").await;
+    let claim = claim_one(&store).await;
+    store.begin_epoch("another daemon's operator says so").await.unwrap();
+    let lost = store.load(&claim).await.unwrap_err();
+    assert!(matches!(lost, StoreError::FenceLost(_)), "{lost}");
+    // Nothing is changed before its provider was compared.
+    assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+}

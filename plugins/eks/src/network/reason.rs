@@ -7,10 +7,11 @@ use landlord_provider_api::{
     ErrorKind::{self, *},
     ProviderError,
 };
+use landlord_provider_sdk::table as sdk_table;
 
 use crate::{
     error::{allow, missing_permission},
-    error_table as table,
+    error_table as table, error_words,
 };
 
 /// Words in a reason, kind, remedy. The first row that fits decides.
@@ -86,9 +87,15 @@ pub(crate) fn read(resource_type: &str, logical_id: &str, reason: &str) -> Provi
             None => "correct the IAM policy of landlord's role (see iam-policy.json), then retry".to_owned(),
         };
     }
+    let mut kind = kind;
+    // Policies of the organization and states of keys are in the words, here as in responses.
+    if let Some((meant, by_words)) = sdk_table::by_words(error_words::WORDS, code(reason), reason) {
+        kind = meant;
+        by_words.clone_into(&mut remedy);
+    }
     ProviderError::new(kind, format!("{resource_type} {logical_id} failed: {reason}"))
         .with_code(code(reason))
-        .with_remedy(remedy)
+        .with_remedy(sdk_table::addressed(kind, &remedy))
 }
 
 /// `HandlerErrorCode: X` or `Error Code: X`; empty if there is neither.
@@ -145,7 +152,13 @@ mod tests {
                 ErrorKind::Transient,
                 "",
             ),
-            ("AWS::EC2::Subnet", "something new", ErrorKind::Transient, ""),
+            ("AWS::EC2::Subnet", "something new", ErrorKind::Transient, "landlord tries again"),
+            (
+                "AWS::EC2::VPC",
+                "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:CreateVpc on resource: y with an explicit deny in a service control policy (Service: Ec2, Status Code: 403)",
+                ErrorKind::Auth,
+                "administrator of the AWS organization",
+            ),
         ];
         for (of, text, kind, remedy) in cases {
             let error = read(of, "X", text);

@@ -2,6 +2,7 @@
 
 use aws_sdk_cloudformation::types::StackStatus;
 use landlord_provider_api::{ErrorKind, v1};
+use landlord_provider_sdk::table;
 
 use super::{
     POLL_S,
@@ -63,7 +64,7 @@ async fn retry(
     match why {
         Some(mut error) if swept.is_empty() => {
             error.message = format!("CloudFormation stack {name} could not be deleted: {}", error.message);
-            if error.remedy.is_empty() {
+            if table::is_general(&error.remedy) {
                 "remove what was put into the tenant's VPC by hand; landlord tries again by itself"
                     .clone_into(&mut error.remedy);
             }

@@ -27,6 +27,8 @@ pub(crate) struct Object {
     pub(crate) zone: String,
     /// URL of its network.
     pub(crate) network: String,
+    /// Machines: their interfaces.
+    pub(crate) network_interfaces: Vec<NetworkInterface>,
     /// Subnetworks: primary range.
     pub(crate) ip_cidr_range: String,
     /// Regions: URLs of the zones.
@@ -45,6 +47,14 @@ pub(crate) struct Object {
     pub(crate) target_size: i32,
 }
 
+/// An interface of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct NetworkInterface {
+    /// URL of its network.
+    pub(crate) network: String,
+}
+
 /// A backend of a backend service.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -57,6 +67,11 @@ impl Object {
     /// Markers: labels, or for what has none the description.
     pub(crate) fn markers(&self) -> Labels {
         if self.labels.is_empty() { markers::of_description(&self.description) } else { self.labels.clone() }
+    }
+
+    /// Whether it lies in a network, or has an interface there; `projects/P/global/networks/N`.
+    pub(crate) fn is_in(&self, network: &str) -> bool {
+        self.network.ends_with(network) || self.network_interfaces.iter().any(|nic| nic.network.ends_with(network))
     }
 
     /// The part of its URL that shows where it is: `global`, `regions/R`, `zones/Z`.

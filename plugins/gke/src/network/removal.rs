@@ -1,6 +1,7 @@
 //! Deleting and observing the tenant's network, from the scope alone.
 
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::table;
 
 use super::{
     POLL_S,
@@ -80,7 +81,7 @@ async fn sweep(
         return Ok((flight.pending(POLL_S, &detail), removed));
     }
     stated.message = format!("{what} could not be deleted: {}", stated.message);
-    if stated.remedy.is_empty() {
+    if table::is_general(&stated.remedy) {
         "remove what was put into the tenant's network by hand; landlord tries again by itself"
             .clone_into(&mut stated.remedy);
     }

@@ -1,53 +1,159 @@
-//! Real pods: the daemon brings the apps up on a real node, and a customer uses them. Needs root, and builds programs and
-//! images first: `cargo xtask test --real` runs it.
+//! Real pods: the daemon brings the apps up on a real node, a customer uses them, and a neighbour does not. Needs root, and
+//! builds programs and images first: `cargo xtask test --real` runs all of it, one after another.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "who waits for programs and images sees what is built")]
 
+mod broken;
 mod chat;
 mod scene;
 
 use std::{
     io::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use landlord_test_harness::{TenantFile, cloud::GKE, judge};
+use landlord_test_harness::{
+    Cloud, HostFile, TenantFile,
+    cloud::{AKS, EKS, GKE},
+    judge,
+};
 use scene::Scene;
 
-/// Far above what it takes (two minutes): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(540);
+/// For a node to end and its images to be removed.
+const GONE_PATIENCE: Duration = Duration::from_secs(60);
+/// A node takes the machine's processors: one world at a time, however many threads the test program has.
+static MACHINE: Mutex<()> = Mutex::new(());
 
-/// Whether real pods can run; prints why where they can't.
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
+/// The machine, where real pods can run; says so where they can't.
+fn machine() -> Option<MutexGuard<'static, ()>> {
+    if !rustix::process::geteuid().is_root() {
         // Past the test program's capture, which keeps what a passing test prints.
         let _ =
             writeln!(std::io::stderr(), "SKIPPED: real pods: a kubelet with namespaces and control groups needs root");
+        return None;
     }
-    root
+    Some(MACHINE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Every check of the daemon's own passes, over the public addresses.
+fn holds_from_outside(scene: &Scene, tenant: &TenantFile) {
+    let results = scene.verify(tenant);
+    for result in &results {
+        scene.say(&format!("check {result}"));
+        assert_eq!(judge::text(result, "outcome"), "PASSED", "{result}");
+    }
+    for by_address in ["certificates", "sftp", "webdav"] {
+        let result = results.iter().find(|result| judge::text(result, "name") == by_address).unwrap();
+        assert!(judge::text(result, "detail").contains("from outside at"), "{result}");
+    }
+}
+
+/// Nothing of the account, the zones and the processes of the machine is left.
+fn nothing_is_left(scene: Scene) {
+    judge::account_is_empty(scene.world.simulator().control(), scene.cloud.account).unwrap();
+    let folder = scene.world.folder().display().to_string();
+    // The cloud has forgotten the cluster; its node and its images take a moment more.
+    let started = Instant::now();
+    while !scene.world.clusters().is_empty() {
+        assert!(started.elapsed() < GONE_PATIENCE, "clusters are left: {:?}", scene.world.clusters());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(scene.world.stop().unwrap(), "a process had to be killed");
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&folder), "mounts are left: {mounts}");
+}
+
+/// A cluster of the customer's own.
+fn own_cluster(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    scene.order(&acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    holds_from_outside(&scene, &acme);
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
+/// Each check fails for its own reason when something is broken, and passes again when that is mended.
+fn broken_on_purpose(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    scene.order(&acme);
+    for case in &broken::CASES {
+        (case.break_it)(&scene, &acme);
+        let result = scene.until(&acme, case.check, "FAILED");
+        scene.say(&format!("{}: {result}", case.what));
+        let (detail, remedy) = (judge::text(&result, "detail"), judge::text(&result, "remedy"));
+        assert!(detail.contains(case.cause) && remedy.contains(case.remedy), "{}: {result}", case.what);
+        (case.mend_it)(&scene, &acme);
+        scene.until(&acme, case.check, "PASSED");
+    }
+    holds_from_outside(&scene, &acme);
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
+/// Two customers in one cluster.
+fn shared_cluster(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let host = HostFile::new("shared", &cloud.real_class(), 1, 2);
+    scene.order_host(&host);
+    let [acme, globex] = ["acme", "globex"].map(|name| TenantFile::new(name, "prod", &cloud.real_namespace_class()));
+    scene.order(&acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    holds_from_outside(&scene, &acme);
+    scene.order(&globex);
+    refused(&scene, &acme, &globex);
+    scene.delete(&acme.name());
+    // Its neighbour lives on.
+    holds_from_outside(&scene, &globex);
+    scene.delete(&globex.name());
+    scene.delete(&host.name());
+    nothing_is_left(scene);
+}
+
+/// What a neighbour tries comes to nothing; each attempt is reported with what refused it.
+fn refused(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) {
+    let attempts = chat::attempts(scene, tenant, neighbour);
+    assert!(attempts.len() >= 10, "{attempts:?}");
+    for (what, outcome) in &attempts {
+        scene.say(&format!("a neighbour tries {what}: {outcome}"));
+    }
+    let open: Vec<&String> = attempts.iter().filter(|(_, outcome)| outcome == "open").map(|(what, _)| what).collect();
+    assert!(open.is_empty(), "open to a neighbour: {open:?}");
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
-    if !is_root() {
-        return;
-    }
-    let scene = Scene::start(&GKE);
-    let tenant = TenantFile::new("acme", "prod", &GKE.real_class());
-    let started = Instant::now();
-    scene.cli().apply(&tenant).unwrap();
-    scene.reach(&tenant.name(), "READY", PATIENCE);
-    scene.say(&format!("READY after {:?}", started.elapsed()));
-    let reported = chat::use_by_port_forward(&scene, &tenant);
-    scene.say(&format!("{reported}\nanswered after {:?}", started.elapsed()));
-    let reported = chat::use_by_https(&scene, &tenant);
-    scene.say(&format!("{reported}\nanswered by HTTPS after {:?}", started.elapsed()));
+    own_cluster(&GKE);
+}
 
-    scene.cli().ok(&["delete", &tenant.name()]).unwrap();
-    scene.reach(&tenant.name(), "GONE", PATIENCE);
-    judge::account_is_empty(scene.world.simulator().control(), GKE.account).unwrap();
-    assert!(scene.world.stop().unwrap(), "a process had to be killed");
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn eks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
+    own_cluster(&EKS);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn aks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
+    own_cluster(&AKS);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn each_check_names_what_is_broken_on_a_real_node_and_passes_when_it_is_mended() {
+    broken_on_purpose(&GKE);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn a_neighbour_in_a_shared_cluster_is_refused_by_name_address_gateway_and_sftp() {
+    shared_cluster(&GKE);
 }

@@ -1,22 +1,30 @@
-//! A world with real nodes, and what to inspect when something in it fails.
+//! A world with real nodes, and what to look at when something in it fails.
 
 use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use landlord_e2e::binaries;
-use landlord_test_harness::{Cli, Cloud, World, WorldOptions, real};
+use landlord_test_harness::{Cli, Cloud, HostFile, TenantFile, World, WorldOptions, judge, real};
 use landlord_test_kube::{Artifacts, ensure_stack};
+use serde_json::Value;
 
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
 const SCALE: f64 = 1.0 / 60.0;
+/// Where the stack lives in a cluster of the tenant's own.
+const OWN_NAMESPACE: &str = "ai-fileserver";
+const LOOK_INTERVAL: Duration = Duration::from_secs(3);
+/// Far above what it takes (two minutes): a busy machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(540);
 
 pub(crate) struct Scene {
     pub(crate) world: World,
+    pub(crate) cloud: &'static Cloud,
     artifacts: Artifacts,
+    started: Instant,
 }
 
 impl Scene {
@@ -31,7 +39,8 @@ impl Scene {
             extra_config: cloud.real_classes() + &real::values(),
             ..WorldOptions::default()
         };
-        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts }
+        let world = World::temporary(binaries().unwrap(), &options).unwrap();
+        Self { world, cloud, artifacts, started: Instant::now() }
     }
 
     pub(crate) fn cli(&self) -> Cli {
@@ -39,26 +48,101 @@ impl Scene {
     }
 
     pub(crate) fn say(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{:6.1} s  {line}", self.started.elapsed().as_secs_f64());
     }
 
-    pub(crate) fn reach(&self, name: &str, state: &str, patience: Duration) {
-        if let Err(error) = self.cli().wait_for(name, state, patience) {
-            let reported = self.cli().ok(&["describe", name]).unwrap_or_default();
-            panic!("{error:#}\n{reported}\n{}\n{}", self.why(), self.world.log_tail(40));
+    /// Orders a tenant and waits until it is READY.
+    pub(crate) fn order(&self, tenant: &TenantFile) {
+        self.cli().apply(tenant).unwrap();
+        self.reach(&tenant.name(), "READY");
+        self.say(&format!("{} is READY", tenant.name()));
+    }
+
+    /// Orders the host cluster that shared levels live in.
+    pub(crate) fn order_host(&self, host: &HostFile) {
+        self.cli().apply_host(host).unwrap();
+        self.reach(&host.name(), "READY");
+        self.say(&format!("{} is READY", host.name()));
+    }
+
+    pub(crate) fn reach(&self, name: &str, state: &str) {
+        if let Err(error) = self.cli().wait_for(name, state, PATIENCE) {
+            let described = self.cli().ok(&["describe", name]).unwrap_or_default();
+            panic!("{error:#}\n{described}\n{}\n{}", self.why(), self.world.log_tail(40));
         }
     }
 
+    /// Deletes a tenant or host cluster and waits until its record is gone.
+    pub(crate) fn delete(&self, name: &str) {
+        self.cli().ok(&["delete", name]).unwrap();
+        self.reach(name, "GONE");
+        self.say(&format!("{name} is gone"));
+    }
+
+    pub(crate) fn program(&self, command: &str) -> Command {
+        let mut program = Command::new(&self.artifacts.kubebox);
+        program.arg(command);
+        program
+    }
+
     /// kubectl as the cluster's own administrator.
-    pub(crate) fn kubectl(&self) -> Command {
-        let mut command = Command::new(&self.artifacts.kubebox);
-        command.arg("kubectl").arg("--kubeconfig").arg(self.cluster().join("admin.kubeconfig"));
+    pub(crate) fn kubectl(&self, tenant: &TenantFile) -> Command {
+        self.as_admin(&self.cluster(tenant))
+    }
+
+    /// kubectl in a namespace of the tenant's cluster; what it printed.
+    pub(crate) fn in_namespace(&self, tenant: &TenantFile, namespace: &str, arguments: &[&str]) -> String {
+        self.run(self.kubectl(tenant).args(["-n", namespace]).args(arguments))
+    }
+
+    pub(crate) fn as_admin(&self, cluster: &std::path::Path) -> Command {
+        let mut command = self.program("kubectl");
+        command.arg("--kubeconfig").arg(cluster.join("admin.kubeconfig"));
         command
     }
 
-    /// Folder of the only cluster.
-    pub(crate) fn cluster(&self) -> PathBuf {
-        self.world.clusters().pop().unwrap()
+    /// Folder of the cluster that a tenant lives in: its own bears its uid, a shared one is the only other one.
+    pub(crate) fn cluster(&self, tenant: &TenantFile) -> PathBuf {
+        let record = self.cli().tenant(&tenant.name()).unwrap().unwrap();
+        let uid = judge::text(&record, "uid").replace('-', "");
+        let clusters = self.world.clusters();
+        let own = clusters.iter().find(|folder| folder.display().to_string().contains(&uid));
+        own.or(clusters.last()).unwrap().clone()
+    }
+
+    pub(crate) fn namespace(&self, tenant: &TenantFile) -> String {
+        let record = self.cli().tenant(&tenant.name()).unwrap().unwrap();
+        let shared = judge::text(&record["placement"]["isolation"], "namespace").to_owned();
+        if shared.is_empty() || shared == "?" { OWN_NAMESPACE.to_owned() } else { shared }
+    }
+
+    /// A key of a Secret of a tenant's stack.
+    pub(crate) fn secret(&self, tenant: &TenantFile, name: &str, key: &str) -> String {
+        let path = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
+        let namespace = self.namespace(tenant);
+        self.run(self.kubectl(tenant).args(["-n", &namespace, "get", "secret", name, "-o", &path]))
+    }
+
+    /// Results of the daemon's own checks, asked for now.
+    pub(crate) fn verify(&self, tenant: &TenantFile) -> Vec<Value> {
+        let text = self.cli().run(&["verify", &tenant.name(), "--json"]).unwrap();
+        let results: Value = serde_json::from_str(&text.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}\n{}", text.stdout, text.stderr, self.world.log_tail(20)));
+        results["checks"].as_array().or(results.as_array()).unwrap_or_else(|| panic!("{results:#}")).clone()
+    }
+
+    /// The result of one check, once it is so: what was broken or mended takes its time to be seen.
+    pub(crate) fn until(&self, tenant: &TenantFile, check: &str, outcome: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let results = self.verify(tenant);
+            let result = results.iter().find(|result| judge::text(result, "name") == check).unwrap();
+            if judge::text(result, "outcome") == outcome {
+                return result.clone();
+            }
+            assert!(started.elapsed() < PATIENCE, "{check} is never {outcome}: {results:#?}\n{}", self.why());
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     pub(crate) fn run(&self, command: &mut Command) -> String {
@@ -70,22 +154,26 @@ impl Scene {
 
     /// What nodes, pods, events and logs say.
     fn why(&self) -> String {
-        let observations: [&[&str]; 9] = [
+        let looks: [&[&str]; 9] = [
             &["get", "gateways,httproutes,certificates,challenges,clusterissuers", "-A", "-o", "yaml"],
             &["logs", "-n", "cert-manager", "deployment/cert-manager", "--tail=40"],
             &["logs", "-n", "envoy-gateway-system", "deployment/envoy-gateway", "--tail=40"],
             &["get", "nodes,pods,pvc,services", "-A", "-o", "wide"],
             &["get", "events", "-A", "--sort-by=.lastTimestamp"],
-            &["logs", "-n", "ai-fileserver", "deployment/files", "--tail=30"],
-            &["logs", "-n", "ai-fileserver", "deployment/chat", "-c", "chat", "--tail=40"],
-            &["logs", "-n", "ai-fileserver", "deployment/chat", "-c", "documents", "--tail=30"],
-            &["logs", "-n", "ai-fileserver", "deployment/llm", "--all-containers", "--tail=30"],
+            &["logs", "-n", OWN_NAMESPACE, "deployment/files", "--tail=30"],
+            &["logs", "-n", OWN_NAMESPACE, "deployment/chat", "-c", "chat", "--tail=40"],
+            &["logs", "-n", OWN_NAMESPACE, "deployment/chat", "-c", "documents", "--tail=30"],
+            &["logs", "-n", OWN_NAMESPACE, "deployment/llm", "--all-containers", "--tail=30"],
         ];
-        let show = |observation: &&[&str]| {
-            let reported = self.kubectl().args(*observation).output().map(|output| text(&output)).unwrap_or_default();
-            format!("--- {observation:?}\n{reported}")
-        };
-        observations.iter().map(show).collect()
+        let mut all = String::new();
+        for cluster in self.world.clusters() {
+            for look in &looks {
+                let shown =
+                    self.as_admin(&cluster).args(*look).output().map(|output| text(&output)).unwrap_or_default();
+                all += &format!("--- {look:?}\n{shown}");
+            }
+        }
+        all
     }
 }
 

@@ -1,4 +1,4 @@
-// Command dns is CoreDNS with what a cluster's names need. It queries another
+// Command dns is CoreDNS with what a cluster's names need. It asks another
 // server only if its file names one.
 package main
 

@@ -59,7 +59,7 @@ func controllers(ctx context.Context, flags options) error {
 		}
 		group.Go(func() error { return loop.Run(workers, ctx) })
 	}
-	// The informers start when every loop has requested its own.
+	// The informers start when every loop has asked for its own.
 	shared.SharedInformerFactory.Start(ctx.Done())
 	shared.KubeSharedInformerFactory.Start(ctx.Done())
 	shared.HTTP01ResourceMetadataInformersFactory.Start(ctx.Done())

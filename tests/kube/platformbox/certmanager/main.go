@@ -54,7 +54,7 @@ func run(arguments []string) error {
 	return fmt.Errorf("no command %q", arguments[0])
 }
 
-// options are flags as they were given; those that nobody requests are left alone.
+// options are flags as they were given; those that nobody asks for are left alone.
 type options map[string][]string
 
 func parse(arguments []string) options {

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing about running it. Two modules, so that a change of one leaves the other's build: `nodebox` (kubelet,
 //! kube-proxy, CoreDNS) shares what the control plane's build has compiled; `runtimebox` is containerd, runc and the
-//! network plugins, `acmebox` an ACME server, which stands for one on the Internet.
+//! network plugins, `policybox` enforces network policies, `acmebox` is an ACME server, which stands for one on the Internet.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,6 +34,12 @@ const ACMEBOX: [(&str, &str); 3] = [
     ("tools.go", include_str!("../../acmebox/tools.go")),
 ];
 const ACMEBOX_COMMANDS: [&str; 1] = ["github.com/letsencrypt/pebble/v2/cmd/pebble"];
+const POLICYBOX: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../../policybox/go.mod")),
+    ("go.sum", include_str!("../../policybox/go.sum")),
+    ("main.go", include_str!("../../policybox/main.go")),
+];
+const POLICYBOX_COMMANDS: [&str; 1] = ["."];
 const RUNTIMEBOX: [(&str, &str); 3] = [
     ("go.mod", include_str!("../../runtimebox/go.mod")),
     ("go.sum", include_str!("../../runtimebox/go.sum")),
@@ -65,6 +71,22 @@ const NFT_PACKAGES: [&str; 12] = [
     "libtinfo6",
     "libc6",
 ];
+/// What network policies are enforced by, and what those programs load.
+const IPTABLES_PACKAGES: [&str; 11] = [
+    "iptables",
+    "ipset",
+    "libip4tc2",
+    "libip6tc2",
+    "libipset13",
+    "libmnl0",
+    "libnetfilter-conntrack3",
+    "libnfnetlink0",
+    "libnftnl11",
+    "libxtables12",
+    "libc6",
+];
+/// Names by which the program that speaks the kernel's older interface is called.
+const IPTABLES_NAMES: [&str; 3] = ["iptables", "iptables-save", "iptables-restore"];
 /// Raised when the build itself changes in a way that the sources do not show.
 const BUILD_REVISION: &str = "1";
 /// Hexadecimal digits of the key that name its folder.
@@ -78,7 +100,7 @@ pub struct NodeArtifacts {
 }
 
 impl NodeArtifacts {
-    /// The programs, built first if they are missing: 5 minutes of processor time beside the control plane's, which
+    /// The programs, built first if they are missing: 7 minutes of processor time beside the control plane's, which
     /// must be built before. Several callers build once: the others wait.
     ///
     /// # Errors
@@ -100,7 +122,7 @@ impl NodeArtifacts {
         Ok(Self { folder })
     }
 
-    /// One of the programs: `nodebox`, `dns`, `pebble`, `containerd`, `containerd-shim-runc-v2`, `ctr`, `runc`, and the network
+    /// One of the programs: `nodebox`, `dns`, `pebble`, `policybox`, `containerd`, `containerd-shim-runc-v2`, `ctr`, `runc`, and the network
     /// plugins `bridge`, `host-local` and `loopback`.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
@@ -114,6 +136,11 @@ impl NodeArtifacts {
     /// Root of the unpacked Debian packages around `nft`.
     pub(crate) fn nft_root(&self) -> PathBuf {
         self.folder.join("nft")
+    }
+
+    /// Root of the unpacked Debian packages around `iptables` and `ipset`.
+    pub(crate) fn iptables_root(&self) -> PathBuf {
+        self.folder.join("iptables")
     }
 }
 
@@ -132,6 +159,9 @@ fn build(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
     let acmebox = sources(folder, "acmebox", &ACMEBOX)?;
     compile(&acmebox, &output, &ACMEBOX_COMMANDS, &plain, &static_only, progress)?;
 
+    let policybox = sources(folder, "policybox", &POLICYBOX)?;
+    compile(&policybox, &output, &POLICYBOX_COMMANDS, &plain, &static_only, progress)?;
+
     let seccomp = folder.join("seccomp");
     debian::unpack(&SECCOMP_PACKAGES, &seccomp)?;
     let usr = seccomp.join("usr");
@@ -146,7 +176,19 @@ fn build(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
     static_c.pop();
     static_c.extend(["-tags=seccomp netgo osusergo", "-ldflags=-s -w -extldflags=-static"].map(str::to_owned));
     compile(&runtimebox, &output, &[RUNC], &static_c, &with_seccomp, progress)?;
-    debian::unpack(&NFT_PACKAGES, &folder.join("nft"))
+    debian::unpack(&NFT_PACKAGES, &folder.join("nft"))?;
+    iptables(&folder.join("iptables"))
+}
+
+/// The older of two programs under the names that callers know: the newer one needs a kernel with more parts.
+fn iptables(root: &Path) -> Result<()> {
+    debian::unpack(&IPTABLES_PACKAGES, root)?;
+    for name in IPTABLES_NAMES {
+        let link = root.join("usr/sbin").join(name);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink("xtables-legacy-multi", &link).map_err(Error::file("link", link))?;
+    }
+    Ok(())
 }
 
 fn sources(folder: &Path, name: &str, files: &[(&str, &str)]) -> Result<PathBuf> {
@@ -181,7 +223,8 @@ fn compile(
 
 fn key(go_version: &str) -> String {
     let mut digest = Sha256::new();
-    let inputs = NODEBOX.iter().chain(&ACMEBOX).chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
+    let inputs =
+        NODEBOX.iter().chain(&ACMEBOX).chain(&POLICYBOX).chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
     for input in inputs.chain([go_version, BUILD_REVISION]) {
         digest.update(input.len().to_le_bytes());
         digest.update(input.as_bytes());

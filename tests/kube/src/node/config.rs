@@ -17,8 +17,10 @@ use crate::{
 
 /// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
-/// Where its DNS server requests names outside of the cluster.
-const RESOLVER: &str = "127.0.0.1:5300";
+/// Where pods ask for names: network policies do not govern it, as with a cache on each node.
+const DNS_ADDRESS: &str = "10.255.0.53";
+/// Where its DNS server asks for names outside of the cluster; pods reach it, too.
+const RESOLVER: &str = "10.255.0.1:5300";
 /// Addresses of its pods: no part of those that kwok hands out on its first node.
 const PODS: &str = "10.245.0.0/24";
 /// The container that holds a pod's namespaces.
@@ -88,6 +90,7 @@ impl Files {
         }
         let spec = Spec {
             address: ADDRESS,
+            dns_address: DNS_ADDRESS,
             connect: self.connect.clone(),
             api_server_port: api_port,
             api_server_socket: self.apiserver.clone(),
@@ -175,7 +178,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             "address": ADDRESS,
             "healthzPort": 0,
             "readOnlyPort": 0,
-            "clusterDNS": [ADDRESS],
+            "clusterDNS": [DNS_ADDRESS],
             "clusterDomain": "cluster.local",
             "resolvConf": "",
             "makeIPTablesUtilChains": false,
@@ -223,6 +226,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                 )
             },
         ];
+        parts.push(self.policies(artifacts, options, kubeconfig));
         if options.acme.is_some() {
             let pebble = artifacts.program("pebble").display().to_string();
             let command =
@@ -233,6 +237,21 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             parts.push(acme);
         }
         parts
+    }
+
+    /// Enforces network policies, once the node is known to the API server.
+    fn policies(&self, artifacts: &NodeArtifacts, options: &NodeOptions, kubeconfig: &Path) -> Part {
+        let root = artifacts.iptables_root();
+        let libraries = root.join("usr/lib").join(TRIPLET);
+        let program = artifacts.program("policybox").display().to_string();
+        let command = [program, kubeconfig.display().to_string(), options.name.clone(), DNS_ADDRESS.to_owned()];
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", root.join("usr/sbin").display());
+        let env = [
+            ("PATH", path),
+            ("XTABLES_LIBDIR", libraries.join("xtables").display().to_string()),
+            ("LD_LIBRARY_PATH", libraries.display().to_string()),
+        ];
+        Part { env: environment(&env), ..self.part("policies", "", &command, artifacts) }
     }
 
     fn part(&self, name: &str, after: &str, command: &[String], artifacts: &NodeArtifacts) -> Part {
@@ -277,7 +296,7 @@ fn corefile(kubeconfig: &Path, resolver: bool) -> String {
         String::new()
     };
     format!(
-        ".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
+        ".:53 {{\n  bind {ADDRESS} {DNS_ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
          ttl 5\n  }}\n{outside}}}\n",
         kubeconfig.display()
     )
@@ -288,6 +307,7 @@ fn corefile(kubeconfig: &Path, resolver: bool) -> String {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     address: &'static str,
+    dns_address: &'static str,
     connect: PathBuf,
     api_server_port: u16,
     api_server_socket: PathBuf,

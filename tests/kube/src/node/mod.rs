@@ -13,8 +13,9 @@
 //!   its control groups; after a killed parent they stay as empty folders.
 //!
 //! # Caveats
-//! Needs root, Linux with overlayfs and nf_tables, `unshare` and `ip`. One node a control plane. `NetworkPolicy` objects
-//! are stored and **not enforced**: no engine for them is part of this node.
+//! Needs root, Linux with overlayfs, nf_tables, iptables and ipset, `unshare` and `ip`. One node a control plane.
+//! `NetworkPolicy` objects are enforced by kube-router's controller, within about a second of a change: a pod's first moments
+//! are open, as with every such engine. What comes from the node itself is let in, probes among it.
 
 mod artifacts;
 mod cgroups;

@@ -125,9 +125,9 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
         std::fs::write(&path, manifests(namespace))?;
         kubectl.ok(&["apply", "-f", &path.display().to_string()])?;
     }
-    let patience = format!("--timeout={}s", TIMEOUT.as_secs());
+    let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
     for namespace in ["one", "two"] {
-        kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &patience])?;
+        kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &timeout])?;
     }
     say(&format!("pods ready after {:?}", started.elapsed()));
 
@@ -140,9 +140,12 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
         ensure!(status.contains(line), "{line} is not in\n{status}");
     }
     ensure!(!inside("touch /x")?.status.success(), "the root file system can be written");
-    // By a name, a Service's address and kube-proxy's rules, into another namespace: policies are not enforced here.
+    // By a name, a Service's address and kube-proxy's rules, into another namespace.
     let other = shown("wget -qO- http://web.two.svc.cluster.local/index.html")?;
     ensure!(other.trim() == "two", "{other:?}");
+    policies_are_enforced(&kubectl, folder.path(), || {
+        inside("wget -T 2 -qO- http://web.two.svc.cluster.local/index.html")
+    })?;
     // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
     for outside in ["http://example.com/", "http://203.0.113.1/"] {
         ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} responds");
@@ -159,13 +162,32 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     stream.read_to_string(&mut response)?;
     ensure!(response.ends_with("two\n"), "{response:?}");
 
-    kubectl.ok(&["delete", "namespace", "one", "two", &patience])?;
+    kubectl.ok(&["delete", "namespace", "one", "two", &timeout])?;
     let (place, cgroup) = (node.folder().to_owned(), node.cgroup().to_owned());
     say(&format!("in use until {:?}", started.elapsed()));
     node.stop()?;
     control_plane.stop().await;
     ensure!(leftovers(&place, &cgroup)?.is_empty(), "left: {:#?}", leftovers(&place, &cgroup)?);
     say(&format!("all gone after {:?}", started.elapsed()));
+    Ok(())
+}
+
+/// Nobody is let in once a policy says so, and everybody when it is gone.
+fn policies_are_enforced(kubectl: &Kubectl<'_>, folder: &Path, attempt: impl Fn() -> Result<Output>) -> Result<()> {
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "closed", "namespace": "two" },
+        "spec": { "podSelector": {}, "policyTypes": ["Ingress"] },
+    });
+    let path = folder.join("closed");
+    std::fs::write(&path, policy.to_string())?;
+    for (change, open) in [("apply", false), ("delete", true)] {
+        kubectl.ok(&[change, "-f", &path.display().to_string()])?;
+        let started = Instant::now();
+        while attempt()?.status.success() != open {
+            ensure!(started.elapsed() < TIMEOUT, "after {change} of a policy the neighbour is as it was");
+        }
+        say(&format!("{change} of a policy took {:?}", started.elapsed()));
+    }
     Ok(())
 }
 

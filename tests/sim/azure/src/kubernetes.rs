@@ -47,7 +47,7 @@ impl InCluster for Azure {
     fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
         let frontend = frontend_name(&service.uid);
         let properties = if service.internal {
-            internal_frontend(ctx, cluster, &frontend)?
+            internal_frontend(ctx, cluster)?
         } else {
             let address = ensure_address(ctx, cluster, service)?;
             json!({ "publicIPAddress": { "id": address.arn }, "address": resource::doc_text(&address, "/properties/ipAddress") })
@@ -202,9 +202,9 @@ fn ensure_address(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) ->
 }
 
 /// A frontend in the subnet of the cluster's first pool.
-fn internal_frontend(ctx: &mut Ctx<'_>, cluster: &Object, name: &str) -> Option<Value> {
+fn internal_frontend(ctx: &mut Ctx<'_>, cluster: &Object) -> Option<Value> {
     let pools = resource::children_of(ctx, cluster, AzureKind::AgentPool);
     let subnet = pools.iter().map(|p| resource::doc_text(p, "/properties/vnetSubnetID")).find(|s| !s.is_empty())?;
-    let number = super::principal::guid_of(name).bytes().map(u32::from).sum::<u32>() % 200 + 20;
-    Some(json!({ "subnet": { "id": subnet }, "privateIPAddress": format!("10.224.255.{number}") }))
+    let address = network::addresses::free(ctx, subnet, 1).pop()?;
+    Some(json!({ "subnet": { "id": subnet }, "privateIPAddress": address }))
 }

@@ -106,7 +106,7 @@ impl<'a> Ctx<'a> {
         let object = self.scope().take(id)?;
         self.world.dirty = true;
         if object.is_live() {
-            self.bury(&object);
+            self.mark_dead(&object);
         }
         Some(object)
     }
@@ -117,14 +117,14 @@ impl<'a> Ctx<'a> {
             return;
         };
         object.state = state.to_owned();
-        self.bury(&object);
+        self.mark_dead(&object);
         object.gone_us = Some(self.now);
         self.scope().put(object);
         self.world.dirty = true;
         self.after(DESCRIBED_AS_GONE_MS, Step::Forget { id: id.to_owned() });
     }
 
-    fn bury(&mut self, object: &Object) {
+    fn mark_dead(&mut self, object: &Object) {
         self.changes.push((Effect::Deleted, object.summary()));
         if let Some(work) = self.world.work.get_mut(&(object.id.clone(), "delete".to_owned())) {
             work.done = true;

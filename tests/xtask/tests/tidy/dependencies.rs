@@ -10,20 +10,22 @@ use crate::{checkout, code_of, metadata, show, sources};
 const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 18] = [
+const MAY_DEPEND: [(&str, &[&str]); 20] = [
     ("landlord-provider-api", &[]),
     ("landlord-provider-sdk", &["landlord-provider-api"]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
     ("landlord-audit", &[]),
     ("landlord-store", &["landlord-audit", "landlord-core"]),
-    ("landlord-engine", &["landlord-core", "landlord-provider-api"]),
+    ("landlord-trace", &["landlord-core"]),
+    ("landlord-engine", &["landlord-core", "landlord-provider-api", "landlord-trace"]),
     ("landlord-plugin-host", &["landlord-core", "landlord-provider-api"]),
     ("landlord-kube", &["landlord-core"]),
     ("landlord-isolation", &["landlord-core", "landlord-kube"]),
     ("landlord-deploy", &["landlord-core", "landlord-kube"]),
     ("landlord-auth", &["landlord-core"]),
-    ("landlord-grpc", &["landlord-core", "landlord-proto"]),
+    ("landlord-grpc", &["landlord-core", "landlord-proto", "landlord-trace"]),
+    ("landlord-webhooks", &["landlord-core"]),
     ("landlord-cli", &["landlord-audit", "landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api", "landlord-provider-sdk"]),
     ("landlord-plugin-aks", &["landlord-provider-api", "landlord-provider-sdk"]),

@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -15,7 +18,8 @@ use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE, rdata::A};
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
@@ -45,6 +49,27 @@ pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
         }
         let response = response.build_bytes_vec().unwrap();
         let _ = socket.send_to(&response, from).await;
+    }
+}
+
+/// An HTTP proxy that only knows CONNECT, and counts what it carries.
+pub(super) async fn proxy(listener: TcpListener, carried: Arc<AtomicU32>) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let carried = Arc::clone(&carried);
+        connections.spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { return };
+                head.push(byte);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap();
+            let Ok(mut other) = TcpStream::connect(target).await else { return };
+            carried.fetch_add(1, Ordering::Relaxed);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
+        });
     }
 }
 

@@ -19,7 +19,7 @@ use self::{
     process::DIGEST_LABEL,
     records::{Revision, Status},
 };
-use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef};
+use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef, Removal};
 use crate::error::Result;
 
 #[async_trait]
@@ -52,9 +52,9 @@ impl Driver for Helm {
         }))
     }
 
-    async fn remove(&self, _client: &Client, release: ReleaseRef<'_>) -> Result<Vec<String>> {
+    async fn remove(&self, _client: &Client, release: ReleaseRef<'_>) -> Result<Removal> {
         self.uninstall(release).await?;
-        Ok(Vec::new())
+        Ok(Removal::default())
     }
 }
 

@@ -3,8 +3,9 @@
 //! ConfigMap with the objects' names, [`record`].
 //!
 //! # Guarantees
-//! An object has exactly one owner: one that exists without this release's mark is refused, before anything is applied. A
-//! definition whose objects somebody else still uses is kept, and reported.
+//! An object has exactly one owner: one that exists without this release's mark is refused, before anything is applied. What the
+//! record says was made is never taken for gone because its mark is, and what has its name and is not it is never removed: the
+//! record has the uids. A definition whose objects somebody else still uses is kept, reported, and gone when they are.
 //!
 //! # Assumptions
 //! Hooks are Helm's: a chart that has some is refused.
@@ -16,14 +17,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::Client;
-use landlord_kube::object::ObjectRef;
 use serde_json::Value;
 
 use self::{
     objects::{Object, Owner},
-    record::{Record, State},
+    record::{Entry, Reading, Record, State},
 };
-use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef};
+use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef, Removal};
 use crate::error::{Error, Result};
 
 /// The release: as an annotation of an object, the only one that changes or removes it; as a label of a record, what it is
@@ -73,26 +73,39 @@ impl Driver for Manifests {
 
     async fn deliver(&self, client: &Client, release: ReleaseRef<'_>, content: Content<'_>) -> Result<()> {
         let owner = Owner::of(release);
-        let mut known = record::read(client, release.namespace, release.release).await?.unwrap_or_default();
+        let known = match record::read(client, release.namespace, release.release).await? {
+            Some(Reading::Record(known)) => known,
+            // What it named can't be known any more: what the chart has is applied again, and recorded.
+            Some(Reading::Unreadable) | None => Record::default(),
+        };
+        let known: Vec<Entry> = known.objects.into_iter().chain(known.kept).collect();
         let documents = self.documents(release, content).await?;
-        let wanted = objects::resolve(client, release.namespace, documents, &known.objects).await?;
+        let wanted = objects::resolve(client, release.namespace, documents, &known).await?;
         for object in &wanted {
-            object.check_owner(client, &owner).await?;
+            object.check_owner(client, &owner, &known).await?;
         }
         // Whatever is made from here on stands in the record.
-        let dropped: Vec<ObjectRef> =
-            known.objects.drain(..).filter(|old| wanted.iter().all(|new| !new.is(old))).collect();
-        let objects: Vec<ObjectRef> = wanted.iter().map(Object::reference).collect();
-        let unfinished = Record::new(State::Applying, [objects.as_slice(), &dropped].concat());
+        let dropped: Vec<Entry> =
+            known.iter().filter(|old| wanted.iter().all(|new| !new.is(&old.object))).cloned().collect();
+        let with_uid = |object: &Object| {
+            let uid = known.iter().find(|old| object.is(&old.object)).map(|old| old.uid.clone()).unwrap_or_default();
+            Entry { object: object.reference(), uid }
+        };
+        let objects = wanted.iter().map(with_uid).chain(dropped.iter().cloned()).collect();
+        let unfinished = Record { state: State::Applying, objects, ..Record::default() };
         record::write(client, release, &unfinished).await?;
+        let mut objects = Vec::with_capacity(wanted.len());
         for object in &wanted {
-            object.apply(client, &owner).await?;
+            objects.push(object.apply(client, &owner).await?);
         }
-        let kept = objects::remove(client, &owner, &dropped).await?;
-        for object in &kept {
-            tracing::warn!(release = release.release, object = object.what(), "is kept: others use it");
+        let left = objects::remove(client, &owner, &dropped).await?;
+        for (_, what) in &left.kept {
+            tracing::warn!(release = release.release, object = what, "is kept: others use it");
         }
-        record::write(client, release, &Record::applied(content.digest, objects)).await?;
+        // What is kept, or still ends, stays in the record: it goes with a later delivery or with the release.
+        let kept = left.kept.into_iter().chain(left.ending).map(|(entry, _)| entry).collect();
+        let applied = Record { state: State::Applied, digest: content.digest.to_owned(), objects, kept };
+        record::write(client, release, &applied).await?;
         Ok(())
     }
 
@@ -102,28 +115,44 @@ impl Driver for Manifests {
         namespace: &str,
         release: &str,
     ) -> landlord_kube::Result<Option<Delivered>> {
-        let found = record::read(client, namespace, release).await?;
-        Ok(found.map(|found| Delivered {
-            state: match found.state {
-                State::Applying => DeliveryState::Unfinished,
-                State::Applied => DeliveryState::Delivered,
-                State::Removing => DeliveryState::Removing,
-            },
-            digest: found.digest,
-            objects: Some(found.objects),
-            record: record::name(release),
-        }))
+        let delivered = |state, digest, objects| Delivered { state, digest, objects, record: record::name(release) };
+        Ok(match record::read(client, namespace, release).await? {
+            None => None,
+            Some(Reading::Unreadable) => Some(delivered(DeliveryState::Unfinished, String::new(), None)),
+            Some(Reading::Record(found)) => {
+                let state = match found.state {
+                    State::Applying => DeliveryState::Unfinished,
+                    State::Applied => DeliveryState::Delivered,
+                    State::Removing => DeliveryState::Removing,
+                };
+                let objects = found.objects.into_iter().map(|entry| entry.object).collect();
+                Some(delivered(state, found.digest, Some(objects)))
+            }
+        })
     }
 
-    async fn remove(&self, client: &Client, release: ReleaseRef<'_>) -> Result<Vec<String>> {
-        let Some(found) = record::read(client, release.namespace, release.release).await? else {
-            return Ok(Vec::new());
+    async fn remove(&self, client: &Client, release: ReleaseRef<'_>) -> Result<Removal> {
+        let owner = Owner::of(release);
+        let found = match record::read(client, release.namespace, release.release).await? {
+            None => return Ok(Removal::default()),
+            // Only the record says what has to go: without it nothing is gone.
+            Some(Reading::Unreadable) => {
+                return Err(Error::Record {
+                    record: format!("{}/{}", release.namespace, record::name(release.release)),
+                    mark: owner.mark(),
+                });
+            }
+            Some(Reading::Record(found)) => found,
         };
-        let removing = Record::new(State::Removing, found.objects);
+        let removing = Record { state: State::Removing, digest: String::new(), ..found };
         record::write(client, release, &removing).await?;
-        let kept = objects::remove(client, &Owner::of(release), &removing.objects).await?;
-        record::delete(client, release.namespace, release.release).await?;
-        Ok(kept.iter().map(objects::Kept::what).collect())
+        let all = [removing.objects, removing.kept].concat();
+        let left = objects::remove(client, &owner, &all).await?;
+        if left.ending.is_empty() {
+            record::delete(client, release.namespace, release.release).await?;
+        }
+        let words = |all: Vec<(Entry, String)>| all.into_iter().map(|(_, what)| what).collect();
+        Ok(Removal { kept: words(left.kept), ending: words(left.ending) })
     }
 }
 

@@ -1,25 +1,32 @@
 //! Objects of a release: whose they are, applied, and taken away again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Discovery,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
     core::GroupVersionKind,
     discovery::Scope,
 };
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::gone_is_fine,
+    absent::{self, gone_is_fine},
     markers::FIELD_MANAGER,
     object::{ObjectRef, resource},
 };
 use serde_json::{Value, json};
 
-use super::RELEASE;
+use super::{RELEASE, record::Entry};
 use crate::driver::ReleaseRef;
 
+/// Objects of a definition that are looked at: one that somebody else has is mostly among the first.
+const USERS_MAX: u32 = 500;
+/// A controller takes its finalizer off within minutes. Longer than this, it does not run any more.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// The kind whose objects take others with them.
 const DEFINITION: &str = "CustomResourceDefinition";
 
@@ -29,6 +36,11 @@ pub(super) struct Owner(String);
 impl Owner {
     pub(super) fn of(release: ReleaseRef<'_>) -> Self {
         Self(format!("{}/{}", release.namespace, release.release))
+    }
+
+    /// The mark, for messages.
+    pub(super) fn mark(&self) -> String {
+        format!("{RELEASE}={}", self.0)
     }
 
     fn has(&self, annotations: Option<&BTreeMap<String, String>>) -> bool {
@@ -45,17 +57,22 @@ pub(super) struct Object {
     body: Value,
 }
 
-/// What stays behind, and why.
-pub(super) struct Kept {
-    name: String,
-    used: usize,
+/// What a removal left.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Definitions that stay since others use them, and by how many objects, for messages.
+    pub(super) kept: Vec<(Entry, String)>,
+    /// Definitions held by objects on their way out, and by which, for messages.
+    pub(super) ending: Vec<(Entry, String)>,
 }
 
-impl Kept {
-    pub(super) fn what(&self) -> String {
-        let more = if self.used > 1 { " or more" } else { "" };
-        format!("{DEFINITION} {} ({}{more} of its objects exist)", self.name, self.used)
-    }
+/// Who still has objects of a definition.
+enum Users {
+    Nobody,
+    /// Somebody whose objects are to stay: so many, 2 for several.
+    Others(usize),
+    /// Only what is on its way out, by name.
+    Ending(String),
 }
 
 impl Object {
@@ -83,18 +100,19 @@ impl Object {
         format!("{} {}", self.resource.kind, self.name)
     }
 
-    /// Refuses what exists and is somebody else's.
-    pub(super) async fn check_owner(&self, client: &Client, owner: &Owner) -> Result<()> {
+    /// Refuses what exists and is somebody else's. What the record knows by its uid is ours, whatever it is marked with.
+    pub(super) async fn check_owner(&self, client: &Client, owner: &Owner, recorded: &[Entry]) -> Result<()> {
         let found = self.api(client).get_metadata_opt(&self.name).await;
-        match found.doing(|| format!("reading {}", self.what()))? {
-            Some(found) if !owner.has(found.metadata.annotations.as_ref()) => {
-                Err(Error::NameTaken { what: self.what() })
-            }
-            Some(_) | None => Ok(()),
+        let Some(found) = found.doing(|| format!("reading {}", self.what()))? else { return Ok(()) };
+        let known = recorded.iter().find(|entry| self.is(&entry.object)).map_or("", |entry| entry.uid.as_str());
+        match whose(owner, known, &found.metadata) {
+            Whose::Ours => Ok(()),
+            Whose::Anothers | Whose::Unmarked => Err(Error::NameTaken { what: self.what() }),
         }
     }
 
-    pub(super) async fn apply(&self, client: &Client, owner: &Owner) -> Result<()> {
+    /// Applies it; gives it with the uid that it has.
+    pub(super) async fn apply(&self, client: &Client, owner: &Owner) -> Result<Entry> {
         let mut body = self.body.clone();
         body["metadata"]["annotations"][RELEASE] = json!(owner.0);
         if !self.namespace.is_empty() {
@@ -102,7 +120,30 @@ impl Object {
         }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = self.api(client).patch(&self.name, &params, &Patch::Apply(&body)).await;
-        applied.map(drop).doing(|| format!("applying {}", self.what()))
+        let applied = applied.doing(|| format!("applying {}", self.what()))?;
+        Ok(Entry { object: self.reference(), uid: applied.metadata.uid.unwrap_or_default() })
+    }
+}
+
+/// Whose an object is by its marks and by what is recorded of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    /// It carries our mark, or is the very one that was recorded and nobody has put another mark on it.
+    Ours,
+    /// Another release has it, or it was made by somebody else after ours had gone.
+    Anothers,
+    /// It has no mark, and which one was ours is not recorded.
+    Unmarked,
+}
+
+fn whose(owner: &Owner, recorded: &str, found: &ObjectMeta) -> Whose {
+    let mark = found.annotations.as_ref().and_then(|annotations| annotations.get(RELEASE));
+    let is_it = !recorded.is_empty() && found.uid.as_deref() == Some(recorded);
+    match mark {
+        Some(mark) if *mark == owner.0 => Whose::Ours,
+        None if is_it => Whose::Ours,
+        None if recorded.is_empty() => Whose::Unmarked,
+        Some(_) | None => Whose::Anothers,
     }
 }
 
@@ -120,10 +161,13 @@ pub(super) async fn resolve(
     client: &Client,
     namespace: &str,
     documents: Vec<Value>,
-    known: &[ObjectRef],
+    known: &[Entry],
 ) -> Result<Vec<Object>> {
-    let mut scopes: BTreeMap<(String, String), bool> =
-        known.iter().map(|o| ((o.api_version.clone(), o.kind.clone()), !o.namespace.is_empty())).collect();
+    let mut scopes: BTreeMap<(String, String), bool> = known
+        .iter()
+        .map(|e| &e.object)
+        .map(|o| ((o.api_version.clone(), o.kind.clone()), !o.namespace.is_empty()))
+        .collect();
     let mut objects = Vec::new();
     for body in documents {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -158,23 +202,32 @@ async fn is_namespaced(client: &Client, resource: &ApiResource) -> Result<bool> 
     Ok(capabilities.scope == Scope::Namespaced)
 }
 
-/// Takes objects of a release away, the last first and definitions last of all; gives those that stay since they are used.
-pub(super) async fn remove(client: &Client, owner: &Owner, objects: &[ObjectRef]) -> Result<Vec<Kept>> {
-    let (definitions, others): (Vec<_>, Vec<_>) = objects.iter().rev().partition(|object| object.kind == DEFINITION);
-    for object in others {
-        remove_one(client, owner, object).await?;
+/// Takes objects of a release away, the last first and definitions last of all.
+pub(super) async fn remove(client: &Client, owner: &Owner, entries: &[Entry]) -> Result<Left> {
+    let (definitions, others): (Vec<_>, Vec<_>) = entries.iter().rev().partition(|e| e.object.kind == DEFINITION);
+    for entry in others {
+        remove_one(client, owner, entry).await?;
     }
-    let mut kept = Vec::new();
+    let mut left = Left::default();
     for definition in definitions {
-        match users(client, &definition.name).await? {
-            0 => remove_one(client, owner, definition).await?,
-            used => kept.push(Kept { name: definition.name.clone(), used }),
+        let name = &definition.object.name;
+        match users(client, owner, name).await? {
+            Users::Nobody => remove_one(client, owner, definition).await?,
+            Users::Others(used) => {
+                let more = if used > 1 { " or more" } else { "" };
+                let what = format!("{DEFINITION} {name} ({used}{more} of its objects exist)");
+                left.kept.push((definition.clone(), what));
+            }
+            Users::Ending(what) => {
+                left.ending.push((definition.clone(), format!("{what}, which holds {DEFINITION} {name}")));
+            }
         }
     }
-    Ok(kept)
+    Ok(left)
 }
 
-async fn remove_one(client: &Client, owner: &Owner, object: &ObjectRef) -> Result<()> {
+async fn remove_one(client: &Client, owner: &Owner, entry: &Entry) -> Result<()> {
+    let object = &entry.object;
     let api = api(client, &object.namespace, &resource(&object.api_version, &object.kind));
     let doing = || format!("removing {} {}", object.kind, object.name);
     let found = match api.get_metadata_opt(&object.name).await {
@@ -182,25 +235,111 @@ async fn remove_one(client: &Client, owner: &Owner, object: &ObjectRef) -> Resul
         Err(kube::Error::Api(status)) if status.code == 404 => None,
         other => other.doing(doing)?,
     };
-    if found.is_none_or(|found| !owner.has(found.metadata.annotations.as_ref())) {
-        return Ok(());
+    let Some(found) = found else { return Ok(()) };
+    match whose(owner, &entry.uid, &found.metadata) {
+        Whose::Anothers => Ok(()),
+        // What the record says we made is ours to account for: it is not gone since its mark is.
+        Whose::Unmarked => {
+            Err(Error::Unmarked { what: format!("{} {}", object.kind, object.name), mark: owner.mark() })
+        }
+        Whose::Ours => {
+            // What is recreated under the name between the look and the delete is not what was looked at.
+            let this = Preconditions { uid: found.metadata.uid, resource_version: None };
+            let params = DeleteParams { preconditions: Some(this), ..DeleteParams::background() };
+            gone_is_fine(api.delete(&object.name, &params).await).doing(doing)
+        }
     }
-    gone_is_fine(api.delete(&object.name, &DeleteParams::background()).await).doing(doing)
 }
 
-/// How many objects of a definition's kind there are: 0, 1, or 2 for several. With the definition they would go.
-async fn users(client: &Client, definition: &str) -> Result<usize> {
+/// Whose objects of a definition's kind there are. With the definition they would go.
+async fn users(client: &Client, owner: &Owner, definition: &str) -> Result<Users> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let found = definitions.get_opt(definition).await.doing(|| format!("reading {DEFINITION} {definition}"))?;
-    let Some(found) = found else { return Ok(0) };
+    let Some(found) = found else { return Ok(Users::Nobody) };
     let spec = found.spec;
-    let Some(version) = spec.versions.iter().find(|version| version.served) else { return Ok(0) };
+    let Some(version) = spec.versions.iter().find(|version| version.served) else { return Ok(Users::Nobody) };
     let kind = GroupVersionKind::gvk(&spec.group, &version.name, &spec.names.kind);
     let kind = ApiResource::from_gvk_with_plural(&kind, &spec.names.plural);
     let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-    match objects.list_metadata(&ListParams::default().limit(2)).await {
+    let listed = match objects.list_metadata(&ListParams::default().limit(USERS_MAX)).await {
         // It is not served yet, or not any more: nobody can have made one.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(0),
-        listed => Ok(listed.doing(|| format!("listing the objects of {definition}"))?.items.len()),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Users::Nobody),
+        listed => listed.doing(|| format!("listing the objects of {definition}"))?,
+    };
+    judged(owner, &spec.names.kind, listed.items.iter().map(|object| &object.metadata))
+}
+
+/// Our own that are asked to go are no users; while they end, the definition has to wait for them.
+fn judged<'a>(owner: &Owner, kind: &str, objects: impl Iterator<Item = &'a ObjectMeta>) -> Result<Users> {
+    let (mut others, mut ending) = (0, None);
+    for meta in objects {
+        match &meta.deletion_timestamp {
+            Some(since) => ending = ending.or(Some((meta, since))),
+            None if owner.has(meta.annotations.as_ref()) => {}
+            None => others += 1,
+        }
+    }
+    let Some((meta, since)) = ending.filter(|_| others == 0) else {
+        return Ok(if others == 0 { Users::Nobody } else { Users::Others(others.min(2)) });
+    };
+    let place = meta.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let name = format!("{kind} {place}{}", meta.name.clone().unwrap_or_default());
+    let waited = absent::since(since);
+    if waited > STUCK_AFTER {
+        let finalizers = meta.finalizers.clone().unwrap_or_default().join(", ");
+        let what =
+            format!("{name} has been ending for {} minutes; its finalizers: {finalizers}", waited.as_secs() / 60);
+        return Err(Error::Stuck { what });
+    }
+    Ok(Users::Ending(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(value: Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_ours_by_its_mark_or_by_its_uid_and_never_absent_for_lack_of_a_mark() {
+        let owner = Owner("n/r".into());
+        let marked = |mark: Option<&str>| {
+            let annotations = mark.map(|mark| json!({ RELEASE: mark })).unwrap_or(json!({ "other": "x" }));
+            meta(json!({ "uid": "one", "annotations": annotations }))
+        };
+        // Recorded uid, mark, whose.
+        let cases = [
+            ("one", Some("n/r"), Whose::Ours),
+            ("", Some("n/r"), Whose::Ours),
+            // Recreated by a delivery that did not end.
+            ("two", Some("n/r"), Whose::Ours),
+            ("one", None, Whose::Ours),
+            ("two", None, Whose::Anothers),
+            ("", None, Whose::Unmarked),
+            ("one", Some("n/other"), Whose::Anothers),
+        ];
+        for (recorded, mark, expected) in cases {
+            assert_eq!(whose(&owner, recorded, &marked(mark)), expected, "{recorded} {mark:?}");
+        }
+    }
+
+    #[test]
+    fn own_objects_that_end_are_no_users_and_are_waited_for() {
+        let owner = Owner("n/r".into());
+        let live = meta(json!({ "name": "a", "namespace": "x" }));
+        let own = meta(json!({ "name": "b", "annotations": { RELEASE: "n/r" } }));
+        // Still to come: it has been ending for no time at all.
+        let ending = meta(json!({ "name": "c", "namespace": "x", "deletionTimestamp": "2100-01-01T00:00:00Z" }));
+        let old = meta(json!({ "name": "c", "deletionTimestamp": "2020-01-01T00:00:00Z", "finalizers": ["f/x"] }));
+        let of = |all: &[&ObjectMeta]| judged(&owner, "Door", all.iter().copied());
+        assert!(matches!(of(&[]), Ok(Users::Nobody)));
+        assert!(matches!(of(&[&own]), Ok(Users::Nobody)));
+        assert!(matches!(of(&[&live, &ending, &own]), Ok(Users::Others(1))));
+        assert!(matches!(of(&[&live, &live, &live]), Ok(Users::Others(2))));
+        assert!(matches!(of(&[&ending, &own]), Ok(Users::Ending(what)) if what == "Door x/c"));
+        let stuck = of(&[&old]).err().unwrap().to_string();
+        assert!(stuck.contains("Door c has been ending for") && stuck.contains("f/x"), "{stuck}");
     }
 }

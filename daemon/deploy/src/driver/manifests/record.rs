@@ -27,45 +27,64 @@ pub(super) enum State {
     Removing,
 }
 
+/// One object of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) object: ObjectRef,
+    /// The uid that it got; empty: not known, it was about to be applied, or an earlier version wrote the record.
+    pub(super) uid: String,
+}
+
 /// One release.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) state: State,
     /// Of what is applied; empty while it is not known.
     pub(super) digest: String,
-    #[serde(with = "names")]
-    pub(super) objects: Vec<ObjectRef>,
+    #[serde(with = "entries")]
+    pub(super) objects: Vec<Entry>,
+    /// What the chart has no longer and others still use: it goes when they do.
+    #[serde(with = "entries", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) kept: Vec<Entry>,
 }
 
-impl Record {
-    /// What is not applied as a whole has no digest.
-    pub(super) fn new(state: State, objects: Vec<ObjectRef>) -> Self {
-        Self { state, digest: String::new(), objects }
-    }
-
-    pub(super) fn applied(digest: &str, objects: Vec<ObjectRef>) -> Self {
-        Self { state: State::Applied, digest: digest.to_owned(), objects }
-    }
+/// What is read of a record.
+pub(super) enum Reading {
+    /// It.
+    Record(Record),
+    /// Somebody has changed it so that nothing can be made of it.
+    Unreadable,
 }
 
-/// Objects as they stand in a record: apiVersion, kind, namespace (empty: of the whole cluster), name.
-mod names {
+/// Objects as they stand in a record: apiVersion, kind, namespace (empty: of the whole cluster), name, and the uid if it is
+/// known.
+mod entries {
     use landlord_kube::object::ObjectRef;
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
-    type Name = [String; 4];
+    use super::Entry;
 
-    pub(super) fn serialize<S: Serializer>(objects: &[ObjectRef], serializer: S) -> Result<S::Ok, S::Error> {
-        let of = |object: &ObjectRef| -> Name {
-            [&object.api_version, &object.kind, &object.namespace, &object.name].map(Clone::clone)
+    pub(super) fn serialize<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
+        let of = |Entry { object, uid }: &Entry| -> Vec<String> {
+            let name = [&object.api_version, &object.kind, &object.namespace, &object.name].map(Clone::clone);
+            name.into_iter().chain(Some(uid.clone()).filter(|uid| !uid.is_empty())).collect()
         };
-        objects.iter().map(of).collect::<Vec<_>>().serialize(serializer)
+        entries.iter().map(of).collect::<Vec<_>>().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ObjectRef>, D::Error> {
-        let all = Vec::<Name>::deserialize(deserializer)?;
-        let of = |[api_version, kind, namespace, name]: Name| ObjectRef { api_version, kind, name, namespace };
-        Ok(all.into_iter().map(of).collect())
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+        let all = Vec::<Vec<String>>::deserialize(deserializer)?;
+        let of = |words: Vec<String>| {
+            let mut words = words.into_iter();
+            let (Some(api_version), Some(kind), Some(namespace), Some(name)) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
+                return Err(D::Error::custom("an object has fewer than four words"));
+            };
+            let object = ObjectRef { api_version, kind, name, namespace };
+            Ok(Entry { object, uid: words.next().unwrap_or_default() })
+        };
+        all.into_iter().map(of).collect()
     }
 }
 
@@ -79,16 +98,16 @@ fn api(client: &Client, namespace: &str) -> Api<ConfigMap> {
 }
 
 /// The record; `None`: nothing was ever applied, or all of it is gone.
-pub(super) async fn read(client: &Client, namespace: &str, release: &str) -> Result<Option<Record>> {
+pub(super) async fn read(client: &Client, namespace: &str, release: &str) -> Result<Option<Reading>> {
     let name = name(release);
     let found = api(client, namespace).get_opt(&name).await.doing(|| format!("reading {namespace}/{name}"))?;
     let Some(found) = found else { return Ok(None) };
     let text = found.data.unwrap_or_default().remove(KEY).unwrap_or_default();
-    let record = serde_json::from_str(&text).unwrap_or_else(|error| {
-        tracing::warn!(%error, "ConfigMap {namespace}/{name} can't be read; the release is applied again");
-        Record::default()
-    });
-    Ok(Some(record))
+    let record = serde_json::from_str(&text).map(Reading::Record);
+    Ok(Some(record.unwrap_or_else(|error| {
+        tracing::warn!(%error, "ConfigMap {namespace}/{name} can't be read");
+        Reading::Unreadable
+    })))
 }
 
 pub(super) async fn write(client: &Client, release: ReleaseRef<'_>, record: &Record) -> Result<()> {
@@ -117,9 +136,20 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let object =
             ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), name: "a".into(), namespace: "n".into() };
-        let record = Record { state: State::Applied, digest: "d".into(), objects: vec![object] };
+        let entry = |uid: &str| Entry { object: object.clone(), uid: uid.into() };
+        let record = Record {
+            state: State::Applied,
+            digest: "d".into(),
+            objects: vec![entry(""), entry("u")],
+            kept: vec![entry("k")],
+        };
         let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(text, r#"{"state":"Applied","digest":"d","objects":[["v1","ConfigMap","n","a"]]}"#);
+        let expected = r#"{"state":"Applied","digest":"d","objects":[["v1","ConfigMap","n","a"],["v1","ConfigMap","n","a","u"]],"kept":[["v1","ConfigMap","n","a","k"]]}"#;
+        assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+        // As an earlier version wrote it.
+        let earlier = r#"{"state":"Applied","digest":"d","objects":[["v1","ConfigMap","n","a"]]}"#;
+        assert_eq!(serde_json::from_str::<Record>(earlier).unwrap().objects, [entry("")]);
+        assert!(serde_json::from_str::<Record>(&earlier.replace(r#","a""#, "")).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::ports::HostClusters as _;
 
-use super::world::World;
+use super::world::{World, place};
 
 impl World {
     /// Of all nodes only the one that is everybody's counts, with what kubectl says of it.
@@ -37,6 +37,19 @@ impl World {
         ensure!((found.cpu_milli, found.memory_mib, found.pods) == (cpu, memory, pods), "{measured:?}\n{reported}");
         // Only one of the tenants has its pods there, and nobody else any.
         ensure!(found.pods > 3 && measured.by_tenants == found, "{measured:?}");
+        // Each pool has the node that carries its label; namespaces are known by whose they are.
+        let isolation = &self.scene.deployer.isolation;
+        for tenant in &self.tenants[..2] {
+            let pool = place(tenant).pool().context("a tenant with a pool")?;
+            ensure!(isolation.joined(kube, &pool.to_string()).await? == 1, "nodes of {pool}");
+        }
+        ensure!(isolation.joined(kube, "nobodys").await? == 0, "nodes of nobody");
+        let namespaces = isolation.namespaces(kube, "test").await?;
+        for tenant in &self.tenants {
+            let name = place(tenant).namespace.as_str();
+            ensure!(namespaces.iter().any(|found| found.uid == tenant.uid && found.name == name), "{namespaces:?}");
+        }
+        ensure!(isolation.namespaces(kube, "other").await?.is_empty(), "of another installation");
         // Another installation's tenants are not ours, but take what is there all the same.
         let foreign = self.scene.deployer.isolation.measure(kube, "other").await?;
         ensure!(foreign.by_tenants.pods == 0 && foreign.requested == found, "{foreign:?}");

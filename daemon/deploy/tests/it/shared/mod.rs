@@ -28,7 +28,7 @@ async fn apps_of_all_run(world: &World) -> Result<()> {
 landlord_test_kube::steps! {
     world = World::start().await?;
     finally world.stop().await;
-    tenants_are_isolated: world.tenants_are_fenced().await;
+    tenants_are_isolated: world.tenants_are_isolated().await;
     applying_again_writes_nothing: world.applying_again_writes_nothing().await;
     policies_are_understood: world.policies_are_understood().await;
     apps_of_all_tenants_run: apps_of_all_run(&world).await;

@@ -90,7 +90,7 @@ impl World {
         Ok(add_nodes(&self.scene.client, &nodes).await?)
     }
 
-    pub(crate) async fn tenants_are_fenced(&self) -> Result<()> {
+    pub(crate) async fn tenants_are_isolated(&self) -> Result<()> {
         for tenant in &self.tenants {
             done("isolation", async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
         }

@@ -60,6 +60,7 @@ pub(crate) fn checks(state_dir: &Path) -> CheckOptions {
     CheckOptions {
         from_outside: false,
         resolver: None,
+        proxy: None,
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),
         runs: state_dir.join("runs"),

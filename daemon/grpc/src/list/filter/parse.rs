@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_requested_no_more_than_can_match() {
+    fn the_store_reads_no_more_than_can_match() {
         for (text, states) in [
             ("state = READY", Some(vec!["READY"])),
             ("paused = true AND state = READY OR state = FAILED", Some(vec!["READY", "FAILED"])),

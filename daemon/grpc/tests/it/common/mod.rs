@@ -16,18 +16,20 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, policy::Policies, principals::LocalUsers};
 use landlord_core::{
-    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
+    Catalog, Class, CurrentCatalog, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation,
+    OperationOutcome, PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State,
+    Timestamp, Violation,
     access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
-        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, KubeAccess, KubeCredentials,
-        KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, Peer, ProviderHealth,
-        ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantDiff, TenantLogs, TenantStore as _,
-        Unauthenticated, Verifier, Wake, WorkStore,
+        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, HeldTenant, KubeAccess,
+        KubeCredentials, KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, ParkedEvent,
+        Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, StoreError, TenantDiff,
+        TenantLogs, TenantStore as _, TestDelivery, Unauthenticated, Verifier, Wake, WebhookState, WebhookView,
+        Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -123,6 +125,67 @@ impl Stacks for OneStack {
     fn parameters(&self, _: &StackName) -> Vec<StackParameter> {
         let schema = Some(serde_json::json!({"type": "string"}));
         vec![StackParameter { path: "lamp.colour".into(), schema, default_value: Some("white".into()) }]
+    }
+}
+
+/// The webhook `portal` knows one event, `evt_1`.
+pub struct OneWebhook;
+
+#[async_trait::async_trait]
+impl Webhooks for OneWebhook {
+    async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
+        let tenant =
+            || landlord_core::TenantName { customer: "acme".parse().unwrap(), tenant: "prod".parse().unwrap() };
+        let state = WebhookState {
+            name: "portal".into(),
+            daemon: Some("this".into()),
+            position: 9,
+            failing_since: Some(Timestamp(1_000)),
+            held: vec![HeldTenant {
+                tenant: tenant(),
+                position: 7,
+                attempts: 3,
+                since: Some(Timestamp(1_000)),
+                next_time: Timestamp(9_000),
+                error: "503".into(),
+            }],
+            delivered_count: 5,
+            missed_count: 0,
+            parked_count: 1,
+            delivery_time: None,
+            error: "503".into(),
+        };
+        let parked = ParkedEvent {
+            position: 3,
+            tenant: tenant(),
+            event_type: "dev.landlord.tenant.ready".into(),
+            event_time: Timestamp(1),
+            park_time: Timestamp(2),
+            attempts: 800,
+            error: "503".into(),
+        };
+        Ok(vec![WebhookView {
+            name: "portal".into(),
+            url: "https://portal.example.com/hooks".into(),
+            event_types: Vec::new(),
+            customers: vec!["acme".parse().unwrap()],
+            state: Some((state, vec!["evt_7".into()])),
+            parked: vec![("evt_3".into(), parked)],
+        }])
+    }
+
+    fn position(&self, event_id: &str) -> Option<i64> {
+        event_id.strip_prefix("evt_")?.parse().ok()
+    }
+
+    async fn replay(&self, name: &str, _: i64) -> Result<(), StoreError> {
+        if name == "portal" { Ok(()) } else { Err(StoreError::NotFound(format!("webhooks/{name}"))) }
+    }
+
+    async fn test(&self, name: &str) -> Result<TestDelivery, StoreError> {
+        self.replay(name, 0).await?;
+        let duration = Duration::from_millis(7);
+        Ok(TestDelivery { event_id: "test_1".into(), status: Some(204), error: String::new(), duration })
     }
 }
 
@@ -269,6 +332,7 @@ pub fn catalog() -> Catalog {
         name: name.into(),
         customers: Vec::new(),
         labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        customer_labels: BTreeMap::new(),
         regions: Vec::new(),
         class: class.parse().unwrap(),
     };
@@ -289,6 +353,7 @@ fn over_there() -> Residency {
         regions: vec!["there".into()],
         customers: vec!["bound".into()],
         labels: [("residency".into(), "there".into())].into(),
+        customer_labels: [("sector".into(), "bank".into())].into(),
     }
 }
 
@@ -344,7 +409,7 @@ impl Daemon {
     }
 
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
-        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+        Self::start_with(tcp.map(|address| ListenTcp { address, passed: None, tls: None }).into_iter().collect()).await
     }
 
     /// A daemon with these TCP listeners.
@@ -353,7 +418,7 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), tcp }, catalog()).await
+        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), passed: None, tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
@@ -362,7 +427,7 @@ impl Daemon {
         Self::serve(
             self.folder.clone(),
             self.store.clone(),
-            Listen { socket, local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket, local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog,
         )
         .await
@@ -380,7 +445,7 @@ impl Daemon {
         Self::serve(
             folder,
             store,
-            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog(),
         )
         .await
@@ -393,7 +458,8 @@ impl Daemon {
         let listen = Listen {
             socket: plain.folder.path().join("access.sock"),
             local_users: BTreeSet::new(),
-            tcp: vec![ListenTcp { address, tls: None }],
+            passed: None,
+            tcp: vec![ListenTcp { address, passed: None, tls: None }],
         };
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
@@ -420,7 +486,7 @@ impl Daemon {
         let up = Arc::new(AtomicBool::new(true));
         let ports = Ports {
             store: Arc::new(store.clone()),
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(CurrentCatalog::new(catalog)),
             stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
@@ -431,11 +497,14 @@ impl Daemon {
             credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
+            customers: Arc::new(store.clone()),
             audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
+            webhooks: Arc::new(OneWebhook),
             figures: RpcFigures::default(),
             limits,
+            web_origins: Arc::new(BTreeSet::from([ORIGIN.to_owned()])),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
@@ -562,6 +631,9 @@ pub fn update(paths: &[&str], tenant: v1::Tenant) -> v1::UpdateTenantRequest {
         ..v1::UpdateTenantRequest::default()
     }
 }
+
+/// Origin whose pages may call.
+pub const ORIGIN: &str = "https://portal.example.com";
 
 pub const PROD: &str = "customers/acme/tenants/prod";
 

@@ -5,7 +5,7 @@
 //! <https://cloud-provider-azure.sigs.k8s.io/development/design-docs/>.
 
 use super::{
-    super::{kind::AzureKind, references, resource},
+    super::{kind::AzureKind, network, references, resource},
     names::{count_of, scale_set_id},
     sizes,
 };
@@ -46,9 +46,12 @@ pub(super) fn settle(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
     let stopped = machines.split_off(wanted.min(machines.len()));
     let capacity = machines.len();
     let present = machines.clone();
+    let addresses = addresses(ctx, &set, capacity);
+    let given = addresses.clone();
     ctx.change(&set.id, |o| {
         "Succeeded".clone_into(&mut o.state);
         o.set("machines", machines);
+        o.set("addresses", addresses);
         resource::amend(o, |doc| doc["sku"]["capacity"] = capacity.into());
     });
     if ctx.world.kubernetes_capacity.is_none() {
@@ -56,11 +59,23 @@ pub(super) fn settle(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
     }
     let set_name = set.name.clone().unwrap_or_default();
     // Those that are there already get the labels and taints that the pool has now.
-    let nodes: Vec<NodeSpec> = present.iter().map(|n| node(cluster, pool, &set, *n)).collect();
+    let nodes: Vec<NodeSpec> =
+        present.iter().zip(given).map(|(n, address)| node(cluster, pool, &set, (*n, address))).collect();
     if !nodes.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster.id.clone(), nodes });
     }
     remove_nodes(ctx, cluster, &set_name, &stopped);
+}
+
+/// One for each machine in its order; those of machines that are there stay.
+fn addresses(ctx: &mut Ctx<'_>, set: &Object, machines: usize) -> Vec<String> {
+    let mut addresses: Vec<String> = set.texts("addresses").take(machines).map(str::to_owned).collect();
+    let subnet = resource::doc_text(set, "/properties/subnets/0/id").to_owned();
+    let lacking = machines - addresses.len();
+    addresses.extend(network::addresses::free(ctx, &subnet, lacking));
+    // In a full subnet AKS would start no machine; here it has none, rather than another's address.
+    addresses.resize(machines, String::new());
+    addresses
 }
 
 fn remove_nodes(ctx: &mut Ctx<'_>, cluster: &Object, set_name: &str, machines: &[u64]) {
@@ -100,7 +115,7 @@ fn taint(text: &str) -> Option<(String, String, String)> {
 }
 
 /// The Kubernetes node of a machine.
-fn node(cluster: &Object, pool: &Object, set: &Object, number: u64) -> NodeSpec {
+fn node(cluster: &Object, pool: &Object, set: &Object, (number, address): (u64, String)) -> NodeSpec {
     let location = resource::location(cluster);
     let properties = resource::doc(pool).get("properties").cloned().unwrap_or_default();
     let text = |key: &str| properties[key].as_str().unwrap_or_default().to_owned();
@@ -131,7 +146,6 @@ fn node(cluster: &Object, pool: &Object, set: &Object, number: u64) -> NodeSpec 
     let taints = properties["nodeTaints"].as_array().into_iter().flatten();
     let taints = taints.filter_map(|t| taint(t.as_str()?)).collect();
     let size = sizes::parse(&text("vmSize"));
-    let address = (set.created_us % 250, number / 250, number % 250 + 4);
     NodeSpec {
         provider_id: format!("azure://{}/virtualMachines/{number}", set.arn),
         name,
@@ -139,7 +153,7 @@ fn node(cluster: &Object, pool: &Object, set: &Object, number: u64) -> NodeSpec 
         taints,
         cpu: size.as_ref().map_or(2, |s| s.vcpus),
         memory_mib: size.as_ref().map_or(8_192, |s| s.memory_mib),
-        address: format!("10.{}.{}.{}", address.0, address.1 % 250, address.2),
+        address,
         instance_type: text("vmSize"),
         zone,
     }

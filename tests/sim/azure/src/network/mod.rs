@@ -4,6 +4,7 @@
 //! <https://learn.microsoft.com/azure/virtual-network/virtual-network-troubleshoot-cannot-delete-vnet>. The provider heeds
 //! `If-Match` and no `If-None-Match`: a PUT over an existing resource replaces it silently.
 
+pub(crate) mod addresses;
 mod cidr;
 mod in_use;
 pub(crate) mod show;

@@ -73,11 +73,29 @@ pub(crate) fn check(ctx: &mut Ctx<'_>, collection: &Collection, id: &str, doc: &
             fill(doc, "type", json!(format!("{COMPUTE}projects/{project}/{scope}/diskTypes/pd-standard")));
             fill(doc, "physicalBlockSizeBytes", json!("4096"));
         }
-        GcpKind::Instance | GcpKind::InstanceGroupManager => {
+        GcpKind::Instance => instance(ctx, doc, &project)?,
+        GcpKind::InstanceGroupManager => {
             return Err(invalid(format!("The simulator makes {} for node pools only", collection.name)));
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// A machine that somebody starts by hand; those of node pools GKE makes. Its interfaces hold their networks.
+fn instance(ctx: &mut Ctx<'_>, doc: &mut Doc, project: &str) -> Result<()> {
+    need(doc, "machineType")?;
+    let mut interfaces = doc.get("networkInterfaces").and_then(Value::as_array).cloned().unwrap_or_default();
+    if interfaces.is_empty() {
+        return Err(required("networkInterfaces"));
+    }
+    for interface in interfaces.iter_mut().filter_map(Value::as_object_mut) {
+        for key in ["network", "subnetwork"] {
+            link(ctx, interface, key, project)?;
+        }
+    }
+    doc.insert("networkInterfaces".to_owned(), interfaces.into());
+    fill(doc, "status", json!("RUNNING"));
     Ok(())
 }
 

@@ -1,0 +1,105 @@
+//! Tenants' namespaces in host clusters, compared with the records: whose record was lost with a copy of the store has left its
+//! namespace there, and no inventory of a cloud lists it. Lists, and changes nothing.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use landlord_core::{
+    Failure, FoundNamespace, HostView, TenantUid,
+    ports::{HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
+};
+use landlord_provider_api::v1;
+use tokio_util::sync::CancellationToken;
+
+use crate::{request, shared::Chain};
+
+/// A host cluster that did not answer is listed this soon again.
+const RETRY: Duration = Duration::from_secs(60);
+/// Namespaces without a record come of a store that was replaced, which is rare; a list of names costs an API server little.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// A host cluster that answers does so within moments; one that hangs must not keep the others from being listed.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Orphans named in a log line.
+const NAMED_MAX: usize = 5;
+
+/// What a comparison works with.
+pub struct HostInventories {
+    /// Installation, by whose label namespaces are known.
+    pub installation: String,
+    /// The records.
+    pub store: Arc<dyn InventoryStore>,
+    /// Who gives access to the host clusters.
+    pub providers: Arc<dyn Providers>,
+    /// Who lists them.
+    pub host_clusters: Arc<dyn HostClusters>,
+}
+
+impl std::fmt::Debug for HostInventories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostInventories").field("installation", &self.installation).finish_non_exhaustive()
+    }
+}
+
+impl HostInventories {
+    /// Compares every host cluster at once and then at intervals, until `stop`.
+    pub async fn compare(self, stop: CancellationToken) {
+        while let Some(compared) = stop.run_until_cancelled(self.round()).await {
+            let wait = match compared {
+                Ok(0) => INTERVAL,
+                Ok(_) => RETRY,
+                Err(error) => {
+                    tracing::error!(error = %Chain(&error), "namespaces can't be compared with the records");
+                    RETRY
+                }
+            };
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Compares each host cluster once; gives how many could not be listed.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn round(&self) -> Result<usize, StoreError> {
+        let due = self.store.hosts_due().await?;
+        let mut open = 0;
+        for host in &due.hosts {
+            let listed = tokio::time::timeout(LIST_TIMEOUT, self.list(host)).await;
+            let mut found = match listed {
+                Ok(Ok(found)) => found,
+                Ok(Err(failure)) => {
+                    let (why, remedy) = (failure.to_string(), &failure.remedy);
+                    tracing::warn!(host_cluster = %host.host.id, why, remedy, "its tenants' namespaces can't be listed yet");
+                    open += 1;
+                    continue;
+                }
+                Err(_) => {
+                    tracing::warn!(host_cluster = %host.host.id, ?LIST_TIMEOUT, "listing its tenants' namespaces takes too long");
+                    open += 1;
+                    continue;
+                }
+            };
+            found.retain(|namespace| !due.known.contains(&namespace.uid));
+            let orphans: BTreeSet<TenantUid> = self.store.compare_namespaces(host, found).await?.into_iter().collect();
+            if !orphans.is_empty() {
+                let uids: Vec<String> = orphans.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+                tracing::warn!(
+                    host_cluster = %host.host.id, tenants = orphans.len(), uids = uids.join(", "),
+                    "the host cluster has namespaces of tenants that have no record; see `landlord orphans`"
+                );
+            }
+        }
+        Ok(open)
+    }
+
+    async fn list(&self, host: &HostView) -> Result<Vec<FoundNamespace>, Failure> {
+        let request = v1::KubeAccessRequest {
+            scope: Some(request::host_scope(&self.installation, host)),
+            cluster: Some(request::cluster_of(host)),
+        };
+        let provider = self.providers.provider(&host.placement.provider_key())?;
+        let kube: KubeCredentials = provider.kube_access(request).await?.try_into()?;
+        self.host_clusters.namespaces(&kube, &self.installation).await
+    }
+}

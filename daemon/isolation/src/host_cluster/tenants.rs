@@ -1,0 +1,46 @@
+//! What tenants have in a cluster, by its labels: nodes that joined, namespaces. Reads only.
+
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::{Api, Client, api::ListParams};
+use landlord_core::{FoundNamespace, TenantUid};
+
+use super::pages::Pages;
+use landlord_kube::{
+    Doing as _, Result,
+    markers::{POOL_KEY, TENANT_UID, role_selector},
+};
+
+/// Nodes of a pool that are Ready. One that is cordoned has joined.
+pub(crate) async fn joined(client: &Client, pool: &str) -> Result<u32> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let mut page = Pages::new(ListParams::default().labels(&format!("{POOL_KEY}={pool}")));
+    let mut count = 0;
+    while let Some(params) = page.next("nodes")? {
+        let list = nodes.list(&params).await.doing(|| "listing the nodes of a pool".into())?;
+        page.after(list.metadata.continue_);
+        count += list.items.iter().filter(|node| is_ready(node)).count();
+    }
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Whether a node's kubelet says that it takes pods.
+pub(super) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|found| found.type_ == "Ready" && found.status == "True")
+}
+
+/// Namespaces of an installation's tenants, with whose they are.
+pub(crate) async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundNamespace>> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, "tenant")));
+    let mut all = Vec::new();
+    while let Some(params) = page.next("namespaces")? {
+        let list = namespaces.list_metadata(&params).await.doing(|| "listing tenants' namespaces".into())?;
+        page.after(list.metadata.continue_);
+        all.extend(list.items.into_iter().filter_map(|found| {
+            let uid: TenantUid = found.metadata.labels?.get(TENANT_UID)?.parse().ok()?;
+            Some(FoundNamespace { uid, name: found.metadata.name? })
+        }));
+    }
+    Ok(all)
+}

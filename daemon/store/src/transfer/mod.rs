@@ -1,0 +1,157 @@
+//! An installation's store, moved from one database to another while no daemon runs: SQLite to PostgreSQL, and back.
+//!
+//! # Guarantees
+//! - What is written is one moment of the store, whole: a file that ends too early, or in which a byte was changed, is refused.
+//! - An import proves itself: it reads the new store and compares each table with the file, row by row, before it commits. If
+//!   anything differs, the new store is as it was.
+//! - All records are moved, but for the list of daemons, which ended. The store stays the same installation's; since nobody can know
+//!   whether a daemon was started on the old one meanwhile, the new one begins an epoch, as a restored one does.
+//!
+//! Tables and columns are those that the database has, so that a migration can't be forgotten here.
+
+mod file;
+mod place;
+mod tables;
+
+use std::path::Path;
+
+use sqlx::AnyConnection;
+
+pub use self::{
+    file::TableSum,
+    place::{Place, migrate},
+};
+use self::{
+    file::{Header, Reader, Writer},
+    place::Alone,
+    tables::Table,
+};
+use crate::{
+    Error,
+    contract::identity,
+    rows::{clock, events},
+    schema_version::schema_version,
+};
+
+/// A daemon that was heard of within this time may still run; a living one is heard of several times in it.
+const HEARD_MS: i64 = 60_000;
+
+/// Writes the store into a new file; gives what is in it.
+///
+/// # Errors
+/// [`Error::InUse`] while a daemon works on it, [`Error::Missing`], [`Error::Exists`] if the file is there.
+pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
+    let mut alone = Alone::open(from).await?;
+    let place = alone.place.clone();
+    let failed = |source| Error::Database { path: place.clone(), source };
+    alone.begin().await.map_err(failed)?;
+    daemons_ended(&mut alone, HEARD_MS).await?;
+    let all = tables::all(&mut alone.connection).await.map_err(failed)?;
+    let header = Header {
+        schema: schema_version(&mut alone.connection).await.map_err(failed)?,
+        positions: tables::positions(&mut alone.connection, &all).await.map_err(failed)?,
+    };
+    let mut writer = Writer::create(to, &header)?;
+    for table in &all {
+        writer.begin(&table.name);
+        table.read(&mut alone.connection, |row| writer.row(row)).await?;
+    }
+    let sums = writer.end()?;
+    alone.rollback().await;
+    Ok(sums)
+}
+
+/// Fills an empty store, which is made if there is none, from a file that [`export`] wrote; gives what is in it, as read back.
+///
+/// # Errors
+/// [`Error::NotAStore`] if the file is not whole, of another version, or if anything differs at the end; [`Error::Exists`] if the
+/// store is not empty.
+pub async fn import(from: &Path, to: &Place) -> Result<Vec<TableSum>, Error> {
+    // Before anything is made: a file that is not whole is refused.
+    let (header, sums) = Reader::check(from)?;
+    let mut alone = Alone::make(to).await?;
+    let done = fill(&mut alone, (from, &header, &sums)).await;
+    match &done {
+        Ok(_) => alone.finish().await?,
+        Err(_) => alone.give_up().await,
+    }
+    done
+}
+
+async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableSum])) -> Result<Vec<TableSum>, Error> {
+    let place = alone.place.clone();
+    let failed = |source| Error::Database { path: place.clone(), source };
+    let bad = |problem: String| Error::NotAStore { path: from.to_owned(), problem };
+    alone.begin().await.map_err(failed)?;
+    daemons_ended(alone, 0).await?;
+    let connection = &mut alone.connection;
+    let schema = schema_version(connection).await.map_err(failed)?;
+    if schema != header.schema {
+        let (found, own) = (header.schema, schema);
+        return Err(bad(format!(
+            "its schema is version {found}, and this program's is {own}: export and import with one version"
+        )));
+    }
+    let all = tables::all(connection).await.map_err(failed)?;
+    tables::empty(connection, &all, &place).await?;
+    let mut reader = Reader::open(from)?;
+    while let Some((table, row)) = reader.next()? {
+        let table = all.iter().find(|known| known.name == table).ok_or_else(|| bad(format!("{table} is no table")))?;
+        table.write(connection, &row).await?;
+    }
+    let found = sums_of(connection, &all).await?;
+    if found != sums {
+        return Err(bad(format!("what was read back differs from it in: {}", differing(&found, sums).join(", "))));
+    }
+    tables::set_positions(connection, &header.positions).await.map_err(failed)?;
+    begin_epoch(connection, from).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    Ok(found)
+}
+
+async fn begin_epoch(connection: &mut AnyConnection, from: &Path) -> Result<(), landlord_core::ports::StoreError> {
+    identity::begin_epoch(connection, false, &format!("imported from {}", from.display())).await?;
+    let now = clock::now(connection).await?;
+    identity::seen(connection, now, true).await
+}
+
+async fn sums_of(connection: &mut AnyConnection, all: &[Table]) -> Result<Vec<TableSum>, Error> {
+    let mut sums = Vec::with_capacity(all.len());
+    for table in all {
+        let mut rows = file::Rows::default();
+        table.read(connection, |row| rows.add(row).map(drop)).await?;
+        sums.push(rows.sum(&table.name));
+    }
+    Ok(sums)
+}
+
+/// Tables that are not the same on both sides.
+fn differing(found: &[TableSum], wanted: &[TableSum]) -> Vec<String> {
+    let missing = wanted.iter().filter(|sum| !found.contains(sum)).map(|sum| sum.table.clone());
+    let more =
+        found.iter().filter(|sum| wanted.iter().all(|other| other.table != sum.table)).map(|sum| sum.table.clone());
+    missing.chain(more).collect()
+}
+
+/// On PostgreSQL nothing else says whether a daemon works on it. `heard_ms` of 0: none may ever have announced itself.
+async fn daemons_ended(alone: &mut Alone, heard_ms: i64) -> Result<(), Error> {
+    let place = alone.place.clone();
+    let failed = |source| Error::Database { path: place.clone(), source };
+    let now =
+        clock::now(&mut alone.connection).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    let since = if heard_ms == 0 { 0 } else { now.0.saturating_sub(heard_ms) };
+    let sql = "SELECT host, pid FROM daemons WHERE heard_time >= $1 ORDER BY heard_time DESC LIMIT 1";
+    let running: Option<(String, i64)> =
+        sqlx::query_as(sql).bind(since).fetch_optional(&mut alone.connection).await.map_err(failed)?;
+    match running {
+        // A SQLite file is locked by a daemon that runs: these were killed.
+        Some((host, pid)) if !alone.is_locked() => {
+            Err(Error::InUse { path: place, holder: format!("{pid} on {host}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Position of the newest event that a store has ever had.
+async fn newest(connection: &mut AnyConnection, place: &Path) -> Result<i64, Error> {
+    events::newest(connection).await.map_err(|source| Error::Upgrade { path: place.to_owned(), source })
+}

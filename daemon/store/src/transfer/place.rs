@@ -1,0 +1,133 @@
+//! Where a store is, opened by nobody else.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::{AnyConnection, Connection as _};
+
+use super::newest;
+use crate::{
+    Error, PostgresOptions,
+    contract::identity,
+    dialect::{Dialect, WRITERS_TURN},
+    postgres,
+    schema_version::schema_version,
+    sqlite::{self, HeldFile},
+};
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database.
+    Postgres(PostgresOptions),
+}
+
+/// A store with which nobody else works: its file is locked, or its writers' turn is held once [`Alone::begin`] has returned.
+pub(super) struct Alone {
+    pub(super) connection: AnyConnection,
+    pub(super) place: PathBuf,
+    held: Option<HeldFile>,
+    /// Made for an import: removed if that fails.
+    made: bool,
+}
+
+/// Brings a store to this version's schema; gives its version before and after. Daemons of the release before may go on working on
+/// PostgreSQL meanwhile and afterwards.
+///
+/// # Errors
+/// [`Error::Schema`] if a newer version wrote it, [`Error::InUse`] for a file that a daemon has open.
+pub async fn migrate(place: &Place) -> Result<(i64, i64), Error> {
+    let before = match place {
+        Place::Sqlite(path) => sqlite::schema_version(path).await?,
+        Place::Postgres(options) => postgres::schema_version(options).await?,
+    };
+    let mut alone = Alone::open(place).await?;
+    let failed = |source| Error::Database { path: alone.place.clone(), source };
+    let after = schema_version(&mut alone.connection).await.map_err(failed)?;
+    Ok((before, after))
+}
+
+impl Alone {
+    /// One that is there.
+    pub(super) async fn open(place: &Place) -> Result<Self, Error> {
+        match place {
+            Place::Sqlite(path) => {
+                let (connection, held) = sqlite::open_alone(path, false).await?;
+                Ok(Self { connection, place: path.clone(), held: Some(held), made: false })
+            }
+            Place::Postgres(options) => {
+                let (connection, place) = postgres::open_alone(options, false).await?;
+                Ok(Self { connection, place, held: None, made: false })
+            }
+        }
+    }
+
+    /// One that is empty; made if there is none.
+    pub(super) async fn make(place: &Place) -> Result<Self, Error> {
+        match place {
+            Place::Sqlite(path) => {
+                let made = !sqlite::is_there(path);
+                let (connection, held) = sqlite::open_alone(path, true).await?;
+                Ok(Self { connection, place: path.clone(), held: Some(held), made })
+            }
+            Place::Postgres(options) => {
+                let (connection, place) = postgres::open_alone(options, true).await?;
+                Ok(Self { connection, place, held: None, made: false })
+            }
+        }
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Begins a transaction in which nobody else writes. It may take as long as it takes: no daemon waits.
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let statements: &[&str] = match Dialect::of(&self.connection) {
+            Dialect::Sqlite => &["BEGIN IMMEDIATE"],
+            Dialect::Postgres => &["BEGIN", "SET LOCAL lock_timeout = '30s'", WRITERS_TURN],
+        };
+        for sql in statements {
+            sqlx::raw_sql(*sql).execute(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it without a change.
+    pub(super) async fn rollback(mut self) {
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
+        let _ = self.connection.close().await;
+    }
+
+    /// Ends it, for good.
+    pub(super) async fn finish(mut self) -> Result<(), Error> {
+        let failed = |source| Error::Database { path: self.place.clone(), source };
+        sqlx::raw_sql("COMMIT").execute(&mut self.connection).await.map_err(failed)?;
+        if let Some(held) = &self.held {
+            let position = newest(&mut self.connection, &self.place).await?;
+            let upgrade = |source| Error::Upgrade { path: self.place.clone(), source };
+            let id = identity::read(&mut self.connection).await.map_err(upgrade)?.map(|own| own.id).unwrap_or_default();
+            held.opened(&id, position).map_err(|source| Error::File { path: self.place.clone(), source })?;
+        }
+        let _ = self.connection.close().await;
+        Ok(())
+    }
+
+    /// Ends it without a change, and removes what was made for it.
+    pub(super) async fn give_up(self) {
+        let (place, made, held) = (self.place.clone(), self.made, self.held.is_some());
+        self.rollback().await;
+        if made && held {
+            remove(&place);
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.to_owned().into_os_string();
+        file.push(end);
+        let _ = std::fs::remove_file(file);
+    }
+}

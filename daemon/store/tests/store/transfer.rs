@@ -1,0 +1,142 @@
+//! A store moved to the other database and back: equal table by table, refused when anything is not whole or somebody works on it.
+
+use std::path::{Path, PathBuf};
+
+use landlord_core::ports::{DaemonInfo, DaemonStore as _, EnvironmentQuery, EventQuery, EventScope, TenantStore as _};
+use landlord_store::{
+    Error, PostgresOptions, SqliteOptions, Store, postgres, sqlite,
+    transfer::{self, Place, TableSum},
+};
+use landlord_store_contract::postgres::Server;
+
+use crate::fixtures::*;
+
+async fn database() -> Place {
+    let url = tokio::task::spawn_blocking(|| Server::shared().database()).await.unwrap();
+    Place::Postgres(PostgresOptions { url, password: None, events_max: 100_000, create: true })
+}
+
+async fn open(place: &Place) -> Store {
+    match place {
+        Place::Sqlite(path) => {
+            sqlite::open(path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap()
+        }
+        Place::Postgres(options) => postgres::open(options.clone()).await.unwrap(),
+    }
+}
+
+/// Some of all that a store holds.
+async fn filled(path: &Path) -> Place {
+    let place = Place::Sqlite(path.to_owned());
+    let store = open(&place).await;
+    for tenant in ["gone", "ready", "building"] {
+        created(&store, "acme", tenant).await;
+        match tenant {
+            "gone" => {
+                store.delete(&name("acme", "gone"), delete()).await.unwrap();
+                make_gone(&store).await;
+            }
+            "ready" => make_ready(&store).await,
+            _ => {}
+        }
+    }
+    store.close().await;
+    place
+}
+
+/// What the API would show.
+async fn shown(place: &Place) -> String {
+    let store = open(place).await;
+    let environments = store.list(&EnvironmentQuery { limit: 100, ..EnvironmentQuery::default() }).await.unwrap();
+    let events = store.events(&EventQuery { scope: EventScope::All, after_seq: 0, limit: 100 }).await.unwrap();
+    store.close().await;
+    format!("{environments:?}{events:?}")
+}
+
+fn but_identity(sums: &[TableSum]) -> Vec<&TableSum> {
+    sums.iter().filter(|sum| sum.table != "identity").collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moved_store_is_equal_table_by_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |file: &str| -> PathBuf { folder.path().join(file) };
+    let first = filled(&at("first.db")).await;
+    let before = shown(&first).await;
+    let exported = transfer::export(&first, &at("first.jsonl")).await.unwrap();
+    let rows = |table: &str| exported.iter().find(|sum| sum.table == table).unwrap().rows;
+    assert_eq!((rows("tenants"), rows("identity")), (2, 1));
+    assert!(rows("events") > 3 && rows("operations") >= 3, "{exported:?}");
+    // To PostgreSQL, and from there to another file.
+    let second = database().await;
+    assert_eq!(transfer::import(&at("first.jsonl"), &second).await.unwrap(), exported);
+    let again = transfer::export(&second, &at("second.jsonl")).await.unwrap();
+    assert_eq!(but_identity(&again), but_identity(&exported));
+    let third = Place::Sqlite(at("third.db"));
+    assert_eq!(transfer::import(&at("second.jsonl"), &third).await.unwrap(), again);
+    for moved in [&second, &third] {
+        assert_eq!(shown(moved).await, before);
+        // It goes on: positions of events are not given twice.
+        let store = open(moved).await;
+        let newest = store.newest_event().await.unwrap();
+        created(&store, "acme", "later").await;
+        assert!(store.newest_event().await.unwrap() > newest);
+        // The audit log is one chain, over the move.
+        assert!(audit_log(&store).await.len() > 5);
+        store.close().await;
+        drop(store);
+        let refused = transfer::import(&at("first.jsonl"), moved).await.unwrap_err();
+        assert!(matches!(refused, Error::Exists { .. }), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_whole_or_in_use_is_not_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |file: &str| -> PathBuf { folder.path().join(file) };
+    let first = filled(&at("first.db")).await;
+    transfer::export(&first, &at("whole")).await.unwrap();
+    let text = std::fs::read_to_string(at("whole")).unwrap();
+    let short = text.trim_end().rsplit_once('\n').unwrap().0;
+    let altered = text.replacen("\"building\"", "\"building2\"", 1);
+    for (wrong, why) in
+        [(short, "ends too early"), (altered.as_str(), "not those that were written"), ("x", "was not written by")]
+    {
+        std::fs::write(at("wrong"), wrong).unwrap();
+        let refused = transfer::import(&at("wrong"), &Place::Sqlite(at("new.db"))).await.unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+        assert!(!at("new.db").exists());
+    }
+    // Of another version.
+    let header = text.lines().nth(1).unwrap();
+    std::fs::write(at("wrong"), text.replacen("\"schema\":", "\"schema\":9", 1)).unwrap();
+    let refused = transfer::import(&at("wrong"), &Place::Sqlite(at("new.db"))).await.unwrap_err();
+    assert!(refused.to_string().contains("export and import with one version"), "{header}: {refused}");
+    assert!(!at("new.db").exists(), "what was made for it is left");
+
+    let store = open(&first).await;
+    let refused = transfer::export(&first, &at("other")).await.unwrap_err();
+    assert!(matches!(refused, Error::InUse { .. }) && !at("other").exists(), "{refused:?}");
+    store.close().await;
+    let second = database().await;
+    let store = open(&second).await;
+    let daemon = DaemonInfo { id: "d".into(), host: "h".into(), pid: 7, version: "0".into() };
+    store.announce(&daemon).await.unwrap();
+    let refused = transfer::export(&second, &at("other")).await.unwrap_err();
+    assert!(matches!(&refused, Error::InUse { holder, .. } if holder == "7 on h"), "{refused:?}");
+    let refused = transfer::import(&at("whole"), &second).await.unwrap_err();
+    assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
+    store.leave("d").await.unwrap();
+    store.close().await;
+    transfer::import(&at("whole"), &second).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_brought_to_this_version_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for place in [filled(&folder.path().join("landlord.db")).await, database().await] {
+        open(&place).await.close().await;
+        let (before, after) = transfer::migrate(&place).await.unwrap();
+        assert!(before == after && after >= 10, "{before} {after}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Alerts and dashboards as Prometheus evaluates them: the real one, on what it scraped from a daemon that built a tenant.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+use landlord_e2e::{FAST, bare_world};
+use landlord_test_harness::{Service, TenantFile, binaries::checkout, cloud::EKS};
+use serde_json::Value;
+
+/// Far above what it takes: a busy machine is no failure.
+const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Metrics that only what did not happen here has: throttling, and a TLS listener.
+const NOT_HERE: [&str; 4] = [
+    "landlord_tls_certificate_expiry_seconds",
+    "landlord_tls_reloads_total",
+    "landlord_rate_bucket_throttled_total",
+    "landlord_rate_queue_deferred_total",
+];
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn get(base: &str, path: &str) -> Option<Value> {
+    let text = ureq::get(format!("{base}{path}")).call().ok()?.body_mut().read_to_string().ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// Expressions of the panels, with what Grafana puts into them.
+fn panels() -> Vec<(String, String)> {
+    let file = checkout().join("config/observability/dashboards/landlord.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let of = |panel: &Value| -> Vec<(String, String)> {
+        let title = panel["title"].as_str().unwrap_or_default().to_owned();
+        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+        targets.iter().filter_map(|target| Some((title.clone(), target["expr"].as_str()?.to_owned()))).collect()
+    };
+    dashboard["panels"].as_array().unwrap().iter().flat_map(of).collect()
+}
+
+/// Names of metrics in an expression.
+fn names(expression: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    expression.split(|c| !is_part(c)).filter(|word| word.starts_with("landlord_")).map(str::to_owned).collect()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a skip is shown")]
+fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
+    let programs = match landlord_test_kube::prometheus() {
+        Ok(programs) => programs,
+        Err(error) => {
+            println!("SKIPPED: rules and queries on a real run: {error}");
+            return;
+        }
+    };
+    let world = bare_world(&EKS, FAST).unwrap();
+    let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
+    world.cli().apply(&tenant).unwrap();
+    world.cli().wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
+    let log = world.log_tail(10_000);
+    let url = log.lines().rfind(|line| line.contains("figures are served")).unwrap().split_once("url=").unwrap().1;
+    let target = url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    // What it says of itself, beside the figures.
+    for page in ["livez", "readyz"] {
+        ureq::get(format!("http://{target}/{page}")).call().unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rules = checkout().join("config/observability/alerts/landlord.yaml");
+    let config = folder.path().join("prometheus.yaml");
+    let text = format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - job_name: landlord\n    \
+         static_configs: [{{ targets: ['{target}'] }}]\n",
+        rules.display()
+    );
+    fs::write(&config, text).unwrap();
+    let base = format!("http://127.0.0.1:{}", free_port());
+    let arguments = [
+        format!("--config.file={}", config.display()),
+        format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+        format!("--web.listen-address={}", base.trim_start_matches("http://")),
+    ];
+    let log = folder.path().join("log");
+    let prometheus = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
+    // Twice scraped, so that rates have two values.
+    let twice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
+    let deadline = Instant::now() + TIMEOUT;
+    while get(&base, &twice).is_none_or(|found| found["data"]["result"].as_array().is_none_or(Vec::is_empty)) {
+        assert!(Instant::now() < deadline, "{}", prometheus.log_tail(20));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let found = get(&base, "/api/v1/rules").unwrap();
+    let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() > 10, "{found}");
+    let mut asked: BTreeSet<String> = BTreeSet::new();
+    for rule in rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        // Nothing is wrong here.
+        assert_eq!(rule["state"], "inactive", "{rule}");
+        asked.extend(names(rule["query"].as_str().unwrap()));
+    }
+    for (panel, expression) in panels() {
+        let answer = get(&base, &format!("/api/v1/query?query={}", escaped(&expression)));
+        let answer = answer.unwrap_or_else(|| panic!("{panel}: {expression}"));
+        assert_eq!(answer["status"], "success", "{panel}: {expression}: {answer}");
+        asked.extend(names(&expression));
+    }
+    let known = get(&base, "/api/v1/label/__name__/values").unwrap();
+    let known: BTreeSet<&str> = known["data"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let missing: Vec<&String> =
+        asked.iter().filter(|name| !known.contains(name.as_str()) && !NOT_HERE.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "a real run has no {missing:?}");
+}

@@ -1,0 +1,386 @@
+//! Replicas behind one name: all of them are restarted while clients call with the retry policy that every gRPC library has
+//! (<https://github.com/grpc/proposal/blob/master/A6-client-retries.md>). No request may fail, no watch lose or repeat anything.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use landlord_e2e::{FAST, binaries};
+use landlord_proto::{
+    google::longrunning::{GetOperationRequest, operations_client::OperationsClient},
+    v1::{self, tenant_service_client::TenantServiceClient},
+};
+use landlord_store_contract::{postgres::Server, proxy::Proxy};
+use landlord_test_harness::{
+    Cli, Service, TenantFile, World, WorldOptions, client,
+    cloud::{AKS, EKS, GKE},
+    judge,
+};
+use tokio::task::JoinSet;
+use tonic::{Code, Status, transport::Channel};
+
+/// Far above what it takes: a busy machine is no failure.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// As in a service config: attempts, first and longest backoff, each doubled. Only UNAVAILABLE is repeated.
+const ATTEMPTS_MAX: u32 = 5;
+const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Of the requests one in so many changes something.
+const WRITES: usize = 10;
+
+struct Replica {
+    service: Service,
+}
+
+impl Replica {
+    fn start(world: &World, index: usize) -> Self {
+        Self::start_with(world, index, &[])
+    }
+
+    /// With more settings, `key=value`.
+    fn start_with(world: &World, index: usize, more: &[String]) -> Self {
+        let folder = world.folder();
+        let socket = socket(world, index);
+        let mut arguments = vec!["--config".to_owned(), world.config().display().to_string()];
+        for set in [
+            format!("server.socket={}", socket.display()),
+            format!("deploy.state_dir={}", folder.join(format!("deploy-{index}")).display()),
+        ] {
+            arguments.extend(["--set".to_owned(), set]);
+        }
+        arguments.extend(more.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
+        let log = folder.join(format!("replica-{index}.log"));
+        let service = Service::start("landlordd", &world.binaries().landlordd, &arguments, &log).unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < deadline, "{}", service.log_tail(20));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { service }
+    }
+}
+
+fn socket(world: &World, index: usize) -> PathBuf {
+    world.folder().join(format!("r{index}.sock"))
+}
+
+/// UNAVAILABLE, or a connection that ended before the request was sent: other libraries repeat that by themselves, tonic reports it as
+/// CANCELLED with the transport's error as its source, which no status of a server has.
+fn is_repeated(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+/// What all clients share.
+struct Load {
+    channels: Vec<Channel>,
+    tenant: String,
+    sent: AtomicUsize,
+    retried: AtomicUsize,
+    failed: Mutex<Vec<Status>>,
+    /// Operations of changes that were acknowledged, by the value that was written.
+    acknowledged: Mutex<BTreeMap<usize, String>>,
+    stop: AtomicBool,
+}
+
+impl Load {
+    /// One request, to whichever replica is next.
+    async fn request(&self, index: usize) {
+        let mut backoff = BACKOFF;
+        for attempt in 0..ATTEMPTS_MAX {
+            let channel = self.channels[(index + attempt as usize) % self.channels.len()].clone();
+            match self.call(channel, index).await {
+                Ok(()) => return,
+                Err(status) if is_repeated(&status) && attempt + 1 < ATTEMPTS_MAX => {
+                    self.retried.fetch_add(1, Ordering::Relaxed);
+                    // 0.8 to 1.2 of it, so that not all come back at once.
+                    tokio::time::sleep(backoff.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                Err(status) => self.failed.lock().unwrap().push(status),
+            }
+        }
+    }
+
+    async fn call(&self, channel: Channel, index: usize) -> Result<(), Status> {
+        let mut tenants = TenantServiceClient::new(channel);
+        if !index.is_multiple_of(WRITES) {
+            let request = v1::GetTenantRequest { name: self.tenant.clone() };
+            return tenants.get_tenant(request).await.map(drop);
+        }
+        let tenant = v1::Tenant {
+            name: self.tenant.clone(),
+            labels: [("turn".to_owned(), index.to_string())].into(),
+            ..v1::Tenant::default()
+        };
+        let request = v1::UpdateTenantRequest {
+            tenant: Some(tenant),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["labels.turn".into()] }),
+            // The same in every attempt: what was accepted before its answer was lost is not done twice.
+            request_id: uuid::Uuid::from_u128(0x4000_8000_0000_0000_0000 + index as u128).to_string(),
+            ..v1::UpdateTenantRequest::default()
+        };
+        let operation = tenants.update_tenant(request).await?.into_inner();
+        self.acknowledged.lock().unwrap().insert(index, operation.name);
+        Ok(())
+    }
+
+    /// Requests at a rate, until stopped.
+    async fn run(self: Arc<Self>, per_second: u32) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+        let mut requests = JoinSet::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            let (load, index) = (self.clone(), self.sent.fetch_add(1, Ordering::Relaxed));
+            requests.spawn(async move { load.request(index).await });
+        }
+        while requests.join_next().await.is_some() {}
+    }
+
+    /// What a watch sees that goes on, at the other replica, wherever it was cut; until it has seen `last`.
+    async fn watch(self: Arc<Self>, seen: Arc<Mutex<Vec<v1::TenantEvent>>>) {
+        let (mut token, mut turn) = ("0".to_owned(), 0);
+        loop {
+            turn += 1;
+            let mut tenants = TenantServiceClient::new(self.channels[turn % self.channels.len()].clone());
+            let request = v1::WatchTenantsRequest { parent: self.tenant.clone(), resume_token: token.clone() };
+            let mut stream = match tenants.watch_tenants(request).await {
+                Ok(stream) => stream.into_inner(),
+                Err(status) => {
+                    assert!(is_repeated(&status), "{status:?}");
+                    tokio::time::sleep(BACKOFF).await;
+                    continue;
+                }
+            };
+            while let Ok(Some(message)) = stream.message().await {
+                token = message.resume_token;
+                seen.lock().unwrap().extend(message.event);
+            }
+        }
+    }
+}
+
+/// Restarts every replica so often, in turn, under load. The programs end with the thread that started them, so it is this one.
+fn rolling(replicas: usize, rounds: usize, per_second: u32) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("replicas");
+    let options =
+        WorldOptions { time_scale: FAST, clouds: vec![&EKS], store_url: server.database(), ..WorldOptions::default() };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
+    world.cli().apply(&tenant).unwrap();
+    world.cli().wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let mut all: Vec<Replica> = (0..replicas).map(|index| Replica::start(&world, index)).collect();
+    let load = {
+        let _within = runtime.enter();
+        Arc::new(Load {
+            channels: (0..replicas).map(|index| client::lazy(&socket(&world, index))).collect(),
+            tenant: "customers/acme/tenants/t".to_owned(),
+            sent: AtomicUsize::new(0),
+            retried: AtomicUsize::new(0),
+            failed: Mutex::default(),
+            acknowledged: Mutex::default(),
+            stop: AtomicBool::new(false),
+        })
+    };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (mut running, mut watching) = (JoinSet::new(), JoinSet::new());
+    running.spawn_on(load.clone().run(per_second), runtime.handle());
+    watching.spawn_on(load.clone().watch(seen.clone()), runtime.handle());
+    for _ in 0..rounds {
+        for index in 0..replicas {
+            std::thread::sleep(Duration::from_secs(1));
+            let old = all.remove(index);
+            assert!(old.service.stop(TIMEOUT).unwrap(), "it was killed");
+            all.insert(index, Replica::start(&world, index));
+        }
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    load.stop.store(true, Ordering::Relaxed);
+    runtime.block_on(async {
+        while let Some(ended) = running.join_next().await {
+            ended.unwrap();
+        }
+        judged(&load, &seen).await;
+    });
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are shown")]
+async fn judged(load: &Load, seen: &Mutex<Vec<v1::TenantEvent>>) {
+    let (sent, retried) = (load.sent.load(Ordering::Relaxed), load.retried.load(Ordering::Relaxed));
+    let failed = load.failed.lock().unwrap().clone();
+    println!("{sent} requests, {retried} retried, {} failed", failed.len());
+    assert!(failed.is_empty(), "{:?}", failed.first());
+    let acknowledged = load.acknowledged.lock().unwrap().clone();
+    assert_eq!(acknowledged.len(), sent.div_ceil(WRITES));
+    let mut operations = OperationsClient::new(load.channels[0].clone());
+    for name in acknowledged.values() {
+        operations.get_operation(GetOperationRequest { name: name.clone() }).await.unwrap();
+    }
+    // What the watch saw is what there is, in its order.
+    let mut tenants = TenantServiceClient::new(load.channels[0].clone());
+    let (mut all, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListTenantEventsRequest {
+            parent: load.tenant.clone(),
+            page_size: 1_000,
+            page_token,
+            ..v1::ListTenantEventsRequest::default()
+        };
+        let page = tenants.list_tenant_events(request).await.unwrap().into_inner();
+        all.extend(page.events);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let deadline = Instant::now() + TIMEOUT;
+    while seen.lock().unwrap().len() < all.len() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen.len(), all.len(), "events were lost or doubled");
+    assert!(seen == all, "the watch saw events in another order");
+}
+
+#[test]
+fn all_replicas_are_restarted_and_no_request_fails() {
+    rolling(2, 1, 50);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
+    rolling(2, 5, 200);
+}
+
+/// Tenants of the fault run, and for how long it goes on unless `LANDLORD_LONG_MINUTES` says otherwise.
+const TENANTS: usize = 60;
+const MINUTES: u64 = 10;
+const LEASE: Duration = Duration::from_secs(3);
+
+/// A replica that is killed, paused or cut off, with its own way to the database.
+struct Faulty {
+    replica: Option<Replica>,
+    proxy: Proxy,
+    url: String,
+    index: usize,
+}
+
+impl Faulty {
+    fn start(&mut self, world: &World) {
+        let more = [format!("store.url={}", self.url), format!("engine.lease_ttl={}s", LEASE.as_secs())];
+        self.replica = Some(Replica::start_with(world, self.index, &more));
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.replica.as_ref().unwrap().service.pid().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// One fault, and its end.
+    fn suffer(&mut self, world: &World, server: &Server) -> &'static str {
+        match rand::random::<u32>() % 5 {
+            0 => {
+                self.replica.take().unwrap().service.crash().unwrap();
+                self.start(world);
+                "killed"
+            }
+            1 => {
+                // Longer than its lease: whatever it was about to write is another's by then.
+                self.signal("-STOP");
+                std::thread::sleep(LEASE * 2);
+                self.signal("-CONT");
+                "paused"
+            }
+            2 => {
+                self.proxy.close();
+                std::thread::sleep(LEASE * 2);
+                self.proxy.open();
+                "cut off from the database"
+            }
+            3 => {
+                self.proxy.silence();
+                "its connections reset"
+            }
+            _ => {
+                server.crash();
+                server.up();
+                "the database restarted"
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+#[expect(clippy::print_stdout, reason = "what happened is shown")]
+fn long_three_replicas_keep_every_promise_under_faults() {
+    let minutes = std::env::var("LANDLORD_LONG_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(MINUTES);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("faults");
+    let clouds = vec![&EKS, &GKE, &AKS];
+    let options = WorldOptions {
+        time_scale: FAST * 10.0,
+        clouds: clouds.clone(),
+        store_url: server.database(),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let mut replicas: Vec<Faulty> = (0..3)
+        .map(|index| {
+            let proxy = runtime.block_on(Proxy::before(&server));
+            let url = proxy.url(&options.store_url);
+            Faulty { replica: None, proxy, url, index }
+        })
+        .collect();
+    replicas.iter_mut().for_each(|replica| replica.start(&world));
+    let cli = |index: usize| Cli::new(&world.binaries().landlord, &socket(&world, index));
+    let tenants: Vec<TenantFile> = (0..TENANTS)
+        .map(|turn| TenantFile::new("acme", &format!("t{turn}"), &clouds[turn % clouds.len()].bare_class()))
+        .collect();
+    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut ordered = 0;
+    while Instant::now() < until {
+        let victim = &mut replicas[rand::random::<u32>() as usize % 3];
+        let fault = victim.suffer(&world, &server);
+        println!("replica {}: {fault}", victim.index);
+        // Orders come in all the while; one that is refused is repeated, as its customer would.
+        for tenant in tenants.iter().skip(ordered).take(6) {
+            let is_accepted = (0..20).any(|turn| {
+                let accepted = cli(turn % 3).apply(tenant).is_ok();
+                accepted || {
+                    std::thread::sleep(Duration::from_secs(1));
+                    false
+                }
+            });
+            assert!(is_accepted, "{} is not accepted by any replica", tenant.name());
+            ordered += 1;
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(ordered, TENANTS);
+    // Every acknowledged order survived, and is built.
+    for tenant in &tenants {
+        cli(0).wait_for(&tenant.name(), "READY", TIMEOUT * 10).unwrap();
+    }
+    let journal = world.simulator().control().journal(0).unwrap();
+    judge::nothing_made_twice(&journal, TENANTS).unwrap();
+    judge::never_two_at_once(&journal).unwrap();
+    judge::only_ours_is_touched(&journal).unwrap();
+    clouds.iter().for_each(|cloud| judge::everything_is_marked(&journal, cloud.account).unwrap());
+    for tenant in &tenants {
+        cli(1).ok(&["delete", &tenant.name()]).unwrap();
+    }
+    for tenant in &tenants {
+        cli(2).wait_for(&tenant.name(), "GONE", TIMEOUT * 10).unwrap();
+    }
+    clouds.iter().for_each(|cloud| judge::account_is_empty(world.simulator().control(), cloud.account).unwrap());
+}

@@ -1,0 +1,38 @@
+//! Which files are installed where, whatever the form of the package.
+
+use anyhow::Result;
+
+use super::{Programs, documents, tree::Tree};
+use crate::report::checkout;
+
+/// Programs, plugins, stacks, platforms, the documented configuration, dashboards and alerts.
+pub(crate) fn common(programs: &Programs) -> Result<Tree> {
+    let mut tree = Tree::default();
+    tree.copy("usr/bin/landlordd", 0o755, &programs.landlordd)?;
+    tree.copy("usr/bin/landlord", 0o755, &programs.landlord)?;
+    for plugin in &programs.plugins {
+        let name = plugin.file_name().unwrap_or_default().to_string_lossy();
+        tree.copy(&format!("usr/lib/landlord/{name}"), 0o644, plugin)?;
+    }
+    let config = checkout().join("config");
+    for folder in ["stacks", "platforms", "observability"] {
+        tree.copy_all(&format!("usr/share/landlord/{folder}"), &config.join(folder))?;
+    }
+    tree.copy("etc/landlord/landlord.toml", 0o644, &config.join("landlord.toml"))?;
+    tree.folder("etc/landlord/conf.d", 0o755, 0);
+    tree.copy("usr/share/doc/landlord/copyright", 0o644, &checkout().join("LICENSE"))?;
+    Ok(tree)
+}
+
+/// Beside them, for a machine that people log in to: units, manual pages, completions, examples.
+pub(crate) fn machine(programs: &Programs) -> Result<Tree> {
+    let mut tree = common(programs)?;
+    let packaging = checkout().join("config/packaging/systemd");
+    for unit in ["landlordd.service", "landlordd.socket"] {
+        tree.copy(&format!("lib/systemd/system/{unit}"), 0o644, &packaging.join(unit))?;
+    }
+    tree.copy("usr/lib/sysusers.d/landlord.conf", 0o644, &packaging.join("landlord.sysusers"))?;
+    tree.copy_all("usr/share/doc/landlord/examples", &checkout().join("config/examples"))?;
+    documents::add(&mut tree, programs)?;
+    Ok(tree)
+}
