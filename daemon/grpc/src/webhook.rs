@@ -2,7 +2,8 @@
 
 use landlord_core::{
     Violations,
-    access::Resource,
+    access::{Action, Resource},
+    audit::{AuditRecord, Outcome},
     ports::{HeldTenant, ParkedEvent, StoreError, WebhookView},
 };
 use landlord_proto::v1;
@@ -125,16 +126,33 @@ impl WebhookList {
         Ok(found.ok_or_else(|| StoreError::NotFound(name.to_owned()))?)
     }
 
-    async fn replay(&self, request: &v1::ReplayWebhookRequest) -> Result<v1::Webhook, Error> {
+    async fn replay(&self, access: &Access, request: &v1::ReplayWebhookRequest) -> Result<v1::Webhook, Error> {
         let Some(position) = self.ports.webhooks.position(&request.event_id) else {
             let description = "is no id of an event of this installation; take the header webhook-id of a delivery";
             return Err(Violations(vec![violation("event_id", description)]).into());
         };
-        self.ports.webhooks.replay(id(&request.name)?, position).await?;
+        let name = id(&request.name)?;
+        // Whoever may not know it gets no further; what does not exist is not recorded as replayed.
+        self.get(&request.name).await?;
+        self.record(
+            access,
+            Action::ReplayWebhook,
+            format!("delivers {} again from {}", request.name, request.event_id),
+        )
+        .await?;
+        self.ports.webhooks.replay(name, position).await?;
         self.get(&request.name).await
     }
 
-    async fn test(&self, name: &str) -> Result<v1::TestWebhookResponse, Error> {
+    /// Keeps in the audit log who asks for this, before it is done.
+    async fn record(&self, access: &Access, action: Action, detail: String) -> Result<(), Error> {
+        let record = access.record(action, &Resource::Installation, Outcome::Done);
+        Ok(self.ports.audit.record(vec![AuditRecord { detail, ..record }]).await?)
+    }
+
+    async fn test(&self, access: &Access, name: &str) -> Result<v1::TestWebhookResponse, Error> {
+        self.get(name).await?;
+        self.record(access, Action::TestWebhook, format!("sends a test to {name}")).await?;
         let test = self.ports.webhooks.test(id(name)?).await?;
         Ok(v1::TestWebhookResponse {
             event_id: test.event_id,
@@ -165,15 +183,17 @@ impl v1::webhook_service_server::WebhookService for WebhookList {
         &self,
         request: Request<v1::ReplayWebhookRequest>,
     ) -> Result<Response<v1::Webhook>, Status> {
-        Access::of(request.extensions())?.check(&Resource::Installation).map_err(Error::from)?;
-        Ok(Response::new(self.replay(request.get_ref()).await?))
+        let access = Access::of(request.extensions())?;
+        access.check(&Resource::Installation).map_err(Error::from)?;
+        Ok(Response::new(self.replay(&access, request.get_ref()).await?))
     }
 
     async fn test_webhook(
         &self,
         request: Request<v1::TestWebhookRequest>,
     ) -> Result<Response<v1::TestWebhookResponse>, Status> {
-        Access::of(request.extensions())?.check(&Resource::Installation).map_err(Error::from)?;
-        Ok(Response::new(self.test(&request.get_ref().name).await?))
+        let access = Access::of(request.extensions())?;
+        access.check(&Resource::Installation).map_err(Error::from)?;
+        Ok(Response::new(self.test(&access, &request.get_ref().name).await?))
     }
 }

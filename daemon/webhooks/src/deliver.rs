@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -17,24 +17,23 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use landlord_core::{
-    CustomerId, TenantName, Timestamp,
+    TenantName, Timestamp,
     ports::{ClaimedWebhook, Event, EventQuery, EventScope, HeldTenant, StoreError, WebhookClaim},
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    event::{self, EventType},
+    event,
     event_id::EventIds,
     figures::WebhookFigures,
+    filter::Filter,
+    ports::{SecretSource, Store},
     progress::{Progress, Schedule},
-    send::{Failure, Sender},
-    service::{SecretSource, Store},
+    send::{CONCURRENCY, Failure, Sender},
     signature::Secret,
 };
 
-/// Requests to one receiver at the same moment, each for another tenant.
-pub(crate) const CONCURRENCY: usize = 8;
 /// A request under way may end for this long when the daemon stops.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Events read at a time; those of other customers and types among them cost no more than the reading.
@@ -43,30 +42,6 @@ const READ: u32 = 500;
 const PAGE: usize = 50;
 /// A webhook whose secret can't be read is looked at again after this long.
 const SECRET_WAIT: Duration = Duration::from_secs(10);
-
-/// Which events a webhook gets.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    /// Empty: all.
-    pub(crate) types: BTreeSet<EventType>,
-    /// Empty: all.
-    pub(crate) customers: BTreeSet<CustomerId>,
-}
-
-impl Filter {
-    fn scope(&self) -> EventScope {
-        match self.customers.first() {
-            Some(only) if self.customers.len() == 1 => EventScope::Customer(only.clone()),
-            Some(_) | None => EventScope::Tenants,
-        }
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        let of_customer =
-            event.name.customer().is_some_and(|id| self.customers.is_empty() || self.customers.contains(id));
-        of_customer && (self.types.is_empty() || self.types.contains(&EventType::of(&event.event)))
-    }
-}
 
 /// What delivers one webhook.
 pub(crate) struct Delivery {

@@ -24,16 +24,21 @@
 
 mod address;
 mod deliver;
+mod error;
 mod event;
 mod event_id;
 mod figures;
+mod filter;
+mod ports;
 mod progress;
 mod send;
 mod service;
 mod signature;
 
+pub use error::Error;
 pub use event::EventType;
 pub use figures::WebhookFigures;
 pub use ipnet::IpNet;
-pub use service::{Error, SecretSource, Service, Store, Timing, WebhookOptions};
+pub use ports::{SecretSource, Store};
+pub use service::{Service, Timing, WebhookOptions};
 pub use signature::{InvalidSecret, Secret};

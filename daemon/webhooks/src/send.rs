@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use crate::{
     address::{Allowed, Refused},
-    service::Error,
+    error::Error,
     signature::{self, Secret},
 };
 
@@ -21,7 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read of an answer, so that its connection can be used again; of a longer one the connection is closed.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Connections that are kept between requests: as many as are used at once.
-const IDLE_MAX: usize = crate::deliver::CONCURRENCY;
+const IDLE_MAX: usize = CONCURRENCY;
+/// Requests to one receiver at the same moment, each for another tenant.
+pub(crate) const CONCURRENCY: usize = 8;
 
 /// Why an event was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,56 +11,26 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use landlord_core::{
     CustomerId, Timestamp,
-    ports::{StoreError, TenantStore, TestDelivery, WebhookState, WebhookStore, WebhookView, Webhooks},
+    ports::{StoreError, TestDelivery, WebhookState, WebhookView, Webhooks},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     address::Allowed,
-    deliver::{Delivery, Filter},
+    deliver::Delivery,
+    error::Error,
     event::{self, EventType},
     event_id::EventIds,
     figures::WebhookFigures,
+    filter::Filter,
+    ports::{SecretSource, Store},
     progress::Schedule,
     send::{Sender, Target},
-    signature::Secret,
 };
 
 /// Parked events shown of each webhook.
 const PARKED_SHOWN: u32 = 20;
-
-/// What webhooks need of the store.
-pub trait Store: TenantStore + WebhookStore {}
-impl<T: TenantStore + WebhookStore> Store for T {}
-
-/// Reads the secrets of a webhook each time, newest first; an error says what is wrong with the file, and nothing of what is in it.
-pub type SecretSource = Arc<dyn Fn() -> Result<Vec<Secret>, String> + Send + Sync>;
-
-/// Why a webhook can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not over TLS.
-    #[error("is not https; events and their signatures could be read on the way (`insecure = true` allows it)")]
-    Insecure,
-    /// No URL of a web server.
-    #[error("the scheme {0:?} is not https")]
-    Scheme(String),
-    /// An address that is no public one.
-    #[error("{0}")]
-    Address(String),
-    /// A CA that can't be read.
-    #[error("ca_file {path}: {problem}")]
-    CaFile {
-        /// Which.
-        path: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The HTTP client refuses.
-    #[error("the HTTP client can't be made")]
-    Client(#[source] reqwest::Error),
-}
 
 /// A webhook as configured.
 #[derive(Clone)]

@@ -15,7 +15,11 @@ use landlord_core::{
 use landlord_webhooks::WebhookOptions;
 use secrecy::SecretString;
 
-use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, telemetry, webhooks};
+use super::{
+    Config, Engine, HumanDuration, Provider,
+    secret::{is_secret, read_secret},
+    server, telemetry, webhooks,
+};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
@@ -25,8 +29,6 @@ const CAPACITY_INTERVALS: std::ops::RangeInclusive<HumanDuration> =
 /// More often says little more and costs more; more seldom finds nothing in time.
 const PROBE_INTERVALS: std::ops::RangeInclusive<HumanDuration> =
     HumanDuration::from_secs(10)..=HumanDuration::from_secs(60 * 60);
-/// A credential file is a few KiB; whatever is larger is not one.
-const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A configuration whose parts fit together.
 #[derive(Debug, Clone)]
@@ -209,31 +211,6 @@ pub fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) 
     } else {
         Err(problems)
     }
-}
-
-pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
-    use std::{
-        io::Read as _,
-        os::unix::fs::{MetadataExt, OpenOptionsExt as _},
-    };
-    let shown = path.display();
-    let failed = |error: std::io::Error| format!("can't read {shown}: {error}");
-    // Opening a FIFO waits for somebody who writes, and reading a device may never end.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(format!("{shown} is no regular file; write the secret to one"));
-    }
-    if metadata.len() > SECRET_FILE_BYTES_MAX {
-        return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(format!("{shown} can be read by others; run `chmod 600 {shown}`"));
-    }
-    let mut text = String::new();
-    file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn check_classes(config: &Config, catalog: &mut Catalog, problems: &mut Vec<String>) {

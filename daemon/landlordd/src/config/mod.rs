@@ -18,13 +18,13 @@ mod webhooks;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
-pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use customers::Customers;
 pub use duration::HumanDuration;
 pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
+pub(crate) use secret::read_secret;
 pub use server::{ClientAuth, Listener, Server, Tls};
 pub use telemetry::Telemetry;
 pub use webhooks::Webhook;

@@ -1,5 +1,7 @@
-//! Which keys of the configuration would hold secrets.
+//! Which keys of the configuration would hold secrets, and files that do.
 
+/// A credential file is a few KiB; whatever is larger is not one.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Parts of key names whose values are never shown. Paths to secret files may be seen.
 const SECRET_WORDS: [&str; 6] = ["secret", "token", "password", "private_key", "access_key", "kubeconfig"];
 
@@ -11,4 +13,33 @@ pub(super) fn is_secret(path: &str) -> bool {
         && !key.ends_with("_id")
         && path.contains(".credentials.")
         && SECRET_WORDS.iter().any(|word| key.contains(word))
+}
+
+/// Reads a file that only its owner can read.
+///
+/// # Errors
+/// What is wrong with it; nothing of what is in it.
+pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
+    use std::{
+        io::Read as _,
+        os::unix::fs::{MetadataExt, OpenOptionsExt as _},
+    };
+    let shown = path.display();
+    let failed = |error: std::io::Error| format!("can't read {shown}: {error}");
+    // Opening a FIFO waits for somebody who writes, and reading a device may never end.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(format!("{shown} is no regular file; write the secret to one"));
+    }
+    if metadata.len() > SECRET_FILE_BYTES_MAX {
+        return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(format!("{shown} can be read by others; run `chmod 600 {shown}`"));
+    }
+    let mut text = String::new();
+    file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -7,7 +7,7 @@ use landlord_webhooks::{EventType, IpNet, Secret, SecretSource, WebhookOptions};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{HumanDuration, check::read_secret};
+use super::{HumanDuration, secret::read_secret};
 
 /// A request that takes longer than this holds its tenant's events up, and says nothing that a retry would not.
 const TIMEOUTS: std::ops::RangeInclusive<HumanDuration> = HumanDuration::from_secs(1)..=HumanDuration::from_secs(60);
