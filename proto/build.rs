@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "landlord/v1/access.proto",
     "landlord/v1/diff.proto",
     "landlord/v1/logs.proto",
@@ -17,6 +17,7 @@ const FILES: [&str; 16] = [
     "landlord/v1/provider.proto",
     "landlord/v1/orphan.proto",
     "landlord/v1/verify.proto",
+    "landlord/v1/webhook.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

@@ -5,6 +5,7 @@ mod audit;
 mod customer;
 mod handover;
 mod orphans;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,6 +17,7 @@ pub use self::{
     customer::{Create, CustomerArguments, Update, UpdateWhat},
     handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
+    webhooks::Webhooks,
 };
 
 /// Where the daemon listens by default.
@@ -158,6 +160,15 @@ pub enum Command {
         /// What; without one they are listed.
         #[command(subcommand)]
         what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Receivers of events: shows how far they are and what was given up, delivers again, tests.
+    Webhooks {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Webhooks>,
         /// Form of the output.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,

@@ -10,6 +10,7 @@ use landlord_proto::{
         customer_service_client::CustomerServiceClient, daemon_service_client::DaemonServiceClient,
         host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
         provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
 };
 use tonic::{
@@ -52,6 +53,8 @@ pub struct Client {
     pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
+    /// Receivers of events.
+    pub webhooks: WebhookServiceClient<Transport>,
     connection: Connection,
 }
 
@@ -110,6 +113,7 @@ impl Client {
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),
+            webhooks: WebhookServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),
         })

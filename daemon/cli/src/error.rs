@@ -61,7 +61,7 @@ pub enum Error {
     /// The daemon says that something would not be allowed.
     #[error("{0}")]
     Denied(String),
-    /// A check of a tenant failed.
+    /// A check of a tenant, or a test of a webhook, failed.
     #[error("{0}")]
     Check(String),
     /// The operation ended without success.

@@ -223,9 +223,11 @@ actions! {
         ListDaemons: Read Installation,
         GetDaemon: Read Installation,
     }
-    "landlord.v1.AuditService" {
-        ListAuditEvents: Read Installation,
+    "landlord.v1.WebhookService" {
+        ListWebhooks: Read Installation, GetWebhook: Read Installation,
+        ReplayWebhook: Administer Installation, TestWebhook: Administer Installation,
     }
+    "landlord.v1.AuditService" { ListAuditEvents: Read Installation, }
     "landlord.v1.CustomerService" {
         CreateCustomer: Administer Customer,
         GetCustomer: Read Customer,

@@ -220,10 +220,7 @@ impl AvailabilityWatch {
         if looked.outcome.is_ok() {
             watched.turn = watched.turn.wrapping_add(1);
         }
-        let outcome = match &looked.outcome {
-            Ok(()) => Ok(()),
-            Err(cause) => Err(cause.as_str()),
-        };
+        let outcome = looked.outcome.as_ref().copied().map_err(String::as_str);
         let (availability, change) = target.availability.beat(outcome, now(), self.options.interval * 2);
         target.availability = availability.clone();
         let repair = change == Some(AvailabilityChange::Lost) && target.when_unavailable == WhenUnavailable::Repair;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use landlord_core::{
     access::EnvironmentAttributes,
     ports::{StoreError, TenantStore},
 };
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 /// What was read holds this long: a change of a label takes part in decisions about events from then on.
 const TTL: Duration = Duration::from_secs(5);
@@ -21,12 +21,15 @@ const KEPT_MAX: usize = 10_000;
 /// The attributes of a record, with the record that they are of.
 type Known = Option<(TenantUid, EnvironmentAttributes)>;
 
+/// Attributes, read once by whoever asks first, and until when they hold.
+type Entry = (Arc<OnceCell<Known>>, Instant);
+
 /// Attributes by name. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Attributes {
     store: Arc<dyn TenantStore>,
-    /// Held during a read, so that watches which need the same one make one.
-    known: Arc<Mutex<HashMap<EnvironmentName, (Known, Instant)>>>,
+    /// One read for all who need the same record at the same moment; never held during a read, so that nobody waits for another's.
+    known: Arc<Mutex<HashMap<EnvironmentName, Entry>>>,
 }
 
 impl Attributes {
@@ -43,23 +46,26 @@ impl Attributes {
         name: &EnvironmentName,
         uid: TenantUid,
     ) -> Result<Option<EnvironmentAttributes>, StoreError> {
-        let mut known = self.known.lock().await;
-        let found = known.get(name).filter(|(_, since)| since.elapsed() < TTL).map(|(found, _)| found.clone());
-        let found = match found {
-            Some(found) => found,
-            None => {
-                let read = self.read(name).await?;
-                if known.len() >= KEPT_MAX {
-                    known.retain(|_, (_, since)| since.elapsed() < TTL);
-                }
-                if known.len() >= KEPT_MAX {
-                    known.clear();
-                }
-                known.insert(name.clone(), (read.clone(), Instant::now()));
-                read
-            }
-        };
+        let cell = self.cell(name);
+        let found = cell.get_or_try_init(|| self.read(name)).await?.clone();
         Ok(found.filter(|(of, _)| *of == uid).map(|(_, attributes)| attributes))
+    }
+
+    /// Where the attributes of a name are, or will be. A read that failed is made again by whoever comes next.
+    fn cell(&self, name: &EnvironmentName) -> Arc<OnceCell<Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((cell, _)) = known.get(name).filter(|(_, since)| since.elapsed() < TTL) {
+            return cell.clone();
+        }
+        if known.len() >= KEPT_MAX {
+            known.retain(|_, (_, since)| since.elapsed() < TTL);
+        }
+        if known.len() >= KEPT_MAX {
+            known.clear();
+        }
+        let cell = Arc::<OnceCell<Known>>::default();
+        known.insert(name.clone(), (cell.clone(), Instant::now()));
+        cell
     }
 
     async fn read(&self, name: &EnvironmentName) -> Result<Known, StoreError> {

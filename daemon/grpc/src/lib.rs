@@ -44,6 +44,8 @@ mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
+mod web;
+mod webhook;
 
 pub use figures::RpcFigures;
 pub use limits::Limits;

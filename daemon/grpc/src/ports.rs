@@ -1,12 +1,12 @@
 //! What the API works with.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use landlord_core::{
     CurrentCatalog,
     ports::{
         AuditStore, Authenticator, Authorizer, CredentialStore, CustomerStore, DaemonStore, Handover, KubeAccess,
-        Providers, Stacks, TenantDiff, TenantLogs, TenantStore, Verifier, Wake,
+        Providers, Stacks, TenantDiff, TenantLogs, TenantStore, Verifier, Wake, Webhooks,
     },
 };
 
@@ -47,10 +47,14 @@ pub struct Ports {
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.
     pub daemon: String,
+    /// Where events are delivered to.
+    pub webhooks: Arc<dyn Webhooks>,
     /// What is measured of calls.
     pub figures: RpcFigures,
     /// How much each caller may ask for.
     pub limits: Limits,
+    /// Origins (`https://host`) whose pages may call, by gRPC-Web.
+    pub web_origins: Arc<BTreeSet<String>>,
     /// Seals places in lists and watches.
     pub tokens: Arc<OpaqueTokens>,
     /// Hints to the engine.

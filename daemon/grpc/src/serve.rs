@@ -10,16 +10,17 @@ use landlord_proto::{
         customer_service_server::CustomerServiceServer, daemon_service_server::DaemonServiceServer,
         host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
         provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
-        tenant_service_server::TenantServiceServer,
+        tenant_service_server::TenantServiceServer, webhook_service_server::WebhookServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
     codec::CompressionEncoding,
-    codegen::http::Response,
+    codegen::http::{Request, Response},
     transport::{Server, server::Router},
 };
+use tonic_web::GrpcWebLayer;
 use tower::{
     layer::util::{Identity, Stack},
     util::MapResponseLayer,
@@ -44,10 +45,14 @@ use crate::{
     tenant::{Tenants, logs::Readers},
     tenant_class::TenantClasses,
     watch::Watches,
+    web::WebLayer,
+    webhook::WebhookList,
 };
 
 /// What every call passes, the outermost last.
-type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Identity>>>;
+type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Pages>>>;
+/// What pages need, in front of what knows gRPC only.
+type Pages = Stack<GrpcWebLayer, Stack<WebLayer, Identity>>;
 
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
@@ -123,6 +128,21 @@ macro_rules! bounded {
     };
 }
 
+/// The span of a request.
+fn span(request: &Request<()>) -> tracing::Span {
+    let path = request.uri().path();
+    let span = tracing::info_span!(
+        "request",
+        "rpc.path" = path,
+        otel.name = path,
+        otel.kind = "server",
+        principal = tracing::field::Empty
+    );
+    let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
+    landlord_trace::from_caller(&span, caller);
+    span
+}
+
 async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
@@ -140,9 +160,11 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
     let customers = bounded!(CustomerServiceServer::new(Customers { ports: ports.clone() }));
     let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
+    let webhooks = bounded!(WebhookServiceServer::new(WebhookList { ports: ports.clone() }));
     let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
     health.set_serving::<AuditServiceServer<Audit>>().await;
+    health.set_serving::<WebhookServiceServer<WebhookList>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
@@ -162,19 +184,9 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .max_connection_age_grace(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(|request| {
-            let path = request.uri().path();
-            let span = tracing::info_span!(
-                "request",
-                "rpc.path" = path,
-                otel.name = path,
-                otel.kind = "server",
-                principal = tracing::field::Empty
-            );
-            let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
-            landlord_trace::from_caller(&span, caller);
-            span
-        })
+        .trace_fn(span)
+        .layer(WebLayer::new(ports.web_origins.clone()))
+        .layer(GrpcWebLayer::new())
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
         .layer(AuthenticateLayer::new(ports, denials))
@@ -191,5 +203,6 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .add_service(daemons)
         .add_service(customers)
         .add_service(audit)
+        .add_service(webhooks)
         .add_service(auth))
 }

@@ -3,19 +3,29 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::AtomicU64,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::Result;
+use landlord_auth::tls::TlsFigures;
 use landlord_core::ports::{Statistics, StatisticsStore as _};
-use landlord_engine::EngineHandle;
+use landlord_engine::{AvailabilityFigures, EngineHandle};
+use landlord_grpc::RpcFigures;
+use landlord_plugin_host::Measurements;
 use landlord_store::Store;
+use landlord_webhooks::WebhookFigures;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{config::Config, metrics};
 
 /// Between two samples; most scrapers ask every 15 to 60 s.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
@@ -98,4 +108,50 @@ pub(crate) fn register_process(registry: &mut Registry) {
     let started = Seconds::default();
     started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     registry.register_with_unit("landlord_start_time", "When the daemon started, Unix time", Unit::Seconds, started);
+}
+
+/// What is measured, by who measures it.
+pub(crate) struct Figures {
+    plugins: Measurements,
+    tls: TlsFigures,
+    store: Store,
+    engine: EngineHandle,
+    pub(crate) watch: AvailabilityFigures,
+    /// Of webhooks: whoever delivers them counts.
+    pub(crate) webhooks: WebhookFigures,
+}
+
+impl Figures {
+    pub(crate) fn new(plugins: Measurements, tls: TlsFigures, store: Store, engine: EngineHandle) -> Self {
+        Self { plugins, tls, store, engine, watch: AvailabilityFigures::default(), webhooks: WebhookFigures::default() }
+    }
+
+    /// Serves and samples the figures, if an address is configured. Gives those of the API.
+    pub(crate) async fn serve(
+        self,
+        config: &Config,
+        ready: Arc<AtomicBool>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<RpcFigures> {
+        let rpcs = RpcFigures::default();
+        if config.server.metrics_listen.is_empty() {
+            return Ok(rpcs);
+        }
+        let mut registry = Registry::default();
+        register_process(&mut registry);
+        self.plugins.register(&mut registry);
+        self.tls.register(&mut registry);
+        self.store.figures().register(&mut registry);
+        self.engine.figures().register(&mut registry);
+        self.watch.register(&mut registry);
+        self.webhooks.register(&mut registry);
+        rpcs.register(&mut registry);
+        let counts = StoreCounts::default();
+        counts.register(&mut registry);
+        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
+        tasks.spawn(metrics::serve(listener, registry, ready, stop.clone()));
+        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
+        Ok(rpcs)
+    }
 }

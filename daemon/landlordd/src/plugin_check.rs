@@ -167,7 +167,7 @@ mod tests {
         }
         let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
         let callers = Arc::new(Callers::default());
-        (Checked { installation: "test".into(), catalog, callers, providers: Vec::new() }, key)
+        (Checked { installation: "test".into(), catalog, callers, providers: Vec::new(), webhooks: Vec::new() }, key)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Wires the parts and runs them until SIGTERM or SIGINT.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, OnceLock,
@@ -16,34 +16,27 @@ use landlord_auth::{
     tls::{POLL_INTERVAL, TlsFigures},
 };
 use landlord_core::{
-    CurrentCatalog, ProviderName,
-    ports::{
-        AppAccess, AppDiff, AppLogs, AuditStore as _, CustomerStore as _, DaemonStore as _, ProviderKey,
-        TenantStore as _,
-    },
+    CurrentCatalog,
+    ports::{AppAccess, AppDiff, AppLogs, DaemonStore as _, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
-use landlord_engine::{
-    AvailabilityFigures, BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts,
-    HostInventories, Inventories, ProviderOptions,
-};
-use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
-use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check,
+    figures::Figures,
+    in_cluster, inventories, listeners, plugin_check,
     reload::{Reload, Sources},
     retention, revisions, store,
     systemd::{self, Passed},
-    trust,
+    trust, webhooks,
 };
 
 /// What a daemon starts with beside its configuration.
@@ -64,36 +57,30 @@ pub struct Start {
 pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, an incompatible Helm.
-    let measurements = Measurements::default();
+    let (measurements, tls_figures) = (Measurements::default(), TlsFigures::default());
     let plugins = plugins(&checked, &measurements)?;
     let mut clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
-    let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
-    let policies = Arc::new(open_policies(config)?);
-    tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
-    let signer = audit::signer(&config.audit)?;
-    let store = store::open(&config.store, start.create_store).await?;
-    signer.into_iter().for_each(|signer| store.sign_audit(signer));
-    store.set_customer_rules(config.customers.rules());
+    let policies = follow_policies(config, &tasks, &stop)?;
+    let store = store::open_configured(config, start.create_store).await?;
     let store_port = Arc::new(store.clone());
     checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
-    let this = announce::this(daemon_id());
-    tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
-    let host = Arc::new(PluginHost::new(plugins.clone()));
+    let this = announce::start(daemon_id(), store_port.clone(), &tasks, &stop);
     start_plugins(&plugins, &tasks, &stop);
+    let host = Arc::new(PluginHost::new(plugins));
     let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let watch_figures = AvailabilityFigures::default();
-    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures.clone())?;
-    let figures = Figures::of((measurements, tls_figures, store.clone(), handle.clone(), watch_figures));
+    let figures = Figures::new(measurements, tls_figures, store.clone(), handle.clone());
+    let (watch_figures, webhook_figures) = (figures.watch.clone(), figures.webhooks.clone());
+    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures)?;
     let ready = Arc::new(AtomicBool::new(false));
     let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
-    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
-    tasks.spawn(host_inventories(&checked, store_port.clone(), host.clone(), &clusters).compare(stop.clone()));
+    inventories::start((&checked, &clusters), &store_port, &host, &handle, (&tasks, &stop));
+    let webhooks = webhooks::start(&checked, &this.id, &store, &webhook_figures, (&tasks, &stop)).await?;
     let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
     tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
     let (used, names) = (config.clone(), clusters.names.clone());
@@ -116,8 +103,10 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
         audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
+        webhooks: Arc::new(webhooks),
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
+        web_origins: Arc::new(config.server.web_origins.iter().cloned().collect()),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
@@ -133,9 +122,7 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     running.await.context("the engine panicked")?;
     end(&tasks, &store, &this.id).await;
     lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
-    served?;
-    tracing::info!("landlordd has ended");
-    Ok(())
+    Ok(served.inspect(|()| tracing::info!("landlordd has ended"))?)
 }
 
 /// Waits for what still runs, and gives back what this daemon holds.
@@ -183,49 +170,11 @@ async fn hand_over(store: &Store, daemon: &str) {
     store.close().await;
 }
 
-/// What is measured, by who measures it.
-struct Figures {
-    plugins: Measurements,
-    tls: TlsFigures,
-    store: Store,
-    engine: EngineHandle,
-    watch: AvailabilityFigures,
-}
-
-impl Figures {
-    fn of(
-        (plugins, tls, store, engine, watch): (Measurements, TlsFigures, Store, EngineHandle, AvailabilityFigures),
-    ) -> Self {
-        Self { plugins, tls, store, engine, watch }
-    }
-
-    /// Serves and samples the figures, if an address is configured. Gives those of the API.
-    async fn serve(
-        self,
-        config: &Config,
-        ready: Arc<AtomicBool>,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) -> Result<RpcFigures> {
-        let rpcs = RpcFigures::default();
-        if config.server.metrics_listen.is_empty() {
-            return Ok(rpcs);
-        }
-        let mut registry = Registry::default();
-        figures::register_process(&mut registry);
-        self.plugins.register(&mut registry);
-        self.tls.register(&mut registry);
-        self.store.figures().register(&mut registry);
-        self.engine.figures().register(&mut registry);
-        self.watch.register(&mut registry);
-        rpcs.register(&mut registry);
-        let counts = StoreCounts::default();
-        counts.register(&mut registry);
-        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        tasks.spawn(metrics::serve(listener, registry, ready, stop.clone()));
-        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
-        Ok(rpcs)
-    }
+/// The policies, read again when they change.
+fn follow_policies(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Arc<Policies>> {
+    let policies = Arc::new(open_policies(config)?);
+    tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
+    Ok(policies)
 }
 
 /// The shipped policies and those of the configured folder.
@@ -249,37 +198,6 @@ fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &Cance
         }
     });
     lost
-}
-
-/// What compares the clouds' inventories with a store that goes on from a copy.
-fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
-    let (installation, regions) = (checked.installation.clone(), regions(checked));
-    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
-        provider: provider.clone(),
-        credentials: credentials.clone(),
-    };
-    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
-    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
-}
-
-/// What compares the namespaces of host clusters with the store.
-fn host_inventories(
-    checked: &Checked,
-    store: Arc<Store>,
-    providers: Arc<PluginHost>,
-    clusters: &in_cluster::InCluster,
-) -> HostInventories {
-    let (installation, host_clusters) = (checked.installation.clone(), clusters.isolation.clone());
-    HostInventories { installation, store, providers, host_clusters }
-}
-
-/// Where environments can be by the configuration.
-fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
-    let mut regions: BTreeMap<ProviderName, BTreeSet<String>> = BTreeMap::new();
-    for class in checked.catalog.classes.values() {
-        regions.entry(class.provider.clone()).or_default().extend(class.regions.iter().cloned());
-    }
-    regions
 }
 
 /// Checks the listeners' files and the plugins' files as a start would.

@@ -5,12 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Subcommand;
+use landlord_core::ports::{AuditStore as _, CustomerStore as _};
 use landlord_store::{
     PostgresOptions, SqliteOptions, Store, postgres, sqlite,
     transfer::{self, Place, TableSum},
 };
 
-use crate::config::{self, Config, read_secret};
+use crate::{
+    audit,
+    config::{self, Config, read_secret},
+};
 
 /// Opens the store. `create`: make it if there is none.
 ///
@@ -22,6 +26,18 @@ pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> 
         return Ok(sqlite::open(&config.path, options).await?);
     }
     Ok(postgres::open(postgres_options(config, create)?).await?)
+}
+
+/// The store, with what it needs of the rest of the configuration.
+///
+/// # Errors
+/// As [`open`]; a signing key of the audit log that can't be used.
+pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Store> {
+    let signer = audit::signer(&config.audit)?;
+    let store = open(&config.store, create).await?;
+    signer.into_iter().for_each(|signer| store.sign_audit(signer));
+    store.set_customer_rules(config.customers.rules());
+    Ok(store)
 }
 
 fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOptions> {

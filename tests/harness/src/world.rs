@@ -262,7 +262,7 @@ impl World {
         let stacks = options.stacks_dir.clone().unwrap_or_else(|| checkout().join("config/stacks"));
         let mut text = format!(
             "installation = 'quickstart'\n\
-             [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
+             [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\nweb_origins = ['https://portal.example.com']\n\
              [store]\npath = '{folder}/landlord.db'\nurl = '{}'\n\
              [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),

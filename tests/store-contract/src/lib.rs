@@ -27,6 +27,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod reading;
 pub mod revisions;
+pub mod webhooks;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -129,6 +130,9 @@ macro_rules! contract_suite {
             hosting: what_is_promised_is_gone_until_the_record_is;
             hosting: creates_at_once_never_promise_what_is_not_there;
             hosting: a_placement_has_the_host_cluster_inspected;
+            webhooks: a_webhook_is_delivered_by_one_daemon;
+            webhooks: a_webhook_goes_on_where_it_was;
+            webhooks: a_replay_ends_the_claim_and_what_waits;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

@@ -7,8 +7,9 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse},
 };
 use landlord_core::ports::Unauthenticated;
+use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 use url::Url;
 
 use super::IssuerError;
@@ -31,7 +32,10 @@ const TRIES_MAX: usize = 4;
 pub(super) struct Keys {
     issuer: String,
     client: reqwest::Client,
+    /// Never held during a request.
     state: Mutex<State>,
+    /// Held by the one who requests keys.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +67,7 @@ impl Keys {
             client = client.tls_certs_only(certificates);
         }
         let client = client.build().map_err(|error| wrong(&error))?;
-        Ok(Self { issuer: issuer.to_owned(), client, state: Mutex::default() })
+        Ok(Self { issuer: issuer.to_owned(), client, state: Mutex::default(), fetching: tokio::sync::Mutex::default() })
     }
 
     /// Keys that may have signed a token.
@@ -72,25 +76,47 @@ impl Keys {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Vec<DecodingKey>, Unauthenticated> {
-        let mut state = self.state.lock().await;
-        let fresh = state.fetched.is_some_and(|fetched| fetched.elapsed() < TTL);
-        let mut found = matching(&state.keys, kid, algorithm);
-        let may_ask = state.tried.is_none_or(|tried| tried.elapsed() >= REFETCH_INTERVAL);
-        if (found.is_empty() || !fresh) && may_ask {
-            state.tried = Some(Instant::now());
-            match self.fetch().await {
-                Ok(keys) => {
-                    (state.keys, state.fetched) = (keys, Some(Instant::now()));
-                    found = matching(&state.keys, kid, algorithm);
+        let (mut found, mut fetches) = self.known(kid, algorithm);
+        // Somebody whose key is not known may need just those that are on their way.
+        let awaits = found.is_empty() && self.fetching.try_lock().is_err();
+        if fetches || awaits {
+            // Whoever's key is known goes on with it, while another requests newer ones.
+            let turn = if found.is_empty() { Some(self.fetching.lock().await) } else { self.fetching.try_lock().ok() };
+            if turn.is_some() {
+                // They may have come meanwhile.
+                (found, fetches) = self.known(kid, algorithm);
+                if fetches {
+                    self.renew().await;
+                    (found, _) = self.known(kid, algorithm);
                 }
-                // The keys of before go on: an issuer that is away ends nobody's work.
-                Err(error) => tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched"),
             }
         }
-        if state.fetched.is_none() {
+        if self.state.lock().fetched.is_none() {
             return Err(Unauthenticated("the token can't be checked: its issuer can't be reached; try again".into()));
         }
         Ok(found)
+    }
+
+    /// Keys that may have signed a token, and whether the issuer may be asked for others.
+    fn known(&self, kid: Option<&str>, algorithm: Algorithm) -> (Vec<DecodingKey>, bool) {
+        let state = self.state.lock();
+        let fresh = state.fetched.is_some_and(|fetched| fetched.elapsed() < TTL);
+        let found = matching(&state.keys, kid, algorithm);
+        let may_request = state.tried.is_none_or(|tried| tried.elapsed() >= REFETCH_INTERVAL);
+        let fetches = (found.is_empty() || !fresh) && may_request;
+        (found, fetches)
+    }
+
+    async fn renew(&self) {
+        self.state.lock().tried = Some(Instant::now());
+        match self.fetch().await {
+            Ok(keys) => {
+                let mut state = self.state.lock();
+                (state.keys, state.fetched) = (keys, Some(Instant::now()));
+            }
+            // The keys of before go on: an issuer that is away ends nobody's work.
+            Err(error) => tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched"),
+        }
     }
 
     async fn fetch(&self) -> Result<Vec<Jwk>, String> {
@@ -170,4 +196,23 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         _ => false,
     };
     signs && named && of_kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_key_is_known_does_not_wait_for_newer_ones() {
+        let keys = Keys::new("https://issuer.example.com", None).unwrap();
+        let jwk = serde_json::from_value(landlord_test_tokens::Key::new("one").jwk()).unwrap();
+        let now = Some(Instant::now());
+        *keys.state.lock() = State { keys: vec![jwk], fetched: now, tried: now };
+        tokio::time::advance(TTL).await;
+        // An issuer that takes its time.
+        let _another = keys.fetching.lock().await;
+        let find = |kid| tokio::time::timeout(TIMEOUT, keys.find(Some(kid), Algorithm::ES256));
+        assert_eq!(find("one").await.expect("it waits").unwrap().len(), 1);
+        assert!(find("two").await.is_err(), "it does not wait for what may be its key");
+    }
 }

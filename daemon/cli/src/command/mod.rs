@@ -19,6 +19,7 @@ mod pages;
 mod verify;
 mod wait;
 mod watch;
+mod webhooks;
 
 use std::io::Write as _;
 
@@ -117,6 +118,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             explain::placement(server, &file, output).await
         }
         Command::Orphans { what, output } => orphans::run(server, what, output).await,
+        Command::Webhooks { what, output } => webhooks::run(server, what, output).await,
         Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
     }
 }

@@ -24,6 +24,7 @@ pub mod store;
 mod store_error;
 mod store_query;
 pub mod target;
+mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
@@ -56,6 +57,10 @@ pub use store::{
 pub use stacks::{StackParameter, Stacks};
 pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
+pub use webhooks::{
+    ClaimedWebhook, HeldTenant, PARKED_MAX, ParkedEvent, TestDelivery, WebhookClaim, WebhookProgress, WebhookState,
+    WebhookStore, WebhookView, Webhooks,
+};
 
 /// Notifies the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

@@ -210,7 +210,8 @@ async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
     world.holds_off.store(true, Ordering::SeqCst);
     world.accept(&name("two")).await;
     let days = Duration::from_secs(10 * 24 * 60 * 60);
-    let mut claims = world.store.claim("a daemon of before", 10, days).await.unwrap();
+    // In the engine's name, which has the account's lease.
+    let mut claims = world.store.claim("owner-0", 10, days).await.unwrap();
     let claim = claims.pop().expect("what was accepted is due");
     world.holds_off.store(false, Ordering::SeqCst);
     let is_lost = async || matches!(world.store.load(&claim).await, Err(StoreError::FenceLost(_)));

@@ -4,6 +4,7 @@ mod condition;
 mod host_cluster;
 mod operation;
 mod placement;
+mod progress;
 mod tenant;
 mod value;
 mod would_be;

@@ -1,7 +1,7 @@
 //! Operations and their stages as messages of the API.
 
 use landlord_core::{
-    DesiredState, Environment, Operation, OperationKind, OperationOutcome, Progress, StageRecord, StageState, step,
+    DesiredState, Environment, Operation, OperationKind, OperationOutcome, StageRecord, StageState, step,
 };
 use landlord_proto::{
     google::{longrunning, rpc},
@@ -11,6 +11,7 @@ use prost::Message as _;
 
 use super::{
     host_cluster::host_cluster,
+    progress::progress,
     tenant::tenant,
     value::{any, timestamp},
 };
@@ -51,15 +52,6 @@ pub(crate) fn kind(kind: OperationKind) -> &'static str {
         OperationKind::Update => "update",
         OperationKind::Delete => "delete",
         OperationKind::Retry => "retry",
-    }
-}
-
-/// How far an operation is.
-pub(super) fn progress(progress: &Progress) -> v1::Progress {
-    v1::Progress {
-        operation: format!("operations/{}", progress.operation),
-        percent: progress.percent.into(),
-        expected_end_time: Some(timestamp(progress.end_time)),
     }
 }
 

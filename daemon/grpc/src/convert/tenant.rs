@@ -5,8 +5,8 @@ use landlord_proto::v1;
 
 use super::{
     condition::{availability, conditions, reconciling},
-    operation::progress,
     placement::placement,
+    progress::progress,
     value::{from_struct, timestamp, to_struct},
 };
 

@@ -65,10 +65,9 @@ pub(crate) async fn explain(
             placement = None;
         }
     }
-    if let Some(refused) = refused(ports, (&name, &spec), placement.as_ref()).await? {
-        problems.push(refused);
-        placement = None;
-    }
+    let refused = refused(ports, (&name, &spec), placement.as_ref()).await?;
+    placement = placement.filter(|_| refused.is_empty());
+    problems.extend(refused);
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
     let placement = placement
         .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
@@ -80,22 +79,23 @@ async fn refused(
     ports: &Ports,
     (name, spec): (&TenantName, &TenantSpec),
     placement: Option<&Placement>,
-) -> Result<Option<String>, Error> {
-    let checked = match placement {
+) -> Result<Vec<String>, Error> {
+    let contract = match placement {
         Some(placement) => ports.customers.check_contract(name, spec, placement).await,
         None => Ok(()),
     };
-    let checked = match checked {
-        Ok(()) => ports.store.check_domain(name, &spec.domain).await,
-        refused => refused,
-    };
-    match checked {
-        Ok(()) => Ok(None),
-        Err(
-            why @ (StoreError::DomainTaken { .. }
-            | StoreError::NotInContract { .. }
-            | StoreError::FailedPrecondition(_)),
-        ) => Ok(Some(why.to_string())),
-        Err(error) => Err(error.into()),
+    let domain = ports.store.check_domain(name, &spec.domain).await;
+    let mut refused = Vec::new();
+    for checked in [contract, domain] {
+        match checked {
+            Ok(()) => {}
+            Err(
+                why @ (StoreError::DomainTaken { .. }
+                | StoreError::NotInContract { .. }
+                | StoreError::FailedPrecondition(_)),
+            ) => refused.push(why.to_string()),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(refused)
 }

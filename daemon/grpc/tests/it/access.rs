@@ -201,6 +201,10 @@ fn of_foreign_caller(name: &str, action: Action) -> Code {
         | Action::ListAuditEvents
         | Action::ListOrphans
         | Action::DeleteOrphan
+        | Action::ListWebhooks
+        | Action::GetWebhook
+        | Action::ReplayWebhook
+        | Action::TestWebhook
             if portal =>
         {
             Code::PermissionDenied

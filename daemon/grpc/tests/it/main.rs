@@ -17,3 +17,4 @@ mod requests;
 mod service;
 mod tenants;
 mod tls;
+mod web;

@@ -300,6 +300,12 @@ impl World {
                 let name = "orphans/00000000-0000-4000-8000-000000000000".into();
                 v1::DeleteOrphanRequest { name, ..Default::default() }.encode_to_vec()
             }
+            Action::ListWebhooks => v1::ListWebhooksRequest::default().encode_to_vec(),
+            Action::GetWebhook => v1::GetWebhookRequest { name: "webhooks/portal".into() }.encode_to_vec(),
+            Action::ReplayWebhook => {
+                v1::ReplayWebhookRequest { name: "webhooks/portal".into(), event_id: "evt_1".into() }.encode_to_vec()
+            }
+            Action::TestWebhook => v1::TestWebhookRequest { name: "webhooks/portal".into() }.encode_to_vec(),
             Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
             Action::CheckAccess => {
                 v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 
-use crate::common::{Daemon, PROD, fields, metadata, named, order, reason, tenant, update};
+use crate::common::{Daemon, OneWebhook, PROD, fields, metadata, named, order, reason, tenant, update};
 use landlord_core::{ErrorKind, Failure, OperationOutcome, State};
 use landlord_grpc::ServeError;
 use landlord_proto::{
@@ -235,6 +235,8 @@ async fn the_socket_is_ours_alone() {
         audit: Arc::new(daemon.store.clone()),
         daemons: Arc::new(daemon.store.clone()),
         daemon: "second".into(),
+        webhooks: Arc::new(OneWebhook),
+        web_origins: Arc::default(),
         figures: landlord_grpc::RpcFigures::default(),
         limits: landlord_grpc::Limits::default(),
         tokens: Arc::new(landlord_grpc::OpaqueTokens::new(&[7; 32]).unwrap()),

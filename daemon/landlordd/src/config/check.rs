@@ -12,9 +12,10 @@ use landlord_core::{
     Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
     environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
 };
+use landlord_webhooks::WebhookOptions;
 use secrecy::SecretString;
 
-use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, telemetry};
+use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server, telemetry, webhooks};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
@@ -38,6 +39,8 @@ pub struct Checked {
     pub callers: Arc<Callers>,
     /// One entry for each provider and credential scope.
     pub providers: Vec<ProviderSetup>,
+    /// Where events are delivered to.
+    pub webhooks: Vec<WebhookOptions>,
 }
 
 /// All that a plugin's process needs.
@@ -89,8 +92,9 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     check_classes(config, &mut catalog, &mut problems);
     check_rules(config, &catalog, &mut problems);
     check_residency(config, &mut problems);
+    let webhooks = webhooks::check(&config.webhooks, &mut problems);
     if problems.is_empty() {
-        Ok(Checked { installation: config.installation.clone(), catalog, callers, providers })
+        Ok(Checked { installation: config.installation.clone(), catalog, callers, providers, webhooks })
     } else {
         Err(problems)
     }

@@ -14,6 +14,7 @@ mod print;
 mod secret;
 mod server;
 mod telemetry;
+mod webhooks;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
@@ -26,6 +27,7 @@ pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
 pub use telemetry::Telemetry;
+pub use webhooks::Webhook;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub residency: Residencies,
     /// Which domains tenants may have.
     pub domains: Domains,
+    /// Where events are delivered to, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
 }
 
 impl Default for Config {
@@ -90,6 +94,7 @@ impl Default for Config {
             placement: Vec::new(),
             residency: Residencies::default(),
             domains: Domains::default(),
+            webhooks: BTreeMap::new(),
         }
     }
 }

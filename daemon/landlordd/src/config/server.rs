@@ -13,6 +13,8 @@ pub struct Server {
     pub socket: PathBuf,
     /// TCP listeners.
     pub listeners: Vec<Listener>,
+    /// Origins whose pages may call by gRPC-Web (`https://portal.example.com`); none: no page may.
+    pub web_origins: Vec<String>,
     /// Address of the pages `/metrics` (OpenMetrics), `/livez` and `/readyz`; empty: none.
     pub metrics_listen: String,
     /// Whether that may be another than a loopback address, although its readers are not authenticated.
@@ -24,6 +26,7 @@ impl Default for Server {
         Self {
             socket: "/run/landlord/landlord.sock".into(),
             listeners: Vec::new(),
+            web_origins: Vec::new(),
             metrics_listen: String::new(),
             metrics_open: false,
         }
@@ -89,6 +92,15 @@ impl Tls {
 
 /// Addresses, and that nobody listens without TLS by accident. The files are read by whoever listens.
 pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
+    for origin in &server.web_origins {
+        // As a browser writes it: what differs by a slash or a capital would let nobody in.
+        let written = origin.parse::<url::Url>().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        if written != *origin || !origin.starts_with("http") {
+            problems.push(format!(
+                "server.web_origins: {origin:?} is no origin such as https://portal.example.com, without a path"
+            ));
+        }
+    }
     for (index, listener) in server.listeners.iter().enumerate() {
         let at = format!("server.listeners[{index}]");
         let Ok(address) = listener.address.parse::<SocketAddr>() else {

@@ -408,3 +408,38 @@ fn parents_of_domains_are_domains() {
         "{problems}"
     );
 }
+
+#[test]
+fn webhooks_are_checked_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = write(folder.path(), "secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let open = write(folder.path(), "open", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let of = |name: &str, url: &str, secret: &Path, more: &str| {
+        format!("[webhooks.{name}]\nurl = '{url}'\nsecret_file = '{}'\n{more}\n", secret.display())
+    };
+    let fine = of("portal", "https://portal.example.com/hooks", &secret, "events = ['dev.landlord.tenant.ready']");
+    assert_eq!(check(&from_file(&fine).unwrap()).unwrap().webhooks.len(), 1);
+    let wrong = [
+        of("plain", "http://portal.example.com/", &secret, ""),
+        of("inside", "https://169.254.169.254/", &secret, ""),
+        of("readable", "https://portal.example.com/", &open, ""),
+        of("types", "https://portal.example.com/", &secret, "events = ['ready']"),
+        of("nets", "https://portal.example.com/", &secret, "allowed_networks = ['inside']\ntimeout = '5min'"),
+        of("no-url", "portal", &secret, ""),
+    ];
+    let problems = check(&from_file(&wrong.concat()).unwrap()).unwrap_err().join("\n");
+    for expected in [
+        "webhooks.plain: is not https",
+        "webhooks.inside: 169.254.169.254 is at",
+        "webhooks.readable.secret_file",
+        "webhooks.types.events: \"ready\" is none of dev.landlord.tenant.accepted",
+        "webhooks.nets.allowed_networks: \"inside\"",
+        "webhooks.nets.timeout: must be 1s to 1m",
+        "webhooks.no-url.url",
+    ] {
+        assert!(problems.contains(expected), "{expected:?} is not in:\n{problems}");
+    }
+    assert!(!problems.contains("MfKQ"), "{problems}");
+}

@@ -18,6 +18,7 @@ mod namespaces;
 mod orphans;
 mod revisions;
 mod tenants;
+mod webhooks;
 mod work;
 
 use landlord_core::ports::StoreError;

@@ -93,6 +93,15 @@ pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<i64, StoreE
     Ok(newest.unwrap_or(0))
 }
 
+/// Position of the oldest event that is kept; 0: there is none.
+pub(crate) async fn oldest(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM events")
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable("reading events"))?;
+    Ok(oldest.unwrap_or(0))
+}
+
 /// Events after a position, oldest first. `connection` must see one moment: the check of the
 /// position and the events themselves belong together.
 pub(crate) async fn read(connection: &mut AnyConnection, query: &EventQuery) -> Result<Vec<Event>, StoreError> {

@@ -8,8 +8,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
 use crate::{Error, dialect::Dialect};
 
-/// Its rows are of daemons that ended.
-const LEFT_OUT: &str = "daemons";
+/// Of daemons that ended: who they were, and the leases of accounts and duties that they held.
+const LEFT_OUT: [&str; 3] = ["daemons", "accounts", "duties"];
 /// Others refer to it, so its rows come first.
 const FIRST: &str = "tenants";
 /// Tables of one row that a store has from the start: which one it is, and where its audit log ends.
@@ -50,7 +50,7 @@ pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Table>, sq
     let found: Vec<(String, String, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
     let mut tables: BTreeMap<String, Vec<(String, Kind)>> = BTreeMap::new();
     for (table, column, kind) in found {
-        if table != LEFT_OUT && table != "_sqlx_migrations" {
+        if !LEFT_OUT.contains(&table.as_str()) && table != "_sqlx_migrations" {
             let kind = match kind.as_str() {
                 "text" => Kind::Text,
                 "bigint" | "integer" => Kind::Number,

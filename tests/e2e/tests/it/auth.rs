@@ -18,15 +18,20 @@ const AUTH: i32 = 7;
 const NEW_KEYS: Duration = Duration::from_secs(30);
 
 /// A daemon with a TLS listener that believes an issuer.
-struct Scene {
-    world: World,
-    issuer: Issuer,
-    address: String,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) issuer: Issuer,
+    pub(crate) address: String,
     folder: tempfile::TempDir,
 }
 
 impl Scene {
     fn start(token_ttl: Duration) -> Self {
+        Self::start_with(token_ttl, "")
+    }
+
+    /// The same with more of a configuration.
+    pub(crate) fn start_with(token_ttl: Duration, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let issuer = Issuer::start(folder.path(), token_ttl).unwrap();
         certificate(folder.path());
@@ -35,7 +40,7 @@ impl Scene {
              [server.listeners.tls]\ncert_file = '{0}/tls.crt'\nkey_file = '{0}/tls.key'\n\
              [auth.issuers.corp]\nissuer = '{1}'\naudiences = ['landlord']\ncustomer_claim = 'customer'\n\
              [auth.issuers.corp.groups]\nportal = 'landlord:portals'\nadmin = 'landlord:operators'\n\
-             user = 'landlord:customer-users'\n",
+             user = 'landlord:customer-users'\n{more}",
             folder.path().display(),
             issuer.url()
         );
@@ -48,7 +53,7 @@ impl Scene {
         Self { world, issuer, address: format!("https://localhost:{port}"), folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

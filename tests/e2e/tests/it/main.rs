@@ -12,6 +12,7 @@ mod figures;
 mod input;
 mod lifecycle;
 mod packages;
+mod portals;
 mod replicas;
 mod shared;
 mod shared_clouds;

@@ -127,7 +127,12 @@ fn an_order_is_one_trace() {
 async fn ordered(collector: &Collector, world: &World) {
     let channel = client::connect(&world.socket()).await.unwrap();
     let mut tenants = TenantServiceClient::new(channel.clone());
-    let tenant = v1::Tenant { tenant_class: EKS.bare_class(), domain: "t.example.com".into(), ..v1::Tenant::default() };
+    let tenant = v1::Tenant {
+        tenant_class: EKS.bare_class(),
+        domain: "t.example.com".into(),
+        storage_gib: 20,
+        ..v1::Tenant::default()
+    };
     let order = v1::CreateTenantRequest {
         parent: "customers/acme".into(),
         tenant_id: "t".into(),

@@ -10,7 +10,7 @@ use crate::{checkout, code_of, metadata, show, sources};
 const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 19] = [
+const MAY_DEPEND: [(&str, &[&str]); 20] = [
     ("landlord-provider-api", &[]),
     ("landlord-provider-sdk", &["landlord-provider-api"]),
     ("landlord-proto", &[]),
@@ -25,6 +25,7 @@ const MAY_DEPEND: [(&str, &[&str]); 19] = [
     ("landlord-deploy", &["landlord-core", "landlord-kube"]),
     ("landlord-auth", &["landlord-core"]),
     ("landlord-grpc", &["landlord-core", "landlord-proto", "landlord-trace"]),
+    ("landlord-webhooks", &["landlord-core"]),
     ("landlord-cli", &["landlord-audit", "landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api", "landlord-provider-sdk"]),
     ("landlord-plugin-aks", &["landlord-provider-api", "landlord-provider-sdk"]),

@@ -5,9 +5,11 @@ use std::{collections::BTreeSet, fs};
 use crate::{checkout, code_of};
 
 /// Where events are made.
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 6] = [
     "daemon/engine/src/events.rs",
     "daemon/store/src/contract/accept.rs",
+    "daemon/store/src/contract/availability.rs",
+    "daemon/store/src/contract/credentials.rs",
     "daemon/store/src/contract/tenants.rs",
     "daemon/core/src/lifecycle.rs",
 ];

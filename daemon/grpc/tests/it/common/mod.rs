@@ -25,10 +25,11 @@ use landlord_core::{
     journal,
     ports::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
-        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, KubeAccess, KubeCredentials,
-        KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, Peer, ProviderHealth,
-        ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantDiff, TenantLogs, TenantStore as _,
-        Unauthenticated, Verifier, Wake, WorkStore,
+        Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, HeldTenant, KubeAccess,
+        KubeCredentials, KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, ParkedEvent,
+        Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, StoreError, TenantDiff,
+        TenantLogs, TenantStore as _, TestDelivery, Unauthenticated, Verifier, Wake, WebhookState, WebhookView,
+        Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -124,6 +125,67 @@ impl Stacks for OneStack {
     fn parameters(&self, _: &StackName) -> Vec<StackParameter> {
         let schema = Some(serde_json::json!({"type": "string"}));
         vec![StackParameter { path: "lamp.colour".into(), schema, default_value: Some("white".into()) }]
+    }
+}
+
+/// The webhook `portal` knows one event, `evt_1`.
+pub struct OneWebhook;
+
+#[async_trait::async_trait]
+impl Webhooks for OneWebhook {
+    async fn webhooks(&self) -> Result<Vec<WebhookView>, StoreError> {
+        let tenant =
+            || landlord_core::TenantName { customer: "acme".parse().unwrap(), tenant: "prod".parse().unwrap() };
+        let state = WebhookState {
+            name: "portal".into(),
+            daemon: Some("this".into()),
+            position: 9,
+            failing_since: Some(Timestamp(1_000)),
+            held: vec![HeldTenant {
+                tenant: tenant(),
+                position: 7,
+                attempts: 3,
+                since: Some(Timestamp(1_000)),
+                next_time: Timestamp(9_000),
+                error: "503".into(),
+            }],
+            delivered_count: 5,
+            missed_count: 0,
+            parked_count: 1,
+            delivery_time: None,
+            error: "503".into(),
+        };
+        let parked = ParkedEvent {
+            position: 3,
+            tenant: tenant(),
+            event_type: "dev.landlord.tenant.ready".into(),
+            event_time: Timestamp(1),
+            park_time: Timestamp(2),
+            attempts: 800,
+            error: "503".into(),
+        };
+        Ok(vec![WebhookView {
+            name: "portal".into(),
+            url: "https://portal.example.com/hooks".into(),
+            event_types: Vec::new(),
+            customers: vec!["acme".parse().unwrap()],
+            state: Some((state, vec!["evt_7".into()])),
+            parked: vec![("evt_3".into(), parked)],
+        }])
+    }
+
+    fn position(&self, event_id: &str) -> Option<i64> {
+        event_id.strip_prefix("evt_")?.parse().ok()
+    }
+
+    async fn replay(&self, name: &str, _: i64) -> Result<(), StoreError> {
+        if name == "portal" { Ok(()) } else { Err(StoreError::NotFound(format!("webhooks/{name}"))) }
+    }
+
+    async fn test(&self, name: &str) -> Result<TestDelivery, StoreError> {
+        self.replay(name, 0).await?;
+        let duration = Duration::from_millis(7);
+        Ok(TestDelivery { event_id: "test_1".into(), status: Some(204), error: String::new(), duration })
     }
 }
 
@@ -439,8 +501,10 @@ impl Daemon {
             audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
+            webhooks: Arc::new(OneWebhook),
             figures: RpcFigures::default(),
             limits,
+            web_origins: Arc::new(BTreeSet::from([ORIGIN.to_owned()])),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
@@ -567,6 +631,9 @@ pub fn update(paths: &[&str], tenant: v1::Tenant) -> v1::UpdateTenantRequest {
         ..v1::UpdateTenantRequest::default()
     }
 }
+
+/// Origin whose pages may call.
+pub const ORIGIN: &str = "https://portal.example.com";
 
 pub const PROD: &str = "customers/acme/tenants/prod";
 

@@ -1,0 +1,423 @@
+//! One webhook: claims it, reads on in the events, sends, records.
+//!
+//! ```text
+//! claim ──► [ let go, read a page, send page and due tenants, record ] ──► wait for an event, or the next attempt
+//!   ▲              │ lease lost, replayed, store away                          │
+//!   └──────────────┴──────────────────────────────────◄────────────────────────┘
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use landlord_core::{
+    CustomerId, TenantName, Timestamp,
+    ports::{ClaimedWebhook, Event, EventQuery, EventScope, HeldTenant, StoreError, WebhookClaim},
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    event::{self, EventType},
+    event_id::EventIds,
+    figures::WebhookFigures,
+    progress::{Progress, Schedule},
+    send::{Failure, Sender},
+    service::{SecretSource, Store},
+    signature::Secret,
+};
+
+/// Requests to one receiver at the same moment, each for another tenant.
+pub(crate) const CONCURRENCY: usize = 8;
+/// A request under way may end for this long when the daemon stops.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+/// Events read at a time; those of other customers and types among them cost no more than the reading.
+const READ: u32 = 500;
+/// Of these at most so many are sent before what became of them is recorded: as many may be sent twice after a kill.
+const PAGE: usize = 50;
+/// A webhook whose secret can't be read is looked at again after this long.
+const SECRET_WAIT: Duration = Duration::from_secs(10);
+
+/// Which events a webhook gets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Empty: all.
+    pub(crate) types: BTreeSet<EventType>,
+    /// Empty: all.
+    pub(crate) customers: BTreeSet<CustomerId>,
+}
+
+impl Filter {
+    fn scope(&self) -> EventScope {
+        match self.customers.first() {
+            Some(only) if self.customers.len() == 1 => EventScope::Customer(only.clone()),
+            Some(_) | None => EventScope::Tenants,
+        }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let of_customer =
+            event.name.customer().is_some_and(|id| self.customers.is_empty() || self.customers.contains(id));
+        of_customer && (self.types.is_empty() || self.types.contains(&EventType::of(&event.event)))
+    }
+}
+
+/// What delivers one webhook.
+pub(crate) struct Delivery {
+    pub(crate) name: String,
+    /// The daemon.
+    pub(crate) owner: String,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sender: Sender,
+    pub(crate) secrets: SecretSource,
+    pub(crate) ids: Arc<EventIds>,
+    pub(crate) source: String,
+    pub(crate) filter: Filter,
+    pub(crate) schedule: Schedule,
+    pub(crate) lease_ttl: Duration,
+    pub(crate) figures: WebhookFigures,
+    /// Notified when the place was moved by a replay.
+    pub(crate) moved: Notify,
+}
+
+/// The database's clock, as of the last answer and what has passed since.
+struct Clock {
+    began: Instant,
+    offset_ms: AtomicI64,
+}
+
+impl Clock {
+    fn new(now: Timestamp) -> Self {
+        Self { began: Instant::now(), offset_ms: AtomicI64::new(now.0) }
+    }
+
+    fn set(&self, now: Timestamp) {
+        self.offset_ms.fetch_add(now.0 - self.now().0, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.offset_ms.load(Ordering::Relaxed)).after(self.began.elapsed())
+    }
+}
+
+/// Why a claim is not worked on any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The daemon stops.
+    Stopping,
+    /// Another daemon has it, or the place was moved.
+    Lost,
+    /// The store can't be used now.
+    StoreAway,
+}
+
+/// Events that were read, by tenant, and up to where.
+struct Read {
+    groups: BTreeMap<TenantName, Vec<Event>>,
+    end: i64,
+    more: bool,
+}
+
+/// What became of events of one tenant, in order.
+struct Run {
+    tenant: TenantName,
+    taken: Vec<i64>,
+    end: End,
+}
+
+enum End {
+    /// All were taken.
+    Taken,
+    /// All of a held tenant before this position are done with.
+    CaughtUp(i64),
+    /// One was not taken.
+    Failed(Box<Event>, Failure),
+    /// The daemon stops; this is the first that was not sent.
+    Interrupted(i64),
+}
+
+impl Delivery {
+    /// Delivers until `stop`, whenever no other daemon does.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let ended = match self.store.claim_webhook(&self.name, &self.owner, self.lease_ttl).await {
+                Ok(Some(claimed)) => self.with_claim(claimed, &stop).await,
+                // Another daemon delivers.
+                Ok(None) => Ended::StoreAway,
+                Err(error) => {
+                    tracing::warn!(webhook = self.name, %error, "a webhook can't be claimed now");
+                    Ended::StoreAway
+                }
+            };
+            self.figures.left(&self.name);
+            if ended == Ended::StoreAway {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.moved.notified() => {}
+                    () = tokio::time::sleep(self.lease_ttl / 3) => {}
+                }
+            }
+        }
+    }
+
+    async fn with_claim(&self, claimed: ClaimedWebhook, stop: &CancellationToken) -> Ended {
+        let ClaimedWebhook { claim, state, now } = claimed;
+        let (clock, mut progress) = (Clock::new(now), Progress::of(state));
+        tracing::debug!(webhook = self.name, position = progress.position(), "this daemon delivers a webhook");
+        let ended = tokio::select! {
+            result = self.deliver(&claim, &mut progress, &clock, stop) => result.unwrap_or_else(|error| {
+                tracing::warn!(webhook = self.name, %error, "a webhook waits for the store");
+                Ended::StoreAway
+            }),
+            () = self.keep_lease(&claim, &clock) => Ended::Lost,
+        };
+        if ended != Ended::Lost {
+            let left = async {
+                self.record(&claim, &mut progress, true).await?;
+                self.store.release_webhook(&claim).await
+            };
+            if let Err(error) = left.await {
+                tracing::warn!(webhook = self.name, %error, "a webhook is not given back; its lease ends by itself");
+            }
+        }
+        ended
+    }
+
+    /// Returns when the claim is lost, or can't be kept.
+    async fn keep_lease(&self, claim: &WebhookClaim, clock: &Clock) {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(self.lease_ttl / 3).await;
+            match self.store.renew_webhook(claim, self.lease_ttl).await {
+                Ok(Some(now)) => {
+                    clock.set(now);
+                    renewed = Instant::now();
+                }
+                Ok(None) => return,
+                Err(error) => tracing::warn!(webhook = self.name, %error, "the lease of a webhook is not renewed"),
+            }
+            if renewed.elapsed() > self.lease_ttl * 2 / 3 {
+                return;
+            }
+        }
+    }
+
+    async fn deliver(
+        &self,
+        claim: &WebhookClaim,
+        progress: &mut Progress,
+        clock: &Clock,
+        stop: &CancellationToken,
+    ) -> Result<Ended, StoreError> {
+        // The position up to which it is known that no event follows.
+        let mut waited = 0;
+        loop {
+            let more = self.step(progress, clock, stop, waited).await?;
+            if stop.is_cancelled() {
+                return Ok(Ended::Stopping);
+            }
+            if !self.record(claim, progress, false).await? {
+                return Ok(Ended::Lost);
+            }
+            if more {
+                continue;
+            }
+            let query = EventQuery { after_seq: progress.position().max(waited), scope: self.filter.scope(), limit: 1 };
+            let is_full = progress.is_full();
+            let until = progress.next_time().map(|time| time.since(clock.now()));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(Ended::Stopping),
+                () = self.moved.notified() => return Ok(Ended::Lost),
+                position = self.store.wait_for_event(&query), if !is_full => waited = position,
+                () = tokio::time::sleep(until.unwrap_or_default()), if until.is_some() => {}
+            }
+        }
+    }
+
+    /// Sends what is due; whether there is more.
+    async fn step(
+        &self,
+        progress: &mut Progress,
+        clock: &Clock,
+        stop: &CancellationToken,
+        waited: i64,
+    ) -> Result<bool, StoreError> {
+        progress.let_go();
+        let secrets = match (self.secrets)() {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                tracing::error!(webhook = self.name, error, "events wait: the secret of a webhook can't be used");
+                progress.fails(&error);
+                stop.run_until_cancelled(tokio::time::sleep(SECRET_WAIT)).await;
+                return Ok(false);
+            }
+        };
+        let sending = Sending { delivery: self, secrets: &secrets, clock, stop };
+        let due = progress.due(clock.now());
+        let cursor = progress.position();
+        let read = if progress.is_full() { None } else { Some(self.read(progress, waited).await?) };
+        let mut jobs: Vec<BoxFuture<'_, Result<Run, StoreError>>> = Vec::new();
+        jobs.extend(due.into_iter().map(|held| sending.retry(held, cursor).boxed()));
+        let (end, more) = match read {
+            Some(Read { groups, end, more }) => {
+                jobs.extend(groups.into_iter().map(|(tenant, events)| sending.all(tenant, events).map(Ok).boxed()));
+                (end, more)
+            }
+            None => (cursor, false),
+        };
+        let (mut runs, mut end) = (stream::iter(jobs).buffer_unordered(CONCURRENCY), end);
+        while let Some(run) = runs.next().await {
+            let run = run?;
+            if let End::Interrupted(position) = run.end {
+                end = end.min(position - 1);
+            }
+            self.apply(progress, run, clock.now());
+        }
+        progress.advance(end);
+        Ok(more)
+    }
+
+    /// Events after the place, but those of held tenants.
+    async fn read(&self, progress: &mut Progress, waited: i64) -> Result<Read, StoreError> {
+        let after = progress.position();
+        let (events, missed) = self.events(self.filter.scope(), after).await?;
+        if missed > 0 {
+            progress.missed(missed);
+            tracing::error!(
+                webhook = self.name,
+                missed,
+                "events were removed before they were delivered (store.events_max)"
+            );
+        }
+        let more = events.len() >= READ as usize;
+        let mut read = Read { groups: BTreeMap::new(), end: (after + missed).max(waited), more };
+        let mut count = 0;
+        for event in events {
+            if count == PAGE {
+                read.more = true;
+                break;
+            }
+            read.end = event.seq;
+            let Some(tenant) = event.name.tenant().filter(|tenant| !progress.holds(tenant)).cloned() else { continue };
+            if self.filter.wants(&event) {
+                count += 1;
+                read.groups.entry(tenant).or_default().push(event);
+            }
+        }
+        Ok(read)
+    }
+
+    /// Events of a scope after a position, and how many positions the store has forgotten before them.
+    async fn events(&self, scope: EventScope, after: i64) -> Result<(Vec<Event>, i64), StoreError> {
+        let query = EventQuery { after_seq: after, scope, limit: READ };
+        match self.store.events(&query).await {
+            Ok(events) => Ok((events, 0)),
+            Err(StoreError::InvalidArgument(_)) => {
+                let before_oldest = self.store.oldest_event().await?.saturating_sub(1).max(after);
+                let events = self.store.events(&EventQuery { after_seq: before_oldest, ..query }).await?;
+                Ok((events, before_oldest - after))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn apply(&self, progress: &mut Progress, run: Run, now: Timestamp) {
+        for position in run.taken {
+            progress.taken(&run.tenant, position, now);
+        }
+        match run.end {
+            End::Taken | End::Interrupted(_) => {}
+            End::CaughtUp(position) => progress.caught_up(&run.tenant, position, now),
+            End::Failed(event, failure) => {
+                tracing::warn!(
+                    webhook = self.name, tenant = %run.tenant, status = failure.status, error = failure.message,
+                    "an event was not taken; it is sent again"
+                );
+                let when = (now, rand::random::<f64>());
+                progress.not_taken((&run.tenant, &event), &failure, when, &self.schedule);
+            }
+        }
+    }
+
+    /// Records what changed; false: the claim is lost.
+    async fn record(&self, claim: &WebhookClaim, progress: &mut Progress, all: bool) -> Result<bool, StoreError> {
+        let waiting = progress.waiting();
+        let Some(changed) = progress.take(all) else { return Ok(true) };
+        for parked in &changed.parked {
+            tracing::error!(
+                webhook = self.name, tenant = %parked.tenant, error = parked.error,
+                "an event is parked: the receiver has not taken it in time; replay it when the receiver is mended"
+            );
+        }
+        self.figures.recorded(&self.name, changed.parked.len(), changed.missed, waiting);
+        self.store.record_webhook(claim, changed).await
+    }
+}
+
+/// What requests of one step share.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    delivery: &'a Delivery,
+    secrets: &'a [Secret],
+    clock: &'a Clock,
+    stop: &'a CancellationToken,
+}
+
+impl Sending<'_> {
+    /// Sends what a held tenant waits for, up to the webhook's place.
+    async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
+        let scope = EventScope::Environment(held.tenant.clone().into());
+        let (events, _) = self.delivery.events(scope, held.position - 1).await?;
+        let is_last = events.len() < READ as usize;
+        let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
+        let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));
+        let run = self.all(held.tenant, wanted.collect()).await;
+        Ok(match run.end {
+            End::Taken => Run { end: End::CaughtUp(end + 1), ..run },
+            End::CaughtUp(_) | End::Failed(..) | End::Interrupted(_) => run,
+        })
+    }
+
+    /// Sends events of one tenant, each when the one before was taken.
+    async fn all(self, tenant: TenantName, events: Vec<Event>) -> Run {
+        let mut taken = Vec::with_capacity(events.len());
+        for event in events {
+            match self.one(&event).await {
+                Some(Ok(())) => taken.push(event.seq),
+                Some(Err(failure)) => return Run { tenant, taken, end: End::Failed(Box::new(event), failure) },
+                None => return Run { tenant, taken, end: End::Interrupted(event.seq) },
+            }
+        }
+        Run { tenant, taken, end: End::Taken }
+    }
+
+    /// Sends an event; `None`: the daemon stops.
+    async fn one(self, event: &Event) -> Option<Result<(), Failure>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let delivery = self.delivery;
+        let id = delivery.ids.id(event.seq).unwrap_or_default();
+        let body = event::body(&delivery.source, &id, event);
+        let began = Instant::now();
+        let grace = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let result = tokio::select! {
+            result = delivery.sender.send(self.secrets, &id, self.clock.now(), body) => result.map(drop),
+            () = grace => return None,
+        };
+        delivery.figures.attempted(&delivery.name, result.is_ok(), began.elapsed());
+        if result.is_ok() {
+            delivery.figures.delivered(&delivery.name, self.clock.now().since(event.time));
+        }
+        Some(result)
+    }
+}

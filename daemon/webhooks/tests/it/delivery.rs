@@ -1,0 +1,215 @@
+//! What arrives: once at least, in order, signed, whatever the receiver and the daemon do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use landlord_core::ports::Webhooks as _;
+use landlord_webhooks::EventType;
+
+use crate::{
+    receiver::{Mode, Receiver, Request},
+    world::{SECRET, World, options},
+};
+
+/// Reasons by tenant, in the order in which they were taken; each once.
+fn by_tenant(requests: &[Request]) -> BTreeMap<String, Vec<String>> {
+    let mut seen = BTreeSet::new();
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.taken && seen.insert(request.id().to_owned())) {
+        all.entry(request.tenant()).or_default().push(request.reason());
+    }
+    all
+}
+
+/// Has the scheme's own library for Python check every signature.
+fn verify(receiver: &Receiver) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standardwebhooks");
+    let python = landlord_test_kube::python_env(&own.join("requirements.txt")).unwrap();
+    let mut child = Command::new(python)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(own.join("verify.py"))
+        .arg(SECRET)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(receiver.as_json().to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let verified: usize = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+    assert_eq!(verified, receiver.requests().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_arrive_in_order_and_signed() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    world.order("before").await;
+    let daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    landlord_store_contract::fixtures::claim_one(&*world.store).await;
+    world.events("one", &["Paused", "Failed", "Ready"]).await;
+    let requests = receiver.taken(4).await;
+    assert_eq!(by_tenant(&requests)["one"], ["CreateAccepted", "Paused", "Failed", "Ready"]);
+    // What was before the webhook is not its business.
+    assert!(!by_tenant(&requests).contains_key("before"));
+    let types: Vec<String> = requests.iter().map(|r| r.event()["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(types.last().unwrap(), EventType::Ready.as_str());
+    let event = requests[3].event();
+    assert_eq!((event["specversion"].as_str(), event["id"].as_str()), (Some("1.0"), Some(requests[3].id())));
+    assert_eq!(event["source"], "//landlord.dev/installations/test");
+    assert_eq!(event["subject"], "customers/acme/tenants/one");
+    assert!(requests[3].headers["content-type"].starts_with("application/cloudevents+json"));
+    let test = daemon.service.test("portal").await.unwrap();
+    assert_eq!((test.status, test.error.as_str()), (Some(204), ""));
+    verify(&receiver);
+    let state = world.until("portal", |state| state.delivered_count == 4).await;
+    assert!(state.held.is_empty() && state.error.is_empty() && state.delivery_time.is_some());
+    daemon.end().await;
+    // It gave its lease back.
+    assert_eq!(world.state("portal").await.daemon, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_down_for_long_misses_nothing() {
+    let (world, mut receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    receiver.down().await;
+    for index in 0..30 {
+        world.events(&format!("t{index}"), &["Paused", "Ready"]).await;
+    }
+    // 3 s at a backoff of 20 ms are an hour at one of 24 s.
+    let state = world.until("portal", |state| state.held.iter().any(|held| held.attempts >= 8)).await;
+    assert!(state.failing_since.is_some() && state.held.len() <= 16 + 50, "{}", state.held.len());
+    receiver.up().await;
+    let requests = receiver.taken(90).await;
+    let all = by_tenant(&requests);
+    assert_eq!(all.len(), 30);
+    assert!(all.values().all(|reasons| *reasons == ["CreateAccepted", "Paused", "Ready"]), "{all:?}");
+    let state = world.until("portal", |state| state.delivered_count == 90 && state.held.is_empty()).await;
+    assert_eq!((state.parked_count, state.missed_count, state.failing_since), (0, 0, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_refused_holds_its_own_tenant_only() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::RefuseTenant("bad")).await);
+    let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    world.events("bad", &["Paused", "Ready"]).await;
+    world.events("good", &["Paused", "Ready"]).await;
+    let requests = receiver.taken(3).await;
+    assert_eq!(by_tenant(&requests)["good"], ["CreateAccepted", "Paused", "Ready"]);
+    let state = world.until("portal", |state| state.held.iter().any(|held| held.attempts > 2)).await;
+    assert_eq!(state.held.len(), 1);
+    // Its later events were not tried before it.
+    let refused = receiver.requests().into_iter().filter(|request| request.tenant() == "bad");
+    assert_eq!(refused.map(|request| request.reason()).collect::<BTreeSet<_>>(), ["CreateAccepted".to_owned()].into());
+    receiver.set(Mode::Take);
+    let requests = receiver.taken(6).await;
+    assert_eq!(by_tenant(&requests)["bad"], ["CreateAccepted", "Paused", "Ready"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_receiver_delays_no_other() {
+    let world = World::new().await;
+    let (slow, fast) = (Receiver::start(Mode::Sleep(Duration::from_secs(5))).await, Receiver::start(Mode::Take).await);
+    let _daemon = world.daemon("a", vec![options("slow", &slow), options("fast", &fast)]).await;
+    let began = Instant::now();
+    for index in 0..10 {
+        world.events(&format!("t{index}"), &["Ready"]).await;
+    }
+    fast.taken(20).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let state = world.until("slow", |state| !state.held.is_empty()).await;
+    assert!(state.error.contains("no answer in time"), "{state:?}");
+    assert_eq!(state.delivered_count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_answer_is_not_read_to_its_end() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Babble(10_000)).await);
+    let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    let began = Instant::now();
+    world.events("one", &["Ready"]).await;
+    // Ten gigabytes would take longer.
+    let state = world.until("portal", |state| state.delivered_count == 2).await;
+    assert!(began.elapsed() < Duration::from_secs(5) && state.error.is_empty(), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_taken_in_time_is_parked_shown_and_replayed() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Refuse(500)).await);
+    let mut impatient = options("portal", &receiver);
+    impatient.retry_timeout = Duration::from_millis(400);
+    let daemon = world.daemon("a", vec![impatient]).await;
+    world.events("one", &["Ready"]).await;
+    let state = world.until("portal", |state| state.parked_count == 2).await;
+    assert!(state.error.contains("500"));
+    let view = daemon.view("portal").await;
+    let (id, parked) = view.parked.last().unwrap().clone();
+    assert_eq!(parked.event_type, EventType::Accepted.as_str());
+    assert_eq!(receiver.requests()[0].id(), id);
+    receiver.set(Mode::Take);
+    let position = daemon.service.position(&id).unwrap();
+    daemon.service.replay("portal", position).await.unwrap();
+    let requests = receiver.taken(2).await;
+    assert_eq!(by_tenant(&requests)["one"], ["CreateAccepted", "Ready"]);
+    let state = world.until("portal", |state| state.delivered_count == 2).await;
+    assert_eq!((state.parked_count, state.error.as_str()), (0, ""));
+    verify(&receiver);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_killed_before_it_records_has_the_event_sent_again() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Sleep(Duration::from_millis(200))).await);
+    let first = world.daemon("a", vec![options("portal", &receiver)]).await;
+    world.order("one").await;
+    // Sent, not answered, not recorded.
+    receiver.until(1, |_| true).await;
+    first.kill();
+    receiver.set(Mode::Take);
+    let _second = world.daemon("b", vec![options("portal", &receiver)]).await;
+    let again = receiver.taken(1).await;
+    assert_eq!(again[0].id(), receiver.requests()[0].id());
+    world.until("portal", |state| state.delivered_count == 1 && state.daemon.as_deref() == Some("b")).await;
+    verify(&receiver);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_daemons_one_delivers_and_the_other_follows_it() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    let first = world.daemon("a", vec![options("portal", &receiver)]).await;
+    let second = world.daemon("b", vec![options("portal", &receiver)]).await;
+    world.events("one", &["Ready"]).await;
+    receiver.taken(2).await;
+    assert_eq!(world.state("portal").await.daemon.as_deref(), Some("a"));
+    first.end().await;
+    world.events("two", &["Ready"]).await;
+    let requests = receiver.taken(4).await;
+    // In order, and nothing twice: the first one has ended as it should.
+    assert_eq!(requests.len(), 4);
+    assert_eq!(by_tenant(&requests)["two"], ["CreateAccepted", "Ready"]);
+    assert_eq!(world.state("portal").await.daemon.as_deref(), Some("b"));
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_gets_what_it_asks_for() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    let other = Receiver::start(Mode::Take).await;
+    let mut ready = options("ready", &receiver);
+    ready.event_types = vec![EventType::Ready];
+    let mut globex = options("globex", &other);
+    globex.customers = vec!["globex".parse().unwrap()];
+    let _daemon = world.daemon("a", vec![ready, globex]).await;
+    world.events("one", &["Paused", "Ready"]).await;
+    landlord_store_contract::fixtures::created(&*world.store, "globex", "theirs").await;
+    let requests = receiver.taken(1).await;
+    assert_eq!(by_tenant(&requests)["one"], ["Ready"]);
+    let requests = other.taken(1).await;
+    assert_eq!(requests[0].event()["subject"], "customers/globex/tenants/theirs");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((receiver.requests().len(), other.requests().len()), (1, 1));
+}
