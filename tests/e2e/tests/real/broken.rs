@@ -44,7 +44,7 @@ pub(crate) const CASES: [Case; 7] = [
     Case {
         what: "the file server down",
         check: "webdav",
-        cause: "webdav.",
+        cause: "PUT: 503",
         remedy: "file server",
         break_it: |scene, tenant| drop(apps(scene, tenant, &["scale", "deployment/files", "--replicas=0"])),
         mend_it: |scene, tenant| {
@@ -75,7 +75,7 @@ pub(crate) const CASES: [Case; 7] = [
     Case {
         what: "a chat without the file",
         check: "chat-knows-the-file",
-        cause: "is not known to the chatbot",
+        cause: "after 90 s",
         remedy: "container `documents`",
         break_it: |_, _| documents("-STOP"),
         mend_it: |_, _| documents("-CONT"),
