@@ -19,7 +19,8 @@ use crate::check::ServicePort;
 /// Label of a namespace by which policies name it.
 const NAME: &str = "kubernetes.io/metadata.name";
 /// Who must do what where a policy is missing.
-const REMEDY: &str = "see what removed or changed the namespace's NetworkPolicies; `landlord retry` applies them again";
+const REMEDY: &str =
+    "see what removed or changed the namespace's NetworkPolicies; landlord applies them again with the next resync";
 
 /// Each of the ports.
 pub(super) async fn run(scene: &Scene<'_>, ports: &[ServicePort]) -> Ended {

@@ -292,7 +292,7 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::Documents, "chat-knows-the-file", "is not known to the chatbot", "container `documents`"),
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
     (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
-    (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "landlord retry"),
+    (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "next resync"),
     (Broken::Passwords, "wrong-password", "returns 207 to a wrong password", "accounts"),
 ];
 

@@ -14,6 +14,8 @@ use rustls::{
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::listeners;
+
 use super::{Ended, Scene, web::RESPONSE_TIMEOUT};
 
 /// Certificates for the web last at most 200 days, and those of a company's own CA some years.
@@ -99,7 +101,7 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) ->
     for record in records {
         let route = match scene.route(&record, 443).await {
             Ok(route) => route,
-            Err(why) => return Ended::failed(why, "see the Gateway, its controller and its load balancer"),
+            Err(why) => return unreached(scene, why).await,
         };
         via = route.via();
         let host = scene.host(&record);
@@ -140,6 +142,15 @@ pub(super) async fn days_left(scene: &mut Scene<'_>, record: &str) -> Result<u32
     let handshake = timeout(RESPONSE_TIMEOUT, chain(scene, &trust, &route, &host)).await;
     let chain = handshake.unwrap_or_else(|_| Err("no handshake in time".into()))?;
     days(&trust.verifier, &chain, &host).map_err(|error| format!("{error}; {}", remedy(&error)))
+}
+
+/// A Gateway stops serving a name whose certificate ended, or was never there: what it states is the cause.
+async fn unreached(scene: &Scene<'_>, why: String) -> Ended {
+    let stated = listeners::without_certificate(scene.clients, scene.target, scene.manifest).await;
+    match stated.ok().flatten() {
+        Some(stated) => Ended::failed(format!("{stated} ({why})"), RENEWAL),
+        None => Ended::failed(why, "see the Gateway, its controller and its load balancer"),
+    }
 }
 
 /// Who must do what when a certificate is not renewed.

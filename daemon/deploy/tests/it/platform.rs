@@ -164,6 +164,45 @@ fn chart(world: &World, name: &str) -> PathBuf {
     world.folder.path().join(name).join("test/chart")
 }
 
+/// What landlord's isolation made for tenants of a host cluster is in no release; while it is there, nothing of the platform goes.
+async fn the_shared_gateway_goes_first(world: &World, apps: &StackApps) -> Result<()> {
+    let mut kind = definition("Gateway", "a Gateway");
+    kind["metadata"] = json!({
+        "name": "gateways.gateway.networking.k8s.io",
+        "annotations": { "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api" },
+    });
+    kind["spec"]["group"] = json!("gateway.networking.k8s.io");
+    let definitions: Api<CustomResourceDefinition> = Api::all(world.client.clone());
+    definitions.create(&PostParams::default(), &serde_json::from_value(kind)?).await?;
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
+    let gateways: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), NAMESPACE, &resource);
+    let gateway = |name: &str, labels: serde_json::Value| -> DynamicObject {
+        // Its controller takes its time with the load balancer.
+        let metadata = json!({ "name": name, "labels": labels, "finalizers": ["example.com/balancer"] });
+        let value = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": metadata });
+        serde_json::from_value(value).unwrap()
+    };
+    let shared = gateway("shared", json!({ "landlord-installation": "test" }));
+    eventually("Gateways are served", async || {
+        Ok(gateways.create(&PostParams::default(), &shared).await.map(drop).map_err(|error| error.to_string()))
+    })
+    .await?;
+    gateways.create(&PostParams::default(), &gateway("foreign", json!({}))).await?;
+    let (progress, removed) = apps.remove_platform(&world.target(), &release()).await?;
+    let StageProgress::Pending { detail, .. } = progress else { panic!("{progress:?}") };
+    assert_eq!((detail.as_str(), removed.len()), ("waiting until Gateway shared is gone", 1));
+    let settings: Api<ConfigMap> = Api::namespaced(world.client.clone(), NAMESPACE);
+    assert!(settings.get_opt("settings").await?.is_some(), "the platform went before");
+    let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    gateways.patch("shared", &PatchParams::default(), &free).await?;
+    eventually("the Gateway is gone", async || {
+        Ok(gateways.get_opt("shared").await?.map_or(Ok(()), |_| Err("it is there".to_owned())))
+    })
+    .await?;
+    assert!(gateways.get("foreign").await?.metadata.deletion_timestamp.is_none());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn definitions_too_large_for_helm_are_applied_have_one_owner_and_stay_while_they_are_used() -> Result<()> {
     let world = World::start().await?;
@@ -225,6 +264,7 @@ async fn definitions_too_large_for_helm_are_applied_have_one_owner_and_stay_whil
     assert!(settings.get_opt("settings").await?.is_some());
     change(record, json!({ "data": { "release": readable } })).await?;
 
+    the_shared_gateway_goes_first(&world, &one).await?;
     world.make_one("Door").await?;
     let (progress, removed) = one.remove_platform(&world.target(), &release()).await?;
     let StageProgress::Pending { detail, .. } = progress else { panic!("{progress:?}") };
