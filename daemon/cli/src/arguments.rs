@@ -5,6 +5,7 @@ mod audit;
 mod customer;
 mod handover;
 mod orphans;
+mod wait;
 mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,6 +18,7 @@ pub use self::{
     customer::{Create, CustomerArguments, Update, UpdateWhat},
     handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
+    wait::Wait,
     webhooks::Webhooks,
 };
 
@@ -384,18 +386,4 @@ pub struct Watch {
     /// Form of the output: table, json or jsonl.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
-}
-
-/// `wait`.
-#[derive(Debug, Args)]
-pub struct Wait {
-    /// Tenant, hostcluster/NAME, or operations/ID.
-    #[arg(value_name = "TENANT|OPERATION")]
-    pub name: String,
-    /// `ready`, `deleted`, `done` (an operation), or `condition=TYPE`.
-    #[arg(long = "for", default_value = "ready")]
-    pub goal: String,
-    /// Longest wait.
-    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
 }
