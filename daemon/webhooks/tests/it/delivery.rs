@@ -181,10 +181,11 @@ async fn a_daemon_that_is_killed_before_it_records_has_the_event_sent_again() {
 async fn of_two_daemons_one_delivers_and_the_other_follows_it() {
     let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
     let first = world.daemon("a", vec![options("portal", &receiver)]).await;
-    let second = world.daemon("b", vec![options("portal", &receiver)]).await;
     world.events("one", &["Ready"]).await;
     receiver.taken(2).await;
+    // It has the webhook; the other one comes later and waits.
     assert_eq!(world.state("portal").await.daemon.as_deref(), Some("a"));
+    let second = world.daemon("b", vec![options("portal", &receiver)]).await;
     first.end().await;
     world.events("two", &["Ready"]).await;
     let requests = receiver.taken(4).await;
