@@ -8,8 +8,9 @@
 //!
 //! # Heads
 //! Whoever can write all of the log can also write a whole new chain. A *head* is a position and its hash, signed (Ed25519) by a
-//! key that the database does not have: what stands before a signed head can't be rewritten without that key. What stands behind
-//! the last one is as safe as the database.
+//! key that the database does not have: what stands before a signed head that somebody else knows too can't be rewritten without
+//! that key. The daemon signs what the database shows it: whoever rewrites the whole log and takes the heads away gets a new one, so
+//! an earlier head must be kept elsewhere. What stands behind the last one is as safe as the database.
 //!
 //! # The beginning
 //! Old entries may be exported and pruned. The entry that records it names the last pruned position and its hash, so a missing

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Level, OperationId, Owner, TenantSpec, TenantUid, Timestamp,
+        Level, OperationId, Owner, State, TenantSpec, TenantUid, Timestamp,
         environment::SpecInput,
         lifecycle,
         revision::{CurrentRevisions, RevisionId},
@@ -210,7 +210,11 @@ mod tests {
         class_of(&mut new).stack = Some("other".parse().unwrap());
         assert!(new.renewed(&tenant, &Part::ALL).unwrap_err().contains("landlord move"));
         // On trial in the generation that it made, and accepted as work.
-        let renewed = lifecycle::renew(&tenant, stack, operation).unwrap().environment;
+        let unsettled = lifecycle::renew(&tenant, stack.clone(), operation).unwrap().environment;
+        assert_eq!(unsettled.placement.revisions.trial_generation, None, "there is nothing to go back to yet");
+        let mut ready = tenant.clone();
+        (ready.status.state, ready.status.observed_generation) = (State::Ready, ready.generation);
+        let renewed = lifecycle::renew(&ready, stack, operation).unwrap().environment;
         assert_eq!((renewed.generation, renewed.placement.revisions.trial_generation), (2, Some(2)));
     }
 }

@@ -170,7 +170,8 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
     let mut environment = before.clone();
     environment.generation += 1;
     environment.placement = placement;
-    environment.placement.revisions.trial_generation = Some(environment.generation);
+    // Going back would also undo an accepted change that has not been made yet.
+    environment.placement.revisions.trial_generation = is_settled(before).then_some(environment.generation);
     Ok(begin(environment, operation, false))
 }
 
@@ -299,7 +300,9 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
     match &mut after.owner {
         Owner::Tenant(tenant) => {
             if patch.mark_ready {
-                tenant.last_ready = Some((tenant.spec.clone(), before.placement.clone()));
+                // The trial is over: what fails from now on says nothing of the revisions.
+                after.placement.revisions.trial_generation = None;
+                tenant.last_ready = Some((tenant.spec.clone(), after.placement.clone()));
             }
             if let Some((spec, placement)) = &patch.revert {
                 tenant.spec = spec.clone();
@@ -359,7 +362,8 @@ pub fn cancellation(
         && let (OperationKind::Update, false, Some((spec, placement))) = (kind, operation_done, &tenant.last_ready)
     {
         let spec = tenant.spec.reverted_to(spec);
-        if tenant.spec.needs_work(&spec) {
+        let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation);
+        if on_trial || tenant.spec.needs_work(&spec) {
             return Some(Cancellation::Revert(spec, placement.clone()));
         }
     }

@@ -187,12 +187,10 @@ impl AvailabilityWatch {
         let (mut found, mut after) = (BTreeMap::new(), None);
         loop {
             let page = self.store.probe_targets(after, PAGE).await?;
-            after = page.last().map(|target| target.uid);
-            let is_last = page.len() < PAGE as usize;
+            // A record that can't be read is left out: a page with gaps need not be the last one.
+            let Some(last) = page.last() else { break };
+            after = Some(last.uid);
             found.extend(page.into_iter().map(|target| (target.uid, target)));
-            if is_last {
-                break;
-            }
         }
         watch.tenants.retain(|uid, _| found.contains_key(uid));
         for (uid, target) in found {
@@ -244,7 +242,7 @@ impl AvailabilityWatch {
     }
 
     async fn keep(&self, watch: &mut Watch, seen: Vec<SeenAvailability>) -> Result<(), StoreError> {
-        let mut repairs = false;
+        let (mut repairs, mut failed) = (false, None);
         for some in seen.chunks(KEPT_MAX) {
             repairs |= some.iter().any(|one| one.repair);
             let kept = self.store.keep_availability(&self.options.owner, some.to_vec()).await;
@@ -254,12 +252,14 @@ impl AvailabilityWatch {
                     watch.tenants.remove(&one.uid);
                 }
             }
-            kept?;
+            if let Err(error) = kept {
+                failed.get_or_insert(error);
+            }
         }
         if repairs {
             self.wake.wake();
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -118,7 +118,11 @@ impl<'a> Pass<'a> {
         let placement = &work.environment.placement;
         let key = placement.provider_key();
         let releases = shared.ports.apps.as_deref().map_or_else(|| Some(Vec::new()), |apps| releases(apps, placement));
-        let is_planned = releases.is_some();
+        // A removal that removes no release can go on without knowing any.
+        let environment = &work.environment;
+        let needs_none = environment.desired_state == DesiredState::Absent
+            && (placement.level.is_shared() || environment.force_delete);
+        let is_planned = releases.is_some() || needs_none;
         Ok(Self {
             shared,
             claim,

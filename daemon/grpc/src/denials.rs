@@ -32,7 +32,8 @@ const OTHERS: &str = "(others)";
 /// What was denied since it was last written.
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
-    waiting: Mutex<BTreeMap<String, Summed>>,
+    /// By principal and customer: nobody reads another customer's names in an entry of theirs.
+    waiting: Mutex<BTreeMap<(String, String), Summed>>,
 }
 
 #[derive(Debug)]
@@ -52,11 +53,15 @@ impl Denials {
             record.resource.truncate(end);
         }
         let mut waiting = self.waiting.lock();
-        let known = waiting.contains_key(&record.author.principal) || waiting.len() < PRINCIPALS_MAX;
-        let principal = if known { record.author.principal.clone() } else { OTHERS.to_owned() };
+        let key = (record.author.principal.clone(), record.customer.clone());
+        let known = waiting.contains_key(&key) || waiting.len() < PRINCIPALS_MAX;
+        if !known {
+            record.customer.clear();
+        }
+        let principal = if known { key.0 } else { OTHERS.to_owned() };
         let named = (record.author.action.clone(), record.resource.clone());
         let address = record.author.address.clone();
-        let summed = waiting.entry(principal.clone()).or_insert_with(|| {
+        let summed = waiting.entry((principal.clone(), record.customer.clone())).or_insert_with(|| {
             let author = Author { principal, ..record.author.clone() };
             Summed {
                 first: AuditRecord { author, ..record },
@@ -90,7 +95,7 @@ impl Denials {
         }
     }
 
-    fn taken(&self) -> BTreeMap<String, Summed> {
+    fn taken(&self) -> BTreeMap<(String, String), Summed> {
         std::mem::take(&mut *self.waiting.lock())
     }
 }

@@ -108,7 +108,7 @@ fn check(
 }
 
 fn is_stream(action: Action) -> bool {
-    matches!(action, Action::WatchTenants | Action::WatchHostClusters)
+    matches!(action, Action::WatchTenants | Action::WatchHostClusters | Action::GetTenantLogs)
 }
 
 #[cfg(test)]

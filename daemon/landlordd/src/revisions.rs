@@ -12,7 +12,7 @@ use landlord_deploy::{StackApps, chart::ChartMirrors};
 use tokio_util::sync::CancellationToken;
 
 /// Another daemon may have accepted a tenant with a revision that this one has not read; it works on it within this time.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What lies on disk.
 #[derive(Debug, Default)]

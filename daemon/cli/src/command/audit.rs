@@ -173,6 +173,13 @@ impl Verifying {
                 "the log ends with entry {last}, but entry {seq} is known (--head): its end was cut off"
             )));
         }
+        if self.signed && verified.heads == 0 {
+            return Err(Error::Check(
+                "no head is signed: whoever can write the database could have written all of the log; the daemon signs one \
+                 after 100 entries or 10 minutes, if audit.signing_key_file is set"
+                    .into(),
+            ));
+        }
         output::print(&report(&verified, self.signed))
     }
 }
@@ -188,7 +195,6 @@ fn report(verified: &Verified, signed: bool) -> String {
     let Verified { first, last, hash, heads, signed: head } = verified;
     let signatures = match (signed, heads) {
         (false, _) => "signatures were not verified (--public-key)".to_owned(),
-        (true, 0) => "no head is signed: whoever can write the database could have written all of it".to_owned(),
         (true, _) => format!(
             "{heads} signed heads, the last is entry {head}; the {} entries after it are as safe as the database",
             last - head

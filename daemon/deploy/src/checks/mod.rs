@@ -95,6 +95,10 @@ pub(crate) struct Checks {
     turns: Semaphore,
     /// Runs that somebody requested have turns of their own: they keep nobody from READY.
     requested: Semaphore,
+    /// Tenants whose servers are asked for facts, one question each; and their turns: servers that never respond hold up
+    /// nobody's checks.
+    asking: Mutex<HashSet<TenantUid>>,
+    asked: Semaphore,
     /// Tenants whose checks run: two runs would lock each other out by their wrong passwords.
     running: Mutex<HashSet<TenantUid>>,
     /// Ports of public addresses that are not the usual ones: in tests.
@@ -172,6 +176,8 @@ impl Checks {
             options,
             turns: Semaphore::new(RUNS_MAX),
             requested: Semaphore::new(REQUESTED_MAX),
+            asking: Mutex::default(),
+            asked: Semaphore::new(REQUESTED_MAX),
             running: Mutex::default(),
             ports: BTreeMap::new(),
             refused: Mutex::default(),
@@ -233,7 +239,8 @@ impl Checks {
         manifest: &Manifest,
         addresses: BTreeMap<String, String>,
     ) -> Option<AccessFacts> {
-        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.requested.acquire()).await else { return None };
+        let _asking = Running::begin(&self.asking, target.uid)?;
+        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.asked.acquire()).await else { return None };
         let mut scene = self.scene(clients, target, manifest, addresses);
         timeout(FACTS_TIMEOUT, facts::facts(&mut scene)).await.ok()
     }

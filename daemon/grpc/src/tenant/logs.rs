@@ -4,16 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use landlord_core::{
-    Violation,
-    ports::{LogLine, LogQuery, LogSink},
+    CustomerId, Environment, Violation,
+    ports::{LogLine, LogQuery, LogSink, StoreError},
 };
 use landlord_proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
+    access::Access,
     error::{Error, violation},
     name,
     ports::Ports,
+    shares::{Share, Shares},
     watch::Watches,
 };
 
@@ -23,6 +25,10 @@ const WAITING_MAX: usize = 256;
 const STALL_MAX: Duration = Duration::from_secs(60);
 /// Readers at the same moment: each holds some connections to an API server.
 const READERS_MAX: usize = 64;
+/// Readers of one customer's tenants among them.
+const READERS_OF_CUSTOMER_MAX: usize = 8;
+/// Between two looks whether the caller may still read them.
+const RIGHTS_INTERVAL: Duration = Duration::from_secs(15);
 /// When too many read, most end within this time.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 const TAIL_DEFAULT: u32 = 200;
@@ -30,11 +36,28 @@ const TAIL_MAX: u32 = 5_000;
 
 /// Who reads at this moment. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Readers(Arc<Semaphore>);
+pub(crate) struct Readers {
+    all: Arc<Semaphore>,
+    by_customer: Arc<Shares<CustomerId>>,
+}
 
 impl Default for Readers {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(READERS_MAX)))
+        Self { all: Arc::new(Semaphore::new(READERS_MAX)), by_customer: Arc::default() }
+    }
+}
+
+impl Readers {
+    /// A place to read from; one customer's users leave room for the others.
+    fn begin(&self, customer: &CustomerId) -> Result<(OwnedSemaphorePermit, Share<CustomerId>), Error> {
+        let full = |most: usize| Error::LimitReached {
+            limit: format!("at most {most} read logs at the same moment"),
+            retry_delay: RETRY_DELAY,
+        };
+        let share = self.by_customer.take(customer.clone(), READERS_OF_CUSTOMER_MAX);
+        let share = share.ok_or_else(|| full(READERS_OF_CUSTOMER_MAX))?;
+        let reader = Arc::clone(&self.all).try_acquire_owned().map_err(|_| full(READERS_MAX))?;
+        Ok((reader, share))
     }
 }
 
@@ -43,7 +66,7 @@ type Sent = Result<v1::GetTenantLogsResponse, Error>;
 /// Hands lines to a stream; held while it is read.
 struct Sink {
     lines: mpsc::Sender<Sent>,
-    _reader: OwnedSemaphorePermit,
+    _reader: (OwnedSemaphorePermit, Share<CustomerId>),
 }
 
 #[tonic::async_trait]
@@ -74,17 +97,16 @@ fn query(request: &v1::GetTenantLogsRequest) -> Result<LogQuery, Violation> {
 /// What is wrong with the request; LIMIT_REACHED while too many read. What goes wrong later ends the stream.
 pub(super) async fn open(
     ports: Ports,
+    access: &Access,
     watches: &Watches,
     readers: &Readers,
     request: &v1::GetTenantLogsRequest,
 ) -> Result<impl Stream<Item = Sent> + Send + 'static, Error> {
     let query = query(request)?;
     let name = name::tenant("name", &request.name)?;
+    let reader = readers.begin(&name.customer)?;
     let tenant = ports.store.get(&name.into()).await?;
-    let reader = Arc::clone(&readers.0).try_acquire_owned().map_err(|_| Error::LimitReached {
-        limit: format!("at most {READERS_MAX} read logs at the same moment"),
-        retry_delay: RETRY_DELAY,
-    })?;
+    let ends = access.ends();
     let (lines, receiver) = mpsc::channel(WAITING_MAX);
     let failed = lines.clone();
     let sink = Sink { lines, _reader: reader };
@@ -99,7 +121,27 @@ pub(super) async fn open(
         tokio::select! {
             () = failed.closed() => {}
             () = read => {}
+            () = tokio::time::sleep_until(ends) => {
+                let _ = failed.send_timeout(Err(Error::Reauthenticate), STALL_MAX).await;
+            }
+            error = forbidden(&ports, &tenant) => {
+                let _ = failed.send_timeout(Err(error.into()), STALL_MAX).await;
+            }
         }
     });
     Ok(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Sent>| Some((receiver.recv().await?, receiver))))
+}
+
+/// Waits until the caller may not read the tenant any more, or it is another one.
+async fn forbidden(ports: &Ports, tenant: &Environment) -> StoreError {
+    loop {
+        tokio::time::sleep(RIGHTS_INTERVAL).await;
+        match ports.store.get(&tenant.name()).await {
+            Ok(now) if now.uid == tenant.uid => {}
+            Ok(_) => return StoreError::NotFound(tenant.name().to_string()),
+            Err(error @ (StoreError::NotFound(_) | StoreError::PermissionDenied { .. })) => return error,
+            // The store is away for a moment.
+            Err(_) => {}
+        }
+    }
 }

@@ -188,8 +188,9 @@ impl v1::tenant_service_server::TenantService for Tenants {
     type GetTenantLogsStream = Pin<Box<dyn Stream<Item = Result<v1::GetTenantLogsResponse, Status>> + Send>>;
 
     async fn get_tenant_logs(&self, request: Request<v1::GetTenantLogsRequest>) -> Rpc<Self::GetTenantLogsStream> {
+        let access = Access::of(request.extensions())?;
         let Self { ports, watches, readers } = self.guarded(&request)?;
-        let lines = logs::open(ports, &watches, &readers, request.get_ref()).await?;
+        let lines = logs::open(ports, &access, &watches, &readers, request.get_ref()).await?;
         Ok(Response::new(Box::pin(lines.map_err(Status::from))))
     }
 

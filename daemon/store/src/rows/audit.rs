@@ -100,7 +100,7 @@ pub(crate) async fn end(connection: &mut AnyConnection) -> Result<AuditEnd, Stor
     Ok(AuditEnd { seq: row.try_get("seq").map_err(&failed)?, hash: row.try_get("hash").map_err(&failed)? })
 }
 
-const ENTRIES: &str = "SELECT audit.seq, audit.entry, audit.hash, audit_heads.key_id, audit_heads.signature FROM audit \
+const ENTRIES: &str = "SELECT audit.seq, audit.time, audit.customer, audit.entry, audit.hash, audit_heads.key_id, audit_heads.signature FROM audit \
                        LEFT JOIN audit_heads ON audit_heads.seq = audit.seq WHERE audit.seq > ";
 
 /// A page, oldest first.
@@ -176,8 +176,17 @@ fn kept(row: &AnyRow) -> Result<KeptEntry, StoreError> {
         what: format!("audit entry {}", row.try_get::<i64, _>("seq").unwrap_or_default()),
         problem: error.to_string(),
     };
+    let parsed: AuditEntry = serde_json::from_str(&entry).map_err(corrupt)?;
+    // What rows are chosen by must be what was signed.
+    let time: i64 = row.try_get("time").map_err(&failed)?;
+    if (time, text("customer")?) != (parsed.time.0, parsed.record.customer.clone()) {
+        return Err(StoreError::Corrupt {
+            what: format!("audit entry {}", parsed.seq),
+            problem: "its columns time and customer differ from the entry; somebody changed them".into(),
+        });
+    }
     Ok(KeptEntry {
-        entry: serde_json::from_str(&entry).map_err(corrupt)?,
+        entry: parsed,
         text: entry,
         hash: text("hash")?,
         head_key_id: of_head("key_id")?.unwrap_or_default(),

@@ -73,9 +73,10 @@ pub(crate) async fn append(
         .await
         .map_err(&failed)?;
         if seq % PURGE_EVERY == 0 {
-            let oldest = seq.saturating_sub(i64::try_from(events_max).unwrap_or(i64::MAX));
-            sqlx::query("DELETE FROM events WHERE seq <= $1")
-                .bind(oldest)
+            // By their number: a store that was moved or restored leaves out a million positions.
+            let kept = i64::try_from(events_max).unwrap_or(i64::MAX);
+            sqlx::query("DELETE FROM events WHERE seq <= (SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET $1)")
+                .bind(kept)
                 .execute(&mut *connection)
                 .await
                 .map_err(&failed)?;
