@@ -15,6 +15,9 @@ use sha2::{Digest as _, Sha256};
 
 /// A plugin is some ten MiB in release and some hundred in debug builds; a larger file is not one.
 const BYTES_MAX: u64 = 1 << 30;
+/// The kernel lets go of pages within a fraction of a second; what is busy for ten is not let go of.
+const SEAL_ATTEMPTS: u32 = 50;
+const SEAL_WAIT: std::time::Duration = std::time::Duration::from_millis(200);
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Why a plugin's file is refused.
@@ -171,9 +174,15 @@ fn seal(bytes: &[u8]) -> std::io::Result<OwnedFd> {
     let mut file = File::from(memory);
     file.write_all(bytes)?;
     let memory = OwnedFd::from(file);
-    rustix::fs::fcntl_add_seals(
-        memory.as_fd(),
-        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
-    )?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    // Busy while the kernel itself still holds a page of it, as a loaded machine does for a moment.
+    // https://man7.org/linux/man-pages/man2/F_GET_SEALS.2const.html
+    for _ in 1..SEAL_ATTEMPTS {
+        match rustix::fs::fcntl_add_seals(memory.as_fd(), seals) {
+            Err(rustix::io::Errno::BUSY) => std::thread::sleep(SEAL_WAIT),
+            sealed => return sealed.map(|()| memory).map_err(Into::into),
+        }
+    }
+    rustix::fs::fcntl_add_seals(memory.as_fd(), seals)?;
     Ok(memory)
 }

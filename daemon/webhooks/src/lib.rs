@@ -9,7 +9,7 @@
 //! - At least once: the place moves after the answer. A daemon that is killed between the two, or loses its lease, has the same
 //!   events sent again, with the same ids.
 //! - In order for each tenant: the next event of a tenant is sent when the one before was taken, or given up.
-//! - A tenant whose event is not taken is held by itself; other tenants go on. When [`HELD_MAX`](progress::HELD_MAX) are held the
+//! - A tenant whose event is not taken is held by itself; other tenants go on. When `progress::HELD_MAX` are held the
 //!   receiver counts as down, and the place stands until one is taken.
 //! - What is not taken for `retry_timeout` is parked: given up, kept, shown, and delivered again by a replay.
 //! - Nothing waits for a receiver but its own events: not the engine, not the store, not another webhook.
@@ -17,7 +17,7 @@
 //!   are not followed; requests, times and what is read of an answer are bounded.
 //!
 //! # Cancellation
-//! At the end of the daemon a request under way may end for [`GRACE`](deliver::GRACE); then what is known is recorded and the
+//! At the end of the daemon a request under way may end for `deliver::GRACE`; then what is known is recorded and the
 //! lease is given back.
 //!
 //! Knows the ports of `core`, and neither gRPC nor any database.

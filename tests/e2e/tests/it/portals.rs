@@ -19,6 +19,8 @@ use crate::auth::Scene;
 const ORIGIN: &str = "https://portal.example.com";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const CLASS: &str = "eks-cluster-bare";
+/// Where `cargo xtask setup` has it. Some registries lack its packages of other platforms, without which `npm ci` refuses.
+const BUF: &str = "buf-1.59.0/node_modules/.bin/buf";
 
 fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -81,7 +83,7 @@ fn example(scene: &Scene, name: &str) -> PathBuf {
 fn generate(folder: &Path, modules: &Path, more: &[&str]) {
     let proto = checkout().join("proto");
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut buf = Command::new(modules.join(".bin/buf"));
+    let mut buf = Command::new(cache_folder().unwrap().join(BUF));
     buf.current_dir(folder).env("PATH", format!("{}:{path}", modules.join(".bin").display()));
     buf.args(["generate", "--timeout", "10m"]).arg(&proto).arg("--path").arg(proto.join("landlord/v1"));
     if !more.is_empty() {

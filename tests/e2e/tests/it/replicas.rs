@@ -29,8 +29,8 @@ use tonic::{Code, Status, transport::Channel};
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// As in a service config: attempts, first and longest backoff, each doubled. Only UNAVAILABLE is repeated.
 const ATTEMPTS_MAX: u32 = 5;
-const BACKOFF: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+const BACKOFF: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Of the requests one in so many changes something.
 const WRITES: usize = 10;
 
