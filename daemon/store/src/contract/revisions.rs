@@ -136,7 +136,7 @@ async fn pin(connection: &mut AnyConnection, current: &CurrentRevisions) -> Resu
         }
         count += 1;
         let columns = rows::owner_columns(&environment.owner)?;
-        sqlx::query("UPDATE tenants SET placement = $1, last_ready = $2, version = version + 1 WHERE uid = $3")
+        sqlx::query("UPDATE tenants SET placement = $1, last_ready = $2 WHERE uid = $3")
             .bind(json("placement", &environment.placement)?)
             .bind(columns.last_ready)
             .bind(environment.uid.to_string())
