@@ -5,7 +5,11 @@
 //! - What is read waits for whoever takes it: a slow reader holds its own connections to the API server, and nothing else.
 //! - Lines, pods and time are bounded; a line that is too long is cut.
 
-use std::{collections::BTreeSet, pin::Pin, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -39,6 +43,8 @@ const CONTAINERS_MAX: usize = 50;
 const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Containers that started meanwhile are looked for so often.
 const LOOK_INTERVAL: Duration = Duration::from_secs(3);
+/// Of what was read before a cut so much is read again: clocks of nodes differ, and the API server takes whole seconds.
+const OVERLAP: Duration = Duration::from_secs(2);
 /// Longest time that lines are followed; whoever reads begins again.
 const FOLLOW_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -75,37 +81,52 @@ async fn read(
     let namespace = render::namespace(target, manifest);
     let pods: Api<Pod> = Api::namespaced(clients.tenant.clone(), namespace);
     let end = Instant::now() + FOLLOW_MAX;
-    let (mut seen, mut lines) = (BTreeSet::new(), SelectAll::<BoxStream<'static, LogLine>>::new());
+    let (mut seen, mut lines) = (BTreeSet::new(), SelectAll::<BoxStream<'static, Read>>::new());
+    let (mut places, mut is_first) = (BTreeMap::<Source, Place>::new(), true);
     loop {
-        let is_first = seen.is_empty();
         for source in sources(&pods, namespace, query).await? {
             if lines.len() >= CONTAINERS_MAX || !seen.insert(source.clone()) {
                 continue;
             }
+            let place = places.get_mut(&source);
             let params = LogParams {
                 container: Some(source.container.clone()),
                 follow: query.follow,
                 timestamps: true,
-                // Whatever starts later is read from its beginning.
-                since_seconds: query.since.filter(|_| is_first).map(seconds),
-                tail_lines: is_first.then(|| i64::from(query.tail)),
+                // Whatever starts later is read from its beginning, and what was cut from there.
+                since_seconds: match &place {
+                    Some(place) => Some(seconds(place.time.elapsed() + OVERLAP)),
+                    None => query.since.filter(|_| is_first).map(seconds),
+                },
+                tail_lines: (is_first && place.is_none()).then(|| i64::from(query.tail)),
                 ..LogParams::default()
             };
             // A container that has not started has no lines yet: it is looked for again.
             match pods.log_stream(&source.pod, &params).await {
-                Ok(reader) => lines.push(stream(source, Box::pin(reader))),
+                Ok(reader) => {
+                    match place {
+                        Some(place) => place.is_again = true,
+                        None => drop(places.insert(source.clone(), Place::default())),
+                    }
+                    lines.push(stream(source, Box::pin(reader)));
+                }
                 Err(_) => drop(seen.remove(&source)),
             }
         }
+        is_first = false;
         let look = end.min(Instant::now() + LOOK_INTERVAL);
         loop {
             let until = if query.follow { look } else { end };
             match timeout_at(until, lines.next()).await {
-                Ok(Some(line)) => {
-                    if !sink.line(line).await {
+                Ok(Some(Read::Line(source, text))) => {
+                    let is_new = places.get_mut(&source).is_none_or(|place| place.goes_on(&text));
+                    let Source { app, pod, container, .. } = source;
+                    if is_new && !sink.line(LogLine { app, pod, container, text }).await {
                         return Ok(());
                     }
                 }
+                // It is opened again with the next look.
+                Ok(Some(Read::Cut(source))) => drop(seen.remove(&source)),
                 Ok(None) if !query.follow => return Ok(()),
                 Ok(None) => {
                     tokio::time::sleep_until(look).await;
@@ -150,14 +171,54 @@ async fn sources(pods: &Api<Pod>, namespace: &str, query: &LogQuery) -> Result<V
 
 type Reader = Pin<Box<dyn AsyncBufRead + Send>>;
 
-/// The lines of a container. One that can't be read on ends: a restart is another source.
-fn stream(source: Source, reader: Reader) -> BoxStream<'static, LogLine> {
-    let next = |(source, mut reader): (Source, Reader)| async move {
-        let text = line(&mut reader).await.ok().flatten()?;
-        let Source { app, pod, container, .. } = source.clone();
-        Some((LogLine { app, pod, container, text }, (source, reader)))
+/// What comes of a container.
+enum Read {
+    Line(Source, String),
+    /// It can't be read on, as when it has written nothing for longer than a connection waits.
+    Cut(Source),
+}
+
+/// How far a container was read.
+struct Place {
+    /// Timestamp of the last line; empty: there was none.
+    last: String,
+    /// When that came, or when reading began.
+    time: Instant,
+    /// Whether lines come that may have come before.
+    is_again: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { last: String::new(), time: Instant::now(), is_again: false }
+    }
+}
+
+impl Place {
+    /// Whether a line has not come before. Lines begin with their time, in digits that sort.
+    fn goes_on(&mut self, text: &str) -> bool {
+        let stamp = text.split(' ').next().unwrap_or_default();
+        if self.is_again && stamp <= self.last.as_str() {
+            return false;
+        }
+        self.is_again = false;
+        stamp.clone_into(&mut self.last);
+        self.time = Instant::now();
+        true
+    }
+}
+
+/// The lines of a container. It ends with the container: a restart is another source.
+fn stream(source: Source, reader: Reader) -> BoxStream<'static, Read> {
+    let next = |state: Option<(Source, Reader)>| async move {
+        let (source, mut reader) = state?;
+        match line(&mut reader).await {
+            Ok(Some(text)) => Some((Read::Line(source.clone(), text), Some((source, reader)))),
+            Ok(None) => None,
+            Err(_) => Some((Read::Cut(source), None)),
+        }
     };
-    unfold((source, reader), next).boxed()
+    unfold(Some((source, reader)), next).boxed()
 }
 
 /// The next line, at most [`LINE_BYTES_MAX`] of it; `None`: there are no more.
@@ -207,6 +268,58 @@ mod tests {
         }
         assert_eq!(lines[0].len(), LINE_BYTES_MAX);
         assert_eq!(lines[1..], ["second", "", "last"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_cut_goes_on_without_a_line_twice() {
+        let mut place = Place::default();
+        assert!(place.goes_on("2026-11-29T10:00:00.000000001Z one"));
+        assert!(place.goes_on("2026-11-29T10:00:00.000000001Z two"), "at the same moment");
+        place.is_again = true;
+        assert!(
+            !place.goes_on("2026-11-29T09:59:59.000000000Z zero")
+                && !place.goes_on("2026-11-29T10:00:00.000000001Z two")
+        );
+        assert!(place.goes_on("2026-11-29T10:00:00.000000002Z three") && !place.is_again);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_container_that_is_silent_for_long_is_read_on() {
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let is_log = request.uri().to_string().contains("/log?");
+            let pod = json!({
+                "metadata": { "name": "chat-1", "labels": { INSTANCE: "chat" } },
+                "status": { "containerStatuses": [{
+                    "name": "chat", "restartCount": 0, "ready": true, "image": "i", "imageID": "i",
+                }] },
+            });
+            let frames = match is_log.then(|| OPENED.fetch_add(1, Ordering::SeqCst)) {
+                None => vec![frame(json!({ "metadata": {}, "items": [pod] }).to_string())],
+                // The connection ends by an error after its line.
+                Some(0) => {
+                    let cut = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                    vec![frame("2026-11-29T10:00:00.000000000Z one\n".into()), Err(cut)]
+                }
+                Some(_) => {
+                    let lines = "2026-11-29T10:00:00.000000000Z one\n2026-11-29T10:02:00.000000000Z two\n";
+                    vec![frame(lines.into())]
+                }
+            };
+            let body = http_body_util::StreamBody::new(futures::stream::iter(frames));
+            async move { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        let client = Client::new(service, "default");
+        let clients = ClusterClients { admin: client.clone(), tenant: client };
+        let query = LogQuery { app: Some("chat".into()), since: None, tail: 10, follow: true };
+        let followed = Taken(Mutex::default(), 2);
+        read(&clients, &test_target(), &manifest(), &query, &followed).await.unwrap();
+        let texts: Vec<String> = followed.0.lock().iter().map(|line| line.text.clone()).collect();
+        assert_eq!(texts, ["2026-11-29T10:00:00.000000000Z one", "2026-11-29T10:02:00.000000000Z two"]);
+    }
+
+    fn frame(text: String) -> std::io::Result<hyper::body::Frame<hyper::body::Bytes>> {
+        Ok(hyper::body::Frame::data(text.into()))
     }
 
     /// Takes lines until it has enough.
