@@ -222,9 +222,16 @@ fn the_image_is_whole_and_starts() {
         assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
         std::thread::sleep(Duration::from_millis(50));
     }
-    let shown = ran(&mut inside("/usr/bin/landlord get daemons -o json"));
-    let daemons: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(daemons.as_array().unwrap().len(), 1, "{shown}");
+    // It is in the store a moment after it serves.
+    loop {
+        let shown = ran(&mut inside("/usr/bin/landlord get daemons -o json"));
+        let daemons: Value = serde_json::from_str(&shown).unwrap();
+        if daemons.as_array().unwrap().len() == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
