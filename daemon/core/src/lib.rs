@@ -28,6 +28,7 @@ pub mod placement;
 pub mod placement_rule;
 pub mod ports;
 pub mod progress;
+pub mod public_address;
 pub mod residency;
 pub mod revision;
 pub mod service_rules;

@@ -1,11 +1,12 @@
 //! Where requests may go. A receiver's URL may be a customer's: it must not reach what only this machine reaches.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use ipnet::IpNet;
+use landlord_core::public_address::special_purpose;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// An address that is no public one.
@@ -30,7 +31,7 @@ impl Allowed {
 
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address)) || is_public(address)
+        self.0.iter().any(|network| network.contains(&address)) || special_purpose(address).is_none()
     }
 }
 
@@ -50,56 +51,6 @@ impl Resolve for Allowed {
             }
             Ok(Box::new(fine.into_iter()) as Addrs)
         })
-    }
-}
-
-/// Whether an address belongs to the internet (IANA's special-purpose registries, RFC 6890 and its successors).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-/// Azure's virtual public address of a machine's host, which serves its agent.
-/// <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>
-const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_broadcast()
-        || address.is_documentation()
-        || address.is_multicast()
-        || address == AZURE_HOST;
-    // "This network", shared address space (and Alibaba's metadata), protocol assignments, 6to4 relays, benchmarks, reserved.
-    let reserved = a == 0
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (18..20).contains(&b))
-        || a >= 240;
-    !special && !reserved
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        // NAT64: whatever is behind it.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
-        // 6to4.
-        [0x2002, high, low, ..] => embedded(high, low),
-        // Protocol assignments with Teredo, documentation.
-        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
-        [0x3fff, second, ..] if second < 0x1000 => false,
-        // Global unicast is 2000::/3; unique local, link-local, multicast, loopback and the rest are not in it.
-        [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }
 

@@ -1,82 +1,22 @@
 //! Which addresses are looked at. Names of tenants are their customers' to point somewhere: what lies inside of this network, or
 //! answers for a machine's own cloud, is nobody's environment.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
-const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
-}
-
-/// What is not the public internet (IANA's registry of special-purpose addresses), and the addresses by which clouds answer
-/// their machines.
-const V4: [(Ipv4Net, &str); 15] = [
-    (v4(0, 0, 0, 0, 8), "this network"),
-    (v4(10, 0, 0, 0, 8), "private"),
-    (v4(100, 64, 0, 0, 10), "shared by a carrier"),
-    (v4(127, 0, 0, 0, 8), "loopback"),
-    (v4(168, 63, 129, 16, 32), "a cloud's own, for its machines"),
-    (v4(169, 254, 0, 0, 16), "link-local, or a cloud's metadata"),
-    (v4(172, 16, 0, 0, 12), "private"),
-    (v4(192, 0, 0, 0, 24), "of protocols"),
-    (v4(192, 0, 2, 0, 24), "for documentation"),
-    (v4(192, 168, 0, 0, 16), "private"),
-    (v4(198, 18, 0, 0, 15), "for benchmarks"),
-    (v4(198, 51, 100, 0, 24), "for documentation"),
-    (v4(203, 0, 113, 0, 24), "for documentation"),
-    (v4(224, 0, 0, 0, 4), "multicast"),
-    (v4(240, 0, 0, 0, 4), "reserved"),
-];
-
-const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
-}
-
-/// The same of version 6; what holds an address of version 4 is judged by that before.
-const V6: [(Ipv6Net, &str); 7] = [
-    (v6(0, 0, 0, 8), "unspecified or loopback"),
-    (v6(0x64, 0xff9b, 1, 48), "of translators"),
-    (v6(0x100, 0, 0, 64), "discarded"),
-    (v6(0x2001, 0xdb8, 0, 32), "for documentation"),
-    (v6(0xfc00, 0, 0, 7), "private, or a cloud's metadata"),
-    (v6(0xfe80, 0, 0, 9), "link-local"),
-    (v6(0xff00, 0, 0, 8), "multicast"),
-];
+use ipnet::IpNet;
+use landlord_core::public_address::{embedded, special_purpose};
 
 /// Why an address is not looked at; `None`: it is.
 pub(super) fn refusal(address: IpAddr, allowed: &[IpNet]) -> Option<&'static str> {
-    if allowed.iter().any(|net| net.contains(&address)) {
+    let inner = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => embedded(address).map(IpAddr::V4),
+    };
+    let is_allowed = |address: IpAddr| allowed.iter().any(|net| net.contains(&address));
+    if is_allowed(address) || inner.is_some_and(is_allowed) {
         return None;
     }
-    match address {
-        IpAddr::V4(address) => of_v4(address),
-        IpAddr::V6(address) => match embedded(address) {
-            Some(inner) if allowed.iter().any(|net| net.contains(&IpAddr::V4(inner))) => None,
-            Some(inner) => of_v4(inner),
-            None => V6.iter().find(|(net, _)| net.contains(&address)).map(|(_, what)| *what),
-        },
-    }
-}
-
-fn of_v4(address: Ipv4Addr) -> Option<&'static str> {
-    V4.iter().find(|(net, _)| net.contains(&address)).map(|(_, what)| *what)
-}
-
-/// The address of version 4 that one of version 6 leads to: mapped, translated (NAT64), tunnelled (6to4).
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let of = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => Some(of(g, h)),
-        // Compatible addresses, long out of use; the unspecified one and loopback are none.
-        [0, 0, 0, 0, 0, 0] if g != 0 => Some(of(g, h)),
-        [0x2002, high, low, ..] => Some(of(high, low)),
-        _ => None,
-    }
+    special_purpose(address)
 }
 
 #[cfg(test)]
