@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use landlord_core::{Failure, TenantUid, Timestamp, ports::KubeCredentials};
+use landlord_core::{Failure, TenantUid, ports::KubeCredentials};
 use landlord_provider_api::{Provider, v1};
 use parking_lot::Mutex;
+
+use crate::clock::now;
 
 /// A token is renewed this long before it ends: longer than any one call with it.
 const RENEW_BEFORE: Duration = Duration::from_secs(90);
@@ -61,12 +63,6 @@ impl AccessCache {
     pub(crate) fn forget(&self, uid: TenantUid) {
         self.known.lock().remove(&uid);
     }
-}
-
-/// The wall clock: access ends by it, not by the database's clock.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicU64},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use landlord_core::{
-    AvailabilityChange, TenantUid, Timestamp, WhenUnavailable,
+    AvailabilityChange, TenantUid, WhenUnavailable,
     ports::{AvailabilityStore, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::shared::Chain;
+use crate::{clock::now, shared::Chain};
 
 /// Tenants are spread over a beat by this many slots: with 10,000 of them some 170 are looked at in each.
 const SLOTS: u32 = 60;
@@ -274,12 +274,6 @@ fn slot_of(uid: TenantUid) -> u32 {
 fn due(watch: &Watch, slot: u32) -> Vec<TenantUid> {
     let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !watch.looking.contains(uid));
     of_slot.copied().collect()
-}
-
-/// The wall clock: months are of it.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Notices when the wall clock is set: times in the store are wall times, and a wait by them may become very long.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use landlord_core::Timestamp;
 use parking_lot::Mutex;
 
 /// What the clocks of a healthy machine drift apart between two observations stays far below this.
@@ -21,6 +22,12 @@ struct Seen {
     jump: Option<Instant>,
     /// Whether nobody acted upon that yet.
     is_news: bool,
+}
+
+/// This machine's wall clock, for what does not go by the database's: when access ends, and which month it is.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Default for ClockWatch {

@@ -54,7 +54,7 @@ fn copy(from: &Path, to: &Path) {
 fn node_modules() -> PathBuf {
     let source = checkout().join("examples/portal-typescript");
     let lock = fs::read(source.join("package-lock.json")).unwrap();
-    let folder = cache_folder().unwrap().join("portals").join(hex(&Sha256::digest(lock)[..8]));
+    let folder = cache_folder().unwrap().join("portals").join(hex::encode(&Sha256::digest(lock)[..8]));
     fs::create_dir_all(&folder).unwrap();
     let held = fs::File::create(folder.with_extension("lock")).unwrap();
     held.lock().unwrap();
@@ -67,10 +67,6 @@ fn node_modules() -> PathBuf {
         fs::write(&done, "").unwrap();
     }
     folder.join("node_modules")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A copy of an example, so that nothing is made in the checkout.

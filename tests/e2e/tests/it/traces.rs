@@ -82,7 +82,7 @@ impl Collector {
 
     fn of(&self, trace: &str) -> Vec<Span> {
         let spans = self.spans.lock().unwrap();
-        spans.iter().filter(|span| hex(&span.trace_id) == trace).cloned().collect()
+        spans.iter().filter(|span| hex::encode(&span.trace_id) == trace).cloned().collect()
     }
 
     /// Waits until a span of a trace is there.
@@ -97,10 +97,6 @@ impl Collector {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn with_caller<T>(message: T) -> Request<T> {
@@ -177,7 +173,7 @@ async fn ordered(collector: &Collector, world: &World) {
 
     // The request is part of its caller's trace, and leads to the operation's.
     let request = collector.span(CALLER, |span| span.name.ends_with("/CreateTenant")).await;
-    assert!(request.links.iter().any(|link| hex(&link.trace_id) == trace), "{request:?}");
+    assert!(request.links.iter().any(|link| hex::encode(&link.trace_id) == trace), "{request:?}");
     // An error leads to its request's.
     let missing = v1::GetTenantRequest { name: "customers/acme/tenants/none".into() };
     let refused = tenants.get_tenant(with_caller(missing)).await.unwrap_err();
