@@ -89,18 +89,7 @@ async fn read(
                 continue;
             }
             let place = places.get_mut(&source);
-            let params = LogParams {
-                container: Some(source.container.clone()),
-                follow: query.follow,
-                timestamps: true,
-                // Whatever starts later is read from its beginning, and what was cut from there.
-                since_seconds: match &place {
-                    Some(place) => Some(seconds(place.time.elapsed() + OVERLAP)),
-                    None => query.since.filter(|_| is_first).map(seconds),
-                },
-                tail_lines: (is_first && place.is_none()).then(|| i64::from(query.tail)),
-                ..LogParams::default()
-            };
+            let params = parameters(&source, query, is_first, place.as_deref());
             // A container that has not started has no lines yet: it is looked for again.
             match pods.log_stream(&source.pod, &params).await {
                 Ok(reader) => {
@@ -141,6 +130,21 @@ async fn read(
         if Instant::now() >= end {
             return Ok(());
         }
+    }
+}
+
+/// How a container is read. Whatever starts after the first look is read from its beginning, and what was cut from there.
+fn parameters(source: &Source, query: &LogQuery, is_first: bool, place: Option<&Place>) -> LogParams {
+    LogParams {
+        container: Some(source.container.clone()),
+        follow: query.follow,
+        timestamps: true,
+        since_seconds: match place {
+            Some(place) => Some(seconds(place.time.elapsed() + OVERLAP)),
+            None => query.since.filter(|_| is_first).map(seconds),
+        },
+        tail_lines: (is_first && place.is_none()).then(|| i64::from(query.tail)),
+        ..LogParams::default()
     }
 }
 
