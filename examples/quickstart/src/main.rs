@@ -64,6 +64,8 @@ impl Level {
 
 /// How often a running world is looked after.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a client that runs is looked after, and the daemon meanwhile.
+const CLIENT_INTERVAL: Duration = Duration::from_millis(20);
 /// Restarts of a daemon that ended: more than anybody kills by hand to test it.
 const RESTARTS_MAX: u32 = 20;
 /// End of its log that is shown when it is given up.
@@ -150,7 +152,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut world = World::start(&folder, &binaries, &options)?;
     say(&format!("simulated {} and landlordd are up", cloud.title));
-    let result = show(arguments, cloud, &mut world, &artifacts, &interrupted);
+    let session = Session { world: &mut world, interrupted: &interrupted, restarts: 0 };
+    let result = session.show(arguments, cloud, &artifacts);
     say(&format!("stopping landlordd, the simulated {} and its Kubernetes", cloud.title));
     let clean = world.stop()?;
     result?;
@@ -161,64 +164,114 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn show(
-    arguments: &Arguments,
-    cloud: &Cloud,
-    world: &mut World,
-    artifacts: &Artifacts,
-    interrupted: &AtomicBool,
-) -> Result<()> {
-    let file = |name: &str| example(world, cloud, name, arguments.real);
-    let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
-    let real = if arguments.real { REAL_PODS_TIMEOUT } else { REAL_TIMEOUT };
-    let timeout = real + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
-    let timeout = format!("--timeout={}s", timeout.as_secs());
-    if arguments.level != Level::Cluster {
-        landlord(world, interrupted, &["apply", "-f", &file("examples/host-clusters/shared-1.yaml")?])?;
-        landlord(world, interrupted, &["wait", HOST, "--for=ready", &timeout])?;
-    }
-    let started = std::time::Instant::now();
-    landlord(world, interrupted, &["apply", "-f", &tenant_file])?;
-    if landlord(world, interrupted, &["wait", tenant, "--for=ready", &timeout]).is_err() {
-        if interrupted.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let _ = landlord(world, interrupted, &["describe", tenant]);
-        bail!("the tenant did not become READY; the description above says why");
-    }
-    say(&format!("{tenant} is READY after {:.1} s", started.elapsed().as_secs_f64()));
-    landlord(world, interrupted, &["get", "tenants", "-o", "wide"])?;
-    if arguments.level != Level::Cluster {
-        landlord(world, interrupted, &["describe", HOST])?;
-    }
-    if arguments.real {
-        real::show(world, artifacts, arguments.level)?;
-    }
-    if arguments.once {
-        return take_down(world, cloud, interrupted, arguments.level, &timeout);
-    }
-    hints(world, tenant);
-    keep_running(world, interrupted)
+/// A world as its user has it: whatever they do, the daemon is looked after.
+struct Session<'a> {
+    world: &'a mut World,
+    interrupted: &'a AtomicBool,
+    restarts: u32,
 }
 
-/// Until Ctrl-C. A daemon that ends, or is killed to see what then happens, is started again, as systemd does it.
-fn keep_running(world: &mut World, interrupted: &AtomicBool) -> Result<()> {
-    let mut restarts = 0;
-    while !interrupted.load(Ordering::Relaxed) {
-        std::thread::sleep(WATCH_INTERVAL);
-        let Some(daemon) = world.daemon() else { bail!("landlordd is not running") };
-        let Some(status) = daemon.ended()? else { continue };
-        if interrupted.load(Ordering::Relaxed) {
-            break;
+impl Session<'_> {
+    fn show(mut self, arguments: &Arguments, cloud: &Cloud, artifacts: &Artifacts) -> Result<()> {
+        let file = |name: &str| example(self.world, cloud, name, arguments.real);
+        let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
+        let host_file = file("examples/host-clusters/shared-1.yaml")?;
+        let real = if arguments.real { REAL_PODS_TIMEOUT } else { REAL_TIMEOUT };
+        let timeout = real + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
+        let timeout = format!("--timeout={}s", timeout.as_secs());
+        if arguments.level != Level::Cluster {
+            self.landlord(&["apply", "-f", &host_file])?;
+            self.landlord(&["wait", HOST, "--for=ready", &timeout])?;
         }
-        if restarts == RESTARTS_MAX {
+        let started = std::time::Instant::now();
+        self.landlord(&["apply", "-f", &tenant_file])?;
+        if self.landlord(&["wait", tenant, "--for=ready", &timeout]).is_err() {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let _ = self.landlord(&["describe", tenant]);
+            bail!("the tenant did not become READY; the description above says why");
+        }
+        say(&format!("{tenant} is READY after {:.1} s", started.elapsed().as_secs_f64()));
+        self.landlord(&["get", "tenants", "-o", "wide"])?;
+        if arguments.level != Level::Cluster {
+            self.landlord(&["describe", HOST])?;
+        }
+        if arguments.real {
+            real::show(self.world, artifacts, arguments.level)?;
+        }
+        if arguments.once {
+            return self.take_down(cloud, arguments.level, &timeout);
+        }
+        hints(self.world, tenant);
+        while !self.interrupted.load(Ordering::Relaxed) {
+            std::thread::sleep(WATCH_INTERVAL);
+            self.look_after_daemon()?;
+        }
+        Ok(())
+    }
+
+    /// A daemon that ended, or was killed to see what then happens, is started again, as systemd does it.
+    fn look_after_daemon(&mut self) -> Result<()> {
+        let Some(daemon) = self.world.daemon() else { bail!("landlordd is not running") };
+        let Some(status) = daemon.ended()? else { return Ok(()) };
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.restarts == RESTARTS_MAX {
             bail!("landlordd ended with {status}, more than {RESTARTS_MAX} times:\n{}", daemon.log_tail(LOG_LINES));
         }
-        restarts += 1;
+        self.restarts += 1;
         say(&format!("landlordd ended with {status}; starting it again: it goes on where it was"));
-        world.start_daemon()?;
+        self.world.start_daemon()
     }
-    Ok(())
+
+    /// Runs the client, as one types it here.
+    fn landlord(&mut self, arguments: &[&str]) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        let here = std::env::current_dir().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        let typed = arguments.iter().map(|argument| argument.strip_prefix(here.as_str()).unwrap_or(argument));
+        say(&format!("$ landlord {}", typed.collect::<Vec<_>>().join(" ")));
+        let mut client = Command::new(&self.world.binaries().landlord)
+            .arg("--server")
+            .arg(format!("unix://{}", self.world.socket().display()))
+            .args(arguments)
+            .spawn()
+            .context("can't run the landlord client")?;
+        let status = loop {
+            if let Some(status) = client.try_wait()? {
+                break status;
+            }
+            std::thread::sleep(CLIENT_INTERVAL);
+            if let Err(error) = self.look_after_daemon() {
+                client.kill()?;
+                client.wait()?;
+                return Err(error);
+            }
+        };
+        if status.success() {
+            return Ok(());
+        }
+        bail!("landlord {} ended with {status}", arguments.first().unwrap_or(&""));
+    }
+
+    fn take_down(mut self, cloud: &Cloud, level: Level, timeout: &str) -> Result<()> {
+        self.landlord(&["delete", level.tenant(), "--wait", timeout])?;
+        if level != Level::Cluster {
+            self.landlord(&["delete", HOST, "--wait", timeout])?;
+        }
+        let left = self.world.simulator().control().objects(cloud.account)?;
+        if left.is_empty() {
+            say(&format!("the simulator says: account {} is empty", cloud.account));
+            return Ok(());
+        }
+        for object in &left {
+            say(&format!("  left: {} {}", text(object, "type"), text(object, "id")));
+        }
+        bail!("{} objects are left in account {}", left.len(), cloud.account);
+    }
 }
 
 /// An example file; for another provider than the example's, a copy of it that orders that provider's class.
@@ -244,44 +297,8 @@ fn with_real_classes(cloud: &Cloud, text: &str) -> String {
     text.replace(&line(&format!("{}-namespace", cloud.provider)), &line(&cloud.real_namespace_class()))
 }
 
-fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, level: Level, timeout: &str) -> Result<()> {
-    landlord(world, interrupted, &["delete", level.tenant(), "--wait", timeout])?;
-    if level != Level::Cluster {
-        landlord(world, interrupted, &["delete", HOST, "--wait", timeout])?;
-    }
-    let left = world.simulator().control().objects(cloud.account)?;
-    if left.is_empty() {
-        say(&format!("the simulator says: account {} is empty", cloud.account));
-        return Ok(());
-    }
-    for object in &left {
-        say(&format!("  left: {} {}", text(object, "type"), text(object, "id")));
-    }
-    bail!("{} objects are left in account {}", left.len(), cloud.account);
-}
-
 fn text<'a>(object: &'a serde_json::Value, key: &str) -> &'a str {
     object[key].as_str().unwrap_or("?")
-}
-
-fn landlord(world: &World, interrupted: &AtomicBool, arguments: &[&str]) -> Result<()> {
-    if interrupted.load(Ordering::Relaxed) {
-        bail!("interrupted");
-    }
-    // As one types it here.
-    let here = std::env::current_dir().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
-    let typed = arguments.iter().map(|argument| argument.strip_prefix(here.as_str()).unwrap_or(argument));
-    say(&format!("$ landlord {}", typed.collect::<Vec<_>>().join(" ")));
-    let status = Command::new(&world.binaries().landlord)
-        .arg("--server")
-        .arg(format!("unix://{}", world.socket().display()))
-        .args(arguments)
-        .status()
-        .context("can't run the landlord client")?;
-    if status.success() {
-        return Ok(());
-    }
-    bail!("landlord {} ended with {status}", arguments.first().unwrap_or(&""));
 }
 
 fn hints(world: &World, tenant: &str) {
