@@ -163,6 +163,8 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let webhooks = bounded!(WebhookServiceServer::new(WebhookList { ports: ports.clone() }));
     let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
+    health.set_serving::<AuthServiceServer<Auth>>().await;
+    health.set_serving::<CustomerServiceServer<Customers>>().await;
     health.set_serving::<AuditServiceServer<Audit>>().await;
     health.set_serving::<WebhookServiceServer<WebhookList>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;

@@ -191,6 +191,15 @@ async fn health_and_reflection_are_served() {
     let response = responses.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(services) = response else { panic!("{response:?}") };
     assert!(services.service.iter().any(|service| service.name == "landlord.v1.TenantService"));
+    for service in services.service.into_iter().filter(|service| service.name.starts_with("landlord.v1.")) {
+        let response = health.check(HealthCheckRequest { service: service.name.clone() }).await;
+        assert_eq!(
+            response.map(|response| response.into_inner().status).ok(),
+            Some(1),
+            "{} does not serve",
+            service.name
+        );
+    }
 }
 
 #[tokio::test]
