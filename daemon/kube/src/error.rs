@@ -151,7 +151,7 @@ const RESPONSES: &[Response] = &[
     response(&[], "denied the request", ErrorKind::Invalid,
         "whoever operates the admission webhook {} says what it demands and adapts it, or the stack's author changes the object; then retry"),
     response(&[500, 503, 504], "failed calling webhook", ErrorKind::Transient,
-        "whoever operates the admission webhook {} makes it response, or removes its configuration; landlord tries again by itself"),
+        "whoever operates the admission webhook {} makes it answer, or removes its configuration; landlord tries again by itself"),
     response(&[], "denied request", ErrorKind::Invalid,
         "whoever owns the admission policy {} adapts it, or the stack's author changes the object; then retry"),
     response(&[403], "violates PodSecurity", ErrorKind::Invalid,

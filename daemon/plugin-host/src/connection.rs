@@ -34,7 +34,7 @@ use crate::{
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// A cancelled call may still response for this long; then the child is taken for hung.
+/// A cancelled call may still respond for this long; then the child is taken for hung.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Between the socket's end and the news of how the process ended; it is usually there first.
 const REAP_TIMEOUT: Duration = Duration::from_millis(200);

@@ -42,7 +42,7 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Who is requested names.
+/// Whom names are requested from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     /// The resolver; `None`: the machine's own.
