@@ -6,8 +6,6 @@
 //! Gateways, Ingresses, claims → wait until they and the claims' volumes are gone → releases →
 //! the stack's namespace begins to end. The rest of the cluster's content goes with the cluster.
 
-use std::time::Duration;
-
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::{CronJob, Job},
@@ -33,15 +31,12 @@ use crate::{
 };
 use landlord_kube::{
     Doing as _, Result,
-    absent::{PROVISIONED_BY, gone_is_fine, since},
+    absent::{PROVISIONED_BY, gone_is_fine, stuck},
     markers::is_ours,
     object::resource,
     progress::pending,
 };
 
-/// A load balancer takes a minute or two to go, a volume seconds. Longer than this, its controller
-/// does not run any more, and waiting helps nobody.
-const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// Blocking objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// Kubernetes' own namespaces: the controllers that release load balancers and volumes run there.
@@ -233,10 +228,8 @@ impl Sweep {
     }
 
     fn note_stuck(&mut self, what: &str, started: &Time, why: &str) {
-        let waited = since(started);
-        if waited > STUCK_AFTER && self.stuck.is_none() {
-            let minutes = waited.as_secs() / 60;
-            self.stuck = Some(format!("{what} has been ending for {minutes} minutes; {why}"));
+        if self.stuck.is_none() {
+            self.stuck = stuck(what, started, why);
         }
     }
 

@@ -7,6 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// Annotation that a dynamic provisioner sets: only its volumes are released by somebody.
 pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
+/// A load balancer takes minutes to go. What has been ending for longer than this is held by something that does not run any more.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
+
+/// Why something will not end, if it has been at it for too long. `why`: what holds it, in words.
+#[must_use]
+pub fn stuck(what: &str, started: &Time, why: &str) -> Option<String> {
+    let waited = since(started);
+    (waited > STUCK_AFTER).then(|| format!("{what} has been ending for {} minutes; {why}", waited.as_secs() / 60))
+}
+
 /// Takes "not found" for success.
 ///
 /// # Errors

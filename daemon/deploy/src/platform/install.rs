@@ -1,7 +1,5 @@
 //! One release of a platform: brought into a cluster, judged, and taken away again.
 
-use std::time::Duration;
-
 use k8s_openapi::{
     api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
@@ -17,7 +15,7 @@ use landlord_core::{
 };
 use landlord_kube::{
     Doing as _,
-    absent::{gone_is_fine, since},
+    absent::{gone_is_fine, stuck},
     gateway_api::{self, Crds},
     markers::{FIELD_MANAGER, INSTALLATION, ROLE},
     object::resource,
@@ -28,7 +26,7 @@ use serde_json::json;
 use super::{DriverKind, Platform, values};
 use crate::{
     apply::{self, Judged},
-    driver::{Content, Driver, ReleaseRef},
+    driver::{Content, Driver, ReleaseRef, manifests::RELEASE},
     error::Result,
     render,
     stack::Stack,
@@ -42,13 +40,10 @@ const NOT_FOUND: u16 = 404;
 const NAMED_MAX: usize = 3;
 /// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
-const RELEASE: &str = "landlord.dev/release";
 /// Label of charts on what belongs to an installed release.
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const SERVICE: &str = "Service";
 const CLAIM: &str = "PersistentVolumeClaim";
-/// A load balancer takes minutes to go. Longer than this, its controller does not run any more.
-const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// What a namespace of the platform is for.
 const PLATFORM_ROLE: &str = "platform";
 
@@ -162,10 +157,7 @@ impl Left {
     /// Why it will not go; `None`: it may.
     fn stuck(&self) -> Option<String> {
         let (time, finalizers) = self.ending.as_ref()?;
-        let waited = since(time);
-        let minutes = waited.as_secs() / 60;
-        (waited > STUCK_AFTER)
-            .then(|| format!("{} has been ending for {minutes} minutes; its finalizers: {finalizers}", self.what()))
+        stuck(&self.what(), time, &format!("its finalizers: {finalizers}"))
     }
 }
 

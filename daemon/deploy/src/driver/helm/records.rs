@@ -6,10 +6,9 @@ use std::io::Read as _;
 use base64::Engine as _;
 use k8s_openapi::api::core::v1::Secret;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::process::DIGEST_LABEL;
-use landlord_kube::object::ObjectRef;
+use landlord_kube::{object::ObjectRef, yaml};
 
 /// A release's record unpacked; a Secret holds at most 1 MiB packed, manifests pack about 1:10.
 const RECORD_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -80,17 +79,8 @@ impl Revision {
             text = packed;
         }
         let record: Record = serde_json::from_slice(&text).ok()?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&record.manifest).ok()?;
-        let object = |document: Value| {
-            let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-            Some(ObjectRef {
-                api_version: text("/apiVersion")?,
-                kind: text("/kind")?,
-                name: text("/metadata/name")?,
-                namespace: text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned()),
-            })
-        };
-        Some(documents.into_iter().filter_map(object).collect())
+        let documents = yaml::documents(&record.manifest).ok()?;
+        Some(documents.iter().filter_map(|document| ObjectRef::of(document, namespace)).collect())
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kube::Client;
+use landlord_kube::yaml;
 use serde_json::Value;
 
 use self::{
@@ -28,7 +29,7 @@ use crate::error::{Error, Result};
 
 /// The release: as an annotation of an object, the only one that changes or removes it; as a label of a record, what it is
 /// found by.
-const RELEASE: &str = "landlord.dev/release";
+pub(crate) const RELEASE: &str = "landlord.dev/release";
 /// What marks an object of a chart as a hook.
 const HOOK_POINTER: &str = "/metadata/annotations/helm.sh~1hook";
 
@@ -50,8 +51,7 @@ impl Manifests {
 
 /// The objects of a rendered chart, in its order.
 fn documents(text: &str) -> std::result::Result<Vec<Value>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
-    let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    let documents = yaml::documents(text)?;
     for document in &documents {
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let what = format!("{} {}", text("/kind"), text("/metadata/name"));

@@ -1,6 +1,6 @@
 //! Objects of a release: whose they are, applied, and taken away again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -25,8 +25,6 @@ use crate::driver::ReleaseRef;
 
 /// Objects of a definition that are looked at: one that somebody else has is mostly among the first.
 const USERS_MAX: u32 = 500;
-/// A controller takes its finalizer off within minutes. Longer than this, it does not run any more.
-const STUCK_AFTER: Duration = Duration::from_secs(600);
 /// The kind whose objects take others with them.
 const DEFINITION: &str = "CustomResourceDefinition";
 
@@ -284,14 +282,11 @@ fn judged<'a>(owner: &Owner, kind: &str, objects: impl Iterator<Item = &'a Objec
     };
     let place = meta.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let name = format!("{kind} {place}{}", meta.name.clone().unwrap_or_default());
-    let waited = absent::since(since);
-    if waited > STUCK_AFTER {
-        let finalizers = meta.finalizers.clone().unwrap_or_default().join(", ");
-        let what =
-            format!("{name} has been ending for {} minutes; its finalizers: {finalizers}", waited.as_secs() / 60);
-        return Err(Error::Stuck { what });
+    let finalizers = meta.finalizers.clone().unwrap_or_default().join(", ");
+    match absent::stuck(&name, since, &format!("its finalizers: {finalizers}")) {
+        Some(what) => Err(Error::Stuck { what }),
+        None => Ok(Users::Ending(name)),
     }
-    Ok(Users::Ending(name))
 }
 
 #[cfg(test)]
