@@ -33,7 +33,7 @@ use crate::{
     render,
     revisions::Revised,
     service_accounts,
-    stack::Stack,
+    stack::{self, Stack},
     teardown, verify,
 };
 
@@ -125,16 +125,26 @@ impl StackApps {
         let stack = self.stack(&target.stack, target.revision.as_ref())?;
         let mut all = Vec::new();
         for release in &stack.manifest.releases {
-            let chart = stack.chart(release);
             let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
-            let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
-            let namespace = render::namespace(target, &stack.manifest);
-            let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
-            let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
-            let text = self.driver.manifest(place, content).await?;
-            all.push((release.name.to_string(), text));
+            all.push((release.name.to_string(), self.rendered(target, &stack, release, routing).await?));
         }
         Ok(all)
+    }
+
+    /// What a release of a stack renders to.
+    pub(crate) async fn rendered(
+        &self,
+        target: &DeployTarget,
+        stack: &Stack,
+        release: &stack::Release,
+        routing: Routing,
+    ) -> Result<String> {
+        let chart = stack.chart(release);
+        let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
+        let namespace = render::namespace(target, &stack.manifest);
+        let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
+        let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
+        self.driver.manifest(place, content).await
     }
 
     pub(crate) fn helm(&self) -> &dyn Driver {

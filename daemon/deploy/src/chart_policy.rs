@@ -3,13 +3,14 @@
 
 use kube::Client;
 use landlord_core::isolation::TENANT_KINDS;
+use landlord_kube::yaml;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
 /// Refuses the first object that is not for a shared cluster.
 pub(crate) async fn check(client: &Client, release: &str, rendered: &str, namespace: &str) -> Result<()> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(rendered).map_err(|error| Error::NotForShared {
+    let documents = yaml::documents(rendered).map_err(|error| Error::NotForShared {
         release: release.to_owned(),
         object: "its manifest".into(),
         why: format!("can't be read: {error}"),
@@ -95,7 +96,7 @@ mod tests {
             ),
         ];
         for (manifest, expected) in cases {
-            let found = objects(serde_saphyr::from_multiple(manifest).unwrap());
+            let found = objects(yaml::documents(manifest).unwrap());
             let why = found.iter().find_map(|object| violation(object, "mine"));
             assert_eq!(why.is_some(), expected.is_some(), "{manifest}: {why:?}");
             assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{manifest}");

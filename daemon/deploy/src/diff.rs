@@ -20,14 +20,13 @@ use landlord_kube::{
     client::ClusterClients,
     gateway_api::{self, Routing},
     object::{ObjectRef, resource},
-    ready,
+    ready, yaml,
 };
 use serde_json::Value;
 
 use crate::{
     StackApps,
     chart_policy::objects,
-    driver::{Content, ReleaseRef},
     error::{Error, Result},
     render,
     stack::Stack,
@@ -57,9 +56,17 @@ impl AppDiff for StackApps {
         // What lies on disk, whatever the tenant runs.
         let offered = DeployTarget { revision: None, ..target.clone() };
         let call = async |stack: &Stack, clients: ClusterClients| {
+            // One question for all releases that ask it.
+            let routing = match stack.manifest.releases.iter().any(|release| release.gateway) {
+                true => gateway_api::routing(&clients.admin).await?,
+                false => Routing::Unknown,
+            };
             let mut found = Vec::new();
             for release in &stack.manifest.releases {
-                found.extend(self.of_release(&clients, &offered, stack, release.name.as_str()).await?);
+                let routing = if release.gateway { routing } else { Routing::Unknown };
+                let text = self.rendered(&offered, stack, release, routing).await?;
+                let namespace = render::namespace(&offered, &stack.manifest);
+                found.extend(self.of_release(&clients, namespace, release.name.as_str(), &text).await?);
             }
             Ok(found)
         };
@@ -68,27 +75,19 @@ impl AppDiff for StackApps {
 }
 
 impl StackApps {
+    /// What differs from the text that a release renders to.
     async fn of_release(
         &self,
         clients: &ClusterClients,
-        target: &DeployTarget,
-        stack: &Stack,
+        namespace: &str,
         name: &str,
+        text: &str,
     ) -> Result<Vec<ObjectDiff>> {
-        let unknown = || Error::UnknownRelease { name: name.to_owned() };
-        let release = stack.manifest.releases.iter().find(|own| own.name.as_str() == name).ok_or_else(unknown)?;
-        let namespace = render::namespace(target, &stack.manifest);
-        let chart = stack.chart(release);
-        let routing = if release.gateway { gateway_api::routing(&clients.admin).await? } else { Routing::Unknown };
-        let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
-        let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
-        let place = ReleaseRef { access: &target.kube, namespace, release: name };
-        let text = self.helm().manifest(place, content).await?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
-            .map_err(|error| Error::Manifests { release: name.to_owned(), problem: error.to_string() })?;
+        let documents =
+            yaml::documents(text).map_err(|problem| Error::Manifests { release: name.to_owned(), problem })?;
         let (mut found, mut wanted) = (Vec::new(), BTreeSet::new());
         for object in objects(documents) {
-            let reference = reference(&object, namespace);
+            let Some(reference) = ObjectRef::of(&object, namespace) else { continue };
             wanted.insert((reference.kind.clone(), reference.name.clone()));
             found.extend(one(&clients.tenant, name, &reference, &object).await?);
         }
@@ -97,16 +96,6 @@ impl StackApps {
         let gone = gone.filter(|object| !wanted.contains(&(object.kind.clone(), object.name.clone())));
         found.extend(gone.map(|object| diff(name, &object, "removed", Vec::new())));
         Ok(found)
-    }
-}
-
-fn reference(object: &Value, namespace: &str) -> ObjectRef {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    ObjectRef {
-        api_version: text("/apiVersion"),
-        kind: text("/kind"),
-        name: text("/metadata/name"),
-        namespace: namespace.to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use landlord_core::{AppName, ids::InvalidName};
+use landlord_kube::yaml;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -34,7 +35,8 @@ pub(crate) fn read<M: DeserializeOwned>(path: &Path, check: impl FnOnce(&M) -> V
         return Err(problem(path, format!("has {size} bytes, at most {BYTES_MAX} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-    let manifest = serde_saphyr::from_str(&text).map_err(|error| problem(path, error.to_string()))?;
+    let manifest = serde_saphyr::from_str_with_options(&text, yaml::options())
+        .map_err(|error| problem(path, error.to_string()))?;
     let problems = check(&manifest);
     if problems.is_empty() { Ok(manifest) } else { Err(problem(path, problems.join("; "))) }
 }

@@ -46,6 +46,7 @@ pub mod object;
 pub mod progress;
 pub mod ready;
 pub mod token;
+pub mod yaml;
 
 pub use drift::differs;
 pub use error::{Doing, Error, Result};

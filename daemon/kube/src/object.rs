@@ -65,3 +65,17 @@ pub struct ObjectRef {
     /// Namespace.
     pub namespace: String,
 }
+
+impl ObjectRef {
+    /// Of a rendered object, which is in `namespace` if it does not say otherwise; `None`: it names no kind, or itself not.
+    #[must_use]
+    pub fn of(object: &Value, namespace: &str) -> Option<Self> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            api_version: text("/apiVersion")?,
+            kind: text("/kind")?,
+            name: text("/metadata/name")?,
+            namespace: text("/metadata/namespace").unwrap_or_else(|| namespace.to_owned()),
+        })
+    }
+}

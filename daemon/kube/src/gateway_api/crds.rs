@@ -18,7 +18,7 @@ use super::routing::is_known;
 use crate::{
     error::{Doing as _, Error, Result},
     markers::FIELD_MANAGER,
-    object,
+    object, yaml,
 };
 
 /// Annotation: which manifest a CRD was applied from.
@@ -58,8 +58,7 @@ impl Crds {
     /// [`Error::Manifest`]: no YAML, or no custom resource in it.
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |problem: String| Error::Manifest { problem };
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| bad(error.to_string()))?;
-        let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
+        let documents = yaml::documents(text).map_err(bad)?;
         if !documents.iter().any(|document| document["kind"] == "CustomResourceDefinition") {
             return Err(bad("it holds no CustomResourceDefinition".into()));
         }
