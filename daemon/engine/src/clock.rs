@@ -1,6 +1,6 @@
 //! Notices when the wall clock is set: times in the store are wall times, and a wait by them may become very long.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use landlord_core::Timestamp;
 use parking_lot::Mutex;
@@ -26,8 +26,7 @@ struct Seen {
 
 /// This machine's wall clock, for what does not go by the database's: when access ends, and which month it is.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }
 
 impl Default for ClockWatch {

@@ -1,10 +1,7 @@
 //! Kubeconfigs: for operators the provider's own access, for customers a token of their service
 //! account in the tenant's namespace. Changes nothing.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
@@ -20,7 +17,10 @@ use landlord_provider_api::v1;
 use prost::Message as _;
 use secrecy::SecretString;
 
-use crate::request::{tenants_cluster, tenants_target};
+use crate::{
+    clock,
+    request::{tenants_cluster, tenants_target},
+};
 
 /// Clouds grant their tokens for 15 minutes to 28 hours. What lives longer is a standing credential of the daemon, which is
 /// not handed out.
@@ -36,15 +36,13 @@ pub struct ClusterAccess {
     pub providers: Arc<dyn Providers>,
     /// Who issues customers' tokens.
     pub isolation: Arc<dyn Isolation>,
-    /// Who runs checks; `None`: no class has a stack.
-    pub apps: Option<Arc<dyn Apps>>,
-    /// What apps give to be handed over; `None`: no class has a stack.
-    pub app_access: Option<Arc<dyn AppAccess>>,
-    /// What apps write down.
-    pub app_logs: Option<Arc<dyn AppLogs>>,
-    /// What would change of their objects.
-    pub app_diff: Option<Arc<dyn AppDiff>>,
+    /// Who knows tenants' apps; `None`: no class has a stack.
+    pub apps: Option<Arc<dyn TenantApps>>,
 }
+
+/// What is asked of tenants' apps: checks, what is handed over, what they write down, what would change of them.
+pub trait TenantApps: Apps + AppAccess + AppLogs + AppDiff {}
+impl<T: Apps + AppAccess + AppLogs + AppDiff> TenantApps for T {}
 
 impl std::fmt::Debug for ClusterAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -139,7 +137,7 @@ impl ClusterAccess {
 impl KubeAccess for ClusterAccess {
     async fn access(&self, environment: &Environment) -> Result<KubeCredentials, Failure> {
         let access = self.own(environment).await?;
-        refuse_standing(&environment.name(), &access, wall_clock())?;
+        refuse_standing(&environment.name(), &access, clock::now())?;
         Ok(access)
     }
 
@@ -234,12 +232,6 @@ fn refuse_standing(name: &EnvironmentName, access: &KubeCredentials, now: Timest
     Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(
         "use the kubeconfig that you adopted the cluster with, or a short-lived token in its credential scope",
     ))
-}
-
-/// Access ends by the wall clock.
-fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use landlord_core::{
     Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
-    environment::EnvironmentStatus,
+    environment::{CUSTOMER_FROZEN, EnvironmentStatus},
     ports::{CheckOutcome, CheckResult, VerifyStatus, Work},
     step::{Steady, record_in},
 };
@@ -137,7 +137,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
         }
         Steady::Paused => {
             let (reason, why) = match &work.frozen {
-                Some(why) => ("CustomerFrozen", format!("{why}; nothing is changed but by a delete")),
+                Some(why) => (CUSTOMER_FROZEN, format!("{why}; nothing is changed but by a delete")),
                 None => ("PausedByUser", "no work is done until it is resumed".to_owned()),
             };
             set(&mut status, "Paused", true, reason, &why, work.now);

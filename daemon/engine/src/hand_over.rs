@@ -5,17 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use landlord_core::{
     Environment, ErrorKind, Failure,
-    ports::{AccessFacts, AppAccess, CredentialFact, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs},
+    ports::{AccessFacts, CredentialFact, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs},
 };
 use secrecy::SecretString;
 
-use crate::ClusterAccess;
+use crate::{ClusterAccess, TenantApps};
 
 impl ClusterAccess {
-    fn handed_over(&self, environment: &Environment) -> Result<&Arc<dyn AppAccess>, Failure> {
-        self.app_access
-            .as_ref()
-            .ok_or_else(|| nothing(environment)("its class has no stack", "use a class with a stack"))
+    fn handed_over(&self, environment: &Environment) -> Result<&Arc<dyn TenantApps>, Failure> {
+        self.apps.as_ref().ok_or_else(|| nothing(environment)("its class has no stack", "use a class with a stack"))
     }
 }
 
@@ -55,9 +53,7 @@ impl Handover for ClusterAccess {
 #[async_trait]
 impl TenantLogs for ClusterAccess {
     async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
-        let Some(apps) = &self.app_logs else {
-            return Err(nothing(tenant)("its class has no stack", "use a class with a stack"));
-        };
+        let apps = self.handed_over(tenant)?;
         apps.logs(&self.target(tenant, nothing(tenant)).await?, query, sink).await
     }
 }
@@ -65,9 +61,7 @@ impl TenantLogs for ClusterAccess {
 #[async_trait]
 impl TenantDiff for ClusterAccess {
     async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
-        let Some(apps) = &self.app_diff else {
-            return Err(nothing(tenant)("its class has no stack", "use a class with a stack"));
-        };
+        let apps = self.handed_over(tenant)?;
         apps.diff(&self.target(tenant, nothing(tenant)).await?).await
     }
 }

@@ -135,7 +135,7 @@ mod timing;
 mod turns;
 
 pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch};
-pub use cluster_access::ClusterAccess;
+pub use cluster_access::{ClusterAccess, TenantApps};
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;
 pub use host_inventories::HostInventories;

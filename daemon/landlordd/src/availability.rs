@@ -24,10 +24,9 @@ pub(crate) fn watch(
     if !availability.enabled || !checks.from_outside {
         return Ok(None);
     }
-    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
     let networks = availability.allowed_networks.iter().map(|network| network.parse());
     let probe = WebProbe::new(ProbeOptions {
-        resolver: resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?,
+        resolver: crate::in_cluster::address("resolver", &checks.resolver)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         allowed: networks.collect::<Result<_, _>>().context("availability.allowed_networks")?,
     });

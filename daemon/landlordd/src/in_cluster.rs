@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
-    ports::Apps,
     revision::{RevisionKey, RevisionKind},
 };
 use landlord_deploy::{
@@ -32,9 +31,7 @@ pub(crate) struct InCluster {
     /// What tenants may set in stacks.
     pub(crate) stacks: Arc<StackOffers>,
     /// Helm is needed only where a class has a stack or a platform.
-    pub(crate) apps: Option<Arc<dyn Apps>>,
-    /// The same, for what is handed over, and for revisions.
-    pub(crate) deployer: Option<Arc<StackApps>>,
+    pub(crate) apps: Option<Arc<StackApps>>,
     pub(crate) names: Names,
     /// The revisions that lie on disk.
     pub(crate) on_disk: OnDisk,
@@ -124,12 +121,14 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
     Ok(())
 }
 
+/// An address of `deploy.checks`; empty: none.
+pub(crate) fn address(key: &str, text: &str) -> Result<Option<SocketAddr>> {
+    let text = Some(text).filter(|text| !text.is_empty());
+    text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
+}
+
 fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
     let checks = &deploy.checks;
-    let address = |key: &str, text: &str| -> Result<Option<SocketAddr>> {
-        let text = Some(text).filter(|text| !text.is_empty());
-        text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
-    };
     Ok(CheckOptions {
         from_outside: checks.from_outside,
         resolver: address("resolver", &checks.resolver)?,
@@ -179,9 +178,7 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     };
     let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    let apps = apps.map(Arc::new);
-    let deployer = apps.clone();
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk, names })
+    Ok(InCluster { isolation, stacks, apps: apps.map(Arc::new), on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

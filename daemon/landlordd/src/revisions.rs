@@ -35,19 +35,16 @@ pub(crate) async fn keep(store: &dyn RevisionStore, on_disk: OnDisk) -> Result<(
     Ok(())
 }
 
-/// Reads what environments name and is not there yet, until cancelled.
+/// Reads what environments name and is not there yet, now and then until cancelled. The first time is over when this begins.
 pub(crate) async fn follow(
     store: Arc<dyn RevisionStore>,
     apps: Arc<StackApps>,
     mirrors: ChartMirrors,
     stop: CancellationToken,
 ) {
-    loop {
+    while stop.run_until_cancelled(tokio::time::sleep(REFRESH_INTERVAL)).await.is_some() {
         if let Err(error) = load(&*store, &apps, &mirrors).await {
             tracing::warn!(%error, "which revisions are named is not known");
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(REFRESH_INTERVAL)).await.is_none() {
-            return;
         }
     }
 }

@@ -17,10 +17,10 @@ use landlord_auth::{
 };
 use landlord_core::{
     CurrentCatalog,
-    ports::{AppAccess, AppDiff, AppLogs, DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{Apps, DaemonStore as _, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions, TenantApps};
 use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
@@ -133,7 +133,7 @@ async fn end(tasks: &TaskTracker, store: &Store, daemon: &str) {
 }
 
 fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
-    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone().map(|apps| apps as Arc<dyn Apps>));
     EnginePorts { store, providers, apps, isolation: isolation.clone(), host_clusters: isolation }
 }
 
@@ -148,7 +148,7 @@ async fn open_revisions(
     let on_disk = std::mem::take(&mut clusters.on_disk);
     let current = on_disk.current.clone();
     revisions::keep(&*store, on_disk).await?;
-    let Some(apps) = clusters.deployer.clone() else { return Ok(current) };
+    let Some(apps) = clusters.apps.clone() else { return Ok(current) };
     let mirrors = config.deploy.chart_mirrors.clone();
     revisions::load(&*store, &apps, &mirrors).await.context("reading the revisions that environments name")?;
     tasks.spawn(revisions::follow(store, apps, mirrors, stop.clone()));
@@ -320,11 +320,8 @@ fn cluster_access(
     providers: Arc<PluginHost>,
     clusters: &in_cluster::InCluster,
 ) -> ClusterAccess {
-    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
-    let app_access = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppAccess>);
-    let app_logs = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppLogs>);
-    let app_diff = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppDiff>);
-    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs, app_diff }
+    let apps = clusters.apps.clone().map(|apps| apps as Arc<dyn TenantApps>);
+    ClusterAccess { installation, store, providers, isolation: clusters.isolation.clone(), apps }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

@@ -5,7 +5,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
 use landlord_core::{
@@ -199,7 +199,7 @@ impl Plugin {
         match self.bring_up().await {
             Ok(connection) => {
                 let mut state = self.state.lock();
-                state.started = Some((Instant::now(), wall_clock()));
+                state.started = Some((Instant::now(), SystemTime::now().into()));
                 state.connection = Some(Arc::clone(&connection));
                 state.configured = renewals;
                 Ok(connection)
@@ -385,9 +385,4 @@ fn restart_wait(crashes: u32) -> Duration {
     }
     let doublings = (crashes - FREE_RESTARTS - 1).min(16);
     RESTART_WAIT.saturating_mul(1 << doublings).min(RESTART_WAIT_MAX)
-}
-
-fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -37,6 +37,9 @@ impl State {
     }
 }
 
+/// Reason of the condition `Paused` of a tenant whose customer may order nothing more.
+pub const CUSTOMER_FROZEN: &str = "CustomerFrozen";
+
 /// A condition as Kubernetes uses the word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {

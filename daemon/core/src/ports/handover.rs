@@ -75,8 +75,6 @@ pub struct AccessFacts {
     pub host_keys: Vec<HostKey>,
     /// How web servers are known.
     pub certificates: Vec<CertificateState>,
-    /// What there is to sign in with.
-    pub credentials: Vec<CredentialFact>,
 }
 
 /// What apps give to be handed over.
@@ -88,7 +86,7 @@ pub trait AppAccess: Send + Sync + 'static {
     /// INVALID: no such stack.
     fn credential_facts(&self, target: &DeployTarget) -> Result<Vec<CredentialFact>, Failure>;
 
-    /// Addresses, host keys, certificates and credentials, as they are seen now. Takes up to a minute if something does not
+    /// Addresses, host keys and certificates, as they are seen now. Takes up to a minute if something does not
     /// answer; dropping it is safe.
     ///
     /// # Errors

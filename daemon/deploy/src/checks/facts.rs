@@ -32,7 +32,6 @@ pub(super) async fn facts(scene: &mut Scene<'_>) -> AccessFacts {
         facts.addresses.push(AccessAddress { name, url, address });
     }
     facts.certificates = certificates(scene).await;
-    facts.credentials = manifest.access.iter().map(|credential| fact(credential, scene.target)).collect();
     facts
 }
 

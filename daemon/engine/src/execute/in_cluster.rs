@@ -142,8 +142,7 @@ impl Call<'_> {
         }
         self.refuse_held().await?;
         let installation = &self.shared.options.installation;
-        let (uid, access) = request::access(installation, self.work, &self.scope);
-        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let kube = self.credentials().await?;
         let target = request::platform(installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
         if absent {
             let (progress, removed) = self.kube(self.apps()?.remove_platform(&target, release).await)?;
@@ -200,8 +199,7 @@ impl Call<'_> {
 
     async fn measure(&self) -> Result<Observation, Failure> {
         let installation = &self.shared.options.installation;
-        let (uid, access) = request::access(installation, self.work, &self.scope);
-        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let kube = self.credentials().await?;
         let measured = self.kube(self.shared.ports.host_clusters.measure(&kube, installation).await)?;
         Ok(Observation { time: self.work.now, measured })
     }
@@ -219,8 +217,7 @@ impl Call<'_> {
             return Ok(CallReport { done: true, detail: "nothing was put there".into(), ..CallReport::default() });
         }
         let installation = &self.shared.options.installation;
-        let (uid, access) = request::access(installation, self.work, &self.scope);
-        let left = match self.shared.access.get(uid, &*self.provider, access).await {
+        let left = match self.credentials().await {
             Ok(kube) => self.kube(self.shared.ports.host_clusters.uninstall(&kube, installation).await),
             Err(failure) => Err(failure),
         };
@@ -254,8 +251,7 @@ impl Call<'_> {
         if !is_tenants || self.work.host.is_none() && placement.stack.is_none() {
             return Ok(report);
         }
-        let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
-        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let kube = self.credentials().await?;
         let pool = request::pool_label(self.work);
         let joined = self.kube(self.shared.ports.host_clusters.joined(&kube, &pool).await)?;
         let ordered = placement.node_count;
@@ -282,10 +278,15 @@ impl Call<'_> {
         result
     }
 
+    /// Access to the cluster that the environment is in.
+    async fn credentials(&self) -> Result<landlord_core::ports::KubeCredentials, Failure> {
+        let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
+        self.shared.access.get(uid, &*self.provider, access).await
+    }
+
     /// What the stages in a cluster work on.
     pub(super) async fn target(&self) -> Result<DeployTarget, Failure> {
-        let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
-        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let kube = self.credentials().await?;
         request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))
     }
 }

@@ -1,12 +1,10 @@
 //! Conditions as messages of the API, and what follows from them.
 
-use landlord_core::{Condition, DesiredState, Environment, State};
+use landlord_core::{Condition, DesiredState, Environment, State, environment::CUSTOMER_FROZEN};
 use landlord_proto::v1;
 
 use super::value::timestamp;
 
-/// Why a tenant of a customer rests that may order nothing more.
-const CUSTOMER_FROZEN: &str = "CustomerFrozen";
 /// Whether an environment that was READY answers.
 const AVAILABLE: &str = "Available";
 

@@ -199,12 +199,10 @@ async fn keep_orphans(
     now: Timestamp,
 ) -> Result<Vec<TenantUid>, StoreError> {
     let failed = unavailable("writing orphans");
-    let known: Vec<String> =
-        sqlx::query_scalar("SELECT uid FROM tenants").fetch_all(&mut *connection).await.map_err(&failed)?;
-    let known: BTreeSet<String> = known.into_iter().collect();
+    let known = namespaces::known(connection).await?;
     // Namespaces in host clusters are no provider's to list: they stay on the list.
     let mut in_hosts = orphans::orphans(connection).await?;
-    in_hosts.retain(|orphan| orphan.key == *key && !known.contains(&orphan.uid.to_string()));
+    in_hosts.retain(|orphan| orphan.key == *key && !known.contains(&orphan.uid));
     for orphan in &mut in_hosts {
         orphan.objects.retain(|object| host_in(object).is_some());
     }
@@ -215,7 +213,7 @@ async fn keep_orphans(
         .await
         .map_err(&failed)?;
     let mut unknown = BTreeSet::new();
-    for found in found.iter().filter(|found| !known.contains(&found.uid.to_string())) {
+    for found in found.iter().filter(|found| !known.contains(&found.uid)) {
         let mut objects = found.objects.clone();
         let of_it = |orphan: &&mut Orphan| orphan.uid == found.uid && orphan.region == found.region;
         if let Some(orphan) = in_hosts.iter_mut().find(of_it) {

@@ -23,7 +23,8 @@ pub(super) async fn due(connection: &mut AnyConnection) -> Result<HostsDue, Stor
     Ok(due)
 }
 
-async fn known(connection: &mut AnyConnection) -> Result<BTreeSet<TenantUid>, StoreError> {
+/// Who has a record.
+pub(super) async fn known(connection: &mut AnyConnection) -> Result<BTreeSet<TenantUid>, StoreError> {
     let failed = unavailable("looking for who has a record");
     let uids: Vec<String> =
         sqlx::query_scalar("SELECT uid FROM tenants").fetch_all(connection).await.map_err(failed)?;

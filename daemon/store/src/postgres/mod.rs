@@ -109,7 +109,8 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
 pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Result<(AnyConnection, PathBuf), Error> {
     let (place, connect) = connect_options(options)?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    let connection = AnyConnection::connect_with(&connect);
+    let mut connection = Dialect::Postgres.connected(connection).await.map_err(database)?;
     schema::prepare(&mut connection, &place, create, false).await?;
     Ok((connection, place))
 }
@@ -121,7 +122,8 @@ pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Resul
 pub(crate) async fn schema_version(options: &PostgresOptions) -> Result<i64, Error> {
     let (place, connect) = connect_options(options)?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let mut connection = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    let connection = AnyConnection::connect_with(&connect);
+    let mut connection = Dialect::Postgres.connected(connection).await.map_err(database)?;
     let there = "SELECT CAST(to_regclass('_sqlx_migrations') AS TEXT)";
     let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(database)?;
     if there.is_none() {

@@ -103,17 +103,21 @@ pub(crate) async fn end(connection: &mut AnyConnection) -> Result<AuditEnd, Stor
 const ENTRIES: &str = "SELECT audit.seq, audit.time, audit.customer, audit.entry, audit.hash, audit_heads.key_id, audit_heads.signature FROM audit \
                        LEFT JOIN audit_heads ON audit_heads.seq = audit.seq WHERE audit.seq > ";
 
+/// Position of the first entry that is not older than a time.
+async fn first_since(connection: &mut AnyConnection, time: Timestamp) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE time >= $1")
+        .bind(time.0)
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable("reading the audit log"))
+}
+
 /// A page, oldest first.
 pub(crate) async fn entries(connection: &mut AnyConnection, query: &AuditQuery) -> Result<Vec<KeptEntry>, StoreError> {
     let failed = unavailable("reading the audit log");
     let mut after = query.after_seq;
     if let Some(since) = query.since {
-        let first: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE time >= $1")
-            .bind(since.0)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(&failed)?;
-        match first {
+        match first_since(connection, since).await? {
             Some(first) => after = after.max(first - 1),
             None => return Ok(Vec::new()),
         }
@@ -136,11 +140,7 @@ pub(crate) async fn before(
 ) -> Result<Vec<KeptEntry>, StoreError> {
     let failed = unavailable("reading the audit log");
     // A clock that was set back makes times stand out of order; what is pruned has no newer entry before it.
-    let first: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM audit WHERE time >= $1")
-        .bind(time.0)
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(&failed)?;
+    let first = first_since(connection, time).await?;
     let mut sql = Statement::new(ENTRIES);
     sql.bind(0_i64);
     sql.push(" AND audit.seq < ").bind(first.unwrap_or(i64::MAX));

@@ -83,7 +83,7 @@ async fn checked(path: &Path) -> Result<Copied, Error> {
 }
 
 /// Gives a whole file its name, durably.
-fn put_in_place(part: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn put_in_place(part: &Path, to: &Path) -> io::Result<()> {
     File::open(part)?.sync_all()?;
     fs::rename(part, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -162,7 +162,8 @@ fn set_aside(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove(path: &Path) {
+/// Takes a store away with its log of changes.
+pub(crate) fn remove(path: &Path) {
     for end in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(with_end(path, end));
     }

@@ -13,6 +13,7 @@ use landlord_core::ports::StoreError;
 use sqlx::{AnyConnection, Connection as _, Executor as _, any::AnyConnectOptions};
 
 pub use self::backup::{Copied, backup, restore};
+pub(crate) use self::backup::{put_in_place, remove};
 use self::file::Mark;
 pub(crate) use self::file::{HeldFile, is_there};
 use crate::{
@@ -36,7 +37,7 @@ const READERS_MAX: usize = 4;
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216";
 /// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
-const POSITIONS_SKIPPED: i64 = 1_000_000;
+pub(crate) const POSITIONS_SKIPPED: i64 = 1_000_000;
 
 /// Settings of a store on SQLite.
 #[derive(Debug, Clone)]
@@ -59,16 +60,11 @@ impl Default for SqliteOptions {
 /// [`Error::Missing`] if there is none and none shall be made; [`Error::InUse`] if another process has it open; the others
 /// as they say.
 pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
-    if !options.create && !file::is_there(path) {
-        return Err(Error::Missing { path: path.to_owned() });
-    }
-    let held = Arc::new(HeldFile::hold(path)?);
+    let (mut writing, held) = open_alone(path, options.create).await?;
+    let held = Arc::new(held);
     let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
     let file_error = |source| Error::File { path: path.to_owned(), source };
     let connect = connect_options(&held.resolved).map_err(file_error)?;
-    let mut writing = connect_migrated(path, &connect).await?;
-    contract::upgrade(&mut writing).await.map_err(upgrade)?;
-    identify(&mut writing, &held).await.map_err(upgrade)?;
     let found = identity::read(&mut writing).await.map_err(upgrade)?;
     let newest = events::newest(&mut writing).await.map_err(upgrade)?;
     held.opened(&found.map(|found| found.id).unwrap_or_default(), newest).map_err(file_error)?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::Error;
+use crate::{Error, sqlite::put_in_place};
 
 const FORMAT: &str = "landlord store 1";
 
@@ -51,11 +51,8 @@ enum Line {
 pub(super) struct Rows(Vec<[u8; 32]>);
 
 impl Rows {
-    /// Adds one; gives it as text.
-    pub(super) fn add(&mut self, row: &Value) -> Result<String, Error> {
-        let text = row.to_string();
-        self.0.push(Sha256::digest(&text).into());
-        Ok(text)
+    pub(super) fn add(&mut self, row: &Value) {
+        self.0.push(Sha256::digest(row.to_string()).into());
     }
 
     pub(super) fn sum(mut self, table: &str) -> TableSum {
@@ -115,7 +112,7 @@ impl Writer {
 
     pub(super) fn row(&mut self, row: &Value) -> Result<(), Error> {
         if let Some((_, rows)) = &mut self.table {
-            rows.add(row)?;
+            rows.add(row);
         }
         self.line(&Line::Row(row.clone()));
         match self.failed.take() {
@@ -131,10 +128,7 @@ impl Writer {
         if let Some(source) = self.failed.take() {
             return Err(failed(source));
         }
-        self.out.flush().and_then(|()| self.out.get_ref().sync_all()).map_err(failed)?;
-        fs::rename(&self.part, &self.to).map_err(failed)?;
-        let folder = self.to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        self.out.flush().and_then(|()| put_in_place(&self.part, &self.to)).map_err(failed)?;
         Ok(std::mem::take(&mut self.sums))
     }
 }
@@ -195,7 +189,7 @@ impl Reader {
         let mut reader = Self::open(path)?;
         let mut found: BTreeMap<String, Rows> = BTreeMap::new();
         while let Some((table, row)) = reader.next()? {
-            found.entry(table).or_default().add(&row)?;
+            found.entry(table).or_default().add(&row);
         }
         let sums = reader.end.take().unwrap_or_default();
         for sum in &sums {

@@ -118,7 +118,12 @@ async fn sums_of(connection: &mut AnyConnection, all: &[Table]) -> Result<Vec<Ta
     let mut sums = Vec::with_capacity(all.len());
     for table in all {
         let mut rows = file::Rows::default();
-        table.read(connection, |row| rows.add(row).map(drop)).await?;
+        table
+            .read(connection, |row| {
+                rows.add(row);
+                Ok(())
+            })
+            .await?;
         sums.push(rows.sum(&table.name));
     }
     Ok(sums)

@@ -1,6 +1,6 @@
 //! Where a store is, opened by nobody else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sqlx::{AnyConnection, Connection as _};
 
@@ -119,15 +119,7 @@ impl Alone {
         let (place, made, held) = (self.place.clone(), self.made, self.held.is_some());
         self.rollback().await;
         if made && held {
-            remove(&place);
+            sqlite::remove(&place);
         }
-    }
-}
-
-fn remove(path: &Path) {
-    for end in ["", "-wal", "-shm"] {
-        let mut file = path.to_owned().into_os_string();
-        file.push(end);
-        let _ = std::fs::remove_file(file);
     }
 }

@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
-use crate::{Error, dialect::Dialect};
+use crate::{Error, dialect::Dialect, sqlite::POSITIONS_SKIPPED};
 
 /// Of daemons that ended: who they were, and the leases of accounts and duties that they held.
 const LEFT_OUT: [&str; 3] = ["daemons", "accounts", "duties"];
@@ -14,8 +14,6 @@ const LEFT_OUT: [&str; 3] = ["daemons", "accounts", "duties"];
 const FIRST: &str = "tenants";
 /// Tables of one row that a store has from the start: which one it is, and where its audit log ends.
 const MADE_WITH: [&str; 2] = ["audit_chain", "identity"];
-/// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
-const POSITIONS_SKIPPED: i64 = 1_000_000;
 
 /// A table.
 #[derive(Debug, Clone)]

@@ -287,7 +287,6 @@ impl Handover for Clusters {
             addresses: vec![AccessAddress { name: "lamp".into(), url, address: "192.0.2.1".into() }],
             host_keys: Vec::new(),
             certificates: vec![CertificateState { host, days_left: Some(60), problem: String::new() }],
-            credentials: self.credential_facts(tenant)?,
         })
     }
 
