@@ -154,7 +154,9 @@ impl AvailabilityWatch {
             if let Err(error) = self.keep(&mut watch, seen).await {
                 tracing::error!(error = %Chain(&error), "what was seen of environments is not kept; it is with the next beats");
             }
-            self.figures.spent.set(began.elapsed().as_secs_f64());
+            if slot == 0 {
+                self.figures.spent.set(began.elapsed().as_secs_f64());
+            }
             for uid in due(&watch, slot) {
                 let Some(watched) = watch.tenants.get(&uid) else { continue };
                 let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {

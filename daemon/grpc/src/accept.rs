@@ -21,11 +21,7 @@ use landlord_core::{
 use landlord_proto::google::longrunning::{Operation, operation};
 use tonic::{Request, Response, Status};
 
-use crate::{access::Access, context, convert, error::Error, ports::Ports};
-
-/// A change without an etag is merged again into what another change made meanwhile this often; the engine writes a
-/// record a few times a second at most.
-const MERGES_MAX: u32 = 10;
+use crate::{access::Access, context, convert, error::Error, merge::Merge, ports::Ports};
 
 /// The message of an rpc that changes something.
 #[tonic::async_trait]
@@ -119,7 +115,7 @@ async fn accept<W: Write>(
     write: &W,
     (context, violations): (RequestContext, Vec<Violation>),
 ) -> Result<Operation, Error> {
-    let mut merges_left = MERGES_MAX;
+    let mut merge = Merge::default();
     loop {
         let change = match write.check(ports, violations.clone()).await {
             Ok(change) => change,
@@ -135,7 +131,7 @@ async fn accept<W: Write>(
             let result = write.would_be(&change).map(operation::Result::Response);
             return Ok(Operation { done: true, result, ..Operation::default() });
         }
-        if merges_left == MERGES_MAX && W::CREATES && access.counts_creates() {
+        if merge.is_first() && W::CREATES && access.counts_creates() {
             // A repetition of what was accepted is no new create.
             if let Some(earlier) = replayed(ports, write, &context).await? {
                 return Ok(shown(&earlier));
@@ -143,9 +139,7 @@ async fn accept<W: Write>(
             access.count_create()?;
         }
         match write.commit(ports, change, context.clone()).await {
-            Err(Error::Store(StoreError::EtagMismatch { .. })) if write.etag().is_empty() && merges_left > 0 => {
-                merges_left -= 1;
-            }
+            Err(Error::Store(StoreError::EtagMismatch { .. })) if write.etag().is_empty() && merge.again().await => {}
             accepted => {
                 let accepted = accepted?;
                 landlord_trace::link(accepted.operation.id);

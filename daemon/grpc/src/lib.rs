@@ -30,6 +30,7 @@ mod host_cluster;
 mod limits;
 mod list;
 mod listen;
+mod merge;
 mod name;
 mod opaque;
 mod operation;

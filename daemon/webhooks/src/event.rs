@@ -5,7 +5,7 @@ use landlord_core::{
     Timestamp,
     ports::{Event, EventKind, NewEvent},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What an event is about. The words are promised to receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,30 +76,28 @@ pub(crate) fn source(installation: &str) -> String {
 pub(crate) fn body(source: &str, id: &str, event: &Event) -> String {
     let NewEvent { kind: _, stage, reason, message, progress: _ } = &event.event;
     let tenant = event.name.to_string();
-    json!({
-        "specversion": "1.0",
-        "id": id,
-        "source": source,
-        "type": EventType::of(&event.event).as_str(),
-        "subject": tenant,
-        "time": event.time.to_string(),
-        "datacontenttype": "application/json",
-        "data": { "tenant": tenant, "uid": event.uid.to_string(), "stage": stage, "reason": reason, "message": message },
-    })
-    .to_string()
+    let data =
+        json!({ "tenant": tenant, "uid": event.uid.to_string(), "stage": stage, "reason": reason, "message": message });
+    envelope((source, id), EventType::of(&event.event).as_str(), &tenant, event.time, &data)
 }
 
 /// The body of a test delivery.
 pub(crate) fn test_body(source: &str, id: &str, webhook: &str, now: Timestamp) -> String {
+    let data = json!({ "message": "a test of this webhook" });
+    envelope((source, id), TEST_TYPE, &format!("webhooks/{webhook}"), now, &data)
+}
+
+/// CloudEvents 1.0 as JSON. <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+fn envelope((source, id): (&str, &str), r#type: &str, subject: &str, time: Timestamp, data: &Value) -> String {
     json!({
         "specversion": "1.0",
         "id": id,
         "source": source,
-        "type": TEST_TYPE,
-        "subject": format!("webhooks/{webhook}"),
-        "time": now.to_string(),
+        "type": r#type,
+        "subject": subject,
+        "time": time.to_string(),
         "datacontenttype": "application/json",
-        "data": { "message": "a test of this webhook" },
+        "data": data,
     })
     .to_string()
 }

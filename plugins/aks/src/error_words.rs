@@ -1,32 +1,33 @@
 //! Words of Azure's messages, where the code is a mere frame.
 
 use landlord_provider_api::ErrorKind::{self, *};
+use landlord_provider_sdk::table::{self, WordsRow};
 
 use crate::remedies::{CAPACITY, KEY, POLICY, QUOTA, QUOTA_CLUSTERS, QUOTA_VCPUS, QUOTA_ZONES, SKU};
 
 /// Words of a message that tell more than its code, in lower case.
-const WORDS: &[(&str, ErrorKind, &str)] = &[
-    ("vcpu quota", Quota, QUOTA_VCPUS),
-    ("family cores quota", Quota, QUOTA_VCPUS),
-    ("regional cores quota", Quota, QUOTA_VCPUS),
-    ("exceeding approved", Quota, QUOTA_VCPUS),
-    ("resource type 'managedclusters'", Quota, QUOTA_CLUSTERS),
-    ("dns zones", Quota, QUOTA_ZONES),
-    ("exceeding quota", Quota, QUOTA),
-    ("quota exceeded", Quota, QUOTA),
-    ("maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
-    ("cannot create more than", Quota, QUOTA),
-    ("zonalallocationfailed", Capacity, CAPACITY),
-    ("overconstrained", Capacity, CAPACITY),
-    ("allocationfailed", Capacity, CAPACITY),
-    ("do not have sufficient capacity", Capacity, CAPACITY),
-    ("skunotavailable", Invalid, SKU),
-    ("disallowed by policy", Auth, POLICY),
-    ("requestdisallowedbypolicy", Auth, POLICY),
-    ("policyassignment", Auth, POLICY),
-    ("key vault key is disabled", Auth, KEY),
-    ("keydisabled", Auth, KEY),
-    ("keyvaultaccessforbidden", Auth, KEY),
+const WORDS: &[WordsRow] = &[
+    (&[], "vcpu quota", Quota, QUOTA_VCPUS),
+    (&[], "family cores quota", Quota, QUOTA_VCPUS),
+    (&[], "regional cores quota", Quota, QUOTA_VCPUS),
+    (&[], "exceeding approved", Quota, QUOTA_VCPUS),
+    (&[], "resource type 'managedclusters'", Quota, QUOTA_CLUSTERS),
+    (&[], "dns zones", Quota, QUOTA_ZONES),
+    (&[], "exceeding quota", Quota, QUOTA),
+    (&[], "quota exceeded", Quota, QUOTA),
+    (&[], "maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
+    (&[], "cannot create more than", Quota, QUOTA),
+    (&[], "zonalallocationfailed", Capacity, CAPACITY),
+    (&[], "overconstrained", Capacity, CAPACITY),
+    (&[], "allocationfailed", Capacity, CAPACITY),
+    (&[], "do not have sufficient capacity", Capacity, CAPACITY),
+    (&[], "skunotavailable", Invalid, SKU),
+    (&[], "disallowed by policy", Auth, POLICY),
+    (&[], "requestdisallowedbypolicy", Auth, POLICY),
+    (&[], "policyassignment", Auth, POLICY),
+    (&[], "key vault key is disabled", Auth, KEY),
+    (&[], "keydisabled", Auth, KEY),
+    (&[], "keyvaultaccessforbidden", Auth, KEY),
 ];
 
 /// Codes that only frame what the message says; a code of its own comes before words.
@@ -49,8 +50,7 @@ pub(crate) fn by_words(code: &str, message: &str) -> Option<(ErrorKind, &'static
     if !FRAMES.contains(&code) {
         return None;
     }
-    let message = message.to_lowercase();
-    WORDS.iter().find(|(words, ..)| message.contains(words)).map(|(_, kind, remedy)| (*kind, *remedy))
+    table::by_words(WORDS, code, message)
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ const NAMES_MAX: usize = 50_000;
 const SESSIONS_MAX: usize = 20_000;
 /// Certificate authorities are read again after this long.
 const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
+/// After this long if they could not be read: all looks of a second share one attempt.
+const TRUST_RETRY: Duration = Duration::from_secs(10);
 /// The first line of an answer is all that is read.
 const LINE_BYTES_MAX: usize = 512;
 
@@ -59,13 +61,15 @@ pub struct ProbeOptions {
     pub allowed: Vec<IpNet>,
 }
 
+/// How web servers are judged, or why nobody can be.
+type KnownTrust = Result<Arc<ClientConfig>, String>;
 type KnownNames = HashMap<String, (BTreeSet<IpAddr>, Instant)>;
 
 /// Looks from the daemon's network.
 pub struct WebProbe {
     options: ProbeOptions,
     names: Mutex<KnownNames>,
-    trust: Mutex<Option<(Arc<ClientConfig>, Instant)>>,
+    trust: Mutex<Option<(KnownTrust, Instant)>>,
 }
 
 impl std::fmt::Debug for WebProbe {
@@ -167,19 +171,20 @@ impl WebProbe {
         Ok(found)
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    fn config(&self) -> KnownTrust {
         let mut trust = self.trust.lock();
-        if let Some((config, at)) = &*trust
-            && at.elapsed() < TRUST_TTL
+        if let Some((known, at)) = &*trust
+            && at.elapsed() < if known.is_ok() { TRUST_TTL } else { TRUST_RETRY }
         {
-            return Ok(Arc::clone(config));
+            return known.clone();
         }
-        let loaded = Trust::load(self.options.trusted_ca.as_deref())?;
-        let mut config = (*loaded.config).clone();
-        config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-        let config = Arc::new(config);
-        *trust = Some((Arc::clone(&config), Instant::now()));
-        Ok(config)
+        let loaded = Trust::load(self.options.trusted_ca.as_deref()).map(|loaded| {
+            let mut config = (*loaded.config).clone();
+            config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+            Arc::new(config)
+        });
+        *trust = Some((loaded.clone(), Instant::now()));
+        loaded
     }
 }
 

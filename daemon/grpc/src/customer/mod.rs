@@ -24,12 +24,10 @@ use crate::{
         page,
         scan::{Item, Scan},
     },
+    merge::Merge,
     name,
     ports::Ports,
 };
-
-/// An update without an etag is merged again into what another one made meanwhile this often: people change customers.
-const MERGES_MAX: u32 = 5;
 
 /// Fields that a filter or an order can name.
 const FIELDS: [Field; 8] = [
@@ -112,7 +110,7 @@ impl Customers {
         (id, context, violations): (CustomerId, RequestContext, Vec<Violation>),
     ) -> Result<v1::Customer, Error> {
         let wanted = request.customer.clone().unwrap_or_default();
-        let mut merges_left = MERGES_MAX;
+        let mut merge = Merge::default();
         loop {
             let before = self.ports.customers.customer(&id).await?;
             let spec = merged(&before, &wanted, request.update_mask.as_ref(), violations.clone())?;
@@ -124,7 +122,7 @@ impl Customers {
                 return Ok(message::shown(&Customer { spec, ..before }));
             }
             match self.ports.customers.update_customer(&id, etag, spec, context.clone()).await {
-                Err(StoreError::EtagMismatch { .. }) if wanted.etag.is_empty() && merges_left > 0 => merges_left -= 1,
+                Err(StoreError::EtagMismatch { .. }) if wanted.etag.is_empty() && merge.again().await => {}
                 updated => return Ok(message::shown(&updated?)),
             }
         }

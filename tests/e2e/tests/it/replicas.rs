@@ -102,7 +102,7 @@ impl Load {
                     tokio::time::sleep(backoff.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
-                Err(status) => self.failed.lock().unwrap().push(status),
+                Err(status) => return self.failed.lock().unwrap().push(status),
             }
         }
     }
