@@ -6,6 +6,7 @@
 
 mod broken;
 mod chat;
+mod figures;
 mod scene;
 
 use std::{
@@ -107,13 +108,14 @@ fn own_node(cloud: &'static Cloud) {
 }
 
 /// A cluster of the customer's own.
-fn own_cluster(cloud: &'static Cloud) {
+fn own_cluster(cloud: &'static Cloud, and: fn(&Scene, &TenantFile)) {
     let Some(_machine) = machine() else { return };
     let scene = Scene::start(cloud);
     let acme = TenantFile::new("acme", "prod", &cloud.real_class());
     scene.order(&acme);
     scene.say(&chat::answers_from_a_file(&scene, &acme));
     holds_from_outside(&scene, &acme);
+    and(&scene, &acme);
     scene.delete(&acme.name());
     nothing_is_left(scene);
 }
@@ -172,13 +174,13 @@ fn refused(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) {
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
-    own_cluster(&GKE);
+    own_cluster(&GKE, |_, _| {});
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn eks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
-    own_cluster(&EKS);
+    own_cluster(&EKS, |_, _| {});
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn a_tenant_with_a_node_of_its_own_answers_and_is_closed_to_its_neighbour() {
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn aks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
-    own_cluster(&AKS);
+    own_cluster(&AKS, figures::report);
 }
 
 #[test]

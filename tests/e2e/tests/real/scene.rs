@@ -86,6 +86,10 @@ impl Scene {
         program
     }
 
+    pub(crate) fn helm(&self) -> Command {
+        Command::new(&self.artifacts.helm)
+    }
+
     /// kubectl as the cluster's own administrator.
     pub(crate) fn kubectl(&self, tenant: &TenantFile) -> Command {
         self.as_admin(&self.cluster(tenant))
