@@ -122,7 +122,7 @@ impl StackApps {
     /// # Errors
     /// Unknown stack, a chart that does not render.
     pub async fn manifests(&self, target: &DeployTarget) -> Result<Vec<(String, String)>> {
-        let stack = self.stack(&target.stack, target.revision.as_ref())?;
+        let stack = self.stack_of(target)?;
         let mut all = Vec::new();
         for release in &stack.manifest.releases {
             let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
@@ -161,6 +161,11 @@ impl StackApps {
             name: name.to_string(),
             known: self.stacks.names().map(StackName::as_str).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// What a target runs.
+    pub(crate) fn stack_of(&self, target: &DeployTarget) -> Result<Arc<Stack>> {
+        self.stack(target.stack.as_ref().ok_or(Error::NoStack)?, target.revision.as_ref())
     }
 
     /// Whether a revision can be run.
@@ -217,7 +222,7 @@ impl StackApps {
                 None => admin.clone(),
                 Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
             };
-            let stack = self.stack(&target.stack, target.revision.as_ref())?;
+            let stack = self.stack_of(target)?;
             call(&stack, ClusterClients { admin, tenant }).await
         };
         self.clients.call(&target.kube, with_clients).await

@@ -49,9 +49,14 @@ impl KubeIsolation {
     /// and mutating policies for granted.
     #[must_use]
     pub fn manifest(&self, target: &DeployTarget) -> String {
-        let gateway = self.options.gateways.get(&target.stack).map(|gateway| gateway.namespace.as_str());
+        let gateway = of_stack(&self.options.gateways, target).map(|gateway| gateway.namespace.as_str());
         target.cluster.shared().map(|place| enforce::manifest(target, place, gateway)).unwrap_or_default()
     }
+}
+
+/// What is known for the stack of a target; nothing for a class without one.
+fn of_stack<'a, T>(known: &'a BTreeMap<StackName, T>, target: &DeployTarget) -> Option<&'a T> {
+    target.stack.as_ref().and_then(|stack| known.get(stack))
 }
 
 impl fmt::Debug for KubeIsolation {
@@ -66,7 +71,7 @@ impl Isolation for KubeIsolation {
         let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
         // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
-        let gateway = self.options.gateways.get(&target.stack);
+        let gateway = of_stack(&self.options.gateways, target);
         let call = async |client| enforce::ensure(&client, target, place, gateway, crds).await;
         self.clients.call(&target.kube, call).await
     }
@@ -92,7 +97,7 @@ impl Isolation for KubeIsolation {
         if target.cluster.shared().is_some() {
             return Err(Error::NotOwn.into());
         }
-        let Some(namespace) = self.options.namespaces.get(&target.stack) else { return Err(Error::NotOwn.into()) };
+        let Some(namespace) = of_stack(&self.options.namespaces, target) else { return Err(Error::NotOwn.into()) };
         let call = async |client| access::own_cluster(&client, target, namespace, role, lifetime).await;
         let kube = self.clients.call(&target.kube, call).await?;
         Ok(CustomerAccess { kube, namespace: namespace.clone() })

@@ -42,7 +42,7 @@ fn target(plane: &ControlPlane) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
-        stack: "none".parse().unwrap(),
+        stack: None,
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
         revision: None,

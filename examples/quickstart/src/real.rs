@@ -29,7 +29,7 @@ pub(crate) fn announce(level: Level) -> Result<()> {
     say_block(
         "Real pods on a real node: kubelet, containerd, Envoy, cert-manager, an ACME server, and four apps with a model.\n\
          Network policies are enforced; names and certificates are those of the simulated cloud's zone.\n\
-         The first time this builds programs and images: about 20 minutes on two cores and 6 GB below ~/.cache/landlord.\n\
+         The first time this builds programs and images: half an hour on two cores and 6 GB below ~/.cache/landlord.\n\
          Later runs take about 4 minutes. Nothing leaves this machine.",
     );
     Ok(())

@@ -4,11 +4,11 @@
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{process::Command, time::timeout};
 
 use super::{
     Ended, Scene,
-    route::Route,
+    route::{Relay, Route},
     web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::Account;
@@ -158,9 +158,8 @@ async fn session(
     let remote = format!("{}/{file}", account.folder);
     let batch = format!("put put {remote}\nls -1 {}\nget {remote} got\nrm {remote}\n", account.folder);
     write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed("a local port"))?;
-    let port = listener.local_addr().map_err(failed("a local port"))?.port();
-    let mut sftp = client_of(scene, account, folder.path(), port);
+    let relay = Relay::open().await?;
+    let mut sftp = client_of(scene, account, folder.path(), relay.port);
     let client = async {
         let output = sftp.output().await;
         output.map_err(failed(&format!(
@@ -168,20 +167,7 @@ async fn session(
             scene.options.sftp_path.display()
         )))
     };
-    let relay = async {
-        let (mut local, _) = listener.accept().await.map_err(failed("a local port"))?;
-        let mut remote = route.open(&scene.clients.admin).await?;
-        let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
-        Ok(())
-    };
-    tokio::pin!(client);
-    let output = tokio::select! {
-        output = &mut client => output?,
-        relayed = relay => {
-            relayed.map_err(|why: String| why)?;
-            client.await?
-        }
-    };
+    let output = relay.carry((route, &scene.clients.admin), client).await?;
     let reported = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
     if !output.status.success() {
         let all = reported(&output.stderr);

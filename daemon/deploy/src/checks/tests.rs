@@ -194,7 +194,7 @@ pub(crate) fn target() -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
-        stack: "s".parse().unwrap(),
+        stack: Some("s".parse().unwrap()),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
         revision: None,
