@@ -387,10 +387,11 @@ impl World {
     }
 
     /// Has a delete go on without what can't be reached.
-    pub(crate) async fn force(&self, name: &EnvironmentName) {
+    pub(crate) async fn force(&self, name: &EnvironmentName) -> Operation {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
-        self.store.delete(name, delete).await.unwrap();
+        let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
+        accepted.operation
     }
 
     /// Has a failed tenant retried.
