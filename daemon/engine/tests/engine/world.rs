@@ -315,6 +315,12 @@ impl World {
         self.order(new_tenant(name)).await
     }
 
+    /// Orders a tenant with a stack.
+    pub(crate) async fn create_with_stack(&self, name: &EnvironmentName, stack: &str) -> Operation {
+        let placement = Placement { stack: Some(stack.parse().unwrap()), ..placement() };
+        self.order(NewTenant { placement, ..new_tenant(name) }).await
+    }
+
     /// Accepts a tenant; the engine gets no hint of it.
     pub(crate) async fn accept(&self, name: &EnvironmentName) {
         self.store.create(new_tenant(name)).await.unwrap();

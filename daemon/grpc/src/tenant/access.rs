@@ -100,7 +100,9 @@ pub(super) async fn rotate(
     // In a task of its own, which ends by its timeouts: a client that leaves would leave an app that has taken a value which
     // nobody can read.
     let ended = TaskTracker::new().spawn(all.in_current_span()).await;
-    ended.unwrap_or_else(|_| Err(Failure::new(ErrorKind::Internal, "the rotation panicked; this is a bug of landlord").into()))?;
+    ended.unwrap_or_else(|_| {
+        Err(Failure::new(ErrorKind::Internal, "the rotation panicked; this is a bug of landlord").into())
+    })?;
     let known = known(ports, &tenant, of_app).await?;
     let credentials = known.iter().map(|(fact, record)| credential(fact, record, None)).collect();
     Ok(v1::RotateTenantCredentialsResponse { credentials })

@@ -46,7 +46,8 @@ impl CredentialStore for Store {
                     let found = records(connection, uid, &names, reading).await?;
                     // Rotated since: the value that was read is of before.
                     let given = found.into_iter().zip(&seen).filter(|(now, then)| now.rotation == then.rotation);
-                    let given: Vec<String> = given.filter(|(now, _)| now.is_readable).map(|(now, _)| now.name).collect();
+                    let given: Vec<String> =
+                        given.filter(|(now, _)| now.is_readable).map(|(now, _)| now.name).collect();
                     if given.is_empty() {
                         return Ok(given);
                     }
