@@ -197,6 +197,22 @@ impl StackApps {
         Ok(())
     }
 
+    /// Has whoever names a revision learn why it can't be used. Until it is added.
+    pub fn refuse_revision(&self, key: &RevisionKey, problem: &str) {
+        match key.kind {
+            RevisionKind::Stack => {
+                if let Ok(name) = key.name.parse() {
+                    self.stacks.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+            RevisionKind::Platform => {
+                if let Ok(name) = key.name.parse() {
+                    self.platforms.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+        }
+    }
+
     fn driver(&self, kind: DriverKind) -> &dyn Driver {
         match kind {
             DriverKind::Helm => &*self.driver,

@@ -36,6 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
@@ -81,6 +82,8 @@ pub struct CheckOptions {
     pub resolver: Option<SocketAddr>,
     /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
     pub proxy: Option<SocketAddr>,
+    /// Networks that are connected to though they lie inside; through a proxy that one decides.
+    pub allowed: Vec<IpNet>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.

@@ -241,6 +241,7 @@ impl Lab {
             from_outside: true,
             resolver: Some(names.local_addr().unwrap()),
             proxy: None,
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
             trusted_ca: Some(folder.path().join("ca.pem")),
             sftp_path,
             runs: folder.path().to_owned(),

@@ -285,6 +285,27 @@ async fn what_lost_its_marker_holds_the_removal_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forced_removal_leaves_what_lost_its_marker_and_the_parts_of_it() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    // As a stack whose tags were replaced: what it made is still found by its own.
+    world.cloud.mark_parts(&uid, ResourceKind::Network);
+    world.cloud.mark(&uid, ResourceKind::Network, false);
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let operation = world.force(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&uid), [ResourceKind::Network], "nothing else is left");
+    let operation = world.store.operation(operation.id).await.unwrap();
+    let inventory = operation.stages.iter().find(|stage| stage.stage == landlord_core::Stage::Inventory).unwrap();
+    assert!(inventory.detail.contains("left where they are"), "{inventory:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_finishes_a_held_removal() {
     let (world, tenant, uid) = unmarked().await;
     world.wait_for(&tenant, Some(State::Failed)).await;

@@ -315,6 +315,12 @@ impl World {
         self.order(new_tenant(name)).await
     }
 
+    /// Orders a tenant with a stack.
+    pub(crate) async fn create_with_stack(&self, name: &EnvironmentName, stack: &str) -> Operation {
+        let placement = Placement { stack: Some(stack.parse().unwrap()), ..placement() };
+        self.order(NewTenant { placement, ..new_tenant(name) }).await
+    }
+
     /// Accepts a tenant; the engine gets no hint of it.
     pub(crate) async fn accept(&self, name: &EnvironmentName) {
         self.store.create(new_tenant(name)).await.unwrap();
@@ -387,10 +393,11 @@ impl World {
     }
 
     /// Has a delete go on without what can't be reached.
-    pub(crate) async fn force(&self, name: &EnvironmentName) {
+    pub(crate) async fn force(&self, name: &EnvironmentName) -> Operation {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
-        self.store.delete(name, delete).await.unwrap();
+        let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
+        accepted.operation
     }
 
     /// Has a failed tenant retried.
