@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
-//! base of their own. What they put they take away; what a killed run leaves behind the file server deletes by itself.
+//! base of their own. What they put they take away; what a killed run leaves behind the next one that begins minutes later
+//! removes, and a file server may delete it by itself before.
 //! Passwords are in no message, argument or environment.
 //!
 //! # Assumptions
@@ -45,6 +46,7 @@ use landlord_core::{
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -230,6 +232,7 @@ impl Checks {
             known: BTreeMap::new(),
             routes: BTreeMap::new(),
             trust: None,
+            began: UnixTime::now().as_secs(),
             code: rand::random_range(10_000..1_000_000),
         }
     }
