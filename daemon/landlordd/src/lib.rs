@@ -6,6 +6,7 @@ mod audit;
 mod availability;
 mod class_drift;
 pub mod config;
+mod customer_labels;
 pub mod descriptors;
 pub mod documents;
 mod figures;

@@ -31,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
+    customer_labels,
     figures::Figures,
     in_cluster, inventories, listeners, plugin_check,
     reload::{Reload, Sources},
@@ -65,6 +66,8 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let policies = follow_policies(config, &tasks, &stop)?;
     let store = store::open_configured(config, start.create_store).await?;
     let store_port = Arc::new(store.clone());
+    customer_labels::read(&policies, &*store_port).await.context("reading the labels of customers")?;
+    tasks.spawn(customer_labels::follow(policies.clone(), store_port.clone(), stop.clone()));
     checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::start(daemon_id(), store_port.clone(), &tasks, &stop);

@@ -102,6 +102,8 @@ struct Read {
 /// What became of events of one tenant, in order.
 struct Run {
     tenant: TenantName,
+    /// The store has removed the event that was tried before it was taken.
+    is_purged: bool,
     taken: Vec<i64>,
     end: End,
 }
@@ -204,7 +206,7 @@ impl Delivery {
                 continue;
             }
             let query = EventQuery { after_seq: progress.position().max(waited), scope: self.filter.scope(), limit: 1 };
-            let is_full = progress.is_full();
+            let is_full = progress.room(PAGE, false) == 0;
             let until = progress.next_time().map(|time| time.since(clock.now()));
             tokio::select! {
                 () = stop.cancelled() => return Ok(Ended::Stopping),
@@ -236,7 +238,10 @@ impl Delivery {
         let sending = Sending { delivery: self, secrets: &secrets, clock, stop };
         let due = progress.due(clock.now());
         let cursor = progress.position();
-        let read = if progress.is_full() { None } else { Some(self.read(progress, waited).await?) };
+        let read = match progress.room(PAGE, !due.is_empty()) {
+            0 => None,
+            room => Some(self.read(progress, (waited, clock.now()), room).await?),
+        };
         let mut jobs: Vec<BoxFuture<'_, Result<Run, StoreError>>> = Vec::new();
         jobs.extend(due.into_iter().map(|held| sending.retry(held, cursor).boxed()));
         let (end, more) = match read {
@@ -258,8 +263,13 @@ impl Delivery {
         Ok(more)
     }
 
-    /// Events after the place, but those of held tenants.
-    async fn read(&self, progress: &mut Progress, waited: i64) -> Result<Read, StoreError> {
+    /// Events after the place, but those of held tenants: as many as there is room for.
+    async fn read(
+        &self,
+        progress: &mut Progress,
+        (waited, now): (i64, Timestamp),
+        room: usize,
+    ) -> Result<Read, StoreError> {
         let after = progress.position();
         let (events, missed) = self.events(self.filter.scope(), after).await?;
         if missed > 0 {
@@ -274,16 +284,21 @@ impl Delivery {
         let mut read = Read { groups: BTreeMap::new(), end: (after + missed).max(waited), more };
         let mut count = 0;
         for event in events {
-            if count == PAGE {
+            if count == room {
                 read.more = true;
                 break;
             }
             read.end = event.seq;
             let Some(tenant) = event.name.tenant().filter(|tenant| !progress.holds(tenant)).cloned() else { continue };
-            if self.filter.wants(&event) {
-                count += 1;
-                read.groups.entry(tenant).or_default().push(event);
+            if !self.filter.wants(&event) {
+                continue;
             }
+            if !read.groups.contains_key(&tenant) && progress.waits(&tenant.customer) {
+                progress.wait(&tenant, event.seq, now);
+                continue;
+            }
+            count += 1;
+            read.groups.entry(tenant).or_default().push(event);
         }
         Ok(read)
     }
@@ -303,6 +318,13 @@ impl Delivery {
     }
 
     fn apply(&self, progress: &mut Progress, run: Run, now: Timestamp) {
+        if run.is_purged {
+            progress.missed(1);
+            tracing::error!(
+                webhook = self.name, tenant = %run.tenant,
+                "an event was removed before the receiver took it (store.events_max)"
+            );
+        }
         for position in run.taken {
             progress.taken(&run.tenant, position, now);
         }
@@ -348,14 +370,16 @@ impl Sending<'_> {
     /// Sends what a held tenant waits for, up to the webhook's place.
     async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
         let scope = EventScope::Environment(held.tenant.clone().into());
-        let (events, _) = self.delivery.events(scope, held.position - 1).await?;
+        let (events, forgotten) = self.delivery.events(scope, held.position - 1).await?;
+        // Where one was tried there was one; how many others of the tenant's are gone, nobody knows any more.
+        let is_purged = held.attempts > 0 && forgotten > 0;
         let is_last = events.len() < READ as usize;
         let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
         let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));
         let run = self.all(held.tenant, wanted.collect()).await;
         Ok(match run.end {
-            End::Taken => Run { end: End::CaughtUp(end + 1), ..run },
-            End::CaughtUp(_) | End::Failed(..) | End::Interrupted(_) => run,
+            End::Taken => Run { end: End::CaughtUp(end + 1), is_purged, ..run },
+            End::CaughtUp(_) | End::Failed(..) | End::Interrupted(_) => Run { is_purged, ..run },
         })
     }
 
@@ -365,11 +389,13 @@ impl Sending<'_> {
         for event in events {
             match self.one(&event).await {
                 Some(Ok(())) => taken.push(event.seq),
-                Some(Err(failure)) => return Run { tenant, taken, end: End::Failed(Box::new(event), failure) },
-                None => return Run { tenant, taken, end: End::Interrupted(event.seq) },
+                Some(Err(failure)) => {
+                    return Run { tenant, is_purged: false, taken, end: End::Failed(Box::new(event), failure) };
+                }
+                None => return Run { tenant, is_purged: false, taken, end: End::Interrupted(event.seq) },
             }
         }
-        Run { tenant, taken, end: End::Taken }
+        Run { tenant, is_purged: false, taken, end: End::Taken }
     }
 
     /// Sends an event; `None`: the daemon stops.

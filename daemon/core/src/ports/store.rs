@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use super::{
-    request::{Caller, InvalidTraceParent, RequestContext, RequestKey, RequestScope, TraceParent, Via},
+    request::{Caller, RequestContext, RequestKey, RequestScope, Via},
     store_error::{DOMAIN_REMEDY, StoreError},
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
