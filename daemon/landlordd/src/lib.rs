@@ -8,6 +8,7 @@ mod class_drift;
 pub mod config;
 pub mod descriptors;
 pub mod documents;
+mod ending;
 mod figures;
 mod in_cluster;
 mod inventories;
