@@ -51,6 +51,8 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
         },
         generation: environment.generation,
         host_cluster: host_cluster.unwrap_or_default(),
+        // Of the call itself: whoever carries it knows.
+        traceparent: String::new(),
     }
 }
 
