@@ -1,15 +1,15 @@
 //! Port to the releases of a stack in a cluster. Calls are idempotent, start or observe something, and return; the engine
 //! waits.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
 use crate::{
-    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, revision::RevisionId,
-    stage::RemovedObject,
+    AppName, Environment, Failure, PlatformName, PlatformPart, StackName, Stage, environment::Endpoint,
+    isolation::GatewayRef, revision::RevisionId, stage::RemovedObject,
 };
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
@@ -45,6 +45,8 @@ pub struct ReleasePlan {
     pub depends_on: Vec<AppName>,
     /// How long it typically takes to become ready.
     pub expected: Duration,
+    /// The part of the platform that it is of; `None`: it is always installed.
+    pub part: Option<PlatformPart>,
 }
 
 impl ReleasePlan {
@@ -149,6 +151,21 @@ pub trait Verifier: Send + Sync + 'static {
     async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure>;
 }
 
+/// What isolation has to know of the stack that a tenant runs.
+pub trait StackPlaces: fmt::Debug + Send + Sync + 'static {
+    /// The Gateway of a revision of a stack; without one, of what lies on disk. `None`: it has none, or nobody knows the stack.
+    ///
+    /// # Errors
+    /// TRANSIENT: its revision is not loaded yet.
+    fn gateway(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<GatewayRef>, Failure>;
+
+    /// The namespace of its apps in a cluster of a tenant's own; the same.
+    ///
+    /// # Errors
+    /// TRANSIENT: its revision is not loaded yet.
+    fn namespace(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<String>, Failure>;
+}
+
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
 ///
 /// In a shared cluster everything is done with the rights of the tenant's own account, which [`Isolation`](super::Isolation)
@@ -179,6 +196,17 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn remove_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+
+    /// Takes a release of a platform away that its class does not order any more, while the rest stays: done at once if it is not there.
+    /// The objects removed by this call are returned.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn withdraw_platform(
         &self,
         target: &PlatformTarget,
         release: &AppName,

@@ -28,7 +28,8 @@ mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
-    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
+    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, StackPlaces, Verified, Verifier,
+    VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};

@@ -487,6 +487,7 @@ fn placement() -> Placement {
         region: "here".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

@@ -322,6 +322,7 @@ pub fn class(regions: &[&str]) -> Class {
         regions: regions.iter().map(|region| (*region).into()).collect(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,
