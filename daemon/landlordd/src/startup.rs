@@ -31,8 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    customer_labels,
-    ending,
+    customer_labels, ending,
     figures::Figures,
     in_cluster, inventories, listeners, plugin_check,
     reload::{Reload, Sources},

@@ -1,7 +1,10 @@
 //! The file server as its customer uses it: a file of the probe's own is put, listed, read and deleted, by WebDAV and by
 //! SFTP.
 
-use std::{collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio,
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::{process::Command, time::timeout};
