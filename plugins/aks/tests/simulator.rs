@@ -874,6 +874,9 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.foreign_call("DELETE", &nodes, LOCKS, Value::Null).await;
     cloud.foreign_call("DELETE", &endpoint, NETWORK, Value::Null).await;
     cloud.foreign_call("DELETE", &machine("customer-vm"), COMPUTE, Value::Null).await;
+    while cloud.of_type("Microsoft.Compute/virtualMachines").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
     cloud.foreign_call("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");
