@@ -18,6 +18,8 @@ pub enum EventType {
     Drifted,
     /// The tenant is READY.
     Ready,
+    /// A certificate ends soon, or has ended.
+    CertificateExpiring,
     /// A stage gave up.
     Failed,
     /// Anything else of the tenant's record changed: cancelled, paused, held.
@@ -28,8 +30,16 @@ pub enum EventType {
 
 impl EventType {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Accepted, Self::StageChanged, Self::Drifted, Self::Ready, Self::Failed, Self::Updated, Self::Deleted];
+    pub const ALL: &[Self] = &[
+        Self::Accepted,
+        Self::StageChanged,
+        Self::Drifted,
+        Self::Ready,
+        Self::CertificateExpiring,
+        Self::Failed,
+        Self::Updated,
+        Self::Deleted,
+    ];
 
     /// As receivers know it.
     #[must_use]
@@ -39,6 +49,7 @@ impl EventType {
             Self::StageChanged => "dev.landlord.tenant.stage_changed",
             Self::Drifted => "dev.landlord.tenant.drifted",
             Self::Ready => "dev.landlord.tenant.ready",
+            Self::CertificateExpiring => "dev.landlord.tenant.certificate_expiring",
             Self::Failed => "dev.landlord.tenant.failed",
             Self::Updated => "dev.landlord.tenant.updated",
             Self::Deleted => "dev.landlord.tenant.deleted",
@@ -57,6 +68,7 @@ impl EventType {
             (EventKind::Stage, "StageDrifted") => Self::Drifted,
             (EventKind::Stage, _) => Self::StageChanged,
             (EventKind::Tenant, "Ready") => Self::Ready,
+            (EventKind::Tenant, "CertificateExpiring") => Self::CertificateExpiring,
             (EventKind::Tenant, "Failed") => Self::Failed,
             (EventKind::Operation, reason) if reason.ends_with("Accepted") => Self::Accepted,
             (EventKind::Tenant | EventKind::Operation, _) => Self::Updated,
@@ -115,6 +127,8 @@ mod tests {
             (EventKind::Stage, "StageStarted", EventType::StageChanged),
             (EventKind::Stage, "StageDrifted", EventType::Drifted),
             (EventKind::Tenant, "Ready", EventType::Ready),
+            (EventKind::Tenant, "CertificateExpiring", EventType::CertificateExpiring),
+            (EventKind::Tenant, "DiskNearlyFull", EventType::Updated),
             (EventKind::Tenant, "Failed", EventType::Failed),
             (EventKind::Tenant, "Paused", EventType::Updated),
             (EventKind::Removed, "Removed", EventType::Deleted),
