@@ -41,3 +41,20 @@ impl fmt::Display for Timestamp {
         }
     }
 }
+
+/// A moment by the machine's own clock, which nobody sets and which goes on when a daemon is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTime {
+    /// Which boot of which machine: moments of two boots can't be compared.
+    pub boot: String,
+    /// Since then.
+    pub since: Duration,
+}
+
+impl BootTime {
+    /// Later by so much.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self { since: self.since.saturating_add(by), ..self }
+    }
+}

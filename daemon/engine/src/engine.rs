@@ -13,10 +13,10 @@ use tracing::Instrument as _;
 
 use crate::{
     access::AccessCache,
+    boot_clock::BootClock,
     clock::ClockWatch,
     figures::EngineFigures,
     holds::Holds,
-    late_waits::LateWaits,
     lease::Lease,
     limits::Limits,
     observed::Observed,
@@ -75,7 +75,7 @@ impl Engine {
             limits: Limits::default(),
             access: AccessCache::default(),
             holds: Holds::default(),
-            late_waits: LateWaits::default(),
+            boot_clock: BootClock::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
             observed: Observed::default(),

@@ -389,11 +389,9 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
             detail: pending.detail,
             changes: pending.changes.into_iter().map(change).collect(),
-            wait: None,
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
-            status: None,
             removed,
-            skipped: false,
+            ..CallReport::default()
         },
     })
 }

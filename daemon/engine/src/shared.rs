@@ -7,9 +7,9 @@ use tokio::sync::Notify;
 
 use crate::{
     access::AccessCache,
+    boot_clock::BootClock,
     clock::ClockWatch,
     holds::Holds,
-    late_waits::LateWaits,
     limits::Limits,
     observed::Observed,
     options::{EngineOptions, EnginePorts, ProviderOptions},
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
     pub(crate) holds: Holds,
-    pub(crate) late_waits: LateWaits,
+    pub(crate) boot_clock: BootClock,
     pub(crate) clock: ClockWatch,
     pub(crate) turns: Turns,
     pub(crate) observed: Observed,

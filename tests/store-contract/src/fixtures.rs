@@ -174,6 +174,7 @@ pub fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> S
         try_time: failed.then_some(Timestamp(1_800)),
         furthest_ms: 0,
         unanswered_time: None,
+        late_end: None,
         sent: None,
         ownership: landlord_core::stage::Ownership::Ours,
         checkpoint: vec![0, 159, 146, 150],

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use landlord_core::{
     DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, late, stage::RemovedObject,
+    step::record_in,
 };
 use landlord_provider_api::v1;
 
@@ -48,11 +49,13 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            let key = (self.work.environment.uid, self.work.environment.operation, self.stage.clone());
             let by_records = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
-            let wait = self.shared.late_waits.left(key, by_records);
+            let began = record_in(self.work, DesiredState::Absent, self.stage).and_then(|record| record.late_end.as_ref());
+            let now = self.shared.boot_clock.now();
+            let wait = late::left(by_records, began, now.as_ref());
             match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
+                    late_end: now.map(|now| now.after(wait)),
                     done: false,
                     wait: Some(wait),
                     detail: format!(
