@@ -331,8 +331,10 @@ impl<'a> Pass<'a> {
     async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
+        let mut events = events::concerns(&self.work.environment.status, &status);
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
+        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
@@ -351,7 +353,7 @@ impl<'a> Pass<'a> {
                 ..EnvironmentPatch::default()
             },
             operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
+            events,
             release,
             remove: steady == Steady::Gone,
         };

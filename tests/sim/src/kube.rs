@@ -267,11 +267,11 @@ impl ClusterRuntime for KubeRuntime {
             here.block_on(async {
                 let (control_plane, controllers) = start_both(options, volumes, cloud).await?;
                 let mut nodes = Vec::new();
-                for (machines, machine) in
-                    again.iter().flat_map(|machines| kept.into_iter().map(move |one| (machines, one)))
-                {
-                    let node = machines.start(&control_plane, &machine, names.clone()).await?;
-                    nodes.push((machine, node));
+                if let Some(machines) = &again {
+                    for machine in kept {
+                        let node = machines.start(&control_plane, &machine, names.clone()).await?;
+                        nodes.push((machine, node));
+                    }
                 }
                 anyhow::Ok((control_plane, controllers, nodes))
             })

@@ -83,6 +83,26 @@ pub enum CheckOutcome {
     NotRun,
 }
 
+/// What somebody must act on before the customer notices it, or at once: a condition of its own, and an event when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Concern {
+    /// A certificate ends soon, or has ended.
+    CertificateExpiring,
+    /// There is little room left for files, or none.
+    DiskNearlyFull,
+    /// The chatbot has no model to answer with.
+    ModelMissing,
+    /// The chatbot can't read some documents.
+    DocumentsRefused,
+}
+
+impl Concern {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::CertificateExpiring, Self::DiskNearlyFull, Self::ModelMissing, Self::DocumentsRefused];
+}
+
 /// One check by use: what was done as the customer would do it, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
@@ -96,6 +116,9 @@ pub struct CheckResult {
     pub remedy: String,
     /// How long it took.
     pub duration: Duration,
+    /// What it found that somebody must act on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concern: Option<Concern>,
 }
 
 impl CheckResult {

@@ -28,7 +28,7 @@ mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
-    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, StackPlaces, Verified, Verifier,
+    Apps, CheckOutcome, CheckResult, CloudAccount, Concern, ReleaseOf, ReleasePlan, StackPlaces, Verified, Verifier,
     VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};

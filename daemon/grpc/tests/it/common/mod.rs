@@ -221,6 +221,7 @@ impl Verifier for Clusters {
     async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure> {
         self.access(tenant).await?;
         let result = |name: &str, outcome, detail: &str, remedy: &str| CheckResult {
+            concern: None,
             name: name.into(),
             outcome,
             detail: detail.into(),
