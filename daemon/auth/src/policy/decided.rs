@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, RandomState},
 };
 
 use landlord_core::access::{Action, Decision, Principal, Resource};
@@ -42,9 +42,7 @@ impl Decisions {
         (principal, action, resource): (&Principal, Action, &Resource),
         decide: impl FnOnce() -> Decision,
     ) -> Decision {
-        let mut hasher = self.hasher.build_hasher();
-        (spoken_of(principal), action, resource).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one((spoken_of(principal), action, resource));
         // Equal hashes are not enough to let anybody in.
         let same = |kept: &&Kept| {
             kept.action == action && kept.resource == *resource && spoken_of(&kept.principal) == spoken_of(principal)

@@ -37,7 +37,8 @@ pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
-    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore, Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
+    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
+    Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
 };
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
