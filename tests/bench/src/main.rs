@@ -11,6 +11,7 @@ mod lifecycle;
 mod namespaces;
 mod nodes;
 mod order;
+mod portals;
 mod program;
 mod replicas;
 mod requests;
@@ -25,7 +26,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
 
-use crate::interrupt::Interrupt;
+use crate::{interrupt::Interrupt, portals::Size};
 
 /// Measures landlord, beside other tools where they do the same.
 #[derive(Debug, Parser)]
@@ -124,6 +125,24 @@ enum Bench {
         #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
         tenants: Vec<usize>,
     },
+    /// What floods do to portals and to the daemon's memory; calls with and without TLS and token; how late webhooks are.
+    Portals {
+        /// Connections that do nothing.
+        #[arg(long, default_value_t = 10_000)]
+        idle: usize,
+        /// Watches, of which a tenth never reads.
+        #[arg(long, default_value_t = 1_000)]
+        watchers: usize,
+        /// Tenants that are ordered meanwhile.
+        #[arg(long, default_value_t = 150)]
+        orders: usize,
+        /// Creates for each figure; gets are five times as many.
+        #[arg(long, default_value_t = 2_000)]
+        calls: usize,
+        /// A fraction of all of it, and only what a busy machine does not change is judged.
+        #[arg(long)]
+        short: bool,
+    },
     /// Size of each plugin as this profile builds it.
     Sizes,
     /// The AWS flow against ministack, beside bare boto3, Ansible and CDK.
@@ -133,6 +152,10 @@ enum Bench {
         tenants: Vec<usize>,
     },
 }
+
+/// Of `portals --short`: seconds on two cores.
+const SHORT: Size =
+    Size { idle: 400, watchers: 60, orders: 20, calls: 60, beside: Duration::from_millis(300), judges: false };
 
 pub(crate) fn say(line: &str) {
     // A closed pipe is no reason to fail.
@@ -207,6 +230,11 @@ fn main() -> Result<()> {
             if tenants > 0 { replicas::in_flight(&bed, tenants, time_scale) } else { Ok(()) }
         }
         Bench::Resting { tenants } => resting::table(&Bed::new(&[&cloud::EKS])?, &tenants),
+        Bench::Portals { short: true, .. } => portals::run(&Bed::new(&[&cloud::EKS])?, SHORT),
+        Bench::Portals { idle, watchers, orders, calls, short: false } => {
+            let beside = Duration::from_secs(5);
+            portals::run(&Bed::new(&[&cloud::EKS])?, Size { idle, watchers, orders, calls, beside, judges: true })
+        }
         Bench::Sizes => sizes(&Binaries::ensure(&cloud::ALL, &mut |_| {})?, profile),
         Bench::AwsFlow { tenants } => flow::compare(&Binaries::ensure(&[&cloud::EKS], &mut |_| {})?, &tenants),
     }
