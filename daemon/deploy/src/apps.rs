@@ -12,7 +12,11 @@ use kube::Client;
 use landlord_core::{
     AppName, ErrorKind, Failure, PlatformName, StackName,
     ids::InvalidName,
-    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    isolation::GatewayRef,
+    ports::{
+        Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StackPlaces, StageProgress,
+        Verified,
+    },
     revision::{RevisionId, RevisionKey, RevisionKind},
     stage::RemovedObject,
 };
@@ -197,6 +201,22 @@ impl StackApps {
         Ok(())
     }
 
+    /// Has whoever names a revision learn why it can't be used. Until it is added.
+    pub fn refuse_revision(&self, key: &RevisionKey, problem: &str) {
+        match key.kind {
+            RevisionKind::Stack => {
+                if let Ok(name) = key.name.parse() {
+                    self.stacks.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+            RevisionKind::Platform => {
+                if let Ok(name) = key.name.parse() {
+                    self.platforms.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+        }
+    }
+
     fn driver(&self, kind: DriverKind) -> &dyn Driver {
         match kind {
             DriverKind::Helm => &*self.driver,
@@ -229,6 +249,16 @@ impl StackApps {
     }
 }
 
+impl StackPlaces for StackApps {
+    fn gateway(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<GatewayRef>, Failure> {
+        Ok(self.stacks.get(stack, revision)?.and_then(|stack| stack.manifest.gateway.clone()))
+    }
+
+    fn namespace(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<String>, Failure> {
+        Ok(self.stacks.get(stack, revision)?.map(|stack| stack.manifest.namespace.clone()))
+    }
+}
+
 #[async_trait]
 impl Apps for StackApps {
     fn releases(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
@@ -257,6 +287,17 @@ impl Apps for StackApps {
         let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
         let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| install::remove(&client, driver, target, &platform, release).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn withdraw_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
+        let driver = self.driver(platform.release(release)?.0.driver);
+        let call = async |client: Client| install::withdraw(&client, driver, target, &platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 

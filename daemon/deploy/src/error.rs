@@ -135,6 +135,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An environment names a revision that is damaged, or that the store has not.
+    #[error("the revision {name} can't be used: {problem}")]
+    RevisionUnusable {
+        /// Name and revision.
+        name: String,
+        /// Why.
+        problem: String,
+    },
     /// An environment names a revision that this daemon has not read yet.
     #[error("the revision {name} is not loaded here yet")]
     RevisionNotLoaded {
@@ -199,6 +207,7 @@ impl Error {
         match self {
             Self::Kube(_)
             | Self::Revision { .. }
+            | Self::RevisionUnusable { .. }
             | Self::HelmIncompatible { .. }
             | Self::File { .. }
             | Self::Shared => ErrorKind::Internal,
@@ -253,7 +262,7 @@ impl Error {
             }
             Self::HelmIncompatible { .. } => "the operator installs the Helm that the message requests, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
-            Self::Revision { .. } => {
+            Self::Revision { .. } | Self::RevisionUnusable { .. } => {
                 "the operator restores the store from a backup, or brings the tenant to the current revision"
             }
             Self::RevisionNotLoaded { .. } => {

@@ -254,6 +254,7 @@ mod tests {
             region: "here".into(),
             stack: None,
             platform: None,
+            platform_options: Default::default(),
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,

@@ -7,7 +7,6 @@ use landlord_core::{
     Failure, FoundNamespace, HostView, TenantUid,
     ports::{HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
 };
-use landlord_provider_api::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::{request, shared::Chain};

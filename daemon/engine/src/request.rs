@@ -51,6 +51,8 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
         },
         generation: environment.generation,
         host_cluster: host_cluster.unwrap_or_default(),
+        // Of the call itself: whoever carries it knows.
+        traceparent: String::new(),
     }
 }
 
@@ -260,7 +262,9 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
         kube,
         installation: installation.to_owned(),
         uid: environment.uid,
+        name: environment.name(),
         platform: environment.placement.platform.clone()?,
+        values: environment.placement.platform_options.values.clone(),
         domain: tenant.map(|tenant| tenant.spec.domain.clone()),
         revision: environment.placement.revisions.platform.clone(),
         stack: environment.placement.stack.clone(),

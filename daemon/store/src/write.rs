@@ -224,7 +224,7 @@ impl Writing {
         let (done, appended) = audit::following(jobs).await;
         done?;
         let is_turn = self.seen.elapsed() > SEEN_INTERVAL;
-        if is_turn.elapsed() > SEEN_INTERVAL {
+        if is_turn {
             let seen = async {
                 let now = clock::now(connection).await?;
                 Ok::<_, StoreFailure>(identity::seen(connection, now, false).await?)

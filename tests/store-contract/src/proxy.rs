@@ -110,7 +110,7 @@ async fn carry(
         while !is_cut(&way) {
             let seen = way.clone();
             let carried = tokio::select! {
-                _ = way.wait_for(|way| way.cuts != began.cuts) => break,
+                _ = async { way.wait_for(|way| way.cuts != began.cuts).await.map(drop) } => break,
                 read = from_client.read(&mut there) => match read {
                     Ok(0) | Err(_) if !is_cut(&seen) => return,
                     Ok(read) if !is_cut(&seen) => to_server.write_all(&there[..read]).await,
