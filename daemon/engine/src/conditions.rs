@@ -1,7 +1,7 @@
 //! The tenant's state and conditions, as they follow from its records. Pure.
 
 use landlord_core::{
-    Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
+    Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
     environment::{CUSTOMER_FROZEN, EnvironmentStatus},
     ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
@@ -17,6 +17,9 @@ const ENDPOINTS_PENDING: &str = "EndpointsPending";
 const CHECKS_NOT_RUN: &str = "ChecksNotRun";
 /// Checks of the stack that passed with a warning: documents that the chatbot can't read.
 const CHECKS_WARN: &str = "ChecksWarn";
+
+/// The revision of its stack or platform can't be used: nothing is done until it can.
+const REVISION_UNUSABLE: &str = "RevisionUnusable";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -95,6 +98,15 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
         }
         None => set(&mut status, PROVIDER_DEGRADED, false, "Responding", "", now),
     }
+    status
+}
+
+/// A status with why the revision that it runs can't be used, and who must do what; `None`: it can. There from the first such
+/// failure on.
+pub(crate) fn revision(mut status: EnvironmentStatus, failure: Option<&Failure>, now: Timestamp) -> EnvironmentStatus {
+    let messages: Vec<String> =
+        failure.map(|failure| format!("{}; {}", failure.message, failure.remedy)).into_iter().collect();
+    set_while_any(&mut status, REVISION_UNUSABLE, ("Unusable", "Loaded"), &messages, now);
     status
 }
 

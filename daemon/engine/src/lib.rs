@@ -128,6 +128,7 @@ mod limits;
 mod observed;
 mod options;
 mod pass;
+mod planned;
 mod progress;
 mod request;
 mod shared;

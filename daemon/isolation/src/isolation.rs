@@ -56,8 +56,8 @@ impl KubeIsolation {
 
     /// The Gateway of the revision that the tenant runs, whatever lies on disk.
     fn gateway(&self, target: &DeployTarget) -> Result<Option<GatewayRef>, Failure> {
-        let stacks = self.options.stacks.as_deref();
-        stacks.map_or(Ok(None), |stacks| stacks.gateway(&target.stack, target.revision.as_ref()))
+        let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else { return Ok(None) };
+        stacks.gateway(stack, target.revision.as_ref())
     }
 }
 
@@ -99,9 +99,12 @@ impl Isolation for KubeIsolation {
         if target.cluster.shared().is_some() {
             return Err(Error::NotOwn.into());
         }
-        let stacks = self.options.stacks.as_deref();
-        let namespace = stacks.map(|stacks| stacks.namespace(&target.stack, target.revision.as_ref())).transpose()?;
-        let Some(namespace) = namespace.flatten() else { return Err(Error::NotOwn.into()) };
+        let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else {
+            return Err(Error::NotOwn.into());
+        };
+        let Some(namespace) = stacks.namespace(stack, target.revision.as_ref())? else {
+            return Err(Error::NotOwn.into());
+        };
         let call = async |client| access::own_cluster(&client, target, &namespace, role, lifetime).await;
         let kube = self.clients.call(&target.kube, call).await?;
         Ok(CustomerAccess { kube, namespace })

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use ipnet::IpNet;
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
     ports::StackPlaces,
@@ -22,7 +23,7 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
 use crate::{
-    config::{Checked, Config, Deploy},
+    config::{Checked, Config},
     revisions::OnDisk,
 };
 
@@ -140,12 +141,19 @@ pub(crate) fn address(key: &str, text: &str) -> Result<Option<SocketAddr>> {
     text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
 }
 
-fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
-    let checks = &deploy.checks;
+/// Networks that are connected to though they lie inside.
+pub(crate) fn networks(config: &Config) -> Result<Vec<IpNet>> {
+    let networks = config.availability.allowed_networks.iter().map(|network| network.parse());
+    networks.collect::<Result<_, _>>().context("availability.allowed_networks")
+}
+
+fn check_options(config: &Config, state_dir: &Path) -> Result<CheckOptions> {
+    let checks = &config.deploy.checks;
     Ok(CheckOptions {
         from_outside: checks.from_outside,
         resolver: address("resolver", &checks.resolver)?,
         proxy: address("proxy", &checks.proxy)?,
+        allowed: networks(config)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         sftp_path: checks.sftp_path.clone(),
         runs: state_dir.join("runs"),
@@ -161,7 +169,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
         platforms: read.platforms,
         helm_path: config.deploy.helm_path.clone(),
         helm_version: config.deploy.helm_version.clone(),
-        checks: check_options(&config.deploy, &state_dir)?,
+        checks: check_options(config, &state_dir)?,
         state_dir,
         helm_processes_max: config.deploy.helm_processes_max,
         gateway_api_crds: read.gateway_api_crds,

@@ -18,10 +18,10 @@ pub enum EventType {
     Drifted,
     /// The tenant is READY.
     Ready,
-    /// A certificate ends soon, or has ended.
-    CertificateExpiring,
     /// A stage gave up.
     Failed,
+    /// A certificate of the tenant's ends soon, and nobody renews it.
+    CertificateExpiring,
     /// Anything else of the tenant's record changed: cancelled, paused, held.
     Updated,
     /// The tenant is gone, and nothing is left of it.
@@ -35,8 +35,8 @@ impl EventType {
         Self::StageChanged,
         Self::Drifted,
         Self::Ready,
-        Self::CertificateExpiring,
         Self::Failed,
+        Self::CertificateExpiring,
         Self::Updated,
         Self::Deleted,
     ];
@@ -49,8 +49,8 @@ impl EventType {
             Self::StageChanged => "dev.landlord.tenant.stage_changed",
             Self::Drifted => "dev.landlord.tenant.drifted",
             Self::Ready => "dev.landlord.tenant.ready",
-            Self::CertificateExpiring => "dev.landlord.tenant.certificate_expiring",
             Self::Failed => "dev.landlord.tenant.failed",
+            Self::CertificateExpiring => "dev.landlord.tenant.certificate_expiring",
             Self::Updated => "dev.landlord.tenant.updated",
             Self::Deleted => "dev.landlord.tenant.deleted",
         }
@@ -68,8 +68,8 @@ impl EventType {
             (EventKind::Stage, "StageDrifted") => Self::Drifted,
             (EventKind::Stage, _) => Self::StageChanged,
             (EventKind::Tenant, "Ready") => Self::Ready,
-            (EventKind::Tenant, "CertificateExpiring") => Self::CertificateExpiring,
             (EventKind::Tenant, "Failed") => Self::Failed,
+            (EventKind::Tenant, "CertificateExpiring") => Self::CertificateExpiring,
             (EventKind::Operation, reason) if reason.ends_with("Accepted") => Self::Accepted,
             (EventKind::Tenant | EventKind::Operation, _) => Self::Updated,
         }
@@ -127,9 +127,9 @@ mod tests {
             (EventKind::Stage, "StageStarted", EventType::StageChanged),
             (EventKind::Stage, "StageDrifted", EventType::Drifted),
             (EventKind::Tenant, "Ready", EventType::Ready),
-            (EventKind::Tenant, "CertificateExpiring", EventType::CertificateExpiring),
             (EventKind::Tenant, "DiskNearlyFull", EventType::Updated),
             (EventKind::Tenant, "Failed", EventType::Failed),
+            (EventKind::Tenant, "CertificateExpiring", EventType::CertificateExpiring),
             (EventKind::Tenant, "Paused", EventType::Updated),
             (EventKind::Removed, "Removed", EventType::Deleted),
         ];

@@ -44,8 +44,8 @@ pub struct DeployTarget {
     pub spec: TenantSpec,
     /// Generation of `spec`.
     pub generation: i64,
-    /// The stack.
-    pub stack: StackName,
+    /// The stack; `None`: the class names none, and only the isolation is worked on.
+    pub stack: Option<StackName>,
     /// Its revision; `None`: what lies on disk.
     pub revision: Option<RevisionId>,
     /// Name servers of the tenant's own zone, as its provider reported them; empty: not known.

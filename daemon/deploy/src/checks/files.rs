@@ -1,15 +1,19 @@
 //! The file server as its customer uses it: a file of the probe's own is put, listed, read and deleted, by WebDAV and by
 //! SFTP.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio,
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::ports::Concern;
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{process::Command, time::timeout};
 
 use super::{
-    Ended, Scene,
-    route::Route,
+    Ended, RUN_TIMEOUT, Scene,
+    route::{Relay, Route},
+    scene::PROBES,
     web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::Account;
@@ -20,6 +24,10 @@ const SFTP_TIMEOUT: Duration = Duration::from_secs(45);
 const SAID_CHARS_MAX: usize = 300;
 /// What prints the password: OpenSSH takes none from an argument or a file.
 const ASKPASS: &str = "#!/bin/sh\nexec cat \"$LANDLORD_PASSWORD_FILE\"\n";
+/// A run has ended after this long, or will never put its things away: all checks together, and what clocks may differ by.
+const LASTS_AT_MOST: Duration = Duration::from_secs(RUN_TIMEOUT.as_secs() + 120);
+/// Files of killed runs that one run removes: one file is left by each.
+const LEFT_MAX: usize = 50;
 /// Share of a disk that is used without a warning.
 const USED_PERCENT_MAX: u32 = 90;
 /// Remedy for a disk that has little room, or none.
@@ -72,13 +80,17 @@ impl Webdav {
         if response.status == 404 { Ok(()) } else { succeeded("DELETE", &response).map(drop) }
     }
 
-    async fn use_it(&self, file: &str, content: &str) -> Result<(), String> {
+    /// Uses it; how many files it removed that an earlier run had left.
+    async fn use_it(&self, file: &str, content: &str, began: u64) -> Result<usize, String> {
         self.put(file, content.as_bytes()).await?;
+        let mut left = BTreeSet::new();
         let used = async {
             let listed = self.ask("PROPFIND", "", &[("depth", "1")], b"").await?;
-            if !succeeded("PROPFIND", &listed)?.text().contains(file) {
+            let listed = succeeded("PROPFIND", &listed)?.text();
+            if !listed.contains(file) {
                 return Err(format!("{file} was put, and is not listed in {}", self.folder));
             }
+            left = left_behind(&listed, began);
             let read = self.ask("GET", file, &[], b"").await?;
             if succeeded("GET", &read)?.text() != content {
                 return Err(format!("{file} has not the content that was put"));
@@ -89,10 +101,28 @@ impl Webdav {
         let deleted = self.delete(file).await;
         used.and(deleted)?;
         match self.ask("GET", file, &[], b"").await?.status {
-            404 => Ok(()),
-            status => Err(format!("{file} was deleted, and gets {status}")),
+            404 => {}
+            status => return Err(format!("{file} was deleted, and gets {status}")),
         }
+        for file in &left {
+            self.delete(file).await?;
+        }
+        Ok(left.len())
     }
+}
+
+/// Names in a listing of files that earlier runs put, and were killed before they took them away. A run that may still last keeps
+/// its own: it may be another daemon's, whose clock is a little off.
+fn left_behind(listed: &str, began: u64) -> BTreeSet<String> {
+    let names = listed.split(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)));
+    let is_left = |name: &&str| {
+        let (stem, _) = name.rsplit_once('.').unwrap_or_default();
+        let parts: Vec<&str> = stem.split('-').collect();
+        let [what, since, code] = parts[..] else { return false };
+        let since = since.parse::<u64>().ok().filter(|_| PROBES.contains(&what) && code.parse::<u32>().is_ok());
+        since.is_some_and(|since| since.abs_diff(began) > LASTS_AT_MOST.as_secs())
+    };
+    names.filter(is_left).take(LEFT_MAX).map(str::to_owned).collect()
 }
 
 fn succeeded<'a>(what: &str, response: &'a Response) -> Result<&'a Response, String> {
@@ -104,8 +134,12 @@ pub(super) async fn webdav(scene: &mut Scene<'_>, account: &Account) -> Ended {
     let (file, content) = (scene.file("webdav", "bin"), scene.sentence());
     match Webdav::open(scene, account).await {
         Err(why) => Ended::failed(why, FILE_SERVER),
-        Ok(webdav) => match webdav.use_it(&file, &content).await {
-            Ok(()) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
+        Ok(webdav) => match webdav.use_it(&file, &content, scene.began).await {
+            Ok(0) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
+            Ok(left) => {
+                let removed = format!("{left} files of earlier checks removed, which were killed");
+                Ended::Passed(format!("{}; put, listed, read, deleted; {removed}", webdav.via()))
+            }
             Err(why) => failed(format!("WebDAV {}: {why}", webdav.via())),
         },
     }
@@ -172,9 +206,8 @@ async fn session(
     let folder_of = &account.folder;
     let batch = format!("put put {remote}\nls -1 {folder_of}\nget {remote} got\nrm {remote}\n-df {folder_of}\n");
     write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed("a local port"))?;
-    let port = listener.local_addr().map_err(failed("a local port"))?.port();
-    let mut sftp = client_of(scene, account, folder.path(), port);
+    let relay = Relay::open().await?;
+    let mut sftp = client_of(scene, account, folder.path(), relay.port);
     let client = async {
         let output = sftp.output().await;
         output.map_err(failed(&format!(
@@ -182,20 +215,7 @@ async fn session(
             scene.options.sftp_path.display()
         )))
     };
-    let relay = async {
-        let (mut local, _) = listener.accept().await.map_err(failed("a local port"))?;
-        let mut remote = route.open(&scene.clients.admin).await?;
-        let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
-        Ok(())
-    };
-    tokio::pin!(client);
-    let output = tokio::select! {
-        output = &mut client => output?,
-        relayed = relay => {
-            relayed.map_err(|why: String| why)?;
-            client.await?
-        }
-    };
+    let output = relay.carry((route, &scene.clients.admin), client).await?;
     let reported = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
     if !output.status.success() {
         let all = reported(&output.stderr);
@@ -258,6 +278,21 @@ fn write(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_an_ended_run_left_is_removed() {
+        let began = 1_800_000_000;
+        let old = began - LASTS_AT_MOST.as_secs() - 1;
+        let listed = format!(
+            "<D:href>/landlord-probe/probe-{old}-12345.txt</D:href><D:displayname>probe-{old}-12345.txt</D:displayname>\
+             <D:href>/landlord-probe/sftp-{old}-999.bin</D:href><D:href>/landlord-probe/webdav-{began}-1.bin</D:href>\
+             <D:href>/landlord-probe/probe-{}-7.txt</D:href><D:href>/landlord-probe/notes-{old}-7.txt</D:href>\
+             <D:href>/landlord-probe/probe-12345.txt</D:href>",
+            began - 60,
+        );
+        let left: Vec<String> = left_behind(&listed, began).into_iter().collect();
+        assert_eq!(left, [format!("probe-{old}-12345.txt"), format!("sftp-{old}-999.bin")]);
+    }
 
     #[test]
     fn room_is_read_from_the_client_and_no_room_from_the_server() {

@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
-//! base of their own. What they put they take away; what a killed run leaves behind the file server deletes by itself.
+//! base of their own. What they put they take away; what a killed run leaves behind the next one that begins minutes later
+//! removes, and a file server may delete it by itself before.
 //! Passwords are in no message, argument or environment.
 //!
 //! # Assumptions
@@ -36,6 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
@@ -44,6 +46,7 @@ use landlord_core::{
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -81,6 +84,8 @@ pub struct CheckOptions {
     pub resolver: Option<SocketAddr>,
     /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
     pub proxy: Option<SocketAddr>,
+    /// Networks that are connected to though they lie inside; through a proxy that one decides.
+    pub allowed: Vec<IpNet>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.
@@ -242,6 +247,7 @@ impl Checks {
             known: BTreeMap::new(),
             routes: BTreeMap::new(),
             trust: None,
+            began: UnixTime::now().as_secs(),
             code: rand::random_range(10_000..1_000_000),
         }
     }

@@ -4,6 +4,7 @@
 //! `install` brings a release into a cluster and takes it away again.
 
 pub(crate) mod install;
+mod left;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

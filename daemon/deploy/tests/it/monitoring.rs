@@ -303,7 +303,8 @@ async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_bac
     let outside = Arc::new(Outside { available: AtomicU32::new(1), ..Outside::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
-    let serving = tokio::spawn(Arc::clone(&outside).serve(listener));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(Arc::clone(&outside).serve(listener));
     let (node, own) = (free_address()?, free_address()?);
     let _exporter =
         Program::start(&programs.join("prometheus-node-exporter"), &[format!("--web.listen-address={node}")])?;
@@ -349,6 +350,6 @@ async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_bac
         Ok(alert.and_then(|alert| if ended(&alert) { Ok(()) } else { Err(alert["endsAt"].to_string()) }))
     })
     .await?;
-    serving.abort();
+    serving.abort_all();
     Ok(())
 }

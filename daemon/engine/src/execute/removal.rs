@@ -9,18 +9,32 @@ use landlord_core::{
 };
 use landlord_provider_api::v1;
 
-use super::{Call, Report, misplaced, object, progress};
+use super::{Call, Report, misplaced, progress};
 use crate::{request, timing};
 
 /// Pages of an inventory; a tenant has a few dozen objects.
 const PAGES_MAX: usize = 50;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
+/// The same of what is left for good: whoever forced a removal has to find it.
+const LEFT_NAMED_MAX: usize = 50;
 /// An inventory that is not empty is usually one that lags behind.
 const INVENTORY_HINT: Duration = Duration::from_secs(2);
 /// What lets a removal go on that is held by an object without its marker.
 const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
                            --force, which leaves it where it is and lists it";
+
+/// What one more request for every removal came to.
+#[derive(Default)]
+struct Sweep {
+    removed: Vec<RemovedObject>,
+    /// What stopped it.
+    failure: Option<Failure>,
+    /// Something is going.
+    is_going: bool,
+    /// Something that lost its marker was left, as the user demands.
+    is_left: bool,
+}
 
 impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
@@ -106,7 +120,13 @@ impl Call<'_> {
         if left.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let (removed, failure) = self.sweep().await;
+        let Sweep { removed, failure, is_going, is_left } = self.sweep().await;
+        if is_left && !is_going && removed.is_empty() && failure.is_none() {
+            // Parts of what was left on demand: they bear the marker, and go with the whole of it or not at all.
+            let names: Vec<&str> = left.iter().take(LEFT_NAMED_MAX).map(|object| object.id.as_str()).collect();
+            let detail = format!("{} objects are left where they are, as demanded: {}", left.len(), names.join(", "));
+            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
+        }
         let failure = match failure {
             // What was removed is reported now; whatever stopped the sweep is met again by the next one.
             Some(failure) if removed.is_empty() => return Err(failure),
@@ -122,9 +142,9 @@ impl Call<'_> {
     }
 
     /// Requests the removal of everything once more: a create without a response may take effect after its
-    /// delete found nothing. What is still in use goes in a later round. Gives what was removed, and what stopped it.
-    async fn sweep(&self) -> (Vec<RemovedObject>, Option<Failure>) {
-        let mut removed = Vec::new();
+    /// delete found nothing. What is still in use goes in a later round.
+    async fn sweep(&self) -> Sweep {
+        let mut sweep = Sweep::default();
         let environment = &self.work.environment;
         // In the order of the removal: what is needed by others comes after them.
         for node in graph(environment.desired_state, environment.kind(), &environment.placement, &[]) {
@@ -133,18 +153,23 @@ impl Call<'_> {
             let method = timing::method(stage, DesiredState::Absent).unwrap_or("Delete");
             let paid = match self.pay(method, stage).await {
                 Ok(paid) => paid,
-                Err(failure) => return (removed, Some(failure)),
+                Err(failure) => return Sweep { failure: Some(failure), ..sweep },
             };
             let deleted = self.provider.delete(delete).await.map_err(Failure::from);
             paid.ended(deleted.as_ref().err());
-            match deleted {
-                Ok(response) => removed.extend(response.progress.into_iter().flat_map(|p| p.removed).map(object)),
-                Err(failure) if failure.kind == ErrorKind::Conflict => {}
+            match deleted.and_then(|response| progress(response.progress, None::<&v1::Gone>)) {
+                Ok(report) => {
+                    sweep.is_going |= !report.done;
+                    sweep.removed.extend(report.removed);
+                }
+                Err(failure) if failure.kind == ErrorKind::Conflict => sweep.is_going = true,
                 // Left on demand; the stage that it belongs to names it.
-                Err(failure) if failure.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
-                Err(failure) => return (removed, Some(failure)),
+                Err(failure) if failure.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {
+                    sweep.is_left = true;
+                }
+                Err(failure) => return Sweep { failure: Some(failure), ..sweep },
             }
         }
-        (removed, None)
+        sweep
     }
 }

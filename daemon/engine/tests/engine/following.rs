@@ -223,3 +223,30 @@ async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
     }
     panic!("nobody works on it for days");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_can_not_be_used_is_a_condition_with_its_remedy() {
+    let damaged = Arc::new(AtomicBool::new(true));
+    let script = Arc::clone(&damaged);
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "releases" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Internal))
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let uid = world.create_with_stack(&tenant, "desk").await.uid.to_string();
+    let is_unusable = |wanted: bool| {
+        move |tenant: &Environment| {
+            tenant.status.conditions.iter().any(|own| own.r#type == "RevisionUnusable" && own.status == wanted)
+        }
+    };
+    let seen = until(&world, &tenant, is_unusable(true)).await;
+    let shown = condition(&seen, "RevisionUnusable");
+    assert_eq!(shown.message, "revision desk is damaged; restore the store");
+    assert_eq!(world.cloud.objects(&uid), Vec::new(), "nobody knows what there is to build");
+    damaged.store(false, Ordering::SeqCst);
+    // A change is a reason to look again.
+    world.cancel(seen.operation).await;
+    until(&world, &tenant, is_unusable(false)).await;
+    world.stop().await;
+}

@@ -20,3 +20,4 @@ mod shared_clouds;
 mod store;
 mod traces;
 mod unanswered;
+mod upgrades;

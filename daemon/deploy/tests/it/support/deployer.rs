@@ -59,6 +59,7 @@ pub(crate) fn checks(state_dir: &Path) -> CheckOptions {
         from_outside: false,
         resolver: None,
         proxy: None,
+        allowed: Vec::new(),
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),
         runs: state_dir.join("runs"),

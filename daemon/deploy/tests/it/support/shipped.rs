@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 pub(crate) const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
 
+/// The platform's own chart, from the folder of the stack's.
+pub(crate) const EDGE: &str = "../../../platforms/standard/charts/edge";
+
 /// The least values that a chart takes.
 pub(crate) fn contract() -> Value {
     json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
