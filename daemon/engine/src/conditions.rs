@@ -320,7 +320,7 @@ mod tests {
             assert_eq!(events[0].message, "certificates: the first ends in 12 days; see why");
             over.conditions.clone_from(&begun.conditions);
             of_checks(&mut over, &[check(Some(concern))], Timestamp(2));
-            assert!(crate::events::concerns(&begun, &over).is_empty(), "it is told once");
+            assert!(crate::events::concerns(&begun, &over).is_empty(), "an event once");
             of_checks(&mut over, &[check(None)], Timestamp(3));
             assert!(over.conditions.iter().any(|condition| condition.r#type == kind && !condition.status));
             assert!(crate::events::concerns(&begun, &over).is_empty());
