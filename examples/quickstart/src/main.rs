@@ -295,9 +295,9 @@ fn with_real_classes(cloud: &Cloud, text: &str) -> String {
     let line = |class: &str| format!("tenantClass: {class}\n");
     let text = text.replace(&cloud.small_class(), &cloud.real_class());
     let shared = [("namespace", cloud.real_namespace_class()), ("node", cloud.real_node_class())];
-    shared.iter().fold(text, |text, (level, class)| {
-        text.replace(&line(&format!("{}-{level}", cloud.provider)), &line(class))
-    })
+    shared
+        .iter()
+        .fold(text, |text, (level, class)| text.replace(&line(&format!("{}-{level}", cloud.provider)), &line(class)))
 }
 
 fn text<'a>(object: &'a serde_json::Value, key: &str) -> &'a str {

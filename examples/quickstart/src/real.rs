@@ -17,11 +17,12 @@ use crate::{
 const NAMESPACE: &str = "ai-fileserver";
 /// What it takes, reported before anything is built; refused where it can't work.
 pub(crate) fn announce() -> Result<()> {
-    node_supported().context("--real needs a machine that can run a node: a kubelet with namespaces, mounts and control groups")?;
+    node_supported()
+        .context("--real needs a machine that can run a node: a kubelet with namespaces, mounts and control groups")?;
     say_block(
         "Real pods on a real node: kubelet, containerd, Envoy, cert-manager, an ACME server, and four apps with a model.\n\
          Network policies are enforced; names and certificates are those of the simulated cloud's zone.\n\
-         The first time this builds programs and images: about 20 minutes on two cores and 6 GB below ~/.cache/landlord.\n\
+         The first time this builds programs and images: half an hour on two cores and 6 GB below ~/.cache/landlord.\n\
          Later runs take about 4 minutes. Nothing leaves this machine.",
     );
     Ok(())

@@ -120,7 +120,9 @@ fn nodes_alone(outcomes: &mut [(Suite, Outcome)], logs: &Path) {
     if outcomes.len() < 2 {
         return;
     }
-    for (suite, outcome) in outcomes.iter_mut().filter(|(suite, outcome)| suite.weight == Weight::Node && !outcome.is_fine) {
+    for (suite, outcome) in
+        outcomes.iter_mut().filter(|(suite, outcome)| suite.weight == Weight::Node && !outcome.is_fine)
+    {
         say(&format!("    {} failed beside the others, whose end frees the machine: once more", suite.name));
         let log = logs.join("node.log");
         *outcome = run::run(suite, &log).unwrap_or_else(|error| Outcome {

@@ -36,7 +36,9 @@ impl Weight {
     /// loaded machine; on a node seven parts of an environment are broken and mended one after another.
     pub(crate) fn test_max(self) -> Duration {
         match self {
-            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => Duration::from_secs(20 * 60),
+            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => {
+                Duration::from_secs(20 * 60)
+            }
             Self::Node => Duration::from_secs(40 * 60),
         }
     }
@@ -44,7 +46,9 @@ impl Weight {
     /// How long a whole program may take, or a check from cold caches.
     pub(crate) fn suite_max(self) -> Duration {
         match self {
-            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => Duration::from_secs(40 * 60),
+            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => {
+                Duration::from_secs(40 * 60)
+            }
             Self::Node => Duration::from_secs(120 * 60),
         }
     }

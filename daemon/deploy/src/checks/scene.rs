@@ -9,7 +9,7 @@ use super::{
     CheckOptions,
     names::Names,
     replace,
-    route::{self, Route},
+    route::{self, Outside, Route},
     tls::Trust,
     web::Web,
 };
@@ -111,7 +111,8 @@ impl Scene<'_> {
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port, self.options.proxy).await {
+            let from = Outside { proxy: self.options.proxy, allowed: &self.options.allowed };
+            match route::public(&self.names, address, port, from).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
             }

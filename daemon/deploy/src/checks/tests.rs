@@ -194,7 +194,7 @@ pub(crate) fn target() -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
-        stack: "s".parse().unwrap(),
+        stack: Some("s".parse().unwrap()),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
         revision: None,
@@ -241,6 +241,7 @@ impl Lab {
             from_outside: true,
             resolver: Some(names.local_addr().unwrap()),
             proxy: None,
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
             trusted_ca: Some(folder.path().join("ca.pem")),
             sftp_path,
             runs: folder.path().to_owned(),
@@ -355,7 +356,8 @@ async fn what_a_killed_run_left_is_removed_by_the_next_one_and_what_runs_is_not(
     let clients = ClusterClients { admin: client.clone(), tenant: client };
     let (target, manifest) = (target(), manifest());
     let addresses = ["webdav"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
-    let results = lab.checks.run(By::Reconciling, &clients, &target, &manifest, addresses.into()).await.unwrap().unwrap();
+    let results =
+        lab.checks.run(By::Reconciling, &clients, &target, &manifest, addresses.into()).await.unwrap().unwrap();
     let webdav = results.iter().find(|result| result.name == "webdav").unwrap();
     assert!(webdav.detail.contains("1 files of earlier checks removed"), "{webdav:?}");
     let left: Vec<String> = lab.world.files.lock().keys().cloned().collect();

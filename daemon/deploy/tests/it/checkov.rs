@@ -143,7 +143,7 @@ fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: spec.unwrap(),
         generation: 1,
-        stack: stack.parse().unwrap(),
+        stack: Some(stack.parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
         revision: None,

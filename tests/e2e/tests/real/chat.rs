@@ -58,12 +58,7 @@ fn at_its_own_gateway(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile
 }
 
 /// From the neighbour's own file server, by pods' addresses and by names of Services.
-fn from_a_pod(
-    scene: &Scene,
-    tenant: &TenantFile,
-    neighbour: &TenantFile,
-    is_shared: bool,
-) -> Vec<(String, String)> {
+fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile, is_shared: bool) -> Vec<(String, String)> {
     let namespace = scene.namespace(tenant);
     let template = "go-template={{range .items}}{{.metadata.name}} {{.status.podIP}}\
                     {{range .spec.containers}}{{range .ports}} {{.containerPort}}{{end}}{{end}}\n{{end}}";

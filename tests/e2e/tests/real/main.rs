@@ -98,7 +98,11 @@ fn own_node(cloud: &'static Cloud) {
     scene.say(&chat::answers_from_a_file(&scene, &initech));
     holds_from_outside(&scene, &initech);
     scene.order(&acme);
-    assert!(scene.nodes_of(&acme).is_disjoint(&nodes), "a neighbour's pods are on the node: {:?}", scene.nodes_of(&acme));
+    assert!(
+        scene.nodes_of(&acme).is_disjoint(&nodes),
+        "a neighbour's pods are on the node: {:?}",
+        scene.nodes_of(&acme)
+    );
     refused(&scene, &initech, &acme);
     scene.delete(&initech.name());
     // Its neighbour lives on.

@@ -33,12 +33,17 @@ pub(crate) fn stacks() -> PathBuf {
 
 /// Runs Helm on a chart, in a home folder of its own.
 pub(crate) fn helm(arguments: &[&str], chart: &str, values: &Value) -> Result<Output> {
+    helm_in(arguments, &stacks().join("ai-fileserver/charts").join(chart), values)
+}
+
+/// The same on a chart in any folder.
+pub(crate) fn helm_in(arguments: &[&str], chart: &Path, values: &Value) -> Result<Output> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("values.json");
     std::fs::write(&file, values.to_string())?;
     let output = Command::new(artifacts()?.helm)
         .args(arguments)
-        .arg(stacks().join("ai-fileserver/charts").join(chart))
+        .arg(chart)
         .arg("--values")
         .arg(file)
         .env("HOME", folder.path())
