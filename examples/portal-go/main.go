@@ -31,13 +31,20 @@ import (
 
 const deadline = 20 * time.Second
 
-// Errors after which the same call may succeed; with a request_id also one that changes something.
-func retryable(err error) bool {
-	switch status.Code(err) {
-	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted:
-		return true
+// retryAfter says how long to wait before the same call again, with a request_id also one that changes something: as the daemon
+// says, else usual. RESOURCE_EXHAUSTED without RetryInfo is a quota or a message that is too large: nothing that goes by itself.
+func retryAfter(err error, usual time.Duration) (time.Duration, bool) {
+	for _, detail := range status.Convert(err).Details() {
+		if retry, is := detail.(*errdetails.RetryInfo); is {
+			delay := retry.GetRetryDelay().AsDuration()
+			return delay, delay <= deadline
+		}
 	}
-	return false
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Aborted:
+		return usual, true
+	}
+	return usual, false
 }
 
 func must[T any](value T, err error) T {
@@ -118,10 +125,14 @@ func again[Q, R any](call func(context.Context, Q, ...grpc.CallOption) (R, error
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		response, err := call(ctx, request)
 		cancel()
-		if err == nil || !retryable(err) || wait > 4*time.Second {
+		if err == nil {
+			return response, nil
+		}
+		delay, again := retryAfter(err, wait)
+		if !again || wait > 4*time.Second {
 			return response, err
 		}
-		time.Sleep(wait)
+		time.Sleep(delay)
 	}
 }
 
@@ -185,10 +196,11 @@ func watch(tenants landlordv1.TenantServiceClient, parent string, events chan<- 
 		cancel()
 		code := status.Code(err)
 		// OutOfRange: older than what is kept; list again, and watch without a token.
-		if !errors.Is(err, io.EOF) && !retryable(err) && code != codes.Canceled && code != codes.Unauthenticated {
+		delay, again := retryAfter(err, 200*time.Millisecond)
+		if !again && !errors.Is(err, io.EOF) && code != codes.Canceled && code != codes.Unauthenticated {
 			log.Fatal(err)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(delay)
 	}
 }
 

@@ -20,7 +20,7 @@ sys.path.insert(0, os.environ.get("GEN", str(Path(__file__).parent / "gen")))
 from landlord.v1 import tenant_pb2, tenant_pb2_grpc  # noqa: E402
 
 # Errors after which the same call may succeed; with a request_id also one that changes something.
-RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED}
+RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED}
 DEADLINE_S = 20
 
 
@@ -74,15 +74,27 @@ def details(error):
     return reason, metadata, fields
 
 
+def retry_after(error, usual):
+    """Seconds before the same call again: as the daemon says, else the usual ones; None: it would fail again."""
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    for detail in status_pb2.Status.FromString(packed).details:
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(retry):
+            return retry.retry_delay.ToTimedelta().total_seconds()
+    # Without RetryInfo, RESOURCE_EXHAUSTED is a quota or a message that is too large: nothing that goes by itself.
+    return usual if error.code() in RETRYABLE else None
+
+
 def again(call, *arguments):
     """Calls until it succeeds or can't; waits longer each time."""
     for wait in (0.5, 1, 2, 4, None):
         try:
             return call(*arguments, timeout=DEADLINE_S)
         except grpc.RpcError as error:
-            if error.code() not in RETRYABLE or wait is None:
+            delay = retry_after(error, wait)
+            if wait is None or delay is None or delay > DEADLINE_S:
                 raise
-            time.sleep(wait)
+            time.sleep(delay)
 
 
 def serve_webhooks(secret, events):
@@ -128,6 +140,7 @@ class Watch:
 
     def events(self):
         while True:
+            delay = 0.2
             try:
                 for message in self.stream:
                     self.token = message.resume_token
@@ -136,9 +149,11 @@ class Watch:
             except grpc.RpcError as error:
                 if error.code() == grpc.StatusCode.OUT_OF_RANGE:
                     raise  # older than what is kept: list again, and watch without a token
-                if error.code() not in RETRYABLE | {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAUTHENTICATED}:
-                    raise
-            time.sleep(0.2)
+                if error.code() not in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAUTHENTICATED}:
+                    delay = retry_after(error, delay)
+                    if delay is None:
+                        raise
+            time.sleep(delay)
             self.begin()
 
 

@@ -274,7 +274,7 @@ impl Action {
 }
 
 /// What is known of an environment beside its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EnvironmentAttributes {
     /// Class.
     pub class: String,
@@ -291,7 +291,7 @@ pub struct EnvironmentAttributes {
 }
 
 /// What an action is upon.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// What is the installation's.
     Installation,

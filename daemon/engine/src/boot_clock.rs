@@ -1,5 +1,5 @@
 //! How long the machine has been running: a clock that nobody sets, and that goes on when the daemon is killed. Within one boot
-//! it tells how long ago something was, whatever happens to the wall clock.
+//! it shows how long ago something was, whatever happens to the wall clock.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use landlord_core::{
     Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
     environment::{CUSTOMER_FROZEN, EnvironmentStatus},
-    ports::{CheckOutcome, CheckResult, VerifyStatus, Work},
+    ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
 };
 
@@ -186,6 +186,23 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     let warned: Vec<String> =
         warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
+    for concern in Concern::ALL {
+        let found = checks.iter().filter(|check| check.concern == Some(concern));
+        let found: Vec<String> =
+            found.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+        let (kind, reasons) = of_concern(concern);
+        set_while_any(status, kind, reasons, &found, now);
+    }
+}
+
+/// The condition of a concern, with its reasons while there is something to report, and when it is over.
+fn of_concern(concern: Concern) -> (&'static str, (&'static str, &'static str)) {
+    match concern {
+        Concern::CertificateExpiring => ("CertificateExpiring", ("EndsSoon", "Renewed")),
+        Concern::DiskNearlyFull => ("DiskNearlyFull", ("LittleRoom", "Room")),
+        Concern::ModelMissing => ("ModelMissing", ("NotOffered", "Offered")),
+        Concern::DocumentsRefused => ("DocumentsRefused", ("Refused", "AllRead")),
+    }
 }
 
 /// A condition that holds while there is something to report, and is not there before the first time. Reasons: some, none.
@@ -258,6 +275,7 @@ mod tests {
             detail: detail.into(),
             remedy: remedy.into(),
             duration: Duration::ZERO,
+            concern: None,
         };
         let mut status = ready();
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
@@ -273,5 +291,39 @@ mod tests {
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(3));
         assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((false, String::new())));
         assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));
+    }
+
+    #[test]
+    fn each_concern_is_a_condition_and_an_event_when_it_begins() {
+        let rested = EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+            progress: None,
+        };
+        for concern in Concern::ALL {
+            let check = |concern| CheckResult {
+                name: "certificates".into(),
+                outcome: CheckOutcome::Passed,
+                detail: "the first ends in 12 days".into(),
+                remedy: "see why".into(),
+                duration: Duration::ZERO,
+                concern,
+            };
+            let (kind, _) = of_concern(concern);
+            let (mut begun, mut over) = (rested.clone(), rested.clone());
+            of_checks(&mut begun, &[check(Some(concern))], Timestamp(1));
+            let events = crate::events::concerns(&rested, &begun);
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert_eq!(events[0].reason, kind);
+            assert_eq!(events[0].message, "certificates: the first ends in 12 days; see why");
+            over.conditions.clone_from(&begun.conditions);
+            of_checks(&mut over, &[check(Some(concern))], Timestamp(2));
+            assert!(crate::events::concerns(&begun, &over).is_empty(), "it is told once");
+            of_checks(&mut over, &[check(None)], Timestamp(3));
+            assert!(over.conditions.iter().any(|condition| condition.r#type == kind && !condition.status));
+            assert!(crate::events::concerns(&begun, &over).is_empty());
+        }
     }
 }

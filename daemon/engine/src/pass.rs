@@ -24,7 +24,8 @@ const RENEWALS_PER_TTL: u32 = 3;
 
 struct Finished {
     stage: Stage,
-    result: Result<CallReport, Failure>,
+    /// None: the call never went out.
+    result: Option<Result<CallReport, Failure>>,
 }
 
 struct Pass<'a> {
@@ -63,13 +64,14 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<
     let mut overtaken = false;
     loop {
         pass.tick();
-        let next = if overtaken { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
+        let over = overtaken || shared.stopping.is_cancelled();
+        let next = if over { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
         let wait = match next {
             Next::Over => return Ok(()),
             Next::Again => continue,
             Next::Wait(wait) if calls.is_empty() => return pass.release(release_at(wait)).await,
-            // What was overtaken starts nothing more: its calls end.
-            Next::Wait(wait) => wait.filter(|wait| !overtaken && !wait.is_zero()),
+            // What was overtaken, or ends with its daemon, starts nothing more: its calls end.
+            Next::Wait(wait) => wait.filter(|wait| !over && !wait.is_zero()),
         };
         tokio::select! {
             // The lease first: a daemon that was stopped for longer than it holds learns so before any of its calls goes on.
@@ -196,7 +198,7 @@ impl<'a> Pass<'a> {
                     let call = AssertUnwindSafe(execute::call(shared, lease, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
-                        Err(Failure::new(ErrorKind::Internal, problem))
+                        Some(Err(Failure::new(ErrorKind::Internal, problem)))
                     });
                     Finished { stage, result }
                 };
@@ -248,13 +250,14 @@ impl<'a> Pass<'a> {
 
     async fn finish(&mut self, finished: Finished) -> Result<(), StoreError> {
         self.in_flight.remove(&finished.stage);
+        let Some(result) = finished.result else { return Ok(()) };
         let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
         let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.desired_state));
         let now = self.now();
         let force = self.work.environment.force_delete;
-        let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
+        let after = journal::record(&before, result, force, &rules, rand::random(), now);
         self.shared.limits.figures.stage(&self.work.environment, &before, &after);
         let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
         if before.state == StageState::Running && before.end_time.is_none() {
@@ -328,8 +331,10 @@ impl<'a> Pass<'a> {
     async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
+        let mut events = events::concerns(&self.work.environment.status, &status);
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
+        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
@@ -348,7 +353,7 @@ impl<'a> Pass<'a> {
                 ..EnvironmentPatch::default()
             },
             operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
+            events,
             release,
             remove: steady == Steady::Gone,
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use landlord_core::{ProviderName, journal::RetryRules};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::AccessCache,
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) observed: Observed,
     pub(crate) hint: Notify,
+    /// The daemon ends: no call begins any more, so that others can go on soon.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Shared {

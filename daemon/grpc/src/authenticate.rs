@@ -76,7 +76,8 @@ impl AuthenticateLayer {
         // Without an action there is no such rpc, which the router says; a service does nothing without an `Access`.
         let Some(action) = Action::of_path(path) else { return Ok(None) };
         let stream = self.limiter.request(&principal, action)?;
-        let limits = Granted { limiter: self.limiter.clone(), _stream: stream };
+        let call_open = Arc::new(connection.activity.call());
+        let limits = Granted { limiter: self.limiter.clone(), _stream: stream, _call: call_open };
         Ok(Some(Access::new(principal, action, authorizer, attributes, (limits, call))))
     }
 
@@ -161,10 +162,11 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
         Box::pin(async move {
+            let connection = request.extensions().get::<Accepted>().cloned();
             if request.uri().path() == HEALTH_CHECK {
+                let _call = connection.map(|connection| connection.activity.call());
                 return inner.call(request).await;
             }
-            let connection = request.extensions().get::<Accepted>().cloned();
             match layer.access(request.uri().path(), connection.as_ref(), request.headers()).await {
                 Ok(access) => {
                     if let Some(access) = access {

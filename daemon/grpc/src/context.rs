@@ -1,6 +1,5 @@
-//! The context of a request: who makes it, how a repetition of it is known, when nobody waits any more, and its trace.
-
-use std::time::{Duration, Instant};
+//! The context of a request: who makes it, by which way, and how a repetition of it is known. When nobody waits for it any more,
+//! the transport drops it (`grpc-timeout`), and with it what it does in the store; its trace is its span's.
 
 use landlord_core::{
     Violation,
@@ -8,7 +7,7 @@ use landlord_core::{
 };
 use prost::Message;
 use sha2::{Digest as _, Sha256};
-use tonic::{Request, metadata::MetadataMap};
+use tonic::Request;
 use uuid::Uuid;
 
 use crate::{access::Access, error::violation, listen::Accepted};
@@ -27,8 +26,6 @@ pub(crate) fn of<M: Message>(
         via: via(request),
         rpc: method,
         client_request_id: request_id.to_owned(),
-        deadline: deadline(request.metadata()),
-        trace: request.metadata().get("traceparent").and_then(|text| text.to_str().ok()?.parse().ok()),
     }
 }
 
@@ -80,29 +77,6 @@ fn of_caller(id: Uuid, caller: &Caller) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let timeout = timeout(metadata.get("grpc-timeout")?.to_str().ok()?)?;
-    Instant::now().checked_add(timeout)
-}
-
-/// A `grpc-timeout`: at most 8 digits and a unit.
-fn timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3_600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use landlord_proto::v1;
@@ -137,25 +111,5 @@ mod tests {
         assert_eq!(of_caller(one, &daemon), of_caller(one, &daemon));
         assert_ne!(of_caller(one, &daemon), of_caller(two, &daemon));
         assert_ne!(of_caller(one, &daemon), of_caller(one, &other));
-    }
-
-    #[test]
-    fn a_timeout_is_read_as_grpc_writes_it() {
-        for (text, expected) in [
-            ("1H", Some(Duration::from_secs(3_600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("30S", Some(Duration::from_secs(30))),
-            ("99999999m", Some(Duration::from_millis(99_999_999))),
-            ("5u", Some(Duration::from_micros(5))),
-            ("5n", Some(Duration::from_nanos(5))),
-            ("999999999S", None),
-            ("S", None),
-            ("", None),
-            ("5", None),
-            ("-5S", None),
-            ("5ä", None),
-        ] {
-            assert_eq!(timeout(text), expected, "{text:?}");
-        }
     }
 }

@@ -50,7 +50,7 @@ mod webhook;
 
 pub use figures::RpcFigures;
 pub use limits::Limits;
-pub use listen::{Listen, ListenTcp};
+pub use listen::{Listen, ListenBounds, ListenTcp};
 pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;
 pub use serve::serve;

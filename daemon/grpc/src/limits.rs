@@ -7,6 +7,7 @@ use landlord_core::access::{Action, Principal};
 
 use crate::{
     error::Error,
+    listen::OpenCall,
     shares::{Share, Shares},
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Granted {
     pub(crate) limiter: Arc<Limiter>,
     /// Given back when the last part of the request is gone.
     pub(crate) _stream: Option<StreamPlace>,
+    /// Its connection is at work until then.
+    pub(crate) _call: Arc<OpenCall>,
 }
 
 impl Limiter {

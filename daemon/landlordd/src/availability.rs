@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use landlord_deploy::{ProbeOptions, WebProbe};
 use landlord_engine::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch, EngineHandle};
 use landlord_store::Store;

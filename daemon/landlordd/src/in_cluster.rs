@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use ipnet::IpNet;
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
+    ports::StackPlaces,
     revision::{RevisionKey, RevisionKind},
 };
 use landlord_deploy::{
@@ -91,6 +92,7 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
         BTreeMap::new()
     };
     known_checks(checked, &stacks)?;
+    known_parts(checked, &platforms)?;
     Ok(Read { stacks, platforms, gateway_api_crds })
 }
 
@@ -117,6 +119,17 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
         let known: Vec<&str> = stack.manifest.checks.iter().map(|check| check.name.as_str()).collect();
         if let Some(unknown) = class.skip_checks.iter().find(|skipped| !known.contains(&skipped.as_str())) {
             bail!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {}", known.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// A class chooses only of what its platform has.
+fn known_parts(checked: &Checked, platforms: &BTreeMap<PlatformName, Platform>) -> Result<()> {
+    for (name, class) in &checked.catalog.classes {
+        let Some(platform) = class.platform.as_ref().and_then(|platform| platforms.get(platform)) else { continue };
+        if let Some(lacking) = platform.lacking(&class.platform_options) {
+            bail!("classes.{name}.platform_options.{lacking}");
         }
     }
     Ok(())
@@ -171,13 +184,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
 pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster> {
     let read = read(config, checked)?;
     let clients = Arc::new(Clients::default());
-    let options = IsolationOptions {
-        gateways: stack::gateways(&read.stacks),
-        namespaces: stack::namespaces(&read.stacks),
-        gateway_api_crds: read.gateway_api_crds.clone(),
-        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
-    };
-    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
+    let gateway_api_crds = read.gateway_api_crds.clone();
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
     let names = Names {
         stacks: read.stacks.keys().cloned().collect(),
@@ -185,8 +192,14 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
         is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
     };
     let on_disk = on_disk(&read);
-    let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    Ok(InCluster { isolation, stacks, apps: apps.map(Arc::new), on_disk, names })
+    let apps = apps(config, read, config.deploy.state_dir.clone(), Arc::clone(&clients)).await?.map(Arc::new);
+    let options = IsolationOptions {
+        stacks: apps.clone().map(|apps| apps as Arc<dyn StackPlaces>),
+        gateway_api_crds,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
+    };
+    let isolation = Arc::new(KubeIsolation::new(options, clients));
+    Ok(InCluster { isolation, stacks, apps, on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

@@ -42,7 +42,13 @@ pub(crate) fn open(
     }
     let unix = passed.unix(&server.socket);
     passed.all_taken()?;
-    Ok(Listen { socket: server.socket.clone(), local_users: callers.local_users.uids().collect(), passed: unix, tcp })
+    Ok(Listen {
+        socket: server.socket.clone(),
+        local_users: callers.local_users.uids().collect(),
+        passed: unix,
+        tcp,
+        bounds: server.bounds(),
+    })
 }
 
 /// Reads the files as a start would.

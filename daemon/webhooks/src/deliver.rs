@@ -6,14 +6,7 @@
 //!   └──────────────┴──────────────────────────────────◄────────────────────────┘
 //! ```
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use landlord_core::{
@@ -22,8 +15,10 @@ use landlord_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
+    clock::Clock,
     event,
     event_id::EventIds,
     figures::WebhookFigures,
@@ -61,26 +56,6 @@ pub(crate) struct Delivery {
     pub(crate) moved: Notify,
 }
 
-/// The database's clock, as of the last answer and what has passed since.
-struct Clock {
-    began: Instant,
-    offset_ms: AtomicI64,
-}
-
-impl Clock {
-    fn new(now: Timestamp) -> Self {
-        Self { began: Instant::now(), offset_ms: AtomicI64::new(now.0) }
-    }
-
-    fn set(&self, now: Timestamp) {
-        self.offset_ms.fetch_add(now.0 - self.now().0, Ordering::Relaxed);
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp(self.offset_ms.load(Ordering::Relaxed)).after(self.began.elapsed())
-    }
-}
-
 /// Why a claim is not worked on any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -102,6 +77,8 @@ struct Read {
 /// What became of events of one tenant, in order.
 struct Run {
     tenant: TenantName,
+    /// The store has removed the event that was tried before it was taken.
+    is_purged: bool,
     taken: Vec<i64>,
     end: End,
 }
@@ -204,7 +181,7 @@ impl Delivery {
                 continue;
             }
             let query = EventQuery { after_seq: progress.position().max(waited), scope: self.filter.scope(), limit: 1 };
-            let is_full = progress.is_full();
+            let is_full = progress.room(PAGE, false) == 0;
             let until = progress.next_time().map(|time| time.since(clock.now()));
             tokio::select! {
                 () = stop.cancelled() => return Ok(Ended::Stopping),
@@ -236,7 +213,10 @@ impl Delivery {
         let sending = Sending { delivery: self, secrets: &secrets, clock, stop };
         let due = progress.due(clock.now());
         let cursor = progress.position();
-        let read = if progress.is_full() { None } else { Some(self.read(progress, waited).await?) };
+        let read = match progress.room(PAGE, !due.is_empty()) {
+            0 => None,
+            room => Some(self.read(progress, (waited, clock.now()), room).await?),
+        };
         let mut jobs: Vec<BoxFuture<'_, Result<Run, StoreError>>> = Vec::new();
         jobs.extend(due.into_iter().map(|held| sending.retry(held, cursor).boxed()));
         let (end, more) = match read {
@@ -258,8 +238,13 @@ impl Delivery {
         Ok(more)
     }
 
-    /// Events after the place, but those of held tenants.
-    async fn read(&self, progress: &mut Progress, waited: i64) -> Result<Read, StoreError> {
+    /// Events after the place, but those of held tenants: as many as there is room for.
+    async fn read(
+        &self,
+        progress: &mut Progress,
+        (waited, now): (i64, Timestamp),
+        room: usize,
+    ) -> Result<Read, StoreError> {
         let after = progress.position();
         let (events, missed) = self.events(self.filter.scope(), after).await?;
         if missed > 0 {
@@ -274,16 +259,21 @@ impl Delivery {
         let mut read = Read { groups: BTreeMap::new(), end: (after + missed).max(waited), more };
         let mut count = 0;
         for event in events {
-            if count == PAGE {
+            if count == room {
                 read.more = true;
                 break;
             }
             read.end = event.seq;
             let Some(tenant) = event.name.tenant().filter(|tenant| !progress.holds(tenant)).cloned() else { continue };
-            if self.filter.wants(&event) {
-                count += 1;
-                read.groups.entry(tenant).or_default().push(event);
+            if !self.filter.wants(&event) {
+                continue;
             }
+            if !read.groups.contains_key(&tenant) && progress.waits(&tenant.customer) {
+                progress.wait(&tenant, event.seq, now);
+                continue;
+            }
+            count += 1;
+            read.groups.entry(tenant).or_default().push(event);
         }
         Ok(read)
     }
@@ -303,6 +293,13 @@ impl Delivery {
     }
 
     fn apply(&self, progress: &mut Progress, run: Run, now: Timestamp) {
+        if run.is_purged {
+            progress.missed(1);
+            tracing::error!(
+                webhook = self.name, tenant = %run.tenant,
+                "an event was removed before the receiver took it (store.events_max)"
+            );
+        }
         for position in run.taken {
             progress.taken(&run.tenant, position, now);
         }
@@ -335,6 +332,22 @@ impl Delivery {
     }
 }
 
+/// The span of a request, in the trace of the operation that the event is part of.
+fn span(webhook: &str, event: &Event) -> tracing::Span {
+    let span = tracing::info_span!(
+        "webhook",
+        otel.kind = "client",
+        webhook,
+        "tenant.id" = %event.uid,
+        seq = event.seq,
+        outcome = tracing::field::Empty
+    );
+    if let Some(operation) = event.operation {
+        landlord_trace::within(&span, operation);
+    }
+    span
+}
+
 /// What requests of one step share.
 #[derive(Clone, Copy)]
 struct Sending<'a> {
@@ -348,14 +361,16 @@ impl Sending<'_> {
     /// Sends what a held tenant waits for, up to the webhook's place.
     async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
         let scope = EventScope::Environment(held.tenant.clone().into());
-        let (events, _) = self.delivery.events(scope, held.position - 1).await?;
+        let (events, forgotten) = self.delivery.events(scope, held.position - 1).await?;
+        // Where one was tried there was one; how many others of the tenant's are gone, nobody knows any more.
+        let is_purged = held.attempts > 0 && forgotten > 0;
         let is_last = events.len() < READ as usize;
         let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
         let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));
         let run = self.all(held.tenant, wanted.collect()).await;
         Ok(match run.end {
-            End::Taken => Run { end: End::CaughtUp(end + 1), ..run },
-            End::CaughtUp(_) | End::Failed(..) | End::Interrupted(_) => run,
+            End::Taken => Run { end: End::CaughtUp(end + 1), is_purged, ..run },
+            End::CaughtUp(_) | End::Failed(..) | End::Interrupted(_) => Run { is_purged, ..run },
         })
     }
 
@@ -365,11 +380,13 @@ impl Sending<'_> {
         for event in events {
             match self.one(&event).await {
                 Some(Ok(())) => taken.push(event.seq),
-                Some(Err(failure)) => return Run { tenant, taken, end: End::Failed(Box::new(event), failure) },
-                None => return Run { tenant, taken, end: End::Interrupted(event.seq) },
+                Some(Err(failure)) => {
+                    return Run { tenant, is_purged: false, taken, end: End::Failed(Box::new(event), failure) };
+                }
+                None => return Run { tenant, is_purged: false, taken, end: End::Interrupted(event.seq) },
             }
         }
-        Run { tenant, taken, end: End::Taken }
+        Run { tenant, is_purged: false, taken, end: End::Taken }
     }
 
     /// Sends an event; `None`: the daemon stops.
@@ -385,10 +402,16 @@ impl Sending<'_> {
             self.stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
+        let span = span(&delivery.name, event);
+        // A receiver goes on with the operation's trace, also where nothing is exported.
+        let traceparent = span.in_scope(landlord_trace::traceparent);
+        let body = (body, traceparent.or_else(|| event.operation.map(landlord_trace::traceparent_of)));
+        let sent = delivery.sender.send(self.secrets, &id, self.clock.now(), body).instrument(span.clone());
         let result = tokio::select! {
-            result = delivery.sender.send(self.secrets, &id, self.clock.now(), body) => result.map(drop),
+            result = sent => result.map(drop),
             () = grace => return None,
         };
+        span.record("outcome", if result.is_ok() { "ok" } else { "not taken" });
         delivery.figures.attempted(&delivery.name, result.is_ok(), began.elapsed());
         if result.is_ok() {
             delivery.figures.delivered(&delivery.name, self.clock.now().since(event.time));

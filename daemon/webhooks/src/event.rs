@@ -20,6 +20,8 @@ pub enum EventType {
     Ready,
     /// A stage gave up.
     Failed,
+    /// A certificate of the tenant's ends soon, and nobody renews it.
+    CertificateExpiring,
     /// Anything else of the tenant's record changed: cancelled, paused, held.
     Updated,
     /// The tenant is gone, and nothing is left of it.
@@ -28,8 +30,16 @@ pub enum EventType {
 
 impl EventType {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Accepted, Self::StageChanged, Self::Drifted, Self::Ready, Self::Failed, Self::Updated, Self::Deleted];
+    pub const ALL: &[Self] = &[
+        Self::Accepted,
+        Self::StageChanged,
+        Self::Drifted,
+        Self::Ready,
+        Self::Failed,
+        Self::CertificateExpiring,
+        Self::Updated,
+        Self::Deleted,
+    ];
 
     /// As receivers know it.
     #[must_use]
@@ -40,6 +50,7 @@ impl EventType {
             Self::Drifted => "dev.landlord.tenant.drifted",
             Self::Ready => "dev.landlord.tenant.ready",
             Self::Failed => "dev.landlord.tenant.failed",
+            Self::CertificateExpiring => "dev.landlord.tenant.certificate_expiring",
             Self::Updated => "dev.landlord.tenant.updated",
             Self::Deleted => "dev.landlord.tenant.deleted",
         }
@@ -58,6 +69,7 @@ impl EventType {
             (EventKind::Stage, _) => Self::StageChanged,
             (EventKind::Tenant, "Ready") => Self::Ready,
             (EventKind::Tenant, "Failed") => Self::Failed,
+            (EventKind::Tenant, "CertificateExpiring") => Self::CertificateExpiring,
             (EventKind::Operation, reason) if reason.ends_with("Accepted") => Self::Accepted,
             (EventKind::Tenant | EventKind::Operation, _) => Self::Updated,
         }
@@ -115,7 +127,9 @@ mod tests {
             (EventKind::Stage, "StageStarted", EventType::StageChanged),
             (EventKind::Stage, "StageDrifted", EventType::Drifted),
             (EventKind::Tenant, "Ready", EventType::Ready),
+            (EventKind::Tenant, "DiskNearlyFull", EventType::Updated),
             (EventKind::Tenant, "Failed", EventType::Failed),
+            (EventKind::Tenant, "CertificateExpiring", EventType::CertificateExpiring),
             (EventKind::Tenant, "Paused", EventType::Updated),
             (EventKind::Removed, "Removed", EventType::Deleted),
         ];

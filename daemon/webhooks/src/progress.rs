@@ -4,15 +4,21 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    TenantName, Timestamp,
+    CustomerId, TenantName, Timestamp,
     ports::{Event, HeldTenant, ParkedEvent, WebhookProgress, WebhookState},
 };
 
 use crate::{event::EventType, send::Failure};
 
-/// With so many tenants held the receiver counts as down: no event of another tenant is begun. It bounds what is tried again
-/// and again while it is down. A page that was begun may hold more.
+/// With so many tenants held, and nothing taken since, the receiver counts as down: of events that are new one is begun with
+/// each further attempt. It bounds what is tried again and again while it is down. A page that was begun may hold more.
 pub(crate) const HELD_MAX: usize = 16;
+/// One customer's tenants count so often at most, and of its events that are new none is begun: who is refused alone delays
+/// nobody else.
+pub(crate) const HELD_OF_CUSTOMER_MAX: usize = 8;
+/// All tenants that are held, those among them that wait for others of their customer: some 200 KiB with each record. With as
+/// many nothing new is begun.
+const HELD_ALL_MAX: usize = 1_000;
 /// A receiver that asks for more patience gets this much: after it, others may be alive again.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Between two attempts of a tenant whose event was given up: one whose receiver is gone for days is not flooded.
@@ -80,9 +86,53 @@ impl Progress {
         self.is_changed |= before != self.held.len();
     }
 
-    /// Whether the receiver counts as down.
+    /// Whether the receiver counts as down: nothing was taken since many failed, whosever they are.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting() >= HELD_MAX
+        let counted: usize = self.waiting_by_customer().values().map(|count| (*count).min(HELD_OF_CUSTOMER_MAX)).sum();
+        self.state.failing_since.is_some() && counted >= HELD_MAX
+    }
+
+    /// How many events that are new may be begun. `probes`: an attempt is due anyhow, so that a receiver that takes others'
+    /// events again is noticed.
+    pub(crate) fn room(&self, page: usize, probes: bool) -> usize {
+        match (self.held.len() >= HELD_ALL_MAX, self.is_full()) {
+            (true, _) => 0,
+            (false, true) => usize::from(probes),
+            (false, false) => page,
+        }
+    }
+
+    /// Whether a customer's events that are new wait for those that were refused.
+    pub(crate) fn waits(&self, customer: &CustomerId) -> bool {
+        let waiting = self.held.values().filter(|held| held.attempts > 0 && held.tenant.customer == *customer);
+        waiting.count() >= HELD_OF_CUSTOMER_MAX
+    }
+
+    /// An event that is new waits, untried, for others of its customer.
+    pub(crate) fn wait(&mut self, tenant: &TenantName, position: i64, now: Timestamp) {
+        self.is_changed = true;
+        self.held.entry(tenant.clone()).or_insert_with(|| next(tenant, position, now));
+    }
+
+    fn waiting_by_customer(&self) -> BTreeMap<&CustomerId, usize> {
+        let mut counts = BTreeMap::new();
+        for held in self.held.values().filter(|held| held.attempts > 0) {
+            *counts.entry(&held.tenant.customer).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Held tenants that may be tried: those that were, and of the others as many as their customer has room for.
+    fn candidates(&self) -> impl Iterator<Item = &HeldTenant> {
+        let mut counts = self.waiting_by_customer();
+        self.held.values().filter(move |held| {
+            if held.attempts > 0 {
+                return true;
+            }
+            let count = counts.entry(&held.tenant.customer).or_default();
+            *count += 1;
+            *count <= HELD_OF_CUSTOMER_MAX
+        })
     }
 
     /// Tenants whose event was tried and not taken.
@@ -96,12 +146,12 @@ impl Progress {
 
     /// Held tenants that are tried now.
     pub(crate) fn due(&self, now: Timestamp) -> Vec<HeldTenant> {
-        self.held.values().filter(|held| held.next_time <= now).cloned().collect()
+        self.candidates().filter(|held| held.next_time <= now).cloned().collect()
     }
 
     /// When the next held tenant is due.
     pub(crate) fn next_time(&self) -> Option<Timestamp> {
-        self.held.values().map(|held| held.next_time).min()
+        self.candidates().map(|held| held.next_time).min()
     }
 
     /// An event was taken.
@@ -217,8 +267,10 @@ mod tests {
         retry_timeout: Duration::from_secs(72 * 3_600),
     };
 
+    /// `CUSTOMER/TENANT`, or a tenant of acme.
     fn tenant(id: &str) -> TenantName {
-        TenantName { customer: "acme".parse().unwrap(), tenant: id.parse().unwrap() }
+        let (customer, tenant) = id.split_once('/').unwrap_or(("acme", id));
+        TenantName { customer: customer.parse().unwrap(), tenant: tenant.parse().unwrap() }
     }
 
     fn event(id: &str, seq: i64, time: i64) -> Event {
@@ -230,7 +282,14 @@ mod tests {
             progress: None,
         };
         let uid = "00000000-0000-4000-8000-000000000001".parse().unwrap();
-        Event { seq, time: Timestamp(time), uid, name: EnvironmentName::Tenant(tenant(id)), event: new }
+        Event {
+            seq,
+            time: Timestamp(time),
+            uid,
+            operation: None,
+            name: EnvironmentName::Tenant(tenant(id)),
+            event: new,
+        }
     }
 
     fn progress() -> Progress {
@@ -330,11 +389,57 @@ mod tests {
         let mut progress = progress();
         for index in 0..HELD_MAX {
             assert!(!progress.is_full());
-            fail(&mut progress, &event(&format!("t{index}"), 11 + index as i64, 0), 0);
+            fail(&mut progress, &event(&format!("c{}/t{index}", index % 4), 11 + index as i64, 0), 0);
         }
         assert!(progress.is_full());
-        progress.taken(&tenant("t0"), 11, Timestamp(9));
+        // Nothing new, but for one with each further attempt.
+        assert_eq!((progress.room(50, false), progress.room(50, true)), (0, 1));
+        progress.taken(&tenant("c0/t0"), 11, Timestamp(9));
         assert!(!progress.is_full());
+        assert_eq!(progress.room(50, false), 50);
+    }
+
+    #[test]
+    fn a_customer_that_is_refused_delays_itself_only() {
+        let mut progress = progress();
+        for index in 0..40 {
+            let event = event(&format!("bad/t{index:02}"), 11 + index, 0);
+            let tenant = event.name.tenant().unwrap().clone();
+            let waits = progress.waits(&tenant.customer);
+            assert_eq!(waits, index >= HELD_OF_CUSTOMER_MAX as i64);
+            if waits {
+                progress.wait(&tenant, event.seq, Timestamp(0));
+            } else {
+                fail(&mut progress, &event, 0);
+            }
+        }
+        assert!(!progress.is_full() && !progress.waits(&"good".parse().unwrap()));
+        assert_eq!((progress.room(50, false), progress.held.len()), (50, 40));
+        // Only those that were tried are tried again, after their wait.
+        assert_eq!((progress.due(Timestamp(4_999)).len(), progress.next_time()), (0, Some(Timestamp(5_000))));
+        assert_eq!(progress.due(Timestamp(5_000)).len(), HELD_OF_CUSTOMER_MAX);
+        // The receiver takes them again: the others follow, a few at a time and each from its first event on.
+        for index in 0..8 {
+            progress.taken(&tenant(&format!("bad/t{index:02}")), 11 + index, Timestamp(6_000));
+            progress.caught_up(&tenant(&format!("bad/t{index:02}")), 51, Timestamp(6_000));
+        }
+        progress.advance(50);
+        progress.let_go();
+        assert_eq!(progress.held.len(), 40);
+        progress.advance(51);
+        progress.let_go();
+        let due = progress.due(Timestamp(6_000));
+        assert_eq!((due.len(), due[0].tenant.to_string(), due[0].position), (8, tenant("bad/t08").to_string(), 19));
+    }
+
+    #[test]
+    fn held_tenants_are_bounded() {
+        let mut progress = progress();
+        for index in 0..HELD_ALL_MAX {
+            assert_eq!(progress.room(50, false), 50);
+            progress.wait(&tenant(&format!("bad/t{index}")), 11, Timestamp(0));
+        }
+        assert_eq!(progress.room(50, true), 0);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 // What Node and a page have in common: tokens, errors, retries, a watch that misses nothing. Knows no transport.
 import { Code, ConnectError, createClient, type Client, type Interceptor, type Transport } from '@connectrpc/connect';
-import { BadRequestSchema, ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.js';
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.js';
 import { TenantService, type TenantEvent } from '../gen/landlord/v1/tenant_pb.js';
 
 /** Errors after which the same call may succeed; with a requestId also one that changes something. */
-const RETRYABLE = new Set([Code.Unavailable, Code.ResourceExhausted, Code.Aborted]);
+const RETRYABLE = new Set([Code.Unavailable, Code.Aborted]);
 export const DEADLINE_MS = 20_000;
 
 export type Tenants = Client<typeof TenantService>;
@@ -49,14 +49,23 @@ export function details(error: ConnectError): { reason: string; fields: string[]
   return { reason, fields: fields.sort() };
 }
 
+/** How long to wait before the same call again: as the daemon says, else `usual`; undefined: it would fail again. */
+export function retryAfter(error: ConnectError, usual: number): number | undefined {
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  if (delay) return Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+  // Without RetryInfo, RESOURCE_EXHAUSTED is a quota or a message that is too large: nothing that goes by itself.
+  return RETRYABLE.has(error.code) ? usual : undefined;
+}
+
 /** Calls until it succeeds or can't; waits longer each time. */
 export async function again<T>(call: (options: { timeoutMs: number }) => Promise<T>): Promise<T> {
   for (const wait of [500, 1000, 2000, 4000]) {
     try {
       return await call({ timeoutMs: DEADLINE_MS });
     } catch (error) {
-      if (!RETRYABLE.has(ConnectError.from(error).code)) throw error;
-      await sleep(wait);
+      const delay = retryAfter(ConnectError.from(error), wait);
+      if (delay === undefined || delay > DEADLINE_MS) throw error;
+      await sleep(delay);
     }
   }
   return call({ timeoutMs: DEADLINE_MS });
@@ -83,6 +92,7 @@ export class Watch {
   /** `begun`: called when what happens from now on is seen. */
   async *events(begun: () => void = () => {}): AsyncGenerator<TenantEvent> {
     while (!this.stopped) {
+      let delay: number | undefined = 200;
       this.connection = new AbortController();
       try {
         const request = { parent: this.parent, resumeToken: this.resumeToken };
@@ -93,11 +103,12 @@ export class Watch {
           if (message.event) yield message.event;
         }
       } catch (error) {
-        const { code } = ConnectError.from(error);
+        const broken = ConnectError.from(error);
+        if (broken.code !== Code.Canceled && broken.code !== Code.Unauthenticated) delay = retryAfter(broken, delay);
         // OutOfRange: older than what is kept; list again, and watch without a token.
-        if (!RETRYABLE.has(code) && code !== Code.Canceled && code !== Code.Unauthenticated) throw error;
+        if (delay === undefined) throw error;
       }
-      await sleep(200);
+      await sleep(delay);
     }
   }
 }

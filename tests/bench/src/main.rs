@@ -11,8 +11,11 @@ mod lifecycle;
 mod namespaces;
 mod nodes;
 mod order;
+mod portals;
 mod program;
+mod replicas;
 mod requests;
+mod resting;
 mod rivals;
 mod shared;
 mod storm;
@@ -23,7 +26,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
 
-use crate::interrupt::Interrupt;
+use crate::{interrupt::Interrupt, portals::Size};
 
 /// Measures landlord, beside other tools where they do the same.
 #[derive(Debug, Parser)]
@@ -101,6 +104,45 @@ enum Bench {
         #[arg(long, default_value_t = 2_000)]
         requests: usize,
     },
+    /// Several daemons on one PostgreSQL: requests per second on both stores, how soon another daemon goes on, one account's work.
+    Replicas {
+        /// Requests of each kind; gets are five times as many.
+        #[arg(long, default_value_t = 2_000)]
+        requests: usize,
+        /// Ends of each kind.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Tenants in flight with one, two and three daemons.
+        #[arg(long, default_value_t = 1_000)]
+        tenants: usize,
+        /// Real seconds that one simulated second takes, for those.
+        #[arg(long, default_value_t = 0.1)]
+        time_scale: f64,
+    },
+    /// Tenants at rest: memory, processor time, size of the database on both stores.
+    Resting {
+        /// Tenants, one table line each.
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+        tenants: Vec<usize>,
+    },
+    /// What floods do to portals and to the daemon's memory; calls with and without TLS and token; how late webhooks are.
+    Portals {
+        /// Connections that do nothing.
+        #[arg(long, default_value_t = 10_000)]
+        idle: usize,
+        /// Watches, of which a tenth never reads.
+        #[arg(long, default_value_t = 1_000)]
+        watchers: usize,
+        /// Tenants that are ordered meanwhile.
+        #[arg(long, default_value_t = 150)]
+        orders: usize,
+        /// Creates for each figure; gets are five times as many.
+        #[arg(long, default_value_t = 2_000)]
+        calls: usize,
+        /// A fraction of all of it, and only what a busy machine does not change is judged.
+        #[arg(long)]
+        short: bool,
+    },
     /// Size of each plugin as this profile builds it.
     Sizes,
     /// The AWS flow against ministack, beside bare boto3, Ansible and CDK.
@@ -110,6 +152,10 @@ enum Bench {
         tenants: Vec<usize>,
     },
 }
+
+/// Of `portals --short`: seconds on two cores.
+const SHORT: Size =
+    Size { idle: 400, watchers: 60, orders: 20, calls: 60, beside: Duration::from_millis(300), judges: false };
 
 pub(crate) fn say(line: &str) {
     // A closed pipe is no reason to fail.
@@ -172,6 +218,22 @@ fn main() -> Result<()> {
                 .in_world(&WorldOptions::default(), async |world| requests::rows(world, &cloud::EKS, requests).await)?;
             lines.iter().for_each(|line| say(line));
             Ok(())
+        }
+        Bench::Replicas { requests, rounds, tenants, time_scale } => {
+            let bed = Bed::new(&[&cloud::EKS])?;
+            if requests > 0 {
+                replicas::stores(&bed, requests)?;
+            }
+            if rounds > 0 {
+                replicas::take_over(&bed, rounds)?;
+            }
+            if tenants > 0 { replicas::in_flight(&bed, tenants, time_scale) } else { Ok(()) }
+        }
+        Bench::Resting { tenants } => resting::table(&Bed::new(&[&cloud::EKS])?, &tenants),
+        Bench::Portals { short: true, .. } => portals::run(&Bed::new(&[&cloud::EKS])?, SHORT),
+        Bench::Portals { idle, watchers, orders, calls, short: false } => {
+            let beside = Duration::from_secs(5);
+            portals::run(&Bed::new(&[&cloud::EKS])?, Size { idle, watchers, orders, calls, beside, judges: true })
         }
         Bench::Sizes => sizes(&Binaries::ensure(&cloud::ALL, &mut |_| {})?, profile),
         Bench::AwsFlow { tenants } => flow::compare(&Binaries::ensure(&[&cloud::EKS], &mut |_| {})?, &tenants),

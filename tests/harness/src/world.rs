@@ -16,7 +16,7 @@ use crate::{
     binaries::checkout,
     clock::Clock,
     cloud::{self, Cloud},
-    process::tail,
+    process::{figures, tail},
     real,
 };
 
@@ -133,6 +133,12 @@ impl World {
         &self.binaries
     }
 
+    /// The same world with other programs: what is started from now on is theirs.
+    #[must_use]
+    pub fn with_programs(self, binaries: Binaries) -> Self {
+        Self { binaries, ..self }
+    }
+
     /// The daemon's unix socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -144,12 +150,7 @@ impl World {
     /// # Errors
     /// No response, or a log that does not report the address.
     pub fn metrics(&self) -> Result<String> {
-        // The kernel chose the port: one chosen here could be taken before a restarted daemon needs it again.
-        let log = fs::read_to_string(self.log())?;
-        let reported = log.lines().rfind(|line| line.contains("figures are served"));
-        let url =
-            reported.and_then(|line| line.split_once("url=")).context("the log reports no address of the figures")?.1;
-        Ok(ureq::get(url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
+        figures(&self.log())
     }
 
     fn log(&self) -> PathBuf {

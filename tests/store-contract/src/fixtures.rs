@@ -107,6 +107,7 @@ pub fn placement() -> Placement {
         region: "eu-central-1".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

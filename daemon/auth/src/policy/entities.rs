@@ -10,6 +10,8 @@ use landlord_core::{
     access::{Action, EnvironmentAttributes, Principal, Resource},
 };
 
+use super::CustomerLabels;
+
 const INSTALLATION: &str = "installation";
 
 fn uid(kind: &str, id: impl AsRef<str>) -> EntityUid {
@@ -48,20 +50,28 @@ fn environment(name: &EnvironmentName) -> EntityUid {
     }
 }
 
-/// What contains an environment, up to the installation.
-fn above(name: &EnvironmentName) -> (EntityUid, Vec<Entity>) {
-    let installation = uid("Installation", INSTALLATION);
+/// What contains an environment.
+fn above(name: &EnvironmentName) -> EntityUid {
     match name {
-        EnvironmentName::Tenant(name) => {
-            let id = customer(&name.customer);
-            (id.clone(), vec![Entity::new_no_attrs(id, [installation].into())])
-        }
-        EnvironmentName::HostCluster(_) => (installation, Vec::new()),
+        EnvironmentName::Tenant(name) => customer(&name.customer),
+        EnvironmentName::HostCluster(_) => uid("Installation", INSTALLATION),
     }
 }
 
+/// A customer with its labels.
+fn labelled(id: &CustomerId, labels: &CustomerLabels) -> Option<Entity> {
+    let own = labels.get(id).into_iter().flatten();
+    let tags = own.map(|(key, value)| (key.clone(), RestrictedExpression::new_string(value.clone())));
+    Entity::new_with_tags(customer(id), [], [uid("Installation", INSTALLATION)], tags).ok()
+}
+
 /// Everything that a decision about `principal` and `resource` can speak of.
-pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -> Result<Entities, Box<EntitiesError>> {
+pub(crate) fn all(
+    principal: &Principal,
+    resource: &Resource,
+    labels: &CustomerLabels,
+    schema: &Schema,
+) -> Result<Entities, Box<EntitiesError>> {
     let mut entities: HashMap<EntityUid, Entity> = HashMap::new();
     let mut put = |entity: Entity| {
         entities.insert(entity.uid(), entity);
@@ -76,20 +86,17 @@ pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -
     if let Ok(entity) = Entity::new(self::principal(principal), attributes, groups) {
         put(entity);
     }
+    principal.customer.iter().chain(resource.customer()).filter_map(|id| labelled(id, labels)).for_each(&mut put);
     match resource {
-        Resource::Installation => {}
-        Resource::Customer(_) | Resource::Provider(_) => {
+        Resource::Installation | Resource::Customer(_) => {}
+        Resource::Provider(_) => {
             put(Entity::new_no_attrs(self::resource(resource), [uid("Installation", INSTALLATION)].into()));
         }
         Resource::Environment { name, attributes } => {
-            let (parent, more) = above(name);
-            more.into_iter().for_each(&mut put);
-            described(environment(name), attributes.as_ref(), parent, None).into_iter().for_each(put);
+            described(environment(name), attributes.as_ref(), above(name), None).into_iter().for_each(put);
         }
         Resource::Operation { of, attributes, .. } => {
-            let (parent, more) = above(of);
-            more.into_iter().for_each(&mut put);
-            described(environment(of), attributes.as_ref(), parent, None).into_iter().for_each(&mut put);
+            described(environment(of), attributes.as_ref(), above(of), None).into_iter().for_each(&mut put);
             described(self::resource(resource), attributes.as_ref(), environment(of), Some(of))
                 .into_iter()
                 .for_each(put);

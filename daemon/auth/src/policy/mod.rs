@@ -4,22 +4,33 @@
 //! - What no policy permits is denied; a `forbid` goes before every `permit`.
 //! - Whoever acts for a customer does nothing to another's, whatever policies say.
 //! - A policy that does not fit the schema is refused at start. Later the set of before goes on, and the log says so.
+//! - A question is decided once by the same policies about the same facts, however often it is asked.
 //! - An error while a policy is evaluated is a denial by that policy, and logged.
 
+mod decided;
 mod entities;
 mod load;
 mod schema;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use cedar_policy::{Authorizer as Cedar, Context, PolicySet, Request, Schema};
 use landlord_core::{
+    CustomerId,
     access::{Action, ActionGroup, Decision, Principal, Resource},
     ports::Authorizer,
 };
 use parking_lot::RwLock;
 
+use self::decided::Decisions;
 pub use self::load::PolicyError;
+
+/// Labels of the customers that have any.
+pub type CustomerLabels = HashMap<CustomerId, BTreeMap<String, String>>;
 
 /// The policies in force.
 #[derive(Debug)]
@@ -35,6 +46,16 @@ pub(crate) struct Loaded {
     set: PolicySet,
     /// What the files held, so that a change shows.
     content: Vec<(PathBuf, String)>,
+    /// Of the customers, which policies can speak of.
+    labels: Arc<CustomerLabels>,
+    /// What it has decided with these.
+    decisions: Decisions,
+}
+
+impl Loaded {
+    fn new(set: PolicySet, content: Vec<(PathBuf, String)>, labels: Arc<CustomerLabels>) -> Arc<Self> {
+        Arc::new(Self { set, content, labels, decisions: Decisions::default() })
+    }
 }
 
 impl Policies {
@@ -46,7 +67,21 @@ impl Policies {
         let schema = schema::parse()?;
         let content = load::read(folder.as_deref())?;
         let set = load::validated(&schema, &content)?;
-        Ok(Self { folder, schema, set: RwLock::new(Arc::new(Loaded { set, content })) })
+        Ok(Self { folder, schema, set: RwLock::new(Loaded::new(set, content, Arc::default())) })
+    }
+
+    /// Whether there can be policies beside the shipped ones, which speak of no customer's labels.
+    #[must_use]
+    pub fn has_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// What is known of the customers from now on.
+    pub fn know_customers(&self, labels: CustomerLabels) {
+        let mut set = self.set.write();
+        if *set.labels != labels {
+            *set = Loaded::new(set.set.clone(), set.content.clone(), Arc::new(labels));
+        }
     }
 
     /// Reads the folder again. Whether anything changed.
@@ -59,7 +94,8 @@ impl Policies {
             return Ok(false);
         }
         let set = load::validated(&self.schema, &content)?;
-        *self.set.write() = Arc::new(Loaded { set, content });
+        let mut loaded = self.set.write();
+        *loaded = Loaded::new(set, content, loaded.labels.clone());
         Ok(true)
     }
 
@@ -99,9 +135,15 @@ impl Authorizer for Policies {
             return Decision::default();
         }
         let loaded = self.set.read().clone();
+        loaded.decisions.of((principal, action, resource), || self.decide(&loaded, principal, action, resource))
+    }
+}
+
+impl Policies {
+    fn decide(&self, loaded: &Loaded, principal: &Principal, action: Action, resource: &Resource) -> Decision {
         let uids = (entities::principal(principal), entities::action(action), entities::resource(resource));
         let request = Request::new(uids.0, uids.1, uids.2, Context::empty(), Some(&self.schema));
-        let entities = entities::all(principal, resource, &self.schema);
+        let entities = entities::all(principal, resource, &loaded.labels, &self.schema);
         let (request, entities) = match (request, entities) {
             (Ok(request), Ok(entities)) => (request, entities),
             (Err(error), _) => return undecidable(&error),

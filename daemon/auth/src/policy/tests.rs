@@ -122,3 +122,128 @@ fn own_policies_add_to_the_shipped_ones_and_broken_ones_change_nothing() {
     assert!(policies.reload().unwrap());
     assert!(!may(&gold, Action::GetTenant, &tenant("acme", "small", &[("tier", "gold")])));
 }
+
+/// What each group may, written once more in another way.
+fn expected(caller: &Principal, action: Action, resource: &Resource) -> bool {
+    let group = action.group();
+    let of_customers = resource.customer().is_some();
+    let own = caller.customer.is_some() && caller.customer.as_ref() == resource.customer();
+    let classes = matches!(action, Action::ListTenantClasses | Action::GetTenantClass);
+    let portal = matches!(group, ActionGroup::Read | ActionGroup::Operate);
+    match caller.groups.first().map_or("", String::as_str) {
+        "landlord:operators" => true,
+        "landlord:auditors" => group == ActionGroup::Read,
+        "landlord:portals" => portal && (of_customers || classes),
+        "landlord:customer-portals" => portal && own || classes,
+        "landlord:customer-users" => {
+            let handed_over = ["GenerateKubeconfig", "GetTenantAccess", "RotateTenantCredentials", "GetTenantLogs"];
+            own && (group == ActionGroup::Read || handed_over.contains(&action.as_str()))
+        }
+        _ => false,
+    }
+}
+
+/// What policies decide otherwise than the table, over every group, action and kind of resource.
+fn mismatches(policies: &Policies) -> Vec<String> {
+    let groups = ["operators", "auditors", "portals", "customer-portals", "customer-users", "others"];
+    let groups = groups.map(|group| format!("landlord:{group}"));
+    let callers = groups.iter().flat_map(|group| [None, Some("acme")].map(|customer| principal(group, customer)));
+    let acme = tenant("acme", "small", &[]);
+    let resources = [
+        Resource::Installation,
+        Resource::Customer("acme".parse().unwrap()),
+        Resource::Customer("globex".parse().unwrap()),
+        Resource::Provider("providers/sky.main".into()),
+        host(),
+        operation(&host()),
+        operation(&acme),
+        operation(&tenant("globex", "small", &[])),
+        acme,
+        tenant("globex", "small", &[]),
+    ];
+    let mut found = Vec::new();
+    for caller in callers {
+        for action in Action::ALL.iter().copied().filter(|action| action.group() != ActionGroup::Own) {
+            for resource in resources.iter().filter(|resource| action.kinds().contains(&resource.kind())) {
+                let expected = caller.reaches(resource) && expected(&caller, action, resource);
+                let decision = policies.authorize(&caller, action, resource);
+                if decision.allowed != expected {
+                    found.push(format!("{:?} {:?}: {action:?} {}", caller.groups, caller.customer, resource.name()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The shipped policies as text, one after the other.
+fn shipped() -> Vec<String> {
+    let (_, text) = load::read(None).unwrap().remove(0);
+    let policies: Vec<String> = text.split("@id(").skip(1).map(|policy| format!("@id({policy}")).collect();
+    assert!(policies.len() >= 8, "{policies:?}");
+    policies
+}
+
+fn policies_of(text: String) -> Policies {
+    let schema = schema::parse().unwrap();
+    let content = vec![(PathBuf::from("shipped"), text)];
+    let set = load::validated(&schema, &content).unwrap();
+    Policies { folder: None, schema, set: RwLock::new(Loaded::new(set, content, Arc::default())) }
+}
+
+#[test]
+fn the_shipped_policies_are_the_table_and_each_of_them_and_of_their_conditions_is_needed() {
+    assert_eq!(mismatches(&Policies::open(None).unwrap()), Vec::<String>::new());
+    let all = shipped();
+    for (index, policy) in all.iter().enumerate() {
+        let name = policy.lines().next().unwrap();
+        let without: String =
+            all.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, text)| text.as_str()).collect();
+        let found = mismatches(&policies_of(without));
+        assert!(!found.is_empty(), "nobody notices that {name} is gone");
+        let Some(at) = policy.find("when {") else { continue };
+        let mut unconditional = all.clone();
+        unconditional[index] = format!("{};\n", &policy[..at]);
+        let found = mismatches(&policies_of(unconditional.concat()));
+        assert!(!found.is_empty(), "nobody notices that {name} has no condition");
+    }
+}
+
+#[test]
+fn policies_speak_of_a_customers_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("site.cedar"),
+        "@id(\"bank-desk\") permit (principal in Group::\"corp:bank-desk\", action in Action::\"read\", resource)
+           when { resource is Customer && resource.hasTag(\"sector\") && resource.getTag(\"sector\") == \"bank\" };
+         @id(\"own-sector\") permit (principal in Group::\"corp:gold\", action == Action::\"CreateTenant\", resource is Customer)
+           when { principal has customer && principal.customer.hasTag(\"tier\") };",
+    )
+    .unwrap();
+    let policies = Policies::open(Some(folder.path().into())).unwrap();
+    let customer = |id: &str| Resource::Customer(id.parse().unwrap());
+    let may = |group: &str, own: Option<&str>, action, id: &str| {
+        policies.authorize(&principal(group, own), action, &customer(id)).allowed
+    };
+    let labels = |sector: &str| -> CustomerLabels {
+        [(
+            "acme".parse().unwrap(),
+            [("sector".to_owned(), sector.to_owned()), ("tier".to_owned(), "1".to_owned())].into(),
+        )]
+        .into()
+    };
+    let desk = |id: &str| may("corp:bank-desk", None, Action::ListTenants, id);
+    assert!(!desk("acme"));
+    policies.know_customers(labels("bank"));
+    assert!(desk("acme") && !desk("globex"));
+    assert!(may("corp:gold", Some("acme"), Action::CreateTenant, "acme"));
+    assert!(!may("corp:gold", Some("globex"), Action::CreateTenant, "globex"));
+    // What was decided before goes with what it was decided by.
+    policies.know_customers(labels("steel"));
+    assert!(!desk("acme"));
+    policies.know_customers(labels("bank"));
+    assert!(desk("acme"));
+    std::fs::remove_file(folder.path().join("site.cedar")).unwrap();
+    assert!(policies.reload().unwrap());
+    assert!(!desk("acme"));
+}

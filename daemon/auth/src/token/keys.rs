@@ -41,6 +41,8 @@ pub(super) struct Keys {
 #[derive(Debug, Default)]
 struct State {
     keys: Vec<Jwk>,
+    /// How often they were fetched.
+    generation: u64,
     /// When they were fetched.
     fetched: Option<Instant>,
     /// When they were last requested.
@@ -68,6 +70,12 @@ impl Keys {
         }
         let client = client.build().map_err(|error| wrong(&error))?;
         Ok(Self { issuer: issuer.to_owned(), client, state: Mutex::default(), fetching: tokio::sync::Mutex::default() })
+    }
+
+    /// Which keys these are, for as long as they need not be fetched again.
+    pub(super) fn fresh_generation(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.fetched.filter(|fetched| fetched.elapsed() < TTL).map(|_| state.generation)
     }
 
     /// Keys that may have signed a token.
@@ -113,6 +121,7 @@ impl Keys {
             Ok(keys) => {
                 let mut state = self.state.lock();
                 (state.keys, state.fetched) = (keys, Some(Instant::now()));
+                state.generation += 1;
             }
             // The keys of before go on: an issuer that is away ends nobody's work.
             Err(error) => tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched"),
@@ -207,7 +216,7 @@ mod tests {
         let keys = Keys::new("https://issuer.example.com", None).unwrap();
         let jwk = serde_json::from_value(landlord_test_tokens::Key::new("one").jwk()).unwrap();
         let now = Some(Instant::now());
-        *keys.state.lock() = State { keys: vec![jwk], fetched: now, tried: now };
+        *keys.state.lock() = State { keys: vec![jwk], generation: 1, fetched: now, tried: now };
         tokio::time::advance(TTL).await;
         // An issuer that takes its time.
         let _another = keys.fetching.lock().await;

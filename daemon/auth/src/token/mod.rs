@@ -5,10 +5,12 @@
 //!   them, and must fit the key. There is no `none`, and no HMAC with a public key.
 //! - Keys come from the issuer that the configuration names, never from the token (`jku`, `x5u`, `jwk`, `x5c` are refused).
 //! - Signature, issuer, audience and times are checked by `jsonwebtoken`; what it does not require is checked here.
+//! - What was verified is not verified again while the issuer's keys are the same and the token has not ended.
 //! - A token of an unknown key costs an issuer at most one request every ten seconds.
 
 mod claims;
 mod keys;
+mod verified;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -18,7 +20,7 @@ use jsonwebtoken::Validation;
 use landlord_core::{access::Principal, ports::Unauthenticated};
 use serde_json::Value;
 
-use self::keys::Keys;
+use self::{keys::Keys, verified::Verified};
 
 /// Larger tokens are refused before anything of them is read; headers of HTTP are bounded likewise.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -61,6 +63,7 @@ pub struct IssuerError(pub(crate) String);
 #[derive(Debug, Default)]
 pub struct Tokens {
     issuers: Vec<Issuer>,
+    verified: Verified,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,7 @@ impl Tokens {
             .into_iter()
             .map(|options| Ok(Issuer { keys: Keys::new(&options.issuer, options.ca_file.as_deref())?, options }))
             .collect();
-        Ok(Self { issuers: issuers? })
+        Ok(Self { issuers: issuers?, verified: Verified::default() })
     }
 
     /// Whether any issuer is configured.
@@ -100,6 +103,11 @@ impl Tokens {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refuse("is too large"));
         }
+        let hash = verified::hash(token);
+        let generation = |issuer: usize| self.issuers.get(issuer).and_then(|issuer| issuer.keys.fresh_generation());
+        if let Some(principal) = self.verified.find(&hash, generation) {
+            return Ok(principal);
+        }
         let parts: Vec<&str> = token.split('.').collect();
         let [header, payload, signature] = parts.as_slice() else { return Err(refuse("is no JWT")) };
         if signature.is_empty() {
@@ -107,8 +115,15 @@ impl Tokens {
         }
         let (header, unverified) = (object(header)?, object(payload)?);
         let issuer = unverified.get("iss").and_then(Value::as_str).unwrap_or_default();
-        let issuer = self.issuers.iter().find(|known| known.options.issuer == issuer);
-        issuer.ok_or_else(|| refuse("is of an issuer that is not configured"))?.principal(token, &header).await
+        let place = self.issuers.iter().position(|known| known.options.issuer == issuer);
+        let place = place.ok_or_else(|| refuse("is of an issuer that is not configured"))?;
+        // Of before: keys that come while it is verified may not be those that it is verified with.
+        let fetched = generation(place);
+        let principal = self.issuers[place].principal(token, &header).await?;
+        if let Some(fetched) = fetched {
+            self.verified.keep(hash, place, fetched, &principal);
+        }
+        Ok(principal)
     }
 }
 

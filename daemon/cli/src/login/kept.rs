@@ -1,6 +1,7 @@
 //! The tokens of a context, in a file that only its user can read.
 
 use std::{
+    fs::{File, TryLockError},
     io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -27,6 +28,41 @@ pub(super) struct Kept {
     /// Seconds since 1970; `None`: the issuer does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expire_time: Option<u64>,
+}
+
+/// Somebody who renews a token waits so long for another who does: an issuer is given up sooner.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(40);
+/// Between two looks whether the other one has ended.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Who may renew the tokens of a file: one program at a time, since issuers take a refresh token once, and many end the whole login
+/// when it is shown twice. Given back when it is dropped, or its program ends.
+pub(super) struct Renewing {
+    _lock: File,
+}
+
+impl Renewing {
+    /// Waits for whoever renews them now.
+    pub(super) async fn begin(file: &Path) -> Result<Self, Error> {
+        let path = file.with_extension("lock");
+        let failed = |error: std::io::Error| Error::Usage(format!("{} can't be locked: {error}", path.display()));
+        // Kept when it is not needed any more: who removed it could remove another's.
+        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let until = std::time::Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { _lock: lock }),
+                Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => {
+                    tokio::time::sleep(LOCK_INTERVAL).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let secs = LOCK_TIMEOUT.as_secs();
+                    return Err(Error::TimedOut(format!("another landlord has been renewing the login for {secs} s")));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
 }
 
 /// Seconds since 1970 after `left`.
@@ -88,6 +124,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn of_two_who_renew_one_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prod.json");
+        let first = Renewing::begin(&file).await.unwrap();
+        let second = Renewing::begin(&file);
+        tokio::pin!(second);
+        assert!(tokio::time::timeout(LOCK_INTERVAL * 4, &mut second).await.is_err(), "two at the same moment");
+        drop(first);
+        second.await.unwrap();
+    }
 
     #[test]
     fn tokens_are_their_users_alone_and_end() {

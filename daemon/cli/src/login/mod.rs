@@ -15,7 +15,7 @@ use uuid::Uuid;
 use self::{
     callback::Callback,
     issuer::Issuer,
-    kept::Kept,
+    kept::{Kept, Renewing},
     options::{Login, Tokens, refused},
 };
 use crate::{connection::Connection, error::Error};
@@ -130,6 +130,12 @@ pub(crate) async fn renew(connection: &Connection) -> Result<(), Error> {
     let Some(kept) = Kept::load(file)?.filter(|kept| kept.issuer == login.issuer) else {
         return Err(Error::Denied("nobody has logged in here; run `landlord login`".into()));
     };
+    if !kept.ends_within(LEFT_MIN) {
+        return Ok(());
+    }
+    let _renewing = Renewing::begin(file).await?;
+    // Another program may have renewed it meanwhile, and used up the refresh token.
+    let kept = Kept::load(file)?.ok_or_else(over)?;
     if !kept.ends_within(LEFT_MIN) {
         return Ok(());
     }

@@ -28,7 +28,8 @@ mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
-    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
+    Apps, CheckOutcome, CheckResult, CloudAccount, Concern, ReleaseOf, ReleasePlan, StackPlaces, Verified, Verifier,
+    VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
@@ -36,7 +37,8 @@ pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
-    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore, Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
+    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
+    Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
 };
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
@@ -49,8 +51,8 @@ pub use revisions::RevisionStore;
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
-    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
-    TraceParent, Via, Work, WorkStore,
+    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, Via,
+    Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};

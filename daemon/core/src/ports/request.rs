@@ -1,7 +1,6 @@
-//! One request of the API as the store sees it: who makes it, how a repetition of it is known, and how long anybody waits
-//! for its response.
+//! One request of the API as the store sees it: who makes it, by which way, and how a repetition of it is known.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
+use std::{fmt, net::SocketAddr};
 
 use crate::{CustomerId, EnvironmentName, access::Principal};
 
@@ -78,49 +77,6 @@ impl From<&EnvironmentName> for RequestScope {
     }
 }
 
-/// The trace that a request belongs to: a `traceparent` of W3C Trace Context, version 00.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceParent(String);
-
-impl TraceParent {
-    /// As in the header.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Id of the trace: 32 hexadecimal digits.
-    #[must_use]
-    pub fn trace_id(&self) -> &str {
-        self.0.split('-').nth(1).unwrap_or_default()
-    }
-}
-
-/// A `traceparent` that is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no traceparent of W3C Trace Context")]
-pub struct InvalidTraceParent;
-
-impl FromStr for TraceParent {
-    type Err = InvalidTraceParent;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.split('-').collect();
-        let hex = |part: &str, chars: usize| {
-            part.len() == chars && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
-        let some = |part: &str| part.bytes().any(|b| b != b'0');
-        match parts.as_slice() {
-            ["00", trace, span, flags]
-                if hex(trace, 32) && some(trace) && hex(span, 16) && some(span) && hex(flags, 2) =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(InvalidTraceParent),
-        }
-    }
-}
-
 /// What is known of a request beside what it requests. Made once for each call of the API, and handed down to the
 /// store's writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,14 +91,10 @@ pub struct RequestContext {
     pub client_request_id: String,
     /// How a repetition of it is known.
     pub key: RequestKey,
-    /// When nobody waits for the response any more; `None`: whenever it comes.
-    pub deadline: Option<Instant>,
-    /// The client's trace; `None`: it has none.
-    pub trace: Option<TraceParent>,
 }
 
 impl RequestContext {
-    /// Of what landlord does by itself: it has no id, no deadline and no trace.
+    /// Of what landlord does by itself: it has no id.
     #[must_use]
     pub fn of_daemon() -> Self {
         Self {
@@ -151,31 +103,6 @@ impl RequestContext {
             rpc: "",
             client_request_id: String::new(),
             key: RequestKey { request_id: None, request_hash: String::new() },
-            deadline: None,
-            trace: None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_is_distinguished_from_other_text() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let parsed: TraceParent = good.parse().unwrap();
-        assert_eq!((parsed.as_str(), parsed.trace_id()), (good, "4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in [
-            "",
-            "00",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
-        ] {
-            assert_eq!(bad.parse::<TraceParent>(), Err(InvalidTraceParent), "{bad}");
         }
     }
 }

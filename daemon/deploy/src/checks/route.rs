@@ -10,8 +10,8 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 
@@ -36,6 +36,45 @@ pub(super) enum Route {
     Public { address: SocketAddr, proxy: Option<SocketAddr> },
     /// A port of a pod.
     Pod { namespace: String, pod: String, port: u16 },
+}
+
+/// A port of this machine, by which a program that can only dial reaches the far end of a route.
+pub(super) struct Relay {
+    listener: TcpListener,
+    /// Where the program dials, on 127.0.0.1.
+    pub(super) port: u16,
+}
+
+impl Relay {
+    pub(super) async fn open() -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("a local port: {error}");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        Ok(Self { listener, port })
+    }
+
+    /// Carries one connection while the program runs, to the program's end. A route that can't be opened ends both.
+    pub(super) async fn carry<T>(
+        self,
+        (route, client): (&Route, &Client),
+        program: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        let relay = async {
+            let accepted = self.listener.accept().await;
+            let (mut local, _) = accepted.map_err(|error| format!("a local port: {error}"))?;
+            let mut remote = route.open(client).await?;
+            let _ = copy_bidirectional(&mut local, &mut remote).await;
+            Ok::<_, String>(())
+        };
+        tokio::pin!(program);
+        tokio::select! {
+            ended = &mut program => ended,
+            relayed = relay => {
+                relayed?;
+                program.await
+            }
+        }
+    }
 }
 
 impl Route {

@@ -24,7 +24,7 @@ use landlord_kube::{
 use serde_json::json;
 
 use super::{
-    DriverKind, Platform,
+    DriverKind, Platform, Release,
     left::{self, Left, PLATFORM_ROLE},
     values,
 };
@@ -90,18 +90,8 @@ pub(crate) async fn remove(
     if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
         return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
     }
-    if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
-        let left =
-            driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
-        if !left.ending.is_empty() {
-            return Ok((pending(format!("waiting until it is gone: {}", left.ending.join(", "))), removed));
-        }
-        let r#type = release.driver.object_type().to_owned();
-        removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
-        if !left.kept.is_empty() {
-            // Logged once: the next call finds the release gone.
-            return Ok((pending(format!("kept, since others use it: {}", left.kept.join(", "))), removed));
-        }
+    if let Some(waiting) = remove_delivered(client, driver, target, release, &mut removed).await? {
+        return Ok((waiting, removed));
     }
     let releases: Vec<&str> = platform.manifest.releases.iter().map(|release| release.name.as_str()).collect();
     let left = left::of_the_cloud(client, name.as_str(), &releases).await?;
@@ -116,6 +106,44 @@ pub(crate) async fn remove(
     }
     let named = left.iter().take(NAMED_MAX).map(Left::what).collect::<Vec<_>>().join(", ");
     Ok((pending(format!("waiting until {} objects are gone: {named}", left.len())), removed))
+}
+
+/// Takes one release away while the rest of the platform stays; done at once if it is not there. Volumes of the release stay
+/// until the cluster goes: they may hold what was measured.
+pub(crate) async fn withdraw(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    platform: &Platform,
+    name: &AppName,
+) -> Result<(StageProgress, Vec<RemovedObject>)> {
+    let (release, _) = platform.release(name)?;
+    let mut removed = Vec::new();
+    let waiting = remove_delivered(client, driver, target, release, &mut removed).await?;
+    Ok((waiting.unwrap_or(StageProgress::Done), removed))
+}
+
+/// Removes what was delivered; returns what is waited for.
+async fn remove_delivered(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    release: &Release,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<StageProgress>> {
+    let (namespace, name) = (release.namespace.as_str(), release.name.as_str());
+    if driver.delivered(client, namespace, name).await?.is_none() {
+        return Ok(None);
+    }
+    let left = driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name }).await?;
+    if !left.ending.is_empty() {
+        return Ok(Some(pending(format!("waiting until it is gone: {}", left.ending.join(", ")))));
+    }
+    let r#type = release.driver.object_type().to_owned();
+    removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_owned() });
+    // Logged once: the next call finds the release gone.
+    let kept = Some(left.kept).filter(|kept| !kept.is_empty());
+    Ok(kept.map(|kept| pending(format!("kept, since others use it: {}", kept.join(", ")))))
 }
 
 /// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer

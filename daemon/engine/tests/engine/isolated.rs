@@ -56,6 +56,14 @@ impl Apps for IsolationOnly {
         Err(unexpected("a platform"))
     }
 
+    async fn withdraw_platform(
+        &self,
+        _: &PlatformTarget,
+        _: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        Err(unexpected("a platform"))
+    }
+
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
         Err(unexpected("a base"))
     }

@@ -228,6 +228,11 @@ impl World {
 
     /// Starts a daemon.
     pub(crate) fn start(&mut self, life: Arc<Life>, faults: Faults) {
+        self.start_until(CancellationToken::new(), life, faults);
+    }
+
+    /// Starts a daemon that ends in order when its token says so.
+    pub(crate) fn start_until(&mut self, stop: CancellationToken, life: Arc<Life>, faults: Faults) {
         let options = EngineOptions {
             installation: "test".into(),
             owner: format!("owner-{}", self.stops.len()),
@@ -265,7 +270,6 @@ impl World {
             host_clusters: isolated,
         };
         let (engine, handle) = Engine::new(options, ports);
-        let stop = CancellationToken::new();
         self.engines.spawn(engine.run(stop.clone()));
         self.stops.push(stop);
         self.handles.push(handle);
@@ -301,6 +305,11 @@ impl World {
         for stop in &self.stops {
             stop.cancel();
         }
+        self.ended().await;
+    }
+
+    /// Waits until all daemons have ended.
+    pub(crate) async fn ended(&mut self) {
         while let Some(ended) = self.engines.join_next().await {
             ended.unwrap();
         }
@@ -478,6 +487,7 @@ fn placement() -> Placement {
         region: "here".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

@@ -1,22 +1,35 @@
-//! One connection: it has a place among its listener's, and must begin to speak in time.
+//! One connection: it has a place among its listener's, must begin to speak in time, and leaves when it does nothing for long or
+//! its place is needed.
+//!
+//! Who leaves gets a GOAWAY, so that a client opens another connection for its next call instead of losing that call.
 
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::{Accepted, CONNECTION_AGE_MAX, authority::Authority, client_stream::ClientStream, places::Place};
+use super::{
+    Accepted, CONNECTION_AGE_MAX, activity::Activity, authority::Authority, client_stream::ClientStream, places::Place,
+};
 
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
 /// transport's keepalive finds a peer that is silent.
 const GREETING_BYTES: usize = 24 + 9;
+/// GOAWAY without an error and with the largest stream, RFC 9113 section 6.8: calls that are on their way are served, further
+/// ones go elsewhere.
+const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+/// Calls that were on their way when the peer was told to leave come within this: more than a round trip around the world.
+const LEAVING_TIME: Duration = Duration::from_secs(2);
 
 /// A stream with its listener's place and the deadline of its greeting.
 pub(crate) struct Connection {
@@ -25,10 +38,21 @@ pub(crate) struct Connection {
     greeting: Option<Greeting>,
     /// `None`: the peer's `:authority` is a host.
     authority: Option<Authority>,
-    /// When it was accepted.
-    accepted: Instant,
+    leave: Leave,
+    /// What was written last is not all out: nothing may come between.
+    is_blocked: bool,
     /// Given back when the connection closes.
-    _place: Place,
+    place: Place,
+}
+
+/// When the connection ends by itself.
+struct Leave {
+    activity: Arc<Activity>,
+    idle_timeout: Duration,
+    look: Pin<Box<Sleep>>,
+    evicted: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The peer was told.
+    is_told: bool,
 }
 
 struct Greeting {
@@ -37,15 +61,67 @@ struct Greeting {
 }
 
 impl Connection {
-    /// `deadline`: until when the greeting must be there.
-    pub(super) fn new(stream: ClientStream, place: Place, deadline: Instant) -> Self {
+    /// `deadline`: until when the greeting must be there. `idle_timeout`: for how long it may have no call.
+    pub(super) fn new(stream: ClientStream, place: Place, deadline: Instant, idle_timeout: Duration) -> Self {
         let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep_until(deadline)) };
-        Self { stream, greeting: Some(greeting), authority: None, accepted: Instant::now(), _place: place }
+        let activity = place.activity().clone();
+        let leave = Leave {
+            look: Box::pin(sleep_until(Instant::now() + idle_timeout)),
+            evicted: Box::pin(activity.evicted().cancelled_owned()),
+            activity,
+            idle_timeout,
+            is_told: false,
+        };
+        Self { stream, greeting: Some(greeting), authority: None, leave, is_blocked: false, place }
     }
 
     /// Of a Unix socket, whose clients may send its path as their `:authority`.
     pub(crate) fn with_local_authority(self) -> Self {
         Self { authority: Some(Authority::new()), ..self }
+    }
+
+    /// Ready when the connection must end.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.leave.evicted.as_mut().poll(cx).is_ready() {
+            self.tell(cx);
+            return Poll::Ready(());
+        }
+        loop {
+            ready!(self.leave.look.as_mut().poll(cx));
+            let now = Instant::now();
+            let idle = self.leave.activity.idle_since().map(|since| now.duration_since(since));
+            let left = match idle {
+                None => self.leave.idle_timeout,
+                Some(idle) => self.leave.idle_timeout.saturating_sub(idle),
+            };
+            let wait = match (left.is_zero(), self.leave.is_told) {
+                (true, true) => return Poll::Ready(()),
+                (true, false) => {
+                    self.tell(cx);
+                    LEAVING_TIME
+                }
+                (false, _) => left,
+            };
+            self.leave.look.as_mut().reset(now + wait);
+        }
+    }
+
+    /// Has the peer take its further calls elsewhere, if it can be told.
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        if self.leave.is_told || self.is_blocked || self.greeting.is_some() {
+            return;
+        }
+        self.leave.is_told = true;
+        // Seventeen bytes fit, or the peer reads nothing and is told nothing; a part of them ends the connection as well.
+        if Pin::new(&mut self.stream).poll_write(cx, &GOAWAY).is_ready() {
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+    }
+
+    /// Remembers whether all was written.
+    fn written(&mut self, wanted: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.is_blocked = !matches!(&written, Poll::Ready(Ok(count)) if *count == wanted);
+        written
     }
 }
 
@@ -56,6 +132,10 @@ impl AsyncRead for Connection {
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if let Some(authority) = &mut this.authority {
             authority.rewrite(&mut buf.filled_mut()[before..]);
+        }
+        if read.is_pending() && this.poll_leave(cx).is_ready() {
+            // As if the peer had closed it.
+            return Poll::Ready(Ok(()));
         }
         let Some(greeting) = &mut this.greeting else { return read };
         if read.is_pending() {
@@ -76,7 +156,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(bytes.len(), written)
     }
 
     fn poll_write_vectored(
@@ -84,7 +165,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(slices.iter().map(|slice| slice.len()).sum(), written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -104,6 +186,7 @@ impl Connected for Connection {
     type ConnectInfo = Accepted;
 
     fn connect_info(&self) -> Accepted {
-        Accepted { peer: self.stream.peer(), ends: self.accepted + CONNECTION_AGE_MAX }
+        let activity = self.place.activity().clone();
+        Accepted { peer: self.stream.peer(), ends: activity.accepted() + CONNECTION_AGE_MAX, activity }
     }
 }

@@ -5,12 +5,15 @@
 //! - Handshakes wait for nobody: a slow one delays neither another one nor what is accepted after it.
 //! - Each connection takes the newest TLS configuration, and keeps it.
 //! - Each listener has its own share of the process's descriptors, so that a flood at one of them leaves the other one,
-//!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
-//! - One address has a quarter of a listener's places at most.
+//!   the store and the plugins alone. Connections beyond the share are closed at once, and logged, while all others are at work.
+//! - One address has a share of a listener's places at most.
+//! - Where all places are taken, whoever has had no call open for the longest time makes room; without need it may stay for
+//!   [`ListenBounds::idle_timeout`]. Who leaves is told so (GOAWAY).
 //! - A connection ends after [`CONNECTION_AGE_MAX`] and some grace: whoever holds it must show again who it is, so that a
 //!   revoked certificate or a removed user does not stay for ever.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
+mod activity;
 mod authority;
 mod client_stream;
 mod connection;
@@ -43,7 +46,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::connection::Connection;
+pub use self::places::ListenBounds;
+pub(crate) use self::{
+    activity::{Activity, OpenCall},
+    connection::Connection,
+};
 use self::{
     client_stream::ClientStream,
     places::{NoPlace, Place, Places},
@@ -54,8 +61,6 @@ use crate::serve_error::ServeError;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections are requested to end after this long, and end then when their calls have.
 pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
-/// Connections of a listener at the same moment, where the process may have enough descriptors.
-const CONNECTIONS_MAX: usize = 4_096;
 /// A listener's share of the process's descriptors: half of them stay for the store, plugins and clusters.
 const SHARE_OF_DESCRIPTORS: usize = 4;
 /// Between two tries to accept while there is no descriptor for it.
@@ -70,6 +75,8 @@ pub(crate) struct Accepted {
     pub(crate) peer: Peer,
     /// Until when what the peer has shown counts.
     pub(crate) ends: Instant,
+    /// What the connection does.
+    pub(crate) activity: Arc<Activity>,
 }
 
 /// Where to listen.
@@ -83,6 +90,8 @@ pub struct Listen {
     pub passed: Option<Arc<unix_net::UnixListener>>,
     /// TCP listeners.
     pub tcp: Vec<ListenTcp>,
+    /// Bounds of each listener.
+    pub bounds: ListenBounds,
 }
 
 /// A TCP listener.
@@ -96,11 +105,14 @@ pub struct ListenTcp {
     pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
 
-/// Connections that a listener may have at the same moment.
-fn connections_max() -> usize {
+/// The bounds, as far as the process may have enough descriptors.
+fn affordable(bounds: ListenBounds) -> ListenBounds {
     let descriptors =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(0));
-    (descriptors / SHARE_OF_DESCRIPTORS).clamp(1, CONNECTIONS_MAX)
+    let connections_max = bounds.connections_max.min(descriptors / SHARE_OF_DESCRIPTORS).max(1);
+    // An address keeps its part of what there is.
+    let share = bounds.connections_max / bounds.connections_per_address_max.clamp(1, bounds.connections_max.max(1));
+    ListenBounds { connections_max, connections_per_address_max: (connections_max / share).max(1), ..bounds }
 }
 
 /// Binds every listener; what they accept comes as one stream, which never ends.
@@ -108,12 +120,13 @@ fn connections_max() -> usize {
 /// # Errors
 /// An address or a socket that can't be used.
 pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Result<Connection>>, ServeError> {
+    let bounds = affordable(listen.bounds);
     let mut all = Vec::with_capacity(listen.tcp.len() + 1);
     let socket = match &listen.passed {
         Some(passed) => of_unix(passed).map_err(|source| ServeError::Socket { path: listen.socket.clone(), source })?,
         None => bind_unix(&listen.socket, &listen.local_users).await?,
     };
-    all.push(unix(socket, listen.local_users.clone()).boxed());
+    all.push(unix(socket, listen.local_users.clone(), bounds).boxed());
     for ListenTcp { address, passed, tls: config } in &listen.tcp {
         let failed = |source| ServeError::Tcp { address: *address, source };
         let listener = match passed {
@@ -125,11 +138,11 @@ pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Resul
         match config {
             Some(config) => {
                 tracing::info!(%address, "listening with TLS");
-                all.push(tls(listener, config.clone()).boxed());
+                all.push(tls(listener, config.clone(), bounds).boxed());
             }
             None => {
                 tracing::warn!(%address, "listening WITHOUT TLS: tokens and responses can be read on this interface");
-                all.push(tcp(listener).boxed());
+                all.push(tcp(listener, bounds).boxed());
             }
         }
     }
@@ -174,9 +187,13 @@ async fn bind_unix(path: &Path, local_users: &BTreeSet<u32>) -> Result<UnixListe
 
 /// Connections of our own user, of root and of those that are named; the socket's mode says the same, and this holds also where someone has
 /// changed it.
-fn unix(listener: UnixListener, local_users: BTreeSet<u32>) -> impl Stream<Item = io::Result<Connection>> {
+fn unix(
+    listener: UnixListener,
+    local_users: BTreeSet<u32>,
+    bounds: ListenBounds,
+) -> impl Stream<Item = io::Result<Connection>> {
     let listener = Arc::new(listener);
-    let accepted = accepted("the Unix socket".to_owned(), move || {
+    let accepted = accepted("the Unix socket".to_owned(), bounds, move || {
         let (listener, local_users) = (listener.clone(), local_users.clone());
         async move {
             let (stream, _) = listener.accept().await?;
@@ -189,14 +206,14 @@ fn unix(listener: UnixListener, local_users: BTreeSet<u32>) -> impl Stream<Item 
             Ok(allowed.map(|uid| (ClientStream::Unix { stream, uid }, None)))
         }
     });
-    accepted.map(|accepted| Ok(accepted.connection().with_local_authority()))
+    accepted.map(move |accepted| Ok(accepted.connection(bounds.idle_timeout).with_local_authority()))
 }
 
 /// Connections over TCP without TLS.
-fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-    accept_tcp(listener).map(|accepted| {
+fn tcp(listener: TcpListener, bounds: ListenBounds) -> impl Stream<Item = io::Result<Connection>> {
+    accept_tcp(listener, bounds).map(move |accepted| {
         let Incoming { stream, place, deadline } = accepted;
-        Ok(Connection::new(ClientStream::Tcp(stream), place, deadline))
+        Ok(Connection::new(ClientStream::Tcp(stream), place, deadline, bounds.idle_timeout))
     })
 }
 
@@ -204,21 +221,28 @@ fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
 fn tls(
     listener: TcpListener,
     config: watch::Receiver<Arc<ServerConfig>>,
+    bounds: ListenBounds,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let tasks = TaskTracker::new();
-    accept_tcp(listener)
+    accept_tcp(listener, bounds)
         // Each in a task of its own, so that what it computes runs beside the others. It ends by its deadline.
-        .map(move |accepted| tasks.spawn(handshake(accepted, config.borrow().clone())))
+        .map(move |accepted| tasks.spawn(handshake(accepted, config.borrow().clone(), bounds.idle_timeout)))
         // As many as there may be connections: a handshake holds a place already.
-        .buffer_unordered(CONNECTIONS_MAX)
+        .buffer_unordered(bounds.connections_max)
         .filter_map(|connection| ready(connection.ok().flatten().map(Ok)))
 }
 
-async fn handshake(accepted: Incoming<TcpStream>, config: Arc<ServerConfig>) -> Option<Connection> {
+async fn handshake(
+    accepted: Incoming<TcpStream>,
+    config: Arc<ServerConfig>,
+    idle_timeout: Duration,
+) -> Option<Connection> {
     let Incoming { stream, place, deadline } = accepted;
     let address = stream.peer_addr().ok();
-    match timeout_at(deadline, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline)),
+    let evicted = place.activity().evicted();
+    let accepting = timeout_at(deadline, TlsAcceptor::from(config).accept(stream));
+    match evicted.run_until_cancelled(accepting).await? {
+        Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline, idle_timeout)),
         Ok(Err(error)) => {
             tracing::debug!(address = address.map(tracing::field::display), %error, "a TLS handshake failed");
             None
@@ -230,10 +254,10 @@ async fn handshake(accepted: Incoming<TcpStream>, config: Arc<ServerConfig>) -> 
     }
 }
 
-fn accept_tcp(listener: TcpListener) -> impl Stream<Item = Incoming<TcpStream>> {
+fn accept_tcp(listener: TcpListener, bounds: ListenBounds) -> impl Stream<Item = Incoming<TcpStream>> {
     let name = listener.local_addr().map_or_else(|_| "a TCP address".to_owned(), |address| address.to_string());
     let listener = Arc::new(listener);
-    accepted(name, move || {
+    accepted(name, bounds, move || {
         let listener = listener.clone();
         async move {
             let (stream, address) = listener.accept().await?;
@@ -253,8 +277,8 @@ struct Incoming<S> {
 }
 
 impl Incoming<ClientStream> {
-    fn connection(self) -> Connection {
-        Connection::new(self.stream, self.place, self.deadline)
+    fn connection(self, idle_timeout: Duration) -> Connection {
+        Connection::new(self.stream, self.place, self.deadline, idle_timeout)
     }
 }
 
@@ -263,23 +287,27 @@ struct Accepting<F> {
     accept: F,
     places: Places,
     listener: String,
+    bounds: ListenBounds,
     warned: Option<Instant>,
 }
 
 /// Never ends and never fails: whatever can't be accepted is logged. `accept` gives a stream and, over a network, its address.
-fn accepted<S, F, A>(listener: String, accept: F) -> impl Stream<Item = Incoming<S>>
+fn accepted<S, F, A>(listener: String, bounds: ListenBounds, accept: F) -> impl Stream<Item = Incoming<S>>
 where
     F: Fn() -> A,
     A: Future<Output = io::Result<Option<(S, Option<IpAddr>)>>>,
 {
-    let places = Places::new(connections_max());
-    let accepting = Accepting { accept, places, listener, warned: None };
+    let places = Places::new(bounds);
+    let accepting = Accepting { accept, places, listener, bounds, warned: None };
     stream::unfold(accepting, |mut accepting| async move {
         loop {
             match (accepting.accept)().await {
                 Ok(None) => {}
                 Ok(Some((stream, address))) => match accepting.places.take(address) {
                     Ok(place) => {
+                        if place.evicts {
+                            accepting.warn("closes connections without a call, since others need their places", None);
+                        }
                         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
                         return Some((Incoming { stream, place, deadline }, accepting));
                     }
@@ -306,6 +334,7 @@ impl<F> Accepting<F> {
         }
         self.warned = Some(Instant::now());
         let error = error.map(tracing::field::display);
-        tracing::warn!(listener = %self.listener, connections_max = connections_max(), error, "the listener {what}");
+        let connections_max = self.bounds.connections_max;
+        tracing::warn!(listener = %self.listener, connections_max, error, "the listener {what}");
     }
 }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use landlord_core::{
     CustomerId, Environment, Violation,
+    access::{Action, Resource},
+    audit::{AuditRecord, Outcome},
     ports::{LogLine, LogQuery, LogSink, StoreError},
 };
 use landlord_proto::v1;
@@ -91,6 +93,12 @@ fn query(request: &v1::GetTenantLogsRequest) -> Result<LogQuery, Violation> {
     Ok(LogQuery { app, since, tail, follow: request.follow })
 }
 
+/// What the audit log keeps of what is read.
+fn described(query: &LogQuery) -> String {
+    let of = query.app.as_deref().map_or("all apps".to_owned(), |app| format!("the app {app}"));
+    format!("the logs of {of}{}", if query.follow { ", and what follows" } else { "" })
+}
+
 /// Begins to read.
 ///
 /// # Errors
@@ -106,6 +114,9 @@ pub(super) async fn open(
     let name = name::tenant("name", &request.name)?;
     let reader = readers.begin(&name.customer)?;
     let tenant = ports.store.get(&name.into()).await?;
+    // Before a line leaves: an app may write anything into its logs.
+    let record = access.record(Action::GetTenantLogs, &Resource::from(&tenant), Outcome::Done);
+    ports.audit.record(vec![AuditRecord { detail: described(&query), ..record }]).await?;
     let ends = access.ends();
     let (lines, receiver) = mpsc::channel(WAITING_MAX);
     let failed = lines.clone();

@@ -77,7 +77,7 @@ fn rpcs() -> Vec<(String, String)> {
     found
 }
 
-fn called() -> Vec<Action> {
+pub(crate) fn called() -> Vec<Action> {
     let mut actions: Vec<Action> = rpcs()
         .iter()
         .map(|(service, method)| {

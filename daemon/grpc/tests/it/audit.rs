@@ -13,7 +13,7 @@ use landlord_proto::v1;
 use tonic::{Code, Request};
 
 use crate::{
-    common::{PROD, order, reason},
+    common::{PLANTED, PROD, order, reason},
     requests::World,
 };
 
@@ -56,7 +56,7 @@ const NO_CHANGE: [(Action, &str); 14] = [
     (Action::GetTenantAccess, "recorded where credentials are read"),
     (Action::RotateTenantCredentials, "recorded where there are any"),
     (Action::UpdateTenantRevision, "nothing is outdated"),
-    (Action::GetTenantLogs, "reads"),
+    (Action::GetTenantLogs, "recorded where they are read"),
     (Action::DiffTenant, "compares"),
 ];
 
@@ -144,6 +144,91 @@ async fn a_kubeconfig_is_given_to_nobody_unrecorded() {
     world.daemon.store.close().await;
     let refused = world.call("acme-user", Action::GenerateKubeconfig).await.unwrap_err();
     assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{refused:?}");
+}
+
+/// Rpcs that hand out what is the customer's own (passwords, access, what its apps write), each with what the log keeps of it.
+const HANDS_OUT: [(Action, &str); 5] = [
+    (Action::GenerateKubeconfig, "a kubeconfig with the customer's rights"),
+    (Action::GenerateOperatorKubeconfig, "a kubeconfig with landlord's own rights"),
+    (Action::GetTenantAccess, "the credentials switch"),
+    (Action::RotateTenantCredentials, "rotates the credentials switch"),
+    (Action::GetTenantLogs, "the logs of all apps"),
+];
+
+/// Rpcs that change nothing and hand out nothing of the kind: records, counts, verdicts, plans.
+const HARMLESS: [Action; 31] = [
+    Action::GetTenant,
+    Action::ListTenants,
+    Action::WatchTenants,
+    Action::ListTenantEvents,
+    Action::ExplainPlacement,
+    Action::MoveTenant,
+    Action::VerifyTenant,
+    Action::DiffTenant,
+    Action::ListTenantClasses,
+    Action::GetTenantClass,
+    Action::GetHostCluster,
+    Action::ListHostClusters,
+    Action::WatchHostClusters,
+    Action::ListHostClusterEvents,
+    Action::ListProviders,
+    Action::GetProvider,
+    Action::ListOrphans,
+    Action::ListDaemons,
+    Action::GetDaemon,
+    Action::ListWebhooks,
+    Action::GetWebhook,
+    Action::ListAuditEvents,
+    Action::GetCustomer,
+    Action::ListCustomers,
+    Action::WhoAmI,
+    Action::CheckAccess,
+    Action::CheckAccessOfOthers,
+    Action::ListOperations,
+    Action::GetOperation,
+    Action::WaitOperation,
+    Action::Reflect,
+];
+
+/// Rpcs that change something: `every_rpc_that_changes_something_is_in_the_log`, or nothing is there to be changed.
+fn changes(action: Action) -> bool {
+    let not_here = [Action::DeleteOrphan, Action::DeleteOperation, Action::RetryTenant, Action::UpdateTenantRevision];
+    not_here.contains(&action)
+        || matches!(action.group(), ActionGroup::Operate | ActionGroup::Administer)
+            && !NO_CHANGE.iter().any(|(none, _)| *none == action)
+}
+
+#[tokio::test]
+async fn every_rpc_that_hands_something_out_is_in_the_log() {
+    for action in crate::access::called() {
+        let ways =
+            [changes(action), HANDS_OUT.iter().any(|(hands_out, _)| *hands_out == action), HARMLESS.contains(&action)];
+        let count = ways.iter().filter(|way| **way).count();
+        assert_eq!(
+            count, 1,
+            "{action:?}: does it change something, hand something out, or neither? (this file's tables)"
+        );
+    }
+    let world = world().await;
+    world.daemon.settle_all(State::Ready, &OperationOutcome::Ready).await;
+    for (action, detail) in HANDS_OUT {
+        let before = log(&world).await.len();
+        world.call("operator", action).await.unwrap_or_else(|status| panic!("{action:?}: {status:?}"));
+        let log = log(&world).await;
+        let found = log[before..].iter().map(|kept| &kept.entry.record).find(|record| {
+            (record.author.principal.as_str(), record.author.action.as_str()) == ("corp:operator", action.as_str())
+        });
+        let record = found.unwrap_or_else(|| panic!("{action:?} is not in the log"));
+        assert_eq!((record.resource.as_str(), record.outcome), (PROD, Outcome::Done), "{record:?}");
+        assert!(record.detail.starts_with(detail), "{record:?}");
+        assert!(!log.iter().any(|kept| kept.text.contains(PLANTED) || kept.text.contains("token-of-")));
+    }
+    // What can't be recorded is not given away.
+    world.daemon.store.close().await;
+    for (action, _) in HANDS_OUT {
+        let refused = world.call("operator", action).await.unwrap_err();
+        assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{action:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Daemon, order, reason};
 use landlord_core::{OperationOutcome, State, ports::TenantStore as _};
+use landlord_grpc::ListenBounds;
 use landlord_proto::v1;
-use tokio::io::AsyncReadExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{Code, Streaming};
 
 /// Events that wait for the slow clients. (Seven thousand are tried over a store in memory: `watch::tests`.)
@@ -74,6 +78,81 @@ async fn silent_connections_are_bounded_and_cut_while_the_socket_serves() {
         tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let mut client = v1::tenant_service_client::TenantServiceClient::new(channel);
     client.get_tenant(common::named(common::PROD)).await.unwrap();
+}
+
+/// A connection that has said what HTTP/2 begins with, and says nothing more.
+async fn greeted(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream
+}
+
+/// The kinds of the frames that the daemon sends until it closes the connection.
+async fn frames_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the connection is not ended");
+    let (mut kinds, mut rest) = (Vec::new(), &bytes[..]);
+    while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        kinds.push(*kind);
+        rest = &payload[length..];
+    }
+    kinds
+}
+
+const GOAWAY: u8 = 7;
+
+#[tokio::test]
+async fn a_connection_without_a_call_is_told_to_leave_and_none_with_one_is() {
+    let idle_timeout = Duration::from_millis(500);
+    let daemon = Daemon::with_bounds(ListenBounds { idle_timeout, ..ListenBounds::default() }).await;
+    daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
+    let address = daemon.tcp.unwrap();
+    let endpoint = || tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let client = || async { v1::tenant_service_client::TenantServiceClient::new(endpoint().connect().await.unwrap()) };
+    let watch = || v1::WatchTenantsRequest { parent: "customers/-".into(), resume_token: String::new() };
+    let mut watching = client().await;
+    let mut stream = watching.watch_tenants(watch()).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    let mut calling = client().await;
+    calling.get_tenant(common::named(common::PROD)).await.unwrap();
+    let mut idle = greeted(address).await;
+    let began = Instant::now();
+    assert_eq!(frames_until_the_end(&mut idle).await.iter().filter(|kind| **kind == GOAWAY).count(), 1);
+    assert!(began.elapsed() >= idle_timeout);
+    // A client whose connection has gone does not notice, and a watch goes on.
+    calling.get_tenant(common::named(common::PROD)).await.unwrap();
+    daemon.tenants().await.create_tenant(order("acme", "next")).await.unwrap();
+    let message = tokio::time::timeout(SOON, stream.message()).await.unwrap().unwrap();
+    assert!(message.is_some_and(|message| message.event.is_some()));
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_and_calls_keep_their_places() {
+    let bounds = ListenBounds { connections_max: 16, connections_per_address_max: 16, ..ListenBounds::default() };
+    let daemon = Daemon::with_bounds(bounds).await;
+    daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
+    let address = daemon.tcp.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = v1::tenant_service_client::TenantServiceClient::new(channel.connect().await.unwrap());
+    let watch = v1::WatchTenantsRequest { parent: "customers/-".into(), resume_token: String::new() };
+    let mut stream = client.watch_tenants(watch).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(greeted(address).await);
+        client.get_tenant(common::named(common::PROD)).await.unwrap();
+    }
+    // The first of them had to leave; the last is there.
+    assert!(frames_until_the_end(&mut idle[0]).await.iter().filter(|kind| **kind == GOAWAY).count() <= 1);
+    let last = idle.last_mut().unwrap();
+    let mut bytes = vec![0; 4_096];
+    while let Ok(read) = tokio::time::timeout(Duration::from_millis(300), last.read(&mut bytes)).await {
+        assert!(read.unwrap() > 0, "the last connection was closed");
+    }
+    daemon.tenants().await.create_tenant(order("acme", "next")).await.unwrap();
+    let message = tokio::time::timeout(SOON, stream.message()).await.unwrap().unwrap();
+    assert!(message.is_some_and(|message| message.event.is_some()));
 }
 
 #[tokio::test]

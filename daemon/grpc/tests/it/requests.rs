@@ -221,7 +221,10 @@ impl World {
             }
             .encode_to_vec(),
             Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
-            Action::GetTenantAccess => v1::GetTenantAccessRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::GetTenantAccess => {
+                let read_credentials = vec!["switch".into()];
+                v1::GetTenantAccessRequest { name, read_credentials, ..Default::default() }.encode_to_vec()
+            }
             Action::DiffTenant => v1::DiffTenantRequest { name }.encode_to_vec(),
             Action::GetTenantLogs => v1::GetTenantLogsRequest { name, ..Default::default() }.encode_to_vec(),
             Action::UpdateTenantRevision => {

@@ -221,12 +221,7 @@ async fn the_socket_is_ours_alone() {
     let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // A second daemon leaves the socket of the first alone.
-    let listen = |socket: &std::path::Path| landlord_grpc::Listen {
-        socket: socket.to_owned(),
-        local_users: [].into(),
-        passed: None,
-        tcp: Vec::new(),
-    };
+    let listen = |socket: &std::path::Path| crate::common::listening(socket.to_owned(), Vec::new());
     let ports = || landlord_grpc::Ports {
         store: Arc::new(daemon.store.clone()),
         catalog: Arc::default(),

@@ -1,9 +1,15 @@
 //! `[server]`: how clients reach the daemon.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use landlord_auth::tls::{self, TlsFiles};
+use landlord_grpc::ListenBounds;
 use serde::{Deserialize, Serialize};
+
+use super::HumanDuration;
+
+/// Shorter ones cost more handshakes than they save.
+const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// How clients reach the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +19,12 @@ pub struct Server {
     pub socket: PathBuf,
     /// TCP listeners.
     pub listeners: Vec<Listener>,
+    /// Connections of each listener at the same moment.
+    pub connections_max: u32,
+    /// Of these one address may have so many.
+    pub connections_per_address_max: u32,
+    /// A connection without a call ends after this long.
+    pub idle_timeout: HumanDuration,
     /// Origins whose pages may call by gRPC-Web (`https://portal.example.com`); none: no page may.
     pub web_origins: Vec<String>,
     /// Address of the pages `/metrics` (OpenMetrics), `/livez` and `/readyz`; empty: none.
@@ -26,9 +38,25 @@ impl Default for Server {
         Self {
             socket: "/run/landlord/landlord.sock".into(),
             listeners: Vec::new(),
+            connections_max: 4_096,
+            connections_per_address_max: 1_024,
+            idle_timeout: HumanDuration::from_secs(15 * 60),
             web_origins: Vec::new(),
             metrics_listen: String::new(),
             metrics_open: false,
+        }
+    }
+}
+
+impl Server {
+    /// Bounds of each listener.
+    #[must_use]
+    pub fn bounds(&self) -> ListenBounds {
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        ListenBounds {
+            connections_max: count(self.connections_max),
+            connections_per_address_max: count(self.connections_per_address_max),
+            idle_timeout: self.idle_timeout.get(),
         }
     }
 }
@@ -100,6 +128,20 @@ pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
                 "server.web_origins: {origin:?} is no origin such as https://portal.example.com, without a path"
             ));
         }
+    }
+    for (key, value) in [
+        ("connections_max", server.connections_max),
+        ("connections_per_address_max", server.connections_per_address_max),
+    ] {
+        if value == 0 {
+            problems.push(format!("server.{key}: is 0, so nobody could connect"));
+        }
+    }
+    if server.idle_timeout.get() < IDLE_TIMEOUT_MIN {
+        problems.push(format!(
+            "server.idle_timeout: is less than {}s: clients would connect for each call",
+            IDLE_TIMEOUT_MIN.as_secs()
+        ));
     }
     for (index, listener) in server.listeners.iter().enumerate() {
         let at = format!("server.listeners[{index}]");

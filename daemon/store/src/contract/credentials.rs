@@ -234,7 +234,7 @@ async fn emit(
 ) -> Result<(), StoreError> {
     let event =
         NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
-    events::append(connection, now, uid, name, &[event], events_max).await
+    events::append(connection, now, uid, name, (None, &[event]), events_max).await
 }
 
 async fn records(

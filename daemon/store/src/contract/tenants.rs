@@ -366,5 +366,5 @@ async fn cancel(
     environments::request_cancel(connection, &author, &environment, id, now).await?;
     let message = format!("cancellation of operations/{id} requested");
     let event = operation_event("CancelRequested", message);
-    events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await
+    events::append(connection, now, operation.uid, &operation.name, (Some(id), &[event]), events_max).await
 }

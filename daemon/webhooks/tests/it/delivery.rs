@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use landlord_core::ports::Webhooks as _;
+use landlord_core::ports::{TenantStore as _, Webhooks as _};
+use landlord_store_contract::fixtures;
 use landlord_webhooks::EventType;
 
 use crate::{
@@ -50,7 +51,7 @@ async fn events_arrive_in_order_and_signed() {
     let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
     world.order("before").await;
     let daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
-    landlord_store_contract::fixtures::claim_one(&*world.store).await;
+    fixtures::claim_one(&*world.store).await;
     world.events("one", &["Paused", "Failed", "Ready"]).await;
     let requests = receiver.taken(4).await;
     assert_eq!(by_tenant(&requests)["one"], ["CreateAccepted", "Paused", "Failed", "Ready"]);
@@ -63,6 +64,11 @@ async fn events_arrive_in_order_and_signed() {
     assert_eq!(event["source"], "//landlord.dev/installations/test");
     assert_eq!(event["subject"], "customers/acme/tenants/one");
     assert!(requests[3].headers["content-type"].starts_with("application/cloudevents+json"));
+    // A receiver that traces goes on with the operation's trace.
+    let name = "customers/acme/tenants/one".parse().unwrap();
+    let operation = world.store.get(&name).await.unwrap().operation;
+    let traceparent = landlord_trace::traceparent_of(operation);
+    assert!(requests.iter().all(|request| request.headers.get("traceparent") == Some(&traceparent)));
     let test = daemon.service.test("portal").await.unwrap();
     assert_eq!((test.status, test.error.as_str()), (Some(204), ""));
     verify(&receiver);
@@ -109,6 +115,43 @@ async fn an_event_that_is_refused_holds_its_own_tenant_only() {
     receiver.set(Mode::Take);
     let requests = receiver.taken(6).await;
     assert_eq!(by_tenant(&requests)["bad"], ["CreateAccepted", "Paused", "Ready"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_whose_events_are_refused_delays_no_other_customer() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::RefuseCustomer("bad")).await);
+    let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    // More than the receiver may refuse before it counts as down.
+    for index in 0..30 {
+        fixtures::created(&*world.store, "bad", &format!("t{index}")).await;
+    }
+    world.until("portal", |state| state.held.iter().filter(|held| held.attempts > 1).count() == 8).await;
+    let began = Instant::now();
+    world.order("good").await;
+    receiver.taken(1).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let state = world.state("portal").await;
+    assert_eq!(state.held.len(), 30);
+    let tried: BTreeSet<String> = receiver.requests().iter().map(Request::tenant).collect();
+    assert_eq!(tried.len(), 9, "{tried:?}");
+    receiver.set(Mode::Take);
+    let requests = receiver.taken(31).await;
+    assert_eq!(by_tenant(&requests).len(), 31);
+    let state = world.until("portal", |state| state.held.is_empty()).await;
+    assert_eq!((state.parked_count, state.missed_count, state.delivered_count), (0, 0, 31));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_event_that_the_store_forgets_is_counted_as_missed() {
+    let (world, receiver) = (World::keeping(10).await, Receiver::start(Mode::RefuseTenant("bad")).await);
+    let mut accepted = options("portal", &receiver);
+    accepted.event_types = vec![EventType::Accepted];
+    let _daemon = world.daemon("a", vec![accepted]).await;
+    world.events("bad", &[]).await;
+    world.until("portal", |state| state.held.iter().any(|held| held.attempts > 1)).await;
+    world.events("good", &["Paused"; 1_100]).await;
+    let state = world.until("portal", |state| state.held.is_empty()).await;
+    assert_eq!((state.missed_count, state.parked_count, state.delivered_count), (1, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,7 +249,7 @@ async fn a_webhook_gets_what_it_asks_for() {
     globex.customers = vec!["globex".parse().unwrap()];
     let _daemon = world.daemon("a", vec![ready, globex]).await;
     world.events("one", &["Paused", "Ready"]).await;
-    landlord_store_contract::fixtures::created(&*world.store, "globex", "theirs").await;
+    fixtures::created(&*world.store, "globex", "theirs").await;
     let requests = receiver.taken(1).await;
     assert_eq!(by_tenant(&requests)["one"], ["Ready"]);
     let requests = other.taken(1).await;

@@ -23,6 +23,8 @@ pub(crate) enum Mode {
     Refuse(u16),
     /// Refuses events of this tenant only.
     RefuseTenant(&'static str),
+    /// Refuses events of this customer only.
+    RefuseCustomer(&'static str),
     /// Answers after this long.
     Sleep(Duration),
     Redirect(String),
@@ -51,6 +53,10 @@ impl Request {
         self.event()["data"]["tenant"].as_str().unwrap_or_default().rsplit('/').next().unwrap().to_owned()
     }
 
+    pub(crate) fn customer(&self) -> String {
+        self.event()["data"]["tenant"].as_str().unwrap_or_default().split('/').nth(1).unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn reason(&self) -> String {
         self.event()["data"]["reason"].as_str().unwrap().to_owned()
     }
@@ -77,13 +83,18 @@ async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
         let status = StatusCode::from_u16(status).unwrap();
         Response::builder().status(status).body(body).unwrap()
     };
-    let refuses = matches!(&mode, Mode::RefuseTenant(tenant) if request.tenant() == *tenant);
-    request.taken = matches!(mode, Mode::Take | Mode::Babble(_)) || (matches!(mode, Mode::RefuseTenant(_)) && !refuses);
+    request.taken = match &mode {
+        Mode::Take | Mode::Babble(_) => true,
+        Mode::RefuseTenant(tenant) => request.tenant() != *tenant,
+        Mode::RefuseCustomer(customer) => request.customer() != *customer,
+        Mode::Refuse(_) | Mode::Sleep(_) | Mode::Redirect(_) => false,
+    };
     let taken = request.taken;
     shared.requests.lock().unwrap().push(request);
     match mode {
-        Mode::Take | Mode::RefuseTenant(_) if taken => response(204, Body::empty()),
-        Mode::Take | Mode::RefuseTenant(_) => response(500, Body::empty()),
+        Mode::Take | Mode::RefuseTenant(_) | Mode::RefuseCustomer(_) => {
+            response(if taken { 204 } else { 500 }, Body::empty())
+        }
         Mode::Refuse(status) => response(status, Body::from("no")),
         Mode::Sleep(how_long) => {
             tokio::time::sleep(how_long).await;

@@ -51,8 +51,13 @@ pub(crate) fn options(name: &str, receiver: &Receiver) -> WebhookOptions {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::keeping(SqliteOptions::default().events_max).await
+    }
+
+    /// With a store that keeps so many events, and a thousand more at most.
+    pub(crate) async fn keeping(events_max: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = SqliteOptions { create: true, ..SqliteOptions::default() };
+        let options = SqliteOptions { create: true, events_max };
         let store = sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
         Self { store: Arc::new(store), _folder: folder }
     }

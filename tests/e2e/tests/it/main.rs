@@ -19,3 +19,4 @@ mod shared_clouds;
 mod store;
 mod traces;
 mod unanswered;
+mod upgrades;

@@ -32,7 +32,7 @@ use landlord_core::{
         Webhooks, WorkStore,
     },
 };
-use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
+use landlord_grpc::{Limits, Listen, ListenBounds, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -221,6 +221,7 @@ impl Verifier for Clusters {
     async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure> {
         self.access(tenant).await?;
         let result = |name: &str, outcome, detail: &str, remedy: &str| CheckResult {
+            concern: None,
             name: name.into(),
             outcome,
             detail: detail.into(),
@@ -322,6 +323,7 @@ pub fn class(regions: &[&str]) -> Class {
         regions: regions.iter().map(|region| (*region).into()).collect(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,
@@ -426,19 +428,13 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), passed: None, tcp }, catalog()).await
+        Self::serve(folder, store, listening(socket, tcp), catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
     pub async fn again(&self, catalog: Catalog) -> Self {
         let socket = self.folder.path().join("again.sock");
-        Self::serve(
-            self.folder.clone(),
-            self.store.clone(),
-            Listen { socket, local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
-            catalog,
-        )
-        .await
+        Self::serve(self.folder.clone(), self.store.clone(), listening(socket, Vec::new()), catalog).await
     }
 
     /// Whether the only plugin is up from now on.
@@ -450,25 +446,24 @@ impl Daemon {
     /// A daemon in the place of one that has ended.
     pub async fn on(socket: &Path, store: Store) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::serve(
-            folder,
-            store,
-            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
-            catalog(),
-        )
-        .await
+        Self::serve(folder, store, listening(socket.to_owned(), Vec::new()), catalog()).await
+    }
+
+    /// A daemon with a TCP listener without TLS, and bounds of its own.
+    pub async fn with_bounds(bounds: ListenBounds) -> Self {
+        let plain = Self::start().await;
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let tcp = vec![ListenTcp { address, passed: None, tls: None }];
+        let listen = Listen { bounds, ..listening(plain.folder.path().join("bounds.sock"), tcp) };
+        Self::serve(plain.folder.clone(), plain.store.clone(), listen, catalog()).await
     }
 
     /// A daemon with other callers and policies, and a TCP listener without TLS.
     pub async fn with_access(access: AccessPorts, limits: Limits) -> Self {
         let plain = Self::start().await;
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let listen = Listen {
-            socket: plain.folder.path().join("access.sock"),
-            local_users: BTreeSet::new(),
-            passed: None,
-            tcp: vec![ListenTcp { address, passed: None, tls: None }],
-        };
+        let tcp = vec![ListenTcp { address, passed: None, tls: None }];
+        let listen = listening(plain.folder.path().join("access.sock"), tcp);
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
     }
@@ -569,6 +564,11 @@ impl Daemon {
             settle(&self.store, &claim, state, outcome.clone(), Vec::new()).await;
         }
     }
+}
+
+/// For our own user and root, with the bounds that are default.
+pub fn listening(socket: PathBuf, tcp: Vec<ListenTcp>) -> Listen {
+    Listen { socket, local_users: BTreeSet::new(), passed: None, tcp, bounds: ListenBounds::default() }
 }
 
 async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOutcome, stages: Vec<StageRecord>) {
