@@ -31,6 +31,7 @@ mod figures;
 mod filter;
 mod ports;
 mod progress;
+mod reading;
 mod send;
 mod service;
 mod signature;

@@ -139,7 +139,8 @@ async fn idle(scene: &Scene, count: usize) -> Result<Vec<(TlsStream<tokio::net::
             streams.push((stream, false));
         }
     }
-    let look = |(stream, is_closed): &mut (TlsStream<_>, bool)| async move { *is_closed = raw::is_closed(stream).await };
+    let look =
+        |(stream, is_closed): &mut (TlsStream<_>, bool)| async move { *is_closed = raw::is_closed(stream).await };
     stream::iter(&mut streams).for_each_concurrent(HANDSHAKES, look).await;
     Ok(streams)
 }
