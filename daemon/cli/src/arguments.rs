@@ -88,7 +88,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, customers, operations, providers or daemons.
+    /// Shows tenants, host clusters, customers, classes, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -264,11 +264,11 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `customers`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `customers`, `classes`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
-    /// Name, after `tenant`, `hostcluster` or `operation`.
+    /// Name, after `tenant`, `hostcluster`, `customer`, `class` or `operation`.
     pub name: Option<String>,
-    /// Only tenants that differ from what is on offer now: another revision on disk, another field of their class.
+    /// Only tenants, of a list, that differ from what is on offer now: another revision on disk, another field of their class.
     #[arg(long)]
     pub outdated: bool,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.

@@ -9,8 +9,8 @@ use landlord_proto::{
         audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
         customer_service_client::CustomerServiceClient, daemon_service_client::DaemonServiceClient,
         host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
-        webhook_service_client::WebhookServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_class_service_client::TenantClassServiceClient,
+        tenant_service_client::TenantServiceClient, webhook_service_client::WebhookServiceClient,
     },
 };
 use tonic::{
@@ -41,6 +41,8 @@ pub struct Client {
     pub customers: CustomerServiceClient<Transport>,
     /// Who calls, and what they may do.
     pub auth: AuthServiceClient<Transport>,
+    /// What can be ordered.
+    pub classes: TenantClassServiceClient<Transport>,
     /// Tenants.
     pub tenants: TenantServiceClient<Transport>,
     /// Host clusters.
@@ -110,6 +112,7 @@ impl Client {
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            classes: TenantClassServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),

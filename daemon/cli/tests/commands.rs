@@ -451,6 +451,8 @@ async fn customers_are_made_changed_and_deleted() {
     let (_, refused) = apply(&daemon, 6, &second, &[]).await;
     assert!(refused.contains("may have 1 tenants"), "{refused}");
     expect(&daemon, 2, &["update", "customer", "acme"]).await;
+    let (_, refused) = expect(&daemon, 2, &["create", "customer", "minus", "--tenants-max", "-1"]).await;
+    assert!(refused.contains("customer.limits.tenants_max: must not be negative, not -1"), "{refused}");
     expect(&daemon, 0, &["update", "customer", "acme", "--suspended", "--nodes-max", "9"]).await;
     let (json, _) = expect(&daemon, 0, &["get", "customer", "acme", "-o", "json"]).await;
     let customer: Value = serde_json::from_str(&json).unwrap();
@@ -461,4 +463,22 @@ async fn customers_are_made_changed_and_deleted() {
     expect(&daemon, 0, &["create", "customer", "globex"]).await;
     assert_eq!(expect(&daemon, 0, &["delete", "customer", "globex"]).await.0, "customers/globex deleted\n");
     expect(&daemon, 5, &["get", "customer", "globex"]).await;
+}
+
+#[tokio::test]
+async fn classes_are_shown_and_outdated_is_of_tenants() {
+    let daemon = Daemon::start().await;
+    let (shown, _) = expect(&daemon, 0, &["get", "classes"]).await;
+    assert!(shown.lines().any(|line| line.starts_with("small") && line.contains("here,there")), "{shown}");
+    let (name, _) =
+        expect(&daemon, 0, &["get", "classes", "--filter", "name = \"tenantClasses/small\"", "-o", "name"]).await;
+    assert_eq!(name, "tenantClasses/small\n");
+    let (one, _) = expect(&daemon, 0, &["get", "class", "small", "-o", "json"]).await;
+    assert_eq!(json(&one)["name"], "tenantClasses/small");
+    expect(&daemon, 5, &["get", "class", "none"]).await;
+    expect(&daemon, 0, &["get", "tenants", "--outdated"]).await;
+    for what in [["get", "hostclusters", "--outdated"], ["get", "classes", "--outdated"]] {
+        let (_, refused) = expect(&daemon, 2, &what).await;
+        assert!(refused.contains("--outdated is for lists of tenants"), "{refused}");
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
-    ServiceRules, StackName, TenantName, TenantSpec,
+    ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions, ProviderName,
+    Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
@@ -36,6 +36,9 @@ pub struct Class {
     /// Platform to install into the cluster that is made: for level CLUSTER only. `None`: none.
     #[serde(default)]
     pub platform: Option<PlatformName>,
+    /// Which parts of the platform, and values for them.
+    #[serde(default, skip_serializing_if = "PlatformOptions::is_default")]
+    pub platform_options: PlatformOptions,
     /// Machine size of the nodes. Not for NAMESPACE.
     #[serde(default)]
     pub machine_type: String,
@@ -158,6 +161,7 @@ impl Catalog {
             region,
             stack: class.stack.clone(),
             platform: class.platform.clone(),
+            platform_options: class.platform_options.clone(),
             machine_type: class.machine_type.clone(),
             node_count,
             disk_size_gib: class.disk_size_gib,

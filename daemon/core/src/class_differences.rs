@@ -63,6 +63,7 @@ fn of_class(class: &Class, environment: &Environment) -> Placement {
         credentials: if class.credentials.is_empty() { placement.credentials } else { class.credentials.clone() },
         stack: class.stack.clone().filter(|_| tenant.is_some()),
         platform: class.platform.clone(),
+        platform_options: class.platform_options.clone(),
         machine_type: class.machine_type.clone(),
         disk_size_gib: class.disk_size_gib,
         parameters: class.parameters.clone(),
@@ -114,6 +115,7 @@ impl Catalog {
             renewed.parameters = offered.parameters;
             renewed.guardrails = offered.guardrails;
             renewed.skip_checks = offered.skip_checks;
+            renewed.platform_options = offered.platform_options;
             renewed.service = offered.service;
         }
         if parts.contains(&Part::Stack) {

@@ -204,6 +204,7 @@ mod tests {
             app: app.parse().unwrap(),
             depends_on: needs.iter().map(|app| app.parse().unwrap()).collect(),
             expected: Duration::from_secs(60),
+            part: None,
         };
         vec![release("certificates", &[]), release("gateway", &[]), release("edge", &["certificates", "gateway"])]
     }

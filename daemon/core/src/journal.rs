@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::{
     DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     stage::{FieldChange, Ownership, RemovedObject},
+    time::BootTime,
 };
 
 use self::rules::{Verdict, backoff, given_up, held_check, is_teardown, verdict};
@@ -50,6 +51,8 @@ pub struct CallReport {
     pub poll_after: Duration,
     /// Not called again before this has passed: a demand of the daemon's own, scaled already, instead of the hint.
     pub wait: Option<Duration>,
+    /// When a wait for what may come late ends.
+    pub late_end: Option<BootTime>,
     /// What is being waited for, or what was found.
     pub detail: String,
     /// Changes that the call sent.
@@ -90,6 +93,7 @@ pub fn intend(
         try_time: None,
         furthest_ms: 0,
         unanswered_time: earlier.and_then(|record| record.unanswered_time),
+        late_end: None,
         sent: None,
         ownership: earlier.map(|record| record.ownership).unwrap_or_default(),
         checkpoint: earlier.map(|record| record.checkpoint.clone()).unwrap_or_default(),
@@ -179,6 +183,7 @@ pub fn is_held(record: &StageRecord) -> bool {
 fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: Timestamp) -> StageRecord {
     let mut after = before.clone();
     after.detail = report.detail;
+    after.late_end = report.late_end;
     if let Some(checkpoint) = report.checkpoint {
         after.checkpoint = checkpoint;
     }

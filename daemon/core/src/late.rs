@@ -6,11 +6,23 @@
 
 use std::time::Duration;
 
-use crate::{DesiredState, Stage, StageRecord, StageState, Timestamp, ports::Work};
+use crate::{DesiredState, Stage, StageRecord, StageState, Timestamp, ports::Work, time::BootTime};
 
 /// A request that a cloud or an API server has taken in takes effect within this, or never: clients and load balancers give
 /// requests up after a minute.
 const LATE_EFFECT: Duration = Duration::from_secs(120);
+
+/// What is left of a wait: what the records say, but never beyond the end that they gave when it began. The records have wall
+/// times: each time the clock is set they would begin the whole wait again, and a daemon that is killed forgets what it waited.
+#[must_use]
+pub fn left(by_records: Option<Duration>, end: Option<&BootTime>, now: Option<&BootTime>) -> Option<Duration> {
+    let by_records = by_records?;
+    let left = match (end, now) {
+        (Some(end), Some(now)) if end.boot == now.boot => end.since.saturating_sub(now.since).min(by_records),
+        _ => by_records,
+    };
+    (!left.is_zero()).then_some(left)
+}
 
 /// How long a removal that found nothing must wait before it is observed for the last time; `None`: nothing can come late.
 /// `Inventory` waits for the provider's objects, `Isolation` for what landlord makes in a host cluster. `since_jump`: how long ago
@@ -55,4 +67,23 @@ pub fn wait(work: &Work, stage: &Stage, time_scale: f64, since_jump: Option<Dura
 fn unanswered(record: &StageRecord, removal_start: Timestamp) -> Option<Timestamp> {
     let under_way = (record.state == StageState::Running).then_some(removal_start);
     record.unanswered_time.max(under_way)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_goes_on_whatever_the_wall_clock_shows_and_begins_again_on_another_machine() {
+        let effect = Duration::from_secs(120);
+        let at = |boot: &str, seconds| BootTime { boot: boot.into(), since: Duration::from_secs(seconds) };
+        let end = at("a", 1_000).after(effect);
+        assert_eq!(left(Some(effect), None, Some(&at("a", 1_000))), Some(effect), "it begins");
+        // The records say each time that it has just begun: the clock was set back.
+        assert_eq!(left(Some(effect), Some(&end), Some(&at("a", 1_030))), Some(Duration::from_secs(90)));
+        assert_eq!(left(Some(effect), Some(&end), Some(&at("a", 1_120))), None);
+        assert_eq!(left(Some(effect), Some(&end), Some(&at("b", 5_000))), Some(effect), "nobody knows");
+        assert_eq!(left(Some(effect), Some(&end), None), Some(effect), "no such clock here");
+        assert_eq!(left(None, Some(&end), Some(&at("a", 1_030))), None, "nothing can come");
+    }
 }

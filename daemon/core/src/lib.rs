@@ -26,6 +26,7 @@ pub mod lifecycle;
 pub mod operation;
 pub mod placement;
 pub mod placement_rule;
+pub mod platform_options;
 pub mod ports;
 pub mod progress;
 pub mod public_address;
@@ -56,6 +57,7 @@ pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, Invent
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
+pub use platform_options::{LeftOut, PlatformOptions, PlatformPart};
 pub use residency::{Residencies, Residency};
 pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, PlatformName, ProviderName, ServiceRules, StackName, isolation::IsolationSettings, revision::Revisions,
+    ClassName, PlatformName, PlatformOptions, ProviderName, ServiceRules, StackName, isolation::IsolationSettings,
+    revision::Revisions,
 };
 
 /// Isolation level.
@@ -78,6 +79,9 @@ pub struct Placement {
     /// Platform of the cluster that is made; `None`: none is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformName>,
+    /// What the class chooses of it.
+    #[serde(default, skip_serializing_if = "PlatformOptions::is_default")]
+    pub platform_options: PlatformOptions,
     /// Machine size.
     pub machine_type: String,
     /// Nodes.
@@ -114,6 +118,7 @@ impl Placement {
             region,
             stack: None,
             platform: None,
+            platform_options: PlatformOptions::default(),
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, Failure, Timestamp};
+use crate::{AppName, Failure, Timestamp, time::BootTime};
 
 /// Towards what the engine works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -245,6 +245,9 @@ pub struct StageRecord {
     /// When a call that makes things last had no response: what it began may still take effect. Towards presence only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered_time: Option<Timestamp>,
+    /// When the wait ends for what such calls may still bring, by the machine's own clock. Towards absence only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_end: Option<BootTime>,
     /// The changes that were sent last, as long as the object does not show them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<SentChanges>,

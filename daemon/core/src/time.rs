@@ -19,6 +19,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This long ago.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -39,5 +45,22 @@ impl fmt::Display for Timestamp {
             Ok(timestamp) => timestamp.fmt(f),
             Err(_) => write!(f, "{}ms", self.0),
         }
+    }
+}
+
+/// A moment by the machine's own clock, which nobody sets and which goes on when a daemon is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTime {
+    /// Which boot of which machine: moments of two boots can't be compared.
+    pub boot: String,
+    /// Since then.
+    pub since: Duration,
+}
+
+impl BootTime {
+    /// Later by so much.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self { since: self.since.saturating_add(by), ..self }
     }
 }

@@ -12,7 +12,11 @@ use kube::Client;
 use landlord_core::{
     AppName, ErrorKind, Failure, PlatformName, StackName,
     ids::InvalidName,
-    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    isolation::GatewayRef,
+    ports::{
+        Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StackPlaces, StageProgress,
+        Verified,
+    },
     revision::{RevisionId, RevisionKey, RevisionKind},
     stage::RemovedObject,
 };
@@ -122,7 +126,7 @@ impl StackApps {
     /// # Errors
     /// Unknown stack, a chart that does not render.
     pub async fn manifests(&self, target: &DeployTarget) -> Result<Vec<(String, String)>> {
-        let stack = self.stack(&target.stack, target.revision.as_ref())?;
+        let stack = self.stack_of(target)?;
         let mut all = Vec::new();
         for release in &stack.manifest.releases {
             let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
@@ -163,6 +167,11 @@ impl StackApps {
         })
     }
 
+    /// What a target runs.
+    pub(crate) fn stack_of(&self, target: &DeployTarget) -> Result<Arc<Stack>> {
+        self.stack(target.stack.as_ref().ok_or(Error::NoStack)?, target.revision.as_ref())
+    }
+
     /// Whether a revision can be run.
     #[must_use]
     pub fn has_revision(&self, key: &RevisionKey) -> bool {
@@ -192,6 +201,22 @@ impl StackApps {
         Ok(())
     }
 
+    /// Has whoever names a revision learn why it can't be used. Until it is added.
+    pub fn refuse_revision(&self, key: &RevisionKey, problem: &str) {
+        match key.kind {
+            RevisionKind::Stack => {
+                if let Ok(name) = key.name.parse() {
+                    self.stacks.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+            RevisionKind::Platform => {
+                if let Ok(name) = key.name.parse() {
+                    self.platforms.refuse(name, key.id.clone(), problem.to_owned());
+                }
+            }
+        }
+    }
+
     fn driver(&self, kind: DriverKind) -> &dyn Driver {
         match kind {
             DriverKind::Helm => &*self.driver,
@@ -217,10 +242,20 @@ impl StackApps {
                 None => admin.clone(),
                 Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
             };
-            let stack = self.stack(&target.stack, target.revision.as_ref())?;
+            let stack = self.stack_of(target)?;
             call(&stack, ClusterClients { admin, tenant }).await
         };
         self.clients.call(&target.kube, with_clients).await
+    }
+}
+
+impl StackPlaces for StackApps {
+    fn gateway(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<GatewayRef>, Failure> {
+        Ok(self.stacks.get(stack, revision)?.and_then(|stack| stack.manifest.gateway.clone()))
+    }
+
+    fn namespace(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<String>, Failure> {
+        Ok(self.stacks.get(stack, revision)?.map(|stack| stack.manifest.namespace.clone()))
     }
 }
 
@@ -252,6 +287,17 @@ impl Apps for StackApps {
         let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
         let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| install::remove(&client, driver, target, &platform, release).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn withdraw_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
+        let driver = self.driver(platform.release(release)?.0.driver);
+        let call = async |client: Client| install::withdraw(&client, driver, target, &platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -33,6 +33,9 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+    /// Apps are wanted of a class that has none.
+    #[error("the tenant's class names no stack")]
+    NoStack,
     /// No such platform.
     #[error("there is no platform {name:?}; the platforms are: {known}")]
     UnknownPlatform {
@@ -46,6 +49,14 @@ pub enum Error {
     UnknownRelease {
         /// Requested.
         name: String,
+    },
+    /// No such app in the stack, asked for by whoever reads its lines.
+    #[error("the stack has no app {name:?}; its apps are: {known}")]
+    UnknownApp {
+        /// Asked for.
+        name: String,
+        /// What there is.
+        known: String,
     },
     /// A tenant's stack values that are not its to set.
     #[error("stack_values.{path} can't be set; a tenant may set: {allowed}")]
@@ -124,6 +135,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An environment names a revision that is damaged, or that the store has not.
+    #[error("the revision {name} can't be used: {problem}")]
+    RevisionUnusable {
+        /// Name and revision.
+        name: String,
+        /// Why.
+        problem: String,
+    },
     /// An environment names a revision that this daemon has not read yet.
     #[error("the revision {name} is not loaded here yet")]
     RevisionNotLoaded {
@@ -188,13 +207,16 @@ impl Error {
         match self {
             Self::Kube(_)
             | Self::Revision { .. }
+            | Self::RevisionUnusable { .. }
             | Self::HelmIncompatible { .. }
             | Self::File { .. }
             | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
+            | Self::NoStack
             | Self::UnknownPlatform { .. }
             | Self::UnknownRelease { .. }
+            | Self::UnknownApp { .. }
             | Self::ForbiddenValue { .. }
             | Self::Manifests { .. }
             | Self::UnknownCredential { .. }
@@ -214,6 +236,7 @@ impl Error {
             Self::UnknownStack { .. } | Self::UnknownRelease { .. } => {
                 "the operator puts the stack back under deploy.stacks_dir, or the class names one that is there; then retry"
             }
+            Self::NoStack => "the operator names a stack in the class, for tenants that are ordered from then on",
             Self::UnknownPlatform { .. } => {
                 "the operator puts the platform back where the configuration names it, or the class names one that is there; \
                  then retry"
@@ -239,13 +262,13 @@ impl Error {
             }
             Self::HelmIncompatible { .. } => "the operator installs the Helm that the message requests, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
-            Self::Revision { .. } => {
+            Self::Revision { .. } | Self::RevisionUnusable { .. } => {
                 "the operator restores the store from a backup, or brings the tenant to the current revision"
             }
             Self::RevisionNotLoaded { .. } => {
                 "landlord reads it by itself within seconds; if it lasts, see the daemon's log"
             }
-            Self::UnknownCredential { .. } => "name one that the stack has",
+            Self::UnknownCredential { .. } | Self::UnknownApp { .. } => "name one that the stack has",
             Self::NoCredentialYet { .. } => "wait until the tenant is READY",
             Self::NoRotation { .. } => "change it in the app itself",
             Self::NotRotated { .. } => {

@@ -24,7 +24,7 @@ use crate::{
 #[async_trait]
 impl AppAccess for StackApps {
     fn credential_facts(&self, target: &DeployTarget) -> Result<Vec<CredentialFact>, Failure> {
-        let stack = self.stack(&target.stack, target.revision.as_ref())?;
+        let stack = self.stack_of(target)?;
         Ok(stack.manifest.access.iter().map(|credential| facts::fact(credential, target)).collect())
     }
 

@@ -38,6 +38,7 @@
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
 pub mod access;
+mod addresses;
 mod apply;
 mod apps;
 mod base;

@@ -76,7 +76,8 @@ async fn read(
     if let Some(app) = &query.app
         && !manifest.releases.iter().any(|release| release.name.as_str() == app)
     {
-        return Err(Error::UnknownRelease { name: app.clone() });
+        let known: Vec<&str> = manifest.releases.iter().map(|release| release.name.as_str()).collect();
+        return Err(Error::UnknownApp { name: app.clone(), known: known.join(", ") });
     }
     let namespace = render::namespace(target, manifest);
     let pods: Api<Pod> = Api::namespaced(clients.tenant.clone(), namespace);
@@ -389,6 +390,8 @@ mod tests {
         assert!(logs[1].contains("tailLines=10") && !logs[2].contains("tailLines"), "{logs:#?}");
         let unknown = LogQuery { app: Some("other".into()), ..query };
         let refused = read(&clients, &test_target(), &manifest(), &unknown, &followed).await.unwrap_err();
-        assert!(matches!(refused, Error::UnknownRelease { .. }));
+        assert!(matches!(&refused, Error::UnknownApp { known, .. } if known.contains("chat")), "{refused:?}");
+        let failure = landlord_core::Failure::from(refused);
+        assert_eq!(failure.remedy, "name one that the stack has", "whoever reads corrects it, not the operator");
     }
 }

@@ -237,7 +237,7 @@ mod tests {
             name: "customers/acme/tenants/prod".parse().unwrap(),
             spec: spec.unwrap(),
             generation: 1,
-            stack: "ai-fileserver".parse().unwrap(),
+            stack: Some("ai-fileserver".parse().unwrap()),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
             revision: None,

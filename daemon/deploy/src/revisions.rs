@@ -122,12 +122,14 @@ pub(crate) fn unpack(id: &RevisionId, content: &[u8], folder: &Path) -> Result<O
 pub(crate) struct Revised<N, T> {
     current: BTreeMap<N, (Option<RevisionId>, Arc<T>)>,
     earlier: RwLock<BTreeMap<(N, RevisionId), Arc<T>>>,
+    /// What can't be used, and why.
+    unusable: RwLock<BTreeMap<(N, RevisionId), String>>,
 }
 
 impl<N: Ord + Clone + ToString, T> Revised<N, T> {
     pub(crate) fn new(current: BTreeMap<N, T>, id: impl Fn(&T) -> Option<RevisionId>) -> Self {
         let current = current.into_iter().map(|(name, content)| (name, (id(&content), Arc::new(content)))).collect();
-        Self { current, earlier: RwLock::default() }
+        Self { current, earlier: RwLock::default(), unusable: RwLock::default() }
     }
 
     /// One of them; without a revision what lies on disk. `None`: there is none of that name.
@@ -137,10 +139,15 @@ impl<N: Ord + Clone + ToString, T> Revised<N, T> {
         if let Some((_, content)) = current.filter(|(id, _)| id.as_ref().is_none_or(|id| id == revision)) {
             return Ok(Some(Arc::clone(content)));
         }
-        let earlier = self.earlier.read();
-        let found = earlier.get(&(name.clone(), revision.clone()));
-        let name = || format!("{} {revision}", name.to_string());
-        found.map(|content| Some(Arc::clone(content))).ok_or_else(|| Error::RevisionNotLoaded { name: name() })
+        let key = (name.clone(), revision.clone());
+        if let Some(content) = self.earlier.read().get(&key) {
+            return Ok(Some(Arc::clone(content)));
+        }
+        let name = format!("{} {revision}", name.to_string());
+        Err(match self.unusable.read().get(&key) {
+            Some(problem) => Error::RevisionUnusable { name, problem: problem.clone() },
+            None => Error::RevisionNotLoaded { name },
+        })
     }
 
     /// Whether a revision is there.
@@ -149,7 +156,14 @@ impl<N: Ord + Clone + ToString, T> Revised<N, T> {
     }
 
     pub(crate) fn add(&self, name: N, revision: RevisionId, content: T) {
-        self.earlier.write().insert((name, revision), Arc::new(content));
+        let key = (name, revision);
+        self.unusable.write().remove(&key);
+        self.earlier.write().insert(key, Arc::new(content));
+    }
+
+    /// Remembers why a revision can't be used, until it is added.
+    pub(crate) fn refuse(&self, name: N, revision: RevisionId, problem: String) {
+        self.unusable.write().insert((name, revision), problem);
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &N> {
@@ -204,6 +218,9 @@ mod tests {
         assert_eq!(get(None).unwrap(), Some("new"));
         assert_eq!(get(Some(id('b'))).unwrap(), Some("new"));
         assert!(matches!(get(Some(id('a'))), Err(Error::RevisionNotLoaded { .. })), "never another one instead");
+        revised.refuse(name.clone(), id('a'), "it is cut off".into());
+        let refused = get(Some(id('a'))).unwrap_err();
+        assert!(matches!(refused, Error::RevisionUnusable { .. }) && refused.to_string().contains("cut off"));
         revised.add(name.clone(), id('a'), "old");
         assert_eq!(get(Some(id('a'))).unwrap(), Some("old"));
         assert!(revised.get(&"two".parse().unwrap(), None).unwrap().is_none());

@@ -218,6 +218,7 @@ impl Stack {
             app: release.name.clone(),
             depends_on: release.depends_on.clone(),
             expected: Duration::from_secs(release.expected_seconds),
+            part: None,
         };
         self.manifest.releases.iter().map(plan).collect()
     }
@@ -249,18 +250,6 @@ pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Resul
         stacks.insert(name, Stack::load(&path, mirrors)?.revised(&path, &values)?);
     }
     Ok(stacks)
-}
-
-/// The Gateway of each stack that has one.
-#[must_use]
-pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, GatewayRef> {
-    stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
-}
-
-/// The namespace of each stack's apps in a cluster of a tenant's own.
-#[must_use]
-pub fn namespaces(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, String> {
-    stacks.iter().map(|(name, stack)| (name.clone(), stack.manifest.namespace.clone())).collect()
 }
 
 fn problems(manifest: &Manifest) -> Vec<String> {

@@ -11,7 +11,7 @@
 //! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -25,10 +25,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    task::{Id, JoinError, JoinSet},
     time::{Instant, interval},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{clock::now, shared::Chain};
 
@@ -112,7 +112,8 @@ struct Looked {
 #[derive(Default)]
 struct Watch {
     tenants: BTreeMap<TenantUid, Watched>,
-    looking: BTreeSet<TenantUid>,
+    /// Looks under way, by their tasks.
+    looking: HashMap<Id, TenantUid>,
     beat: u64,
 }
 
@@ -131,8 +132,7 @@ impl AvailabilityWatch {
 
     /// Looks until cancelled; looks under way are dropped then, and nothing is lost but them.
     pub async fn run(self, stop: CancellationToken) {
-        let (looked, mut results) = mpsc::channel(LOOKS_MAX);
-        let (tasks, permits) = (TaskTracker::new(), Arc::new(Semaphore::new(LOOKS_MAX)));
+        let mut looks = JoinSet::new();
         let mut slots = interval(self.options.interval / SLOTS);
         slots.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut watch, mut slot) = (Watch::default(), 0);
@@ -148,8 +148,8 @@ impl AvailabilityWatch {
                 tracing::error!(error = %Chain(&error), "which environments to look at is not known; they are as before");
             }
             let mut seen = Vec::new();
-            while let Ok(one) = results.try_recv() {
-                seen.extend(self.seen(&mut watch, one));
+            while let Some(ended) = looks.try_join_next_with_id() {
+                seen.extend(self.ended(&mut watch, ended));
             }
             if let Err(error) = self.keep(&mut watch, seen).await {
                 tracing::error!(error = %Chain(&error), "what was seen of environments is not kept; it is with the next beats");
@@ -157,23 +157,40 @@ impl AvailabilityWatch {
             if slot == 0 {
                 self.figures.spent.set(began.elapsed().as_secs_f64());
             }
-            for uid in due(&watch, slot) {
-                let Some(watched) = watch.tenants.get(&uid) else { continue };
-                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                    self.figures.late.inc();
-                    continue;
-                };
-                watch.looking.insert(uid);
-                self.figures.probes.inc();
-                let (probe, looked, stop) = (Arc::clone(&self.probe), looked.clone(), stop.clone());
-                let (endpoints, turn) = (watched.target.endpoints.clone(), watched.turn);
-                tasks.spawn(async move {
-                    let Some(outcome) = stop.run_until_cancelled(probe.probe(&endpoints, turn)).await else { return };
-                    let _ = looked.send(Looked { uid, outcome }).await;
-                    drop(permit);
-                });
-            }
+            self.look(&mut watch, slot, &mut looks);
             slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    /// Begins to look at those whose slot it is, as far as there is room.
+    fn look(&self, watch: &mut Watch, slot: u32, looks: &mut JoinSet<Looked>) {
+        for uid in due(watch, slot) {
+            let Some(watched) = watch.tenants.get(&uid) else { continue };
+            if looks.len() >= LOOKS_MAX {
+                self.figures.late.inc();
+                continue;
+            }
+            self.figures.probes.inc();
+            let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
+            let turn = watched.turn;
+            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints, turn).await } });
+            watch.looking.insert(task.id(), uid);
+        }
+    }
+
+    /// Takes a look that has ended.
+    fn ended(&self, watch: &mut Watch, ended: Result<(Id, Looked), JoinError>) -> Option<SeenAvailability> {
+        match ended {
+            Ok((task, looked)) => {
+                watch.looking.remove(&task);
+                self.seen(watch, looked)
+            }
+            // A panic says nothing of the environment: it is looked at again with its next slot.
+            Err(error) => {
+                let uid = watch.looking.remove(&error.id());
+                tracing::error!(tenant.id = uid.map(tracing::field::display), %error, "a look at an environment panicked");
+                None
+            }
         }
     }
 
@@ -213,7 +230,6 @@ impl AvailabilityWatch {
 
     /// What follows from a look; `None`: nothing that is to be written now.
     fn seen(&self, watch: &mut Watch, looked: Looked) -> Option<SeenAvailability> {
-        watch.looking.remove(&looked.uid);
         let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))).is_multiple_of(KEEP_BEATS);
         let watched = watch.tenants.get_mut(&looked.uid)?;
         let target = &mut watched.target;
@@ -274,7 +290,8 @@ fn slot_of(uid: TenantUid) -> u32 {
 
 /// Who is looked at in a slot, and is not already.
 fn due(watch: &Watch, slot: u32) -> Vec<TenantUid> {
-    let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !watch.looking.contains(uid));
+    let looking: BTreeSet<TenantUid> = watch.looking.values().copied().collect();
+    let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !looking.contains(uid));
     of_slot.copied().collect()
 }
 

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 
 use crate::{
     clock,
-    request::{tenants_cluster, tenants_target},
+    request::{host_access, tenants_cluster, tenants_target},
 };
 
 /// Clouds grant their tokens for 15 minutes to 28 hours. What lives longer is a standing credential of the daemon, which is
@@ -96,14 +96,14 @@ impl ClusterAccess {
             let remedy = "the operator sets service.customer_role of the class, for tenants ordered from then on";
             return refused("its class gives the customer of a cluster of its own no role", remedy);
         }
-        let Some(stack) = &environment.placement.stack else {
+        if environment.placement.stack.is_none() {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
-        };
+        }
         if !is_done(&*self.store, environment, &Stage::Base).await? {
             return refused("its namespace is not there yet", "wait until its stage `base` is done");
         }
         let (kube, cluster) = (self.own(environment).await?, TargetCluster::OwnCluster);
-        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster);
         self.isolation.own_cluster_kubeconfig(&target, role, duration).await
     }
 
@@ -125,11 +125,7 @@ impl ClusterAccess {
             let problem = format!("the host cluster of {} is not READY yet", environment.name());
             return Err(Failure::new(ErrorKind::Conflict, problem).with_remedy("wait until it is"));
         };
-        let adoption = host.adoption.as_ref();
-        let host_cluster = adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default();
-        let scope = v1::Scope { host_cluster, ..self.scope(host.host.uid, &host.placement) };
-        let cluster = v1::ClusterStatus::decode(host.cluster.as_slice()).ok();
-        Ok(v1::KubeAccessRequest { scope: Some(scope), cluster })
+        Ok(host_access(&self.installation, &host))
     }
 }
 
@@ -155,15 +151,15 @@ impl KubeAccess for ClusterAccess {
             Level::Node => SharedTarget::node(environment.uid, IsolationSettings::default()),
             Level::Namespace => SharedTarget::namespace(environment.uid, IsolationSettings::default()),
         };
-        let Some(stack) = &environment.placement.stack else {
+        if environment.placement.stack.is_none() {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
-        };
+        }
         if !is_done(&*self.store, environment, &Stage::Isolation).await? {
             return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
         let (kube, cluster) = (self.own(environment).await?, TargetCluster::Shared(Box::new(place)));
-        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster);
         let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
     }
@@ -188,20 +184,20 @@ impl ClusterAccess {
         environment: &Environment,
         refused: impl Fn(&str, &str) -> Failure,
     ) -> Result<DeployTarget, Failure> {
-        let (Some(tenant), Some(stack)) = (environment.tenant(), &environment.placement.stack) else {
+        let Some(tenant) = environment.tenant().filter(|_| environment.placement.stack.is_some()) else {
             return Err(refused("its class has no stack", "use a class with a stack"));
         };
         let zone = self.store.stage(environment.uid, DesiredState::Present, &Stage::DnsZone).await;
         let zone = zone.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
         let zone = zone.and_then(|record| v1::DnsZoneStatus::decode(record.status.as_slice()).ok()).unwrap_or_default();
         let (kube, cluster) = (self.own(environment).await?, tenants_cluster(environment));
-        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster);
         Ok(DeployTarget { name_servers: zone.name_servers, ..target })
     }
 
     /// The same without access to a cluster: nobody is asked.
     pub(crate) fn offline_target(&self, environment: &Environment) -> Option<DeployTarget> {
-        let (tenant, stack) = (environment.tenant()?, environment.placement.stack.clone()?);
+        let tenant = environment.tenant().filter(|_| environment.placement.stack.is_some())?;
         let kube = KubeCredentials {
             endpoint: String::new(),
             ca_pem: String::new(),
@@ -209,7 +205,7 @@ impl ClusterAccess {
             expire_time: None,
         };
         let cluster = tenants_cluster(environment);
-        Some(tenants_target(&self.installation, (environment, tenant), kube, cluster, stack))
+        Some(tenants_target(&self.installation, (environment, tenant), kube, cluster))
     }
 }
 
@@ -258,6 +254,7 @@ mod tests {
             region: "here".into(),
             stack: None,
             platform: None,
+            platform_options: Default::default(),
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,

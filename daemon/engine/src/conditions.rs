@@ -1,9 +1,9 @@
 //! The tenant's state and conditions, as they follow from its records. Pure.
 
 use landlord_core::{
-    Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
+    Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
     environment::{CUSTOMER_FROZEN, EnvironmentStatus},
-    ports::{CheckOutcome, CheckResult, VerifyStatus, Work},
+    ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
 };
 
@@ -17,6 +17,9 @@ const ENDPOINTS_PENDING: &str = "EndpointsPending";
 const CHECKS_NOT_RUN: &str = "ChecksNotRun";
 /// Checks of the stack that passed with a warning: documents that the chatbot can't read.
 const CHECKS_WARN: &str = "ChecksWarn";
+
+/// The revision of its stack or platform can't be used: nothing is done until it can.
+const REVISION_UNUSABLE: &str = "RevisionUnusable";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -98,6 +101,15 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
     status
 }
 
+/// A status with why the revision that it runs can't be used, and who must do what; `None`: it can. There from the first such
+/// failure on.
+pub(crate) fn revision(mut status: EnvironmentStatus, failure: Option<&Failure>, now: Timestamp) -> EnvironmentStatus {
+    let messages: Vec<String> =
+        failure.map(|failure| format!("{}; {}", failure.message, failure.remedy)).into_iter().collect();
+    set_while_any(&mut status, REVISION_UNUSABLE, ("Unusable", "Loaded"), &messages, now);
+    status
+}
+
 /// The tenant's status when it comes to rest.
 pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     let mut status = work.environment.status.clone();
@@ -121,10 +133,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
             if let Some(verified) = verified {
-                match verified.pending.join("; ").as_str() {
-                    "" => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
-                    why => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
-                }
+                of_endpoints(&mut status, &verified.pending, work.now);
                 of_checks(&mut status, &verified.checks, work.now);
             }
         }
@@ -160,6 +169,14 @@ fn verified(work: &Work) -> Option<VerifyStatus> {
     serde_json::from_slice(&record.status).ok()
 }
 
+/// READY without an address is said, with each cause.
+fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timestamp) {
+    match pending.join("; ").as_str() {
+        "" => set(status, ENDPOINTS_PENDING, false, "Reachable", "", now),
+        why => set(status, ENDPOINTS_PENDING, true, "NoAddress", why, now),
+    }
+}
+
 /// Fewer checks than the stack has are never run silently, and no warning is lost.
 fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
     let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
@@ -169,6 +186,23 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     let warned: Vec<String> =
         warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
+    for concern in Concern::ALL {
+        let found = checks.iter().filter(|check| check.concern == Some(concern));
+        let found: Vec<String> =
+            found.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+        let (kind, reasons) = of_concern(concern);
+        set_while_any(status, kind, reasons, &found, now);
+    }
+}
+
+/// The condition of a concern, with its reasons while there is something to report, and when it is over.
+fn of_concern(concern: Concern) -> (&'static str, (&'static str, &'static str)) {
+    match concern {
+        Concern::CertificateExpiring => ("CertificateExpiring", ("EndsSoon", "Renewed")),
+        Concern::DiskNearlyFull => ("DiskNearlyFull", ("LittleRoom", "Room")),
+        Concern::ModelMissing => ("ModelMissing", ("NotOffered", "Offered")),
+        Concern::DocumentsRefused => ("DocumentsRefused", ("Refused", "AllRead")),
+    }
 }
 
 /// A condition that holds while there is something to report, and is not there before the first time. Reasons: some, none.
@@ -209,6 +243,30 @@ mod tests {
 
     use super::*;
 
+    fn ready() -> EnvironmentStatus {
+        EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+            progress: None,
+        }
+    }
+
+    fn holds(status: &EnvironmentStatus, kind: &str) -> Option<(bool, String)> {
+        status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
+    }
+
+    #[test]
+    fn an_address_that_leads_nowhere_is_a_condition_with_its_cause() {
+        let mut status = ready();
+        let pending = ["chat: the Gateway has no address".to_owned(), "sftp: no endpoint is ready".to_owned()];
+        of_endpoints(&mut status, &pending, Timestamp(1));
+        assert_eq!(holds(&status, ENDPOINTS_PENDING), Some((true, pending.join("; "))));
+        of_endpoints(&mut status, &[], Timestamp(2));
+        assert_eq!(holds(&status, ENDPOINTS_PENDING), Some((false, String::new())));
+    }
+
     #[test]
     fn checks_left_out_and_warnings_are_conditions_until_there_are_none() {
         let check = |outcome, detail: &str, remedy: &str| CheckResult {
@@ -217,17 +275,9 @@ mod tests {
             detail: detail.into(),
             remedy: remedy.into(),
             duration: Duration::ZERO,
+            concern: None,
         };
-        let mut status = EnvironmentStatus {
-            state: State::Ready,
-            observed_generation: 1,
-            conditions: Vec::new(),
-            endpoints: Vec::new(),
-            progress: None,
-        };
-        let holds = |status: &EnvironmentStatus, kind: &str| {
-            status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
-        };
+        let mut status = ready();
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
         assert!(status.conditions.is_empty(), "nothing to report: {:?}", status.conditions);
         let checks = [
@@ -241,5 +291,39 @@ mod tests {
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(3));
         assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((false, String::new())));
         assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));
+    }
+
+    #[test]
+    fn each_concern_is_a_condition_and_an_event_when_it_begins() {
+        let rested = EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+            progress: None,
+        };
+        for concern in Concern::ALL {
+            let check = |concern| CheckResult {
+                name: "certificates".into(),
+                outcome: CheckOutcome::Passed,
+                detail: "the first ends in 12 days".into(),
+                remedy: "see why".into(),
+                duration: Duration::ZERO,
+                concern,
+            };
+            let (kind, _) = of_concern(concern);
+            let (mut begun, mut over) = (rested.clone(), rested.clone());
+            of_checks(&mut begun, &[check(Some(concern))], Timestamp(1));
+            let events = crate::events::concerns(&rested, &begun);
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert_eq!(events[0].reason, kind);
+            assert_eq!(events[0].message, "certificates: the first ends in 12 days; see why");
+            over.conditions.clone_from(&begun.conditions);
+            of_checks(&mut over, &[check(Some(concern))], Timestamp(2));
+            assert!(crate::events::concerns(&begun, &over).is_empty(), "an event once");
+            of_checks(&mut over, &[check(None)], Timestamp(3));
+            assert!(over.conditions.iter().any(|condition| condition.r#type == kind && !condition.status));
+            assert!(crate::events::concerns(&begun, &over).is_empty());
+        }
     }
 }

@@ -13,10 +13,10 @@ use tracing::Instrument as _;
 
 use crate::{
     access::AccessCache,
+    boot_clock::BootClock,
     clock::ClockWatch,
     figures::EngineFigures,
     holds::Holds,
-    late_waits::LateWaits,
     lease::Lease,
     limits::Limits,
     observed::Observed,
@@ -75,17 +75,18 @@ impl Engine {
             limits: Limits::default(),
             access: AccessCache::default(),
             holds: Holds::default(),
-            late_waits: LateWaits::default(),
+            boot_clock: BootClock::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
             observed: Observed::default(),
             hint: Notify::new(),
+            stopping: CancellationToken::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
     }
 
-    /// Works until cancelled; then lets passes end until the drain deadline and drops the rest,
-    /// whose leases run out by themselves.
+    /// Works until cancelled; then no call begins any more, and those under way may end until the drain deadline. The rest is
+    /// dropped; its leases run out by themselves.
     pub async fn run(self, stop: CancellationToken) {
         let shared = self.shared;
         let passes = TaskTracker::new();
@@ -103,9 +104,11 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = shared.hint.notified() => {}
+                () = shared.ports.store.wait_for_hand_over() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        shared.stopping.cancel();
         passes.close();
         if timeout(shared.options.drain_deadline, passes.wait()).await.is_err() {
             tracing::warn!(passes = passes.len(), "drain deadline is over; passes are dropped");

@@ -2,6 +2,7 @@
 
 use landlord_core::{
     Failure, Progress, Stage, StageRecord, StageState,
+    environment::EnvironmentStatus,
     ports::{EventKind, NewEvent, Work},
     step::Steady,
 };
@@ -69,6 +70,24 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
         Steady::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
     };
     NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
+}
+
+/// Conditions that somebody must act on, each an event when it begins.
+const CONCERNS: [&str; 4] = ["CertificateExpiring", "DiskNearlyFull", "ModelMissing", "DocumentsRefused"];
+
+/// The events of concerns that have begun.
+pub(crate) fn concerns(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<NewEvent> {
+    let holding = |status: &EnvironmentStatus, concern: &str| {
+        let found = status.conditions.iter().find(|condition| condition.r#type == concern && condition.status);
+        found.map(|condition| condition.message.clone())
+    };
+    let begun = CONCERNS.into_iter().filter(|concern| holding(before, concern).is_none());
+    let events = begun.filter_map(|concern| {
+        let message = holding(after, concern)?;
+        let (stage, reason) = (String::new(), concern.to_owned());
+        Some(NewEvent { kind: EventKind::Tenant, stage, reason, message, progress: None })
+    });
+    events.collect()
 }
 
 /// The event of revisions on trial that are given up.

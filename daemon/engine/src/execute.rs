@@ -4,6 +4,7 @@
 //! response; what to make of it is `journal::record`'s to decide.
 
 mod in_cluster;
+mod pay;
 mod removal;
 
 use std::{
@@ -26,13 +27,7 @@ use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
 use tracing::Instrument as _;
 
-use crate::{
-    lease::Lease,
-    limits::{Caller, Costs, Deferred, LimitKey},
-    request,
-    shared::Shared,
-    timing,
-};
+use crate::{lease::Lease, limits::LimitKey, request, shared::Shared, timing};
 
 /// Longest call of the deploy stage, which never waits for workloads: a Helm run on a slow API
 /// server takes a minute. A call that hangs must not hold its tenant's lease for ever.
@@ -76,11 +71,14 @@ fn capability(stage: &Stage) -> Option<&'static str> {
     }
 }
 
-/// Calls a stage once, while `lease` holds.
-pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Report {
+/// Calls a stage once, while `lease` holds; `None`: the daemon ends, and the call is another's to make.
+pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Option<Report> {
     let environment = &work.environment;
     let key = environment.placement.provider_key();
-    let provider = shared.ports.providers.provider(&key)?;
+    let provider = match shared.ports.providers.provider(&key) {
+        Ok(provider) => provider,
+        Err(error) => return Some(Err(error)),
+    };
     let scope = request::scope(&shared.options.installation, work);
     let call = Call { shared, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
@@ -91,13 +89,17 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
                 Err(Failure::new(ErrorKind::Transient, problem)
                     .with_remedy("see whether the tenant's API server responds"))
             });
-        return call.judge_late(call.judge_absence(report));
+        return Some(call.judge_late(call.judge_absence(report)));
     };
     if let Some(description) = &shared.ports.providers.description(&key) {
         let options = shared.provider_options(&environment.placement.provider);
         shared.limits.learn(&limit_key(work), description, &options);
     }
-    let paid = call.pay(method, stage).await?;
+    let paid = match call.pay(method, stage).await {
+        Ok(paid) => paid,
+        Err(_) if shared.stopping.is_cancelled() => return None,
+        Err(failure) => return Some(Err(failure)),
+    };
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_late(call.judge_absence(report));
@@ -105,33 +107,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
     if !call.refused_in_cluster.load(Ordering::Relaxed) {
         paid.ended(report.as_ref().err());
     }
-    report
-}
-
-/// The tokens of one call, which were taken.
-pub(super) struct Paid<'a> {
-    shared: &'a Shared,
-    key: LimitKey,
-    caller: Caller,
-    costs: Costs,
-}
-
-impl Paid<'_> {
-    /// What the provider made of the call slows and speeds the account's buckets.
-    pub(super) fn ended(self, failure: Option<&Failure>) {
-        self.shared.limits.ended(&self.key, &self.caller, &self.costs, failure);
-    }
-}
-
-/// Waiting is no failure: it is shown as throttling, which delays and never fails.
-fn deferral(deferred: &Deferred) -> Failure {
-    let message = deferred.outage.as_ref().map_or_else(
-        || "waiting for the account's rate limit".to_owned(),
-        |error| format!("calls of this account get no response and are made less often; the last error: {error}"),
-    );
-    let mut failure = Failure::new(ErrorKind::Throttled, message);
-    failure.retry_after_ms = u64::try_from(deferred.wait.as_millis()).ok();
-    failure
+    Some(report)
 }
 
 /// Whose limits the calls of a tenant count against.
@@ -156,20 +132,6 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Takes the tokens of a method, for a stage whose objects it is about. Waiting for them is shown as throttling.
-    pub(super) async fn pay(&self, method: &str, stage: &Stage) -> Result<Paid<'a>, Failure> {
-        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        let costs = timing::costs(method, description.as_ref());
-        let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
-        let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs).await;
-        admitted.map_err(|deferred| deferral(&deferred))?;
-        // Waiting for tokens may have taken any time: whoever took over makes this call.
-        if self.lease.is_over() {
-            return Err(Failure::new(ErrorKind::Throttled, "the lease was over before the call went out"));
-        }
-        Ok(Paid { shared: self.shared, key, caller, costs })
-    }
-
     async fn in_cloud(&self) -> Report {
         // A delete is always allowed: what was made before the provider lost a capability goes, too.
         if self.work.environment.desired_state == DesiredState::Absent {
@@ -389,11 +351,9 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
             detail: pending.detail,
             changes: pending.changes.into_iter().map(change).collect(),
-            wait: None,
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
-            status: None,
             removed,
-            skipped: false,
+            ..CallReport::default()
         },
     })
 }

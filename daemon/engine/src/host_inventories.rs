@@ -7,7 +7,6 @@ use landlord_core::{
     Failure, FoundNamespace, HostView, TenantUid,
     ports::{HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
 };
-use landlord_provider_api::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::{request, shared::Chain};
@@ -94,10 +93,7 @@ impl HostInventories {
     }
 
     async fn list(&self, host: &HostView) -> Result<Vec<FoundNamespace>, Failure> {
-        let request = v1::KubeAccessRequest {
-            scope: Some(request::host_scope(&self.installation, host)),
-            cluster: Some(request::cluster_of(host)),
-        };
+        let request = request::host_access(&self.installation, host);
         let provider = self.providers.provider(&host.placement.provider_key())?;
         let kube: KubeCredentials = provider.kube_access(request).await?.try_into()?;
         self.host_clusters.namespaces(&kube, &self.installation).await

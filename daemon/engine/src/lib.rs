@@ -110,6 +110,7 @@
 
 mod access;
 mod availability;
+mod boot_clock;
 mod clock;
 mod cluster_access;
 mod conditions;
@@ -121,13 +122,13 @@ mod hand_over;
 mod holds;
 mod host_inventories;
 mod inventories;
-mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;
 mod observed;
 mod options;
 mod pass;
+mod planned;
 mod progress;
 mod request;
 mod shared;

@@ -28,29 +28,31 @@ fn duration_ms(record: &StageRecord) -> Option<u64> {
     u64::try_from(end.since(record.start_time).as_millis()).ok()
 }
 
+fn note(durations: &mut BTreeMap<Key, VecDeque<u64>>, key: Key, record: &StageRecord) {
+    let Some(duration) = duration_ms(record) else { return };
+    if durations.len() >= STAGES_MAX && !durations.contains_key(&key) {
+        return;
+    }
+    let known = durations.entry(key).or_default();
+    if known.len() == KEPT {
+        known.pop_front();
+    }
+    known.push_back(duration);
+}
+
 impl Observed {
     /// A stage has just been done for the first time in its generation.
     pub(crate) fn done(&self, class: &ClassName, record: &StageRecord) {
-        let Some(duration) = duration_ms(record) else { return };
-        let mut durations = self.durations.lock();
-        let has_room = durations.len() < STAGES_MAX;
-        let key = key(class, record.desired_state, &record.stage);
-        if !has_room && !durations.contains_key(&key) {
-            return;
-        }
-        let known = durations.entry(key).or_default();
-        if known.len() == KEPT {
-            known.pop_front();
-        }
-        known.push_back(duration);
+        note(&mut self.durations.lock(), key(class, record.desired_state, &record.stage), record);
     }
 
     /// What the records of an environment tell of stages of which nothing is known.
     pub(crate) fn learn(&self, class: &ClassName, records: &[StageRecord]) {
+        let mut durations = self.durations.lock();
         for record in records {
-            let unknown = !self.durations.lock().contains_key(&key(class, record.desired_state, &record.stage));
-            if unknown {
-                self.done(class, record);
+            let key = key(class, record.desired_state, &record.stage);
+            if !durations.contains_key(&key) {
+                note(&mut durations, key, record);
             }
         }
     }

@@ -8,26 +8,24 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, OperationOutcome, Placement, Progress, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, OperationOutcome, Progress, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
-    ports::{Apps, Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
+    ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{conditions, events, execute, lease::Lease, progress::Reckoning, shared::Shared, timing};
+use crate::{conditions, events, execute, lease::Lease, planned, progress::Reckoning, shared::Shared, timing};
 
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
 
-/// A revision that another daemon accepted is read within some seconds.
-const UNPLANNED_WAIT: Duration = Duration::from_secs(3);
-
 struct Finished {
     stage: Stage,
-    result: Result<CallReport, Failure>,
+    /// None: the call never went out.
+    result: Option<Result<CallReport, Failure>>,
 }
 
 struct Pass<'a> {
@@ -37,8 +35,8 @@ struct Pass<'a> {
     loaded: Instant,
     work: Work,
     releases: Vec<ReleasePlan>,
-    /// Whether these are all.
-    is_planned: bool,
+    /// Why these are not known; `None`: these are all.
+    unplanned: Option<Failure>,
     description: Option<DescribeResponse>,
     scales: timing::Scales,
     in_flight: BTreeSet<Stage>,
@@ -56,22 +54,24 @@ enum Next {
 /// Works on a claimed tenant until there is nothing to do but wait.
 pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<(), StoreError> {
     let mut pass = Pass::begin(shared, claim, held).await?;
-    if !pass.is_planned {
-        return pass.release(Release::After(UNPLANNED_WAIT)).await;
+    if let Some(wait) = pass.unplanned.as_ref().map(planned::wait) {
+        return pass.revision_seen(Release::After(wait)).await;
     }
+    pass.revision_seen(Release::Hold).await?;
     let mut calls: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut lease = tokio::time::interval(shared.options.lease_ttl / RENEWALS_PER_TTL);
     lease.tick().await;
     let mut overtaken = false;
     loop {
         pass.tick();
-        let next = if overtaken { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
+        let over = overtaken || shared.stopping.is_cancelled();
+        let next = if over { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
         let wait = match next {
             Next::Over => return Ok(()),
             Next::Again => continue,
             Next::Wait(wait) if calls.is_empty() => return pass.release(release_at(wait)).await,
-            // What was overtaken starts nothing more: its calls end.
-            Next::Wait(wait) => wait.filter(|wait| !overtaken && !wait.is_zero()),
+            // What was overtaken, or ends with its daemon, starts nothing more: its calls end.
+            Next::Wait(wait) => wait.filter(|wait| !over && !wait.is_zero()),
         };
         tokio::select! {
             // The lease first: a daemon that was stopped for longer than it holds learns so before any of its calls goes on.
@@ -86,27 +86,6 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<
     }
 }
 
-/// The releases of an environment's platform and stack; `None`: the revision that it runs is not loaded here yet.
-fn releases(apps: &dyn Apps, placement: &Placement) -> Option<Vec<ReleasePlan>> {
-    let revisions = &placement.revisions;
-    let platform = placement.platform.iter().map(|platform| apps.platform(platform, revisions.platform.as_ref()));
-    let stack = placement.stack.iter().map(|stack| apps.releases(stack, revisions.stack.as_ref()));
-    let mut known = Vec::new();
-    for plans in platform.chain(stack) {
-        match plans {
-            Ok(plans) => known.extend(plans),
-            // Without it nobody knows what there is to build, or to remove.
-            Err(failure) if failure.kind == ErrorKind::Transient => {
-                tracing::warn!(%failure, "the environment waits for it");
-                return None;
-            }
-            // Its apps can't be planned: Base fails with the same reason, which is shown.
-            Err(failure) => tracing::warn!(%failure, "a stack or platform is not known any more"),
-        }
-    }
-    Some(known)
-}
-
 impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim, lease: &'a Lease) -> Result<Self, StoreError> {
         let mut work = shared.ports.store.load(claim).await?;
@@ -117,12 +96,13 @@ impl<'a> Pass<'a> {
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
         let placement = &work.environment.placement;
         let key = placement.provider_key();
-        let releases = shared.ports.apps.as_deref().map_or_else(|| Some(Vec::new()), |apps| releases(apps, placement));
+        let releases =
+            shared.ports.apps.as_deref().map_or_else(|| Ok(Vec::new()), |apps| planned::releases(apps, placement));
         // A removal that removes no release can go on without knowing any.
         let environment = &work.environment;
         let needs_none = environment.desired_state == DesiredState::Absent
             && (placement.level.is_shared() || environment.force_delete);
-        let is_planned = releases.is_some() || needs_none;
+        let unplanned = releases.as_ref().err().cloned().filter(|_| !needs_none);
         Ok(Self {
             shared,
             claim,
@@ -132,9 +112,23 @@ impl<'a> Pass<'a> {
             scales: shared.scales(&placement.provider),
             work,
             releases: releases.unwrap_or_default(),
-            is_planned,
+            unplanned,
             in_flight: BTreeSet::new(),
         })
+    }
+
+    /// Has the tenant show whether its revision can be used. One that is only not read yet is nothing to show.
+    async fn revision_seen(&mut self, release: Release) -> Result<(), StoreError> {
+        let unusable = self.unplanned.as_ref().filter(|failure| failure.kind != ErrorKind::Transient);
+        let status = conditions::revision(self.work.environment.status.clone(), unusable, self.work.now);
+        let changed = status != self.work.environment.status;
+        if !changed && matches!(release, Release::Hold) {
+            return Ok(());
+        }
+        let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
+        self.shared.ports.store.commit(self.claim, Commit { environment, release, ..Commit::default() }).await?;
+        self.work.environment.status = status;
+        Ok(())
     }
 
     async fn renew(&self) -> Result<(), StoreError> {
@@ -204,7 +198,7 @@ impl<'a> Pass<'a> {
                     let call = AssertUnwindSafe(execute::call(shared, lease, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
-                        Err(Failure::new(ErrorKind::Internal, problem))
+                        Some(Err(Failure::new(ErrorKind::Internal, problem)))
                     });
                     Finished { stage, result }
                 };
@@ -256,13 +250,14 @@ impl<'a> Pass<'a> {
 
     async fn finish(&mut self, finished: Finished) -> Result<(), StoreError> {
         self.in_flight.remove(&finished.stage);
+        let Some(result) = finished.result else { return Ok(()) };
         let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
         let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.desired_state));
         let now = self.now();
         let force = self.work.environment.force_delete;
-        let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
+        let after = journal::record(&before, result, force, &rules, rand::random(), now);
         self.shared.limits.figures.stage(&self.work.environment, &before, &after);
         let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
         if before.state == StageState::Running && before.end_time.is_none() {
@@ -336,8 +331,10 @@ impl<'a> Pass<'a> {
     async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
+        let mut events = events::concerns(&self.work.environment.status, &status);
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
+        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
@@ -356,7 +353,7 @@ impl<'a> Pass<'a> {
                 ..EnvironmentPatch::default()
             },
             operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
+            events,
             release,
             remove: steady == Steady::Gone,
         };

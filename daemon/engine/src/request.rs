@@ -1,8 +1,8 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, StackName, Stage,
-    StageRecord, StageState, Tenant, TenantUid,
+    DesiredState, Environment, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord,
+    StageState, Tenant, TenantUid,
     environment::Adoption,
     isolation::{PoolLabel, SharedTarget},
     ports::{CloudAccount, DeployTarget, KubeCredentials, PlatformTarget, TargetCluster, Work},
@@ -16,8 +16,6 @@ use crate::limits::{Caller, Urgency};
 
 /// Role of the only node pool of a tenant with a cluster of its own.
 const POOL_ROLE: &str = "default";
-/// Named as the stack where there is none: only the isolation is worked on then.
-const NO_STACK: &str = "none";
 /// Label and taint by which a tenant's nodes are known.
 pub(crate) const POOL_LABEL: &str = "landlord.dev/tenant";
 
@@ -53,6 +51,8 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
         },
         generation: environment.generation,
         host_cluster: host_cluster.unwrap_or_default(),
+        // Of the call itself: whoever carries it knows.
+        traceparent: String::new(),
     }
 }
 
@@ -120,14 +120,19 @@ pub(crate) fn network(work: &Work) -> v1::NetworkStatus {
 
 /// Whose token opens the cluster that a tenant lives in, and the question for one.
 pub(crate) fn access(installation: &str, work: &Work, scope: &v1::Scope) -> (TenantUid, v1::KubeAccessRequest) {
-    let cluster = Some(cluster(work));
     match &work.host {
-        None => (work.environment.uid, v1::KubeAccessRequest { scope: Some(scope.clone()), cluster }),
-        Some(host) => {
-            let scope = Some(host_scope(installation, host));
-            (host.host.uid, v1::KubeAccessRequest { scope, cluster })
+        None => {
+            let (scope, cluster) = (Some(scope.clone()), Some(cluster(work)));
+            (work.environment.uid, v1::KubeAccessRequest { scope, cluster })
         }
+        Some(host) => (host.host.uid, host_access(installation, host)),
     }
+}
+
+/// The question for a token that opens a host cluster.
+pub(crate) fn host_access(installation: &str, host: &HostView) -> v1::KubeAccessRequest {
+    let (scope, cluster) = (host_scope(installation, host), cluster_of(host));
+    v1::KubeAccessRequest { scope: Some(scope), cluster: Some(cluster) }
 }
 
 /// What is known of a cluster that is adopted.
@@ -257,7 +262,9 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
         kube,
         installation: installation.to_owned(),
         uid: environment.uid,
+        name: environment.name(),
         platform: environment.placement.platform.clone()?,
+        values: environment.placement.platform_options.values.clone(),
         domain: tenant.map(|tenant| tenant.spec.domain.clone()),
         revision: environment.placement.revisions.platform.clone(),
         stack: environment.placement.stack.clone(),
@@ -271,9 +278,10 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
     let tenant = environment.tenant()?;
     let cluster = if work.host.is_some() { tenants_cluster(environment) } else { TargetCluster::OwnCluster };
     // A namespace is isolated and removed whatever is in it.
-    let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
-    let stack = environment.placement.stack.clone().or_else(unnamed)?;
-    let target = tenants_target(installation, (environment, tenant), kube, cluster, stack);
+    if environment.placement.stack.is_none() && cluster.shared().is_none() {
+        return None;
+    }
+    let target = tenants_target(installation, (environment, tenant), kube, cluster);
     Some(DeployTarget { name_servers: status::<v1::DnsZoneStatus>(work, &Stage::DnsZone).name_servers, ..target })
 }
 
@@ -293,7 +301,6 @@ pub(crate) fn tenants_target(
     (environment, tenant): (&Environment, &Tenant),
     kube: KubeCredentials,
     cluster: TargetCluster,
-    stack: StackName,
 ) -> DeployTarget {
     DeployTarget {
         kube,
@@ -303,7 +310,7 @@ pub(crate) fn tenants_target(
         name: tenant.name.clone(),
         spec: tenant.spec.clone(),
         generation: environment.generation,
-        stack,
+        stack: environment.placement.stack.clone(),
         revision: environment.placement.revisions.stack.clone(),
         name_servers: Vec::new(),
         skip_checks: environment.placement.skip_checks.clone(),

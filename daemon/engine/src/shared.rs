@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use landlord_core::{ProviderName, journal::RetryRules};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::AccessCache,
+    boot_clock::BootClock,
     clock::ClockWatch,
     holds::Holds,
-    late_waits::LateWaits,
     limits::Limits,
     observed::Observed,
     options::{EngineOptions, EnginePorts, ProviderOptions},
@@ -29,11 +30,13 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
     pub(crate) holds: Holds,
-    pub(crate) late_waits: LateWaits,
+    pub(crate) boot_clock: BootClock,
     pub(crate) clock: ClockWatch,
     pub(crate) turns: Turns,
     pub(crate) observed: Observed,
     pub(crate) hint: Notify,
+    /// The daemon ends: no call begins any more, so that others can go on soon.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Shared {

@@ -36,12 +36,6 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         taken.insert(key.clone(), count + 1);
         Some(Share { key, taken: self.taken.clone() })
     }
-
-    /// How many have any.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 impl<K: Eq + Hash> Drop for Share<K> {

@@ -24,8 +24,7 @@ pub(crate) async fn customer(
     place: &SharedTarget,
     lifetime: Duration,
 ) -> Result<KubeCredentials> {
-    let lifetime = lifetime.clamp(CUSTOMER_ACCESS_MIN, CUSTOMER_ACCESS_MAX);
-    token::issue(client, access, place.namespace.as_str(), CUSTOMER, lifetime).await
+    issue(client, access, place.namespace.as_str(), lifetime).await
 }
 
 /// Access for the customer of a cluster of its own, in the namespace of its apps. Its role is brought to what the class says
@@ -38,6 +37,16 @@ pub(crate) async fn own_cluster(
     lifetime: Duration,
 ) -> Result<KubeCredentials> {
     apply_all(client, &rbac::own_cluster(target, namespace, role), &selector(target), false).await?;
+    issue(client, &target.kube, namespace, lifetime).await
+}
+
+/// A token of the customer's account; as long as requested, within the bounds of all of them.
+async fn issue(
+    client: &Client,
+    access: &KubeCredentials,
+    namespace: &str,
+    lifetime: Duration,
+) -> Result<KubeCredentials> {
     let lifetime = lifetime.clamp(CUSTOMER_ACCESS_MIN, CUSTOMER_ACCESS_MAX);
-    token::issue(client, &target.kube, namespace, CUSTOMER, lifetime).await
+    token::issue(client, access, namespace, CUSTOMER, lifetime).await
 }

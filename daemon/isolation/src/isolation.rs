@@ -1,12 +1,15 @@
 //! The port's implementation: finds a client, hands over to the modules.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    CustomerRole, Failure, FoundNamespace, Measured, StackName,
+    CustomerRole, Failure, FoundNamespace, Measured,
     isolation::GatewayRef,
-    ports::{CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
+    ports::{
+        CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StackPlaces, StageProgress,
+        UninstallReport,
+    },
     stage::RemovedObject,
 };
 use landlord_kube::{client::Clients, gateway_api::Crds};
@@ -21,10 +24,8 @@ use crate::{
 /// How tenants are isolated.
 #[derive(Debug, Clone)]
 pub struct IsolationOptions {
-    /// The Gateway of each stack that has one.
-    pub gateways: BTreeMap<StackName, GatewayRef>,
-    /// Namespace of each stack's apps in a cluster of a tenant's own.
-    pub namespaces: BTreeMap<StackName, String>,
+    /// Who knows the stacks; `None`: nobody has one.
+    pub stacks: Option<Arc<dyn StackPlaces>>,
     /// The Gateway API's custom resources, applied to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
     /// How long an ending namespace is left to Kubernetes: [`REMOVAL_TIMEOUT`](crate::REMOVAL_TIMEOUT), but for tests.
@@ -49,8 +50,14 @@ impl KubeIsolation {
     /// and mutating policies for granted.
     #[must_use]
     pub fn manifest(&self, target: &DeployTarget) -> String {
-        let gateway = self.options.gateways.get(&target.stack).map(|gateway| gateway.namespace.as_str());
-        target.cluster.shared().map(|place| enforce::manifest(target, place, gateway)).unwrap_or_default()
+        let gateway = self.gateway(target).ok().flatten().map(|gateway| gateway.namespace);
+        target.cluster.shared().map(|place| enforce::manifest(target, place, gateway.as_deref())).unwrap_or_default()
+    }
+
+    /// The Gateway of the revision that the tenant runs, whatever lies on disk.
+    fn gateway(&self, target: &DeployTarget) -> Result<Option<GatewayRef>, Failure> {
+        let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else { return Ok(None) };
+        stacks.gateway(stack, target.revision.as_ref())
     }
 }
 
@@ -66,8 +73,8 @@ impl Isolation for KubeIsolation {
         let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
         // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
-        let gateway = self.options.gateways.get(&target.stack);
-        let call = async |client| enforce::ensure(&client, target, place, gateway, crds).await;
+        let gateway = self.gateway(target)?;
+        let call = async |client| enforce::ensure(&client, target, place, gateway.as_ref(), crds).await;
         self.clients.call(&target.kube, call).await
     }
 
@@ -92,10 +99,15 @@ impl Isolation for KubeIsolation {
         if target.cluster.shared().is_some() {
             return Err(Error::NotOwn.into());
         }
-        let Some(namespace) = self.options.namespaces.get(&target.stack) else { return Err(Error::NotOwn.into()) };
-        let call = async |client| access::own_cluster(&client, target, namespace, role, lifetime).await;
+        let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else {
+            return Err(Error::NotOwn.into());
+        };
+        let Some(namespace) = stacks.namespace(stack, target.revision.as_ref())? else {
+            return Err(Error::NotOwn.into());
+        };
+        let call = async |client| access::own_cluster(&client, target, &namespace, role, lifetime).await;
         let kube = self.clients.call(&target.kube, call).await?;
-        Ok(CustomerAccess { kube, namespace: namespace.clone() })
+        Ok(CustomerAccess { kube, namespace })
     }
 }
 

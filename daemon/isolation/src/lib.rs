@@ -26,13 +26,12 @@
 //! It starts without a cluster and without any program; each call brings the credentials of the cluster that it is about.
 //!
 //! ```
-//! use std::{collections::BTreeMap, sync::Arc};
+//! use std::sync::Arc;
 //!
 //! use landlord_isolation::{IsolationOptions, KubeIsolation, REMOVAL_TIMEOUT};
 //! use landlord_kube::client::Clients;
 //!
-//! let options =
-//!     IsolationOptions { gateways: BTreeMap::new(), namespaces: BTreeMap::new(), gateway_api_crds: None, removal_timeout: REMOVAL_TIMEOUT };
+//! let options = IsolationOptions { stacks: None, gateway_api_crds: None, removal_timeout: REMOVAL_TIMEOUT };
 //! let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
 //! // isolation.ensure(&target).await, until it is Done; then the tenant's apps may run.
 //! # drop(isolation);

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::ports::{DaemonInfo, DaemonStore};
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Between two announcements; `proto/landlord/v1/daemon.proto` promises it.
@@ -15,16 +16,23 @@ fn this(id: String) -> DaemonInfo {
     DaemonInfo { id, host, pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
+/// A daemon that announces itself.
+pub(crate) struct Announced {
+    /// Owner of its leases.
+    pub(crate) id: String,
+    /// Ends when the daemon stops: nothing is announced after it.
+    pub(crate) task: JoinHandle<()>,
+}
+
 /// Announces this daemon from now on. `id`: the owner of its leases.
 pub(crate) fn start(
     id: String,
     store: Arc<dyn DaemonStore>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> DaemonInfo {
-    let daemon = this(id);
-    tasks.spawn(run(store, daemon.clone(), stop.clone()));
-    daemon
+) -> Announced {
+    let task = tasks.spawn(run(store, this(id.clone()), stop.clone()));
+    Announced { id, task }
 }
 
 /// Announces until cancelled.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use landlord_deploy::{ProbeOptions, WebProbe};
 use landlord_engine::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch, EngineHandle};
 use landlord_store::Store;
@@ -24,11 +24,10 @@ pub(crate) fn watch(
     if !availability.enabled || !checks.from_outside {
         return Ok(None);
     }
-    let networks = availability.allowed_networks.iter().map(|network| network.parse());
     let probe = WebProbe::new(ProbeOptions {
         resolver: crate::in_cluster::address("resolver", &checks.resolver)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
-        allowed: networks.collect::<Result<_, _>>().context("availability.allowed_networks")?,
+        allowed: crate::in_cluster::networks(config)?,
     });
     let options = AvailabilityOptions { owner: daemon.to_owned(), interval: availability.interval.get() };
     Ok(Some(AvailabilityWatch::new(options, store, Arc::new(probe), Arc::new(engine), figures)))

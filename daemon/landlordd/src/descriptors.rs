@@ -20,3 +20,17 @@ pub fn raise_limit() {
         limit => tracing::info!(limit, before = before.current, "open files"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let before = getrlimit(Resource::Nofile);
+        // As a shell's usual one, which a thousand connections use up.
+        setrlimit(Resource::Nofile, Rlimit { current: Some(1_024), maximum: before.maximum }).unwrap();
+        raise_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    }
+}

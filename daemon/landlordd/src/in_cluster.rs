@@ -8,8 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use ipnet::IpNet;
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
+    ports::StackPlaces,
     revision::{RevisionKey, RevisionKind},
 };
 use landlord_deploy::{
@@ -21,7 +23,7 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
 use crate::{
-    config::{Checked, Config, Deploy},
+    config::{Checked, Config},
     revisions::OnDisk,
 };
 
@@ -90,6 +92,7 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
         BTreeMap::new()
     };
     known_checks(checked, &stacks)?;
+    known_parts(checked, &platforms)?;
     Ok(Read { stacks, platforms, gateway_api_crds })
 }
 
@@ -121,18 +124,36 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
     Ok(())
 }
 
+/// A class chooses only of what its platform has.
+fn known_parts(checked: &Checked, platforms: &BTreeMap<PlatformName, Platform>) -> Result<()> {
+    for (name, class) in &checked.catalog.classes {
+        let Some(platform) = class.platform.as_ref().and_then(|platform| platforms.get(platform)) else { continue };
+        if let Some(lacking) = platform.lacking(&class.platform_options) {
+            bail!("classes.{name}.platform_options.{lacking}");
+        }
+    }
+    Ok(())
+}
+
 /// An address of `deploy.checks`; empty: none.
 pub(crate) fn address(key: &str, text: &str) -> Result<Option<SocketAddr>> {
     let text = Some(text).filter(|text| !text.is_empty());
     text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
 }
 
-fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
-    let checks = &deploy.checks;
+/// Networks that are connected to though they lie inside.
+pub(crate) fn networks(config: &Config) -> Result<Vec<IpNet>> {
+    let networks = config.availability.allowed_networks.iter().map(|network| network.parse());
+    networks.collect::<Result<_, _>>().context("availability.allowed_networks")
+}
+
+fn check_options(config: &Config, state_dir: &Path) -> Result<CheckOptions> {
+    let checks = &config.deploy.checks;
     Ok(CheckOptions {
         from_outside: checks.from_outside,
         resolver: address("resolver", &checks.resolver)?,
         proxy: address("proxy", &checks.proxy)?,
+        allowed: networks(config)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         sftp_path: checks.sftp_path.clone(),
         runs: state_dir.join("runs"),
@@ -148,7 +169,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
         platforms: read.platforms,
         helm_path: config.deploy.helm_path.clone(),
         helm_version: config.deploy.helm_version.clone(),
-        checks: check_options(&config.deploy, &state_dir)?,
+        checks: check_options(config, &state_dir)?,
         state_dir,
         helm_processes_max: config.deploy.helm_processes_max,
         gateway_api_crds: read.gateway_api_crds,
@@ -163,13 +184,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
 pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster> {
     let read = read(config, checked)?;
     let clients = Arc::new(Clients::default());
-    let options = IsolationOptions {
-        gateways: stack::gateways(&read.stacks),
-        namespaces: stack::namespaces(&read.stacks),
-        gateway_api_crds: read.gateway_api_crds.clone(),
-        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
-    };
-    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
+    let gateway_api_crds = read.gateway_api_crds.clone();
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
     let names = Names {
         stacks: read.stacks.keys().cloned().collect(),
@@ -177,8 +192,14 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
         is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
     };
     let on_disk = on_disk(&read);
-    let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    Ok(InCluster { isolation, stacks, apps: apps.map(Arc::new), on_disk, names })
+    let apps = apps(config, read, config.deploy.state_dir.clone(), Arc::clone(&clients)).await?.map(Arc::new);
+    let options = IsolationOptions {
+        stacks: apps.clone().map(|apps| apps as Arc<dyn StackPlaces>),
+        gateway_api_crds,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
+    };
+    let isolation = Arc::new(KubeIsolation::new(options, clients));
+    Ok(InCluster { isolation, stacks, apps, on_disk, names })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

@@ -9,6 +9,7 @@ pub mod config;
 mod customer_labels;
 pub mod descriptors;
 pub mod documents;
+mod ending;
 mod figures;
 mod in_cluster;
 mod inventories;

@@ -1,5 +1,5 @@
 //! Revisions of stacks and platforms between the disk, the store and those who deploy: what lies on disk is kept, environments
-//! without a revision name it, and what they name otherwise is read from the store.
+//! without a revision name it, and what they name otherwise is read from the store. What can't be used is shown by whoever names it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,15 +59,17 @@ pub(crate) async fn load(
         let RevisionKey { kind, name, id } = &key;
         let (kind, revision) = (kind.as_str(), id.as_str());
         match store.revision(&key).await? {
-            None => tracing::error!(
-                kind,
-                name,
-                revision,
-                "a revision is named and not kept; restore the store from a backup"
-            ),
+            None => {
+                let problem = "it is named and the store does not keep it";
+                tracing::error!(kind, name, revision, "{problem}; restore the store from a backup");
+                apps.refuse_revision(&key, problem);
+            }
             Some(content) => match apps.add_revision(&key, &content, mirrors) {
                 Ok(()) => tracing::info!(kind, name, revision, "an earlier revision is loaded"),
-                Err(error) => tracing::error!(kind, name, revision, %error, "a revision can't be used"),
+                Err(error) => {
+                    tracing::error!(kind, name, revision, %error, "a revision can't be used");
+                    apps.refuse_revision(&key, &error.to_string());
+                }
             },
         }
     }

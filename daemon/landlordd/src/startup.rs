@@ -17,7 +17,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     CurrentCatalog,
-    ports::{Apps, DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{Apps, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions, TenantApps};
@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    customer_labels,
+    customer_labels, ending,
     figures::Figures,
     in_cluster, inventories, listeners, plugin_check,
     reload::{Reload, Sources},
@@ -80,10 +80,11 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures)?;
     let ready = Arc::new(AtomicBool::new(false));
     let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
-    let running = tasks.spawn(engine.run(stop.clone()));
+    let daemon = this.id.clone();
+    let running = tasks.spawn(ending::work(engine, store.clone(), this, stop.clone()));
     watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
     inventories::start((&checked, &clusters), &store_port, &host, &handle, (&tasks, &stop));
-    let webhooks = webhooks::start(&checked, &this.id, &store, &webhook_figures, (&tasks, &stop)).await?;
+    let webhooks = webhooks::start(&checked, &daemon, &store, &webhook_figures, (&tasks, &stop)).await?;
     let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
     tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
     let (used, names) = (config.clone(), clusters.names.clone());
@@ -105,7 +106,7 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
         customers: Arc::new(store.clone()),
         audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
-        daemon: this.id.clone(),
+        daemon,
         webhooks: Arc::new(webhooks),
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
@@ -123,16 +124,9 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
-    end(&tasks, &store, &this.id).await;
+    ending::wait(&tasks, &store).await;
     lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
     Ok(served.inspect(|()| tracing::info!("landlordd has ended"))?)
-}
-
-/// Waits for what still runs, and gives back what this daemon holds.
-async fn end(tasks: &TaskTracker, store: &Store, daemon: &str) {
-    tasks.close();
-    tasks.wait().await;
-    hand_over(store, daemon).await;
 }
 
 fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
@@ -163,14 +157,6 @@ fn became_ready(socket: &str, flag: &AtomicBool) {
     tracing::info!(socket, "landlordd is ready");
     flag.store(true, Ordering::Relaxed);
     systemd::ready();
-}
-
-/// Nothing works any more: others need not wait for the leases to end.
-async fn hand_over(store: &Store, daemon: &str) {
-    if let Err(error) = store.leave(daemon).await {
-        tracing::warn!(%error, "the leases are not handed over; they end by themselves");
-    }
-    store.close().await;
 }
 
 /// The policies, read again when they change.

@@ -266,18 +266,23 @@ impl Plugin {
     }
 
     /// One call, in a span of its own: log lines of the call, the plugin's own among them, carry provider, call, attempt
-    /// and tenant.
+    /// and tenant. `scope`: where the request says whom it is for; the plugin reads there which trace it is part of.
     pub(crate) async fn call<Q: Message, A: Message + Default>(
         &self,
         method: Method,
-        tenant: &str,
-        request: &Q,
+        mut request: Q,
+        scope: impl Fn(&mut Q) -> Option<&mut v1::Scope> + Send,
     ) -> Result<A, ProviderError> {
+        let tenant = scope(&mut request).map(|scope| scope.tenant_uid.clone()).unwrap_or_default();
+        let tenant = tenant.as_str();
         let attempt = self.attempts.next(method, tenant);
         let span = tracing::info_span!(
             "call", otel.name = method.name(), otel.kind = "client", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
         );
-        let response = self.measured_call(method, request).instrument(span.clone()).await;
+        if let Some(scope) = scope(&mut request) {
+            scope.traceparent = span.in_scope(landlord_trace::traceparent).unwrap_or_default();
+        }
+        let response = self.measured_call(method, &request).instrument(span.clone()).await;
         let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
         span.record("outcome", outcome);
         if response.is_ok() {

@@ -12,8 +12,7 @@ macro_rules! carried {
         #[async_trait]
         impl $family for Plugin {
             $(async fn $function(&self, request: v1::$request) -> Result<v1::$response, ProviderError> {
-                let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
-                self.call(Method::$method, tenant, &request).await
+                self.call(Method::$method, request, |request| request.scope.as_mut()).await
             })*
         }
     };
@@ -40,11 +39,10 @@ carried!(Inventory {
 #[async_trait]
 impl Provider for Plugin {
     async fn describe(&self, request: v1::DescribeRequest) -> Result<v1::DescribeResponse, ProviderError> {
-        self.call(Method::Describe, "", &request).await
+        self.call(Method::Describe, request, |_| None).await
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse, ProviderError> {
-        let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
-        self.call(Method::Validate, tenant, &request).await
+        self.call(Method::Validate, request, |request| request.scope.as_mut()).await
     }
 }

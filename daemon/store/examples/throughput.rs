@@ -34,6 +34,7 @@ fn order(name: TenantName) -> NewTenant {
         region: "eu-central-1".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

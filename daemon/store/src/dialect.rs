@@ -22,6 +22,15 @@ macro_rules! writers_turn {
 /// positions of events appear in their order, and nothing has to be repeated for a conflict.
 pub(crate) const WRITERS_TURN: &str = writers_turn!();
 
+macro_rules! hand_over {
+    () => {
+        "left"
+    };
+}
+
+/// What a notification of the channel says when a daemon has left; the others say nothing.
+pub(crate) const HAND_OVER: &str = hand_over!();
+
 impl Dialect {
     /// Of an open connection.
     pub(crate) fn of(connection: &AnyConnection) -> Self {
@@ -65,6 +74,14 @@ impl Dialect {
         match self {
             Self::Sqlite => "COMMIT",
             Self::Postgres => "NOTIFY landlord; COMMIT",
+        }
+    }
+
+    /// Says to the other daemons that one has left, when its transaction is committed; `None`: there are no others.
+    pub(crate) fn announce_hand_over(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(concat!("NOTIFY landlord, '", hand_over!(), "'")),
         }
     }
 

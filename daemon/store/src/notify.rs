@@ -11,7 +11,7 @@ use std::{
 
 use landlord_core::ports::StoreError;
 use sqlx::AnyConnection;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::rows::unavailable;
 
@@ -25,12 +25,14 @@ pub(crate) struct Notifier {
     all: watch::Sender<i64>,
     /// Only customers that somebody waits for.
     customers: Arc<Mutex<Readers>>,
+    /// Notified when another daemon has left.
+    pub(crate) handed_over: Arc<Notify>,
 }
 
 impl Notifier {
     /// `newest`: the newest position now.
     pub(crate) fn new(newest: i64) -> Self {
-        Self { all: watch::Sender::new(newest), customers: Arc::default() }
+        Self { all: watch::Sender::new(newest), customers: Arc::default(), handed_over: Arc::default() }
     }
 
     /// Waits until an event after `after` is there: of `customer`, or of anybody. Returns its position or a later one.

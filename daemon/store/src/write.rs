@@ -215,10 +215,16 @@ impl Writing {
         };
         let begun = dialect.responded(sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection)).await?;
         let id: Option<String> = begun.last().and_then(|row| row.try_get("xid").ok());
-        for job in batch.iter_mut() {
-            dialect.responded(job.run(connection)).await?;
-        }
-        if self.seen.elapsed() > SEEN_INTERVAL {
+        let jobs = async {
+            for job in batch.iter_mut() {
+                dialect.responded(job.run(connection)).await?;
+            }
+            Ok::<_, StoreFailure>(())
+        };
+        let (done, appended) = audit::following(jobs).await;
+        done?;
+        let is_turn = self.seen.elapsed() > SEEN_INTERVAL;
+        if is_turn {
             let seen = async {
                 let now = clock::now(connection).await?;
                 Ok::<_, StoreFailure>(identity::seen(connection, now, false).await?)
@@ -226,12 +232,19 @@ impl Writing {
             dialect.responded(seen).await?;
             self.seen = Instant::now();
         }
-        let signed = match self.signer.get() {
-            Some(signer) => {
-                let signing = async { Ok::<_, StoreFailure>(audit::sign_if_due(connection, &**signer).await?) };
+        let signed = match (self.signer.get(), appended) {
+            // What was appended earlier waits for a head no longer than until the next turn.
+            (Some(signer), appended) if is_turn || appended.is_some() => {
+                let signing = async {
+                    let chain = match appended {
+                        Some(chain) => chain,
+                        None => audit::Chain::read(connection).await?,
+                    };
+                    Ok::<_, StoreFailure>(audit::sign_if_due(connection, &**signer, chain).await?)
+                };
                 dialect.responded(signing).await?
             }
-            None => None,
+            (Some(_) | None, _) => None,
         };
         match (dialect.responded(sqlx::raw_sql(dialect.commit()).execute(connection)).await, id) {
             (Ok(_), _) => {}

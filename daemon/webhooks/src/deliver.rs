@@ -6,13 +6,7 @@
 //!   └──────────────┴──────────────────────────────────◄────────────────────────┘
 //! ```
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use landlord_core::{
@@ -21,8 +15,10 @@ use landlord_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
+    clock::Clock,
     event,
     event_id::EventIds,
     figures::WebhookFigures,
@@ -57,26 +53,6 @@ pub(crate) struct Delivery {
     pub(crate) figures: WebhookFigures,
     /// Notified when the place was moved by a replay.
     pub(crate) moved: Notify,
-}
-
-/// The database's clock, as of the last answer and what has passed since.
-struct Clock {
-    began: Instant,
-    offset_ms: AtomicI64,
-}
-
-impl Clock {
-    fn new(now: Timestamp) -> Self {
-        Self { began: Instant::now(), offset_ms: AtomicI64::new(now.0) }
-    }
-
-    fn set(&self, now: Timestamp) {
-        self.offset_ms.fetch_add(now.0 - self.now().0, Ordering::Relaxed);
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp(self.offset_ms.load(Ordering::Relaxed)).after(self.began.elapsed())
-    }
 }
 
 /// Why a claim is not worked on any more.
@@ -298,6 +274,22 @@ impl Delivery {
     }
 }
 
+/// The span of a request, in the trace of the operation that the event is part of.
+fn span(webhook: &str, event: &Event) -> tracing::Span {
+    let span = tracing::info_span!(
+        "webhook",
+        otel.kind = "client",
+        webhook,
+        "tenant.id" = %event.uid,
+        seq = event.seq,
+        outcome = tracing::field::Empty
+    );
+    if let Some(operation) = event.operation {
+        landlord_trace::within(&span, operation);
+    }
+    span
+}
+
 /// What requests of one step share.
 #[derive(Clone, Copy)]
 struct Sending<'a> {
@@ -352,10 +344,16 @@ impl Sending<'_> {
             self.stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
+        let span = span(&delivery.name, event);
+        // A receiver goes on with the operation's trace, also where nothing is exported.
+        let traceparent = span.in_scope(landlord_trace::traceparent);
+        let body = (body, traceparent.or_else(|| event.operation.map(landlord_trace::traceparent_of)));
+        let sent = delivery.sender.send(self.secrets, &id, self.clock.now(), body).instrument(span.clone());
         let result = tokio::select! {
-            result = delivery.sender.send(self.secrets, &id, self.clock.now(), body) => result.map(drop),
+            result = sent => result.map(drop),
             () = grace => return None,
         };
+        span.record("outcome", if result.is_ok() { "ok" } else { "not taken" });
         delivery.figures.attempted(&delivery.name, result.is_ok(), began.elapsed());
         if result.is_ok() {
             delivery.figures.delivered(&delivery.name, self.clock.now().since(event.time));

@@ -127,6 +127,7 @@ mod tests {
             (EventKind::Stage, "StageStarted", EventType::StageChanged),
             (EventKind::Stage, "StageDrifted", EventType::Drifted),
             (EventKind::Tenant, "Ready", EventType::Ready),
+            (EventKind::Tenant, "DiskNearlyFull", EventType::Updated),
             (EventKind::Tenant, "Failed", EventType::Failed),
             (EventKind::Tenant, "CertificateExpiring", EventType::CertificateExpiring),
             (EventKind::Tenant, "Paused", EventType::Updated),

@@ -23,6 +23,7 @@
 //! Knows the ports of `core`, and neither gRPC nor any database.
 
 mod address;
+mod clock;
 mod deliver;
 mod error;
 mod event;

@@ -282,7 +282,14 @@ mod tests {
             progress: None,
         };
         let uid = "00000000-0000-4000-8000-000000000001".parse().unwrap();
-        Event { seq, time: Timestamp(time), uid, name: EnvironmentName::Tenant(tenant(id)), event: new }
+        Event {
+            seq,
+            time: Timestamp(time),
+            uid,
+            operation: None,
+            name: EnvironmentName::Tenant(tenant(id)),
+            event: new,
+        }
     }
 
     fn progress() -> Progress {

@@ -86,17 +86,17 @@ impl Sender {
         Ok(Self { client, url, allowed })
     }
 
-    /// Sends a body once; the HTTP status if it was taken. `now` goes into the signature.
+    /// Sends a body once; the HTTP status if it was taken. `now` goes into the signature; `traceparent`: the trace that it is part of.
     pub(crate) async fn send(
         &self,
         secrets: &[Secret],
         id: &str,
         now: Timestamp,
-        body: String,
+        (body, traceparent): (String, Option<String>),
     ) -> Result<u16, Failure> {
         let timestamp_secs = now.0.div_euclid(1_000);
         let signature = signature::sign(secrets, id, timestamp_secs, &body);
-        let request = self
+        let mut request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
@@ -104,6 +104,9 @@ impl Sender {
             .header("webhook-timestamp", timestamp_secs)
             .header("webhook-signature", signature)
             .body(body);
+        if let Some(traceparent) = traceparent {
+            request = request.header(landlord_trace::TRACEPARENT, traceparent);
+        }
         let mut response = request.send().await.map_err(|error| Failure::new(chain(error)))?;
         // The resolver has seen to it already; a client that would connect elsewhere must not go unnoticed.
         if let Some(address) = response.remote_addr().filter(|address| !self.allowed.allows(address.ip())) {

@@ -241,7 +241,7 @@ impl Webhooks for Service {
         let result = match (delivery.secrets)() {
             Ok(secrets) => delivery
                 .sender
-                .send(&secrets, &event_id, now, body)
+                .send(&secrets, &event_id, now, (body, landlord_trace::traceparent()))
                 .await
                 .map_err(|failure| (failure.status, failure.message)),
             Err(problem) => Err((None, problem)),

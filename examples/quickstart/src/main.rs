@@ -137,7 +137,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce(arguments.level)?;
+        real::announce()?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
@@ -294,7 +294,10 @@ fn example(world: &World, cloud: &Cloud, name: &str, real: bool) -> Result<Strin
 fn with_real_classes(cloud: &Cloud, text: &str) -> String {
     let line = |class: &str| format!("tenantClass: {class}\n");
     let text = text.replace(&cloud.small_class(), &cloud.real_class());
-    text.replace(&line(&format!("{}-namespace", cloud.provider)), &line(&cloud.real_namespace_class()))
+    let shared = [("namespace", cloud.real_namespace_class()), ("node", cloud.real_node_class())];
+    shared
+        .iter()
+        .fold(text, |text, (level, class)| text.replace(&line(&format!("{}-{level}", cloud.provider)), &line(class)))
 }
 
 fn text<'a>(object: &'a serde_json::Value, key: &str) -> &'a str {

@@ -5,8 +5,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use landlord_test_harness::{World, binaries::checkout};
-use landlord_test_kube::{Artifacts, forward, node_socket, python_env};
-use rustix::process::geteuid;
+use landlord_test_kube::{Artifacts, forward, node_sockets, node_supported, python_env};
 use serde_json::Value;
 
 use crate::{
@@ -17,19 +16,13 @@ use crate::{
 /// Where the stack lives in a cluster of the tenant's own.
 const NAMESPACE: &str = "ai-fileserver";
 /// What it takes, reported before anything is built; refused where it can't work.
-pub(crate) fn announce(level: Level) -> Result<()> {
-    if level == Level::Node {
-        bail!(
-            "--real has one node in a cluster, and level node needs two: leave out --level, or take --level namespace"
-        );
-    }
-    if !geteuid().is_root() {
-        bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");
-    }
+pub(crate) fn announce() -> Result<()> {
+    node_supported()
+        .context("--real needs a machine that can run a node: a kubelet with namespaces, mounts and control groups")?;
     say_block(
         "Real pods on a real node: kubelet, containerd, Envoy, cert-manager, an ACME server, and four apps with a model.\n\
          Network policies are enforced; names and certificates are those of the simulated cloud's zone.\n\
-         The first time this builds programs and images: about 20 minutes on two cores and 6 GB below ~/.cache/landlord.\n\
+         The first time this builds programs and images: half an hour on two cores and 6 GB below ~/.cache/landlord.\n\
          Later runs take about 4 minutes. Nothing leaves this machine.",
     );
     Ok(())
@@ -53,7 +46,8 @@ pub(crate) fn show(world: &World, artifacts: &Artifacts, level: Level) -> Result
     let tenant = world.cli().tenant(level.tenant())?.context("the tenant is gone")?;
     let namespace = tenant["placement"]["isolation"]["namespace"].as_str().unwrap_or(NAMESPACE);
     let cluster = world.clusters().pop().context("no cluster")?;
-    let socket = node_socket(&cluster);
+    // A tenant's own node, where it has one, is the way that its customers come.
+    let socket = node_sockets(&cluster).pop().context("no node runs")?;
     let chat = format!("chat.{domain}");
     let password = secret(artifacts, (&cluster, namespace), "files", "customer-password")?;
     let admin = secret(artifacts, (&cluster, namespace), "chat", "admin-password")?;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
 const SCALE: f64 = 0.0005;
+const COMPUTE: &str = "2025-01-02";
 const NETWORK: &str = "2024-05-01";
 const AKS: &str = "2025-05-01";
 const DNS: &str = "2018-05-01";
@@ -557,13 +558,13 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     let mut another = ours.clone();
     another["landlord-tenant-uid"] = json!("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
     for (path, version, body) in [
-        (shared("Microsoft.Compute/disks/pvc-ours"), "2025-01-02", disk(&by_disk)),
+        (shared("Microsoft.Compute/disks/pvc-ours"), COMPUTE, disk(&by_disk)),
         (
             shared("Microsoft.Compute/disks/pvc-other"),
-            "2025-01-02",
+            COMPUTE,
             disk(&json!({ "k8s-azure-created-by": "kubernetes-azure-dd" })),
         ),
-        (shared("Microsoft.Compute/disks/pvc-another"), "2025-01-02", disk(&another)),
+        (shared("Microsoft.Compute/disks/pvc-another"), COMPUTE, disk(&another)),
         (shared("Microsoft.Network/publicIPAddresses/kubernetes-a1"), NETWORK, address(&by_cluster)),
         (
             format!("{}/providers/Microsoft.Network/publicIPAddresses/kubernetes-a2", group("")),
@@ -847,9 +848,23 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
         json!({ "location": "westeurope", "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } });
     cloud.foreign_call("PUT", &endpoint, NETWORK, body).await;
     cloud.settled(&endpoint, NETWORK).await;
+    // Machines beside the scale sets: a customer's holds the removal, one that AKS made for a pool of its own does not.
+    let machine = |name: &str| format!("{}/providers/Microsoft.Compute/virtualMachines/{name}", group("-nodes"));
+    for (name, tags) in [("customer-vm", json!({})), ("aks-vm", json!({ "aks-managed-poolName": "system" }))] {
+        let card = format!("{}/providers/Microsoft.Network/networkInterfaces/{name}-nic", group("-nodes"));
+        let subnet = json!({ "subnet": { "id": made.network.private_subnet_ids[0] } });
+        let body = json!({ "location": "westeurope", "tags": tags,
+            "properties": { "ipConfigurations": [{ "name": "one", "properties": subnet }] } });
+        cloud.foreign_call("PUT", &card, NETWORK, body).await;
+        cloud.settled(&card, NETWORK).await;
+        let body = json!({ "location": "westeurope", "tags": tags,
+            "properties": { "networkProfile": { "networkInterfaces": [{ "id": card }] } } });
+        cloud.foreign_call("PUT", &machine(name), COMPUTE, body).await;
+    }
     cloud.foreign_call("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
     let names = [
         "customer-endpoint",
+        "customer-vm",
         "customergpu",
         "the lock keep (CanNotDelete)",
         "the lock nodes (ReadOnly)",
@@ -858,6 +873,10 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.is_held_first(&names).await;
     cloud.foreign_call("DELETE", &nodes, LOCKS, Value::Null).await;
     cloud.foreign_call("DELETE", &endpoint, NETWORK, Value::Null).await;
+    cloud.foreign_call("DELETE", &machine("customer-vm"), COMPUTE, Value::Null).await;
+    while cloud.of_type("Microsoft.Compute/virtualMachines").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
     cloud.foreign_call("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");
@@ -893,8 +912,8 @@ async fn leave_one_of_each(cloud: &Cloud) {
         ("Microsoft.Network/networkInterfaces", NETWORK),
         ("Microsoft.Network/publicIPAddresses", NETWORK),
         ("Microsoft.Network/networkSecurityGroups", NETWORK),
-        ("Microsoft.Compute/snapshots", "2025-01-02"),
-        ("Microsoft.Compute/disks", "2025-01-02"),
+        ("Microsoft.Compute/snapshots", COMPUTE),
+        ("Microsoft.Compute/disks", COMPUTE),
     ] {
         let path = format!("{group}/providers/{kind}/left-over");
         let body = json!({ "location": "westeurope", "tags": tags, "sku": { "name": "Standard" },

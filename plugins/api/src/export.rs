@@ -230,23 +230,25 @@ fn decode<M: Message + Default>(method: Method, request: &[u8]) -> Result<M, Pro
 
 async fn dispatch<P: ProviderPlugin>(provider: &P, method: Method, request: &[u8]) -> Result<Vec<u8>, ProviderError> {
     macro_rules! run {
-        ($function:ident) => {
-            provider.$function(decode(method, request)?).await?.encode_to_vec()
-        };
+        ($function:ident, $request:ident) => {{
+            let request: v1::$request = decode(method, request)?;
+            let traceparent = request.scope.as_ref().map(|scope| scope.traceparent.clone()).unwrap_or_default();
+            log::TRACEPARENT.scope(traceparent, provider.$function(request)).await?.encode_to_vec()
+        }};
     }
     Ok(match method {
         Method::Describe | Method::Configure => Vec::new(),
-        Method::Validate => run!(validate),
-        Method::EnsureNetwork => run!(ensure_network),
-        Method::EnsureCluster => run!(ensure_cluster),
-        Method::EnsureAddons => run!(ensure_addons),
-        Method::KubeAccess => run!(kube_access),
-        Method::EnsureNodePool => run!(ensure_node_pool),
-        Method::EnsureDnsZone => run!(ensure_dns_zone),
-        Method::EnsureDnsRecords => run!(ensure_dns_records),
-        Method::EnsureIdentity => run!(ensure_identity),
-        Method::Observe => run!(observe),
-        Method::Delete => run!(delete),
-        Method::ListOwned => run!(list_owned),
+        Method::Validate => run!(validate, ValidateRequest),
+        Method::EnsureNetwork => run!(ensure_network, EnsureNetworkRequest),
+        Method::EnsureCluster => run!(ensure_cluster, EnsureClusterRequest),
+        Method::EnsureAddons => run!(ensure_addons, EnsureAddonsRequest),
+        Method::KubeAccess => run!(kube_access, KubeAccessRequest),
+        Method::EnsureNodePool => run!(ensure_node_pool, EnsureNodePoolRequest),
+        Method::EnsureDnsZone => run!(ensure_dns_zone, EnsureDnsZoneRequest),
+        Method::EnsureDnsRecords => run!(ensure_dns_records, EnsureDnsRecordsRequest),
+        Method::EnsureIdentity => run!(ensure_identity, EnsureIdentityRequest),
+        Method::Observe => run!(observe, ObserveRequest),
+        Method::Delete => run!(delete, DeleteRequest),
+        Method::ListOwned => run!(list_owned, ListOwnedRequest),
     })
 }

@@ -12,6 +12,11 @@ use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
 
 use crate::abi::{HostTable, Slice};
 
+tokio::task_local! {
+    /// The trace of the call that is worked on, as its scope says it; empty: nobody traces.
+    pub(crate) static TRACEPARENT: String;
+}
+
 struct Forward(&'static HostTable);
 
 impl<S: Subscriber> Layer<S> for Forward {
@@ -26,6 +31,12 @@ impl<S: Subscriber> Layer<S> for Forward {
         let mut fields = Fields(Map::new());
         event.record(&mut fields);
         fields.0.insert("target".into(), event.metadata().target().into());
+        // What the plugin logs leads to the order that it works for.
+        if let Ok(traceparent) = TRACEPARENT.try_with(Clone::clone)
+            && !traceparent.is_empty()
+        {
+            fields.0.insert("traceparent".into(), traceparent.into());
+        }
         let json = Value::Object(fields.0).to_string();
         (self.0.log)(self.0.context, level, Slice::of(json.as_bytes()));
     }

@@ -13,7 +13,9 @@ mod nodes;
 mod order;
 mod portals;
 mod program;
+mod replicas;
 mod requests;
+mod resting;
 mod rivals;
 mod shared;
 mod storm;
@@ -101,6 +103,27 @@ enum Bench {
         /// Requests of each kind; gets are five times as many.
         #[arg(long, default_value_t = 2_000)]
         requests: usize,
+    },
+    /// Several daemons on one PostgreSQL: requests per second on both stores, how soon another daemon goes on, one account's work.
+    Replicas {
+        /// Requests of each kind; gets are five times as many.
+        #[arg(long, default_value_t = 2_000)]
+        requests: usize,
+        /// Ends of each kind.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Tenants in flight with one, two and three daemons.
+        #[arg(long, default_value_t = 1_000)]
+        tenants: usize,
+        /// Real seconds that one simulated second takes, for those.
+        #[arg(long, default_value_t = 0.1)]
+        time_scale: f64,
+    },
+    /// Tenants at rest: memory, processor time, size of the database on both stores.
+    Resting {
+        /// Tenants, one table line each.
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+        tenants: Vec<usize>,
     },
     /// What floods do to portals and to the daemon's memory; calls with and without TLS and token; how late webhooks are.
     Portals {
@@ -196,6 +219,17 @@ fn main() -> Result<()> {
             lines.iter().for_each(|line| say(line));
             Ok(())
         }
+        Bench::Replicas { requests, rounds, tenants, time_scale } => {
+            let bed = Bed::new(&[&cloud::EKS])?;
+            if requests > 0 {
+                replicas::stores(&bed, requests)?;
+            }
+            if rounds > 0 {
+                replicas::take_over(&bed, rounds)?;
+            }
+            if tenants > 0 { replicas::in_flight(&bed, tenants, time_scale) } else { Ok(()) }
+        }
+        Bench::Resting { tenants } => resting::table(&Bed::new(&[&cloud::EKS])?, &tenants),
         Bench::Portals { short: true, .. } => portals::run(&Bed::new(&[&cloud::EKS])?, SHORT),
         Bench::Portals { idle, watchers, orders, calls, short: false } => {
             let beside = Duration::from_secs(5);

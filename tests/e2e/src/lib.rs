@@ -36,6 +36,21 @@ pub fn bare_world(cloud: &'static Cloud, time_scale: f64) -> Result<World> {
     World::temporary(binaries()?, &WorldOptions { time_scale, clouds: vec![cloud], ..WorldOptions::default() })
 }
 
+/// The same, whose daemon goes on however long its calls fail: at this scale the usual hour is six seconds, which a busy machine
+/// needs for a few starts of a plugin, or for calls that are lost one after the other.
+///
+/// # Errors
+/// What does not start.
+pub fn patient_world(cloud: &'static Cloud) -> Result<World> {
+    let options = WorldOptions {
+        time_scale: FAST,
+        clouds: vec![cloud],
+        extra_config: "[engine]\nretry_timeout = '48h'\n".into(),
+        ..WorldOptions::default()
+    };
+    World::temporary(binaries()?, &options)
+}
+
 /// The same test on every cloud: `on_every_cloud!(one, another)` makes a test of each function
 /// that takes a cloud, in a module for each cloud.
 #[macro_export]

@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_world, binaries, kubernetes_world, on_every_cloud};
+use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud, patient_world};
 use landlord_test_harness::{
-    Cloud, HostFile, TenantFile, World, WorldOptions, cloud::EKS, judge, process::children, simulator::Control,
+    Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
 };
 use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
@@ -262,27 +262,15 @@ fn lives(all: &[Boundary]) -> Vec<Vec<Boundary>> {
     lives
 }
 
-/// A world whose daemon goes on however long a plugin that is killed again and again takes to come back: at this scale the usual
-/// hour is six seconds, which a busy machine needs for a few starts.
-fn patient_world(cloud: &'static Cloud) -> World {
-    let options = WorldOptions {
-        time_scale: FAST,
-        clouds: vec![cloud],
-        extra_config: "[engine]\nretry_timeout = '48h'\n".into(),
-        ..WorldOptions::default()
-    };
-    World::temporary(binaries().unwrap(), &options).unwrap()
-}
-
 /// Lifecycles with kills, one after the other in a world of their own; what went wrong.
 fn sweep<'a>(cloud: &'static Cloud, victim: Victim, lives: impl Iterator<Item = &'a Vec<Boundary>>) -> Vec<String> {
-    let mut world = patient_world(cloud);
+    let mut world = patient_world(cloud).unwrap();
     let mut problems = Vec::new();
     for (index, boundaries) in lives.enumerate() {
         let tenant = TenantFile::new("acme", &format!("t{index}"), &cloud.bare_class());
         if let Err(error) = lifecycle_with_kills(&mut world, cloud, victim, &tenant, boundaries) {
             problems.push(format!("{boundaries:?}: {error:#}"));
-            world = patient_world(cloud);
+            world = patient_world(cloud).unwrap();
         }
     }
     problems

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod observe;
 pub mod process;
 pub mod real;
+pub mod replica;
 pub mod simulator;
 pub mod world;
 
@@ -23,5 +24,6 @@ pub use cli::{Cli, CliOutput, HostFile, TenantFile};
 pub use cloud::Cloud;
 pub use issuer::Issuer;
 pub use process::Service;
+pub use replica::Replica;
 pub use simulator::Simulator;
 pub use world::{World, WorldOptions};

@@ -146,6 +146,15 @@ impl Drop for Service {
     }
 }
 
+/// The figures of the daemon with this log. The kernel chose the port: one chosen here could be taken before a restarted daemon
+/// needs it again.
+pub(crate) fn figures(log: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(log)?;
+    let reported = text.lines().rfind(|line| line.contains("figures are served"));
+    let url = reported.and_then(|line| line.split_once("url=")).context("the log reports no address of the figures")?.1;
+    Ok(ureq::get(url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
+}
+
 /// The last lines of a log.
 pub(crate) fn tail(log: &Path, lines: usize) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, node_socket, proxy};
+use landlord_test_kube::{images, node_socket, node_sockets, proxy};
 
 use crate::{Cloud, binaries::checkout};
 
@@ -117,7 +117,7 @@ impl Outside {
     /// No free port.
     pub(crate) fn open(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) -> Result<Self> {
         let folder = folder.to_owned();
-        let nodes = move || clusters_in(&folder).iter().map(|cluster| node_socket(cluster)).collect();
+        let nodes = move || clusters_in(&folder).iter().flat_map(|cluster| node_sockets(cluster)).collect();
         let [.., high, low] = std::process::id().to_be_bytes();
         // Where name servers listen; an address for each process, since that port can't be chosen.
         let resolver = SocketAddr::from(([127, 53, high, low.max(1)], 53));
@@ -189,22 +189,31 @@ impl Cloud {
         );
         self.class(&self.real_class(), "own cluster, 1 node, real pods", &keys)
             + &format!("[classes.{}.parameters]\n{}\n", self.real_class(), self.parameters)
-            + &self.real_namespace()
+            + &self.real_shared(&self.real_namespace_class(), "NAMESPACE", "")
+            + &self.real_shared(
+                &self.real_node_class(),
+                "NODE",
+                &format!("machine_type = '{machine}'\nnode_count = 1\nnode_count_max = 2\n"),
+            )
     }
 
-    /// The class with the real stack in a namespace of a host cluster of [`Self::real_class`]. There is none of level NODE: a
-    /// cluster has one machine that runs containers.
+    /// The class with the real stack in a namespace of a host cluster of [`Self::real_class`].
     #[must_use]
     pub fn real_namespace_class(&self) -> String {
         format!("{}-namespace-real", self.provider)
     }
 
-    /// That class, TOML: listeners in the platform's Gateway, a load balancer for SFTP, and nothing reserved, since the node has
-    /// only this machine's processors.
-    fn real_namespace(&self) -> String {
-        let name = self.real_namespace_class();
-        let keys = format!("level = 'NAMESPACE'\nstack = '{STACK}'\n");
-        self.class(&name, "an isolated namespace in a shared cluster, real pods", &keys)
+    /// The class with the real stack on a node of its own in such a host cluster.
+    #[must_use]
+    pub fn real_node_class(&self) -> String {
+        format!("{}-node-real", self.provider)
+    }
+
+    /// A class of a shared level, TOML: listeners in the platform's Gateway, a load balancer for SFTP, and nothing reserved, since
+    /// the nodes have only this machine's processors.
+    fn real_shared(&self, name: &str, level: &str, more: &str) -> String {
+        let keys = format!("level = '{level}'\nstack = '{STACK}'\n{more}");
+        self.class(name, "in a shared cluster, real pods", &keys)
             + &format!(
                 "[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n\
                  reserve_percent = {{ cpu = 0, memory = 0, pods = 0 }}\n\

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// How often a file is looked for, and how long: a part that does not make its
-// socket in this time never will, even on a machine that compiles.
+// How often a file is looked for, and how long: images are gigabytes, which take
+// many minutes to unpack on a machine that compiles with all its processors.
 const (
 	lookInterval = 20 * time.Millisecond
-	filePatience = 90 * time.Second
+	filePatience = 15 * time.Minute
 )
 
 // waitFor returns when the file is there.

@@ -13,22 +13,34 @@ use sha2::{Digest as _, Sha256};
 /// The longest response's head of the node's own proxy.
 const HEAD_BYTES_MAX: usize = 1024;
 
+/// In a node's folder of sockets.
+const CONNECT: &str = "connect.sock";
+/// Real nodes of one control plane: each has images of gigabytes, and a kubelet.
+pub const NODES_MAX: u8 = 3;
+
 /// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
 pub(crate) fn sockets(folder: &Path) -> PathBuf {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
     std::env::temp_dir().join(format!("landlord-node-{}", hex::encode(&digest[..8])))
 }
 
-/// Folder of the node of the control plane that keeps its data in `data_dir`.
-pub(crate) fn node_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("node")
+/// Folder of a node of the control plane that keeps its data in `data_dir`, by its number.
+pub(crate) fn node_folder(data_dir: &Path, number: u8) -> PathBuf {
+    if number == 0 { data_dir.join("node") } else { data_dir.join(format!("node-{number}")) }
 }
 
-/// The socket that leads to whatever a control plane's real node reaches, by HTTP CONNECT: a pod, a Service, a load balancer.
-/// `data_dir` is the control plane's, without symbolic links in it.
+/// The socket that leads to whatever a control plane's first real node reaches, by HTTP CONNECT: a pod, a Service, a load
+/// balancer. `data_dir` is the control plane's, without symbolic links in it.
 #[must_use]
 pub fn node_socket(data_dir: &Path) -> PathBuf {
-    sockets(&node_folder(data_dir)).join("connect.sock")
+    sockets(&node_folder(data_dir, 0)).join(CONNECT)
+}
+
+/// The sockets of all its real nodes that run, the first one's first.
+#[must_use]
+pub fn node_sockets(data_dir: &Path) -> Vec<PathBuf> {
+    let all = (0..NODES_MAX).map(|number| sockets(&node_folder(data_dir, number)).join(CONNECT));
+    all.filter(|socket| socket.exists()).collect()
 }
 
 /// Opens a connection to an address (`10.245.0.7:8080`, a Service's address and port) in the node.

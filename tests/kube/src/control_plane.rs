@@ -143,10 +143,16 @@ impl ControlPlane {
         self.endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
     }
 
-    /// Where the files of its real node are, if it has one.
+    /// Where all its files are.
     #[must_use]
-    pub fn node_folder(&self) -> PathBuf {
-        connect::node_folder(&self.data_dir)
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Where the files of its real node with a number are, if it has it.
+    #[must_use]
+    pub fn node_folder(&self, number: u8) -> PathBuf {
+        connect::node_folder(&self.data_dir, number)
     }
 
     /// Bearer token of a member of `system:masters`. It never expires.

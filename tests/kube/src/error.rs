@@ -70,6 +70,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A node's network could not be made.
+    #[error("{command} in a node: {output}")]
+    Network {
+        /// What was run.
+        command: String,
+        /// Its own words.
+        output: String,
+    },
     /// A program could not be started.
     #[error("could not start {part}")]
     Spawn {

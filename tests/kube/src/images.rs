@@ -71,7 +71,6 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// As [`crate::NodeArtifacts::ensure`] and [`images`].
-#[cfg(feature = "cluster")]
 pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
     crate::NodeArtifacts::ensure(progress)?;
     ensure_stack_images(progress)

@@ -32,10 +32,10 @@ mod build;
 mod capacity;
 mod connect;
 mod cyclonus;
-#[cfg(feature = "cluster")]
 mod debian;
 mod error;
 mod images;
+mod node_artifacts;
 mod older_gateway;
 mod steps;
 mod venv;
@@ -65,10 +65,11 @@ mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
-pub use connect::{forward, node_socket, proxy};
+pub use connect::{NODES_MAX, forward, node_socket, node_sockets, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::{STACK_IMAGES, ensure_stack_images, images, images_watched};
+pub use images::{STACK_IMAGES, ensure_stack, ensure_stack_images, images, images_watched};
+pub use node_artifacts::{NodeArtifacts, node_supported};
 pub use older_gateway::older_gateway_crds;
 pub use steps::Steps;
 pub use venv::python_env;
@@ -78,8 +79,6 @@ pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
 #[cfg(feature = "cluster")]
-pub use images::ensure_stack;
-#[cfg(feature = "cluster")]
-pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};
+pub use node::{AcmeServer, Node, NodeOptions};
 #[cfg(feature = "cluster")]
 pub use prometheus::prometheus;

@@ -41,13 +41,40 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 
 struct Running {
     control_plane: ControlPlane,
-    /// The machine that runs containers, with real machines.
-    node: Option<Node>,
+    /// The machines that run containers, with real machines; the first one is the others' way to the API server.
+    nodes: Vec<(Machine, Node)>,
     /// Resolves the cloud's names for it.
     resolver: Option<(PathBuf, JoinSet<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,
     _permit: Permit,
+}
+
+impl Running {
+    /// Starts those machines that have to run containers and do not yet.
+    async fn start_nodes(&mut self, machines: &Machines, joining: &[cloud::NodeSpec]) -> anyhow::Result<()> {
+        let resolver = self.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
+        for spec in joining {
+            let present: Vec<Machine> = self.nodes.iter().map(|(machine, _)| machine.clone()).collect();
+            if present.iter().any(|machine| machine.name == spec.name) {
+                continue;
+            }
+            let Some(machine) = Machine::wanted(&present, spec) else { continue };
+            let node = machines.start(&self.control_plane, &machine, resolver.clone()).await?;
+            self.nodes.push((machine, node));
+            self.keep_machines()?;
+        }
+        Ok(())
+    }
+
+    fn keep_machines(&self) -> anyhow::Result<()> {
+        let all: Vec<Machine> = self.nodes.iter().map(|(machine, _)| machine.clone()).collect();
+        // A cluster without real machines has no such file.
+        if all.is_empty() && Machine::kept(&self.data_dir).is_empty() {
+            return Ok(());
+        }
+        Machine::keep(&all, &self.data_dir)
+    }
 }
 
 /// Runs clusters as child processes.
@@ -97,7 +124,7 @@ impl KubeRuntime {
         self
     }
 
-    /// Has the first machine of every cluster run containers.
+    /// Has the first machine of every cluster, and of every pool with taints, run containers.
     ///
     /// # Errors
     /// If its programs or images cannot be built.
@@ -181,10 +208,12 @@ fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
     spec
 }
 
-/// Its processes end one after another, which takes seconds.
-async fn stop_node(node: Option<Node>) -> anyhow::Result<()> {
-    let Some(node) = node else { return Ok(()) };
-    Ok(tokio::task::spawn_blocking(move || node.stop()).await??)
+/// Their processes end one after another, which takes seconds; the first node last.
+async fn stop_nodes(nodes: Vec<(Machine, Node)>) -> anyhow::Result<()> {
+    for (_, node) in nodes.into_iter().rev() {
+        tokio::task::spawn_blocking(move || node.stop()).await??;
+    }
+    Ok(())
 }
 
 /// Serves the cloud's zones to the machines of a cluster.
@@ -231,22 +260,25 @@ impl ClusterRuntime for KubeRuntime {
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;
-        // With the machine that it had, where it ran before.
-        let again = self.machines.clone().zip(Machine::kept(&data_dir));
+        // With the machines that it had, where it ran before.
+        let (again, kept) = (self.machines.clone(), Machine::kept(&data_dir));
         let names = resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
         let begin = move || {
             here.block_on(async {
                 let (control_plane, controllers) = start_both(options, volumes, cloud).await?;
-                let node = match again {
-                    Some((machines, machine)) => Some(machines.start(&control_plane, &machine, names).await?),
-                    None => None,
-                };
-                anyhow::Ok((control_plane, controllers, node))
+                let mut nodes = Vec::new();
+                if let Some(machines) = &again {
+                    for machine in kept {
+                        let node = machines.start(&control_plane, &machine, names.clone()).await?;
+                        nodes.push((machine, node));
+                    }
+                }
+                anyhow::Ok((control_plane, controllers, nodes))
             })
         };
-        let (control_plane, controllers, node) = tokio::task::spawn_blocking(begin).await??;
+        let (control_plane, controllers, nodes) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
-        let running = Running { control_plane, node, resolver, controllers, data_dir, _permit: permit };
+        let running = Running { control_plane, nodes, resolver, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -256,7 +288,7 @@ impl ClusterRuntime for KubeRuntime {
             return Ok(());
         };
         running.controllers.stop().await;
-        stop_node(running.node).await?;
+        stop_nodes(running.nodes).await?;
         running.control_plane.stop().await;
         // Who resolved names for it ends with its tasks.
         drop(running.resolver);
@@ -276,8 +308,8 @@ impl ClusterRuntime for KubeRuntime {
         };
         let mut nodes: Vec<cloud::NodeSpec> = nodes.iter().map(node).collect();
         if let Some(machines) = &self.machines {
-            let real = self.real_node(arn, machines.clone(), nodes.first()).await?;
-            let shown = |spec: cloud::NodeSpec| if Some(&spec.name) == real.as_ref() { spec } else { pretended(spec) };
+            let real = self.real_nodes(arn, machines.clone(), &nodes).await?;
+            let shown = |spec: cloud::NodeSpec| if real.contains(&spec.name) { spec } else { pretended(spec) };
             nodes = nodes.into_iter().map(shown).collect();
         }
         Ok(cloud::add_nodes(&client, &nodes).await?)
@@ -288,15 +320,14 @@ impl ClusterRuntime for KubeRuntime {
             return Ok(());
         };
         cloud::remove_nodes(&client, names).await?;
-        let node = {
+        let left = {
             let mut running = self.running.lock().await;
-            let running = running.get_mut(arn);
-            running.and_then(|running| {
-                let left = running.node.take_if(|node| names.contains(&node.name().to_owned()));
-                left.inspect(|_| Machine::forget(&running.data_dir))
-            })
+            let Some(running) = running.get_mut(arn) else { return Ok(()) };
+            let left: Vec<_> = running.nodes.extract_if(.., |(machine, _)| names.contains(&machine.name)).collect();
+            running.keep_machines()?;
+            left
         };
-        stop_node(node).await
+        stop_nodes(left).await
     }
 
     async fn shutdown(&self) {
@@ -325,34 +356,27 @@ impl KubeRuntime {
         }
     }
 
-    /// Name of the machine that runs containers: `candidate`'s, if none does yet.
-    async fn real_node(
+    /// Names of the machines that run containers; those among `joining` that have to are started.
+    async fn real_nodes(
         &self,
         arn: &str,
         machines: Arc<Machines>,
-        candidate: Option<&cloud::NodeSpec>,
-    ) -> anyhow::Result<Option<String>> {
+        joining: &[cloud::NodeSpec],
+    ) -> anyhow::Result<Vec<String>> {
         // A cluster's commands come one after another: nobody misses it meanwhile.
         let Some(cluster) = self.running.lock().await.remove(arn) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let Some(candidate) = candidate.filter(|_| cluster.node.is_none()).cloned() else {
-            let name = cluster.node.as_ref().map(|node| node.name().to_owned());
-            self.running.lock().await.insert(arn.to_owned(), cluster);
-            return Ok(name);
-        };
-        let here = tokio::runtime::Handle::current();
+        let (here, joining) = (tokio::runtime::Handle::current(), joining.to_vec());
         let begin = move || {
-            let resolver = cluster.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
-            let machine = Machine::new(&candidate);
-            let kept = machine.keep(&cluster.data_dir);
-            let started = kept.and_then(|()| here.block_on(machines.start(&cluster.control_plane, &machine, resolver)));
+            let mut cluster = cluster;
+            let started = here.block_on(cluster.start_nodes(&machines, &joining));
             (started, cluster)
         };
-        let (started, mut cluster) = tokio::task::spawn_blocking(begin).await?;
-        let started = started.map(|node| cluster.node.insert(node).name().to_owned());
+        let (started, cluster) = tokio::task::spawn_blocking(begin).await?;
+        let names = cluster.nodes.iter().map(|(machine, _)| machine.name.clone()).collect();
         self.running.lock().await.insert(arn.to_owned(), cluster);
-        started.map(Some)
+        started.map(|()| names)
     }
 
     async fn client(&self, arn: &str) -> anyhow::Result<Option<kube::Client>> {

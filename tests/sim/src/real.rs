@@ -1,11 +1,11 @@
-//! One real machine for each simulated cluster: the first that joins runs containers, those that join later are only shown
-//! and take no pods. Needs root.
+//! Real machines of each simulated cluster: the first that joins runs containers, and the first of each pool with taints of its
+//! own. Those that join later are only shown and take no pods. Needs root.
 //!
 //! Knows no cloud. Images are those of `landlord-test-kube`, since none can be pulled.
 
 use anyhow::Context;
 use landlord_test_kube::{
-    AcmeServer, ControlPlane, Node, NodeArtifacts, NodeOptions, STACK_IMAGES,
+    AcmeServer, ControlPlane, NODES_MAX, Node, NodeArtifacts, NodeOptions, STACK_IMAGES,
     cloud::{LocalVolumes, NodeSpec, NodeTaint},
     images,
 };
@@ -16,37 +16,57 @@ use std::path::{Path, PathBuf};
 const MODELS_CLAIM: &str = "llm";
 /// Where the LLM server of that stack keeps them in its volume.
 const MODELS_FOLDER: &str = "store";
-/// In a cluster's folder: which machine of it runs containers.
-const MACHINE_FILE: &str = "real-machine.json";
+/// In a cluster's folder: which machines of it run containers.
+const MACHINES_FILE: &str = "real-machines.json";
+/// What the platform runs on the first machine; a pool with taints is for a tenant's apps.
+const PLATFORM_IMAGES: [&str; 6] = [
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "gateway",
+    "envoy",
+];
 /// On machines that run no containers.
 const PRETENDED: &str = "landlord.test/pretended";
 
-/// The machine that runs containers, as its cluster's folder keeps it for whoever continues from there.
+/// A machine that runs containers, as its cluster's folder keeps it for whoever continues from there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
-    name: String,
+    /// Among those of its cluster; the first one's is 0.
+    number: u8,
+    pub(crate) name: String,
     zone: String,
     provider_id: String,
+    /// `KEY=VALUE:EFFECT`; they tell one pool from another.
+    taints: Vec<String>,
 }
 
 impl Machine {
-    pub(crate) fn new(spec: &NodeSpec) -> Self {
-        Self { name: spec.name.clone(), zone: spec.zone.clone(), provider_id: spec.provider_id.clone() }
+    /// The machine that has to run containers, if it is the first of its cluster or of a pool with taints.
+    pub(crate) fn wanted(present: &[Self], spec: &NodeSpec) -> Option<Self> {
+        let taint = |taint: &NodeTaint| format!("{}={}:{}", taint.key, taint.value, taint.effect);
+        let taints: Vec<String> = spec.taints.iter().map(taint).collect();
+        let number = (0..NODES_MAX).find(|number| present.iter().all(|machine| machine.number != *number))?;
+        let is_first = number == 0 || (!taints.is_empty() && present.iter().all(|machine| machine.taints != taints));
+        is_first.then(|| Self {
+            number,
+            name: spec.name.clone(),
+            zone: spec.zone.clone(),
+            provider_id: spec.provider_id.clone(),
+            taints,
+        })
     }
 
-    /// The one of a cluster that ran before.
-    pub(crate) fn kept(data_dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(data_dir.join(MACHINE_FILE)).ok()?).ok()
+    /// Those of a cluster that ran before, the first one first.
+    pub(crate) fn kept(data_dir: &Path) -> Vec<Self> {
+        let kept = std::fs::read(data_dir.join(MACHINES_FILE)).ok();
+        kept.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    pub(crate) fn keep(&self, data_dir: &Path) -> anyhow::Result<()> {
-        let path = data_dir.join(MACHINE_FILE);
-        std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// It has left its cluster.
-    pub(crate) fn forget(data_dir: &Path) {
-        let _ = std::fs::remove_file(data_dir.join(MACHINE_FILE));
+    pub(crate) fn keep(all: &[Self], data_dir: &Path) -> anyhow::Result<()> {
+        let path = data_dir.join(MACHINES_FILE);
+        std::fs::write(&path, serde_json::to_vec(all)?).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -91,11 +111,16 @@ impl Machines {
         resolver: PathBuf,
     ) -> anyhow::Result<Node> {
         let mut options = NodeOptions::new(&machine.name);
+        options.number = machine.number;
+        options.taints.clone_from(&machine.taints);
         options.labels = [("topology.kubernetes.io/zone".to_owned(), machine.zone.clone())].into();
         options.provider_id.clone_from(&machine.provider_id);
         options.resolver = Some(resolver);
-        options.acme = Some(self.acme.clone());
-        options.images.clone_from(&self.archives);
+        let is_first = machine.number == 0;
+        options.acme = is_first.then(|| self.acme.clone());
+        let images = STACK_IMAGES.iter().zip(&self.archives);
+        let needed = images.filter(|(image, _)| is_first || !PLATFORM_IMAGES.contains(image));
+        options.images = needed.map(|(_, archive)| archive.clone()).collect();
         Ok(Node::start(control_plane, &self.artifacts, &options).await?)
     }
 }
@@ -105,4 +130,39 @@ pub(crate) fn pretended(mut spec: NodeSpec) -> NodeSpec {
     let taint = NodeTaint { key: PRETENDED.into(), value: String::new(), effect: "NoSchedule".into() };
     spec.taints.push(taint);
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_machine_of_a_cluster_and_of_each_pool_with_taints_is_real() {
+        let spec = |name: &str, tenant: Option<&str>| NodeSpec {
+            name: name.into(),
+            labels: [].into(),
+            taints: tenant
+                .iter()
+                .map(|tenant| NodeTaint { key: "tenant".into(), value: (*tenant).into(), effect: "NoSchedule".into() })
+                .collect(),
+            provider_id: String::new(),
+            instance_type: String::new(),
+            zone: String::new(),
+            address: None,
+            cpu: 2,
+            memory_mib: 1024,
+            pods_max: 10,
+        };
+        let mut present: Vec<Machine> = Vec::new();
+        let mut joins = |name: &str, tenant: Option<&str>| {
+            let wanted = Machine::wanted(&present, &spec(name, tenant));
+            let number = wanted.as_ref().map(|machine| machine.number);
+            present.extend(wanted);
+            number
+        };
+        let joined = [("a", None), ("b", None), ("c", Some("acme")), ("d", Some("acme")), ("e", Some("globex"))]
+            .map(|(name, tenant)| joins(name, tenant));
+        assert_eq!(joined, [Some(0), None, Some(1), None, Some(2)]);
+        assert_eq!(joins("f", Some("initech")), None, "no more than a cluster may have");
+    }
 }

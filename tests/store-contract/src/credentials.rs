@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     CredentialReading, OperationOutcome, State, TenantUid,
-    ports::{Caller, CredentialStore, EventQuery, EventScope},
+    ports::{Caller, CredentialRecord, CredentialStore, EventQuery, EventScope},
 };
 
 use crate::fixtures::*;
@@ -18,6 +18,10 @@ async fn readable<S: Store + CredentialStore>(store: &S, uid: TenantUid, reading
     records.iter().map(|record| record.is_readable).collect()
 }
 
+async fn seen<S: Store + CredentialStore>(store: &S, uid: TenantUid) -> Vec<CredentialRecord> {
+    store.credentials(uid, &names(), CredentialReading::Once).await.unwrap()
+}
+
 pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>(store: Arc<S>) {
     use CredentialReading::{Once, UntilUsed};
     created(&*store, "acme", "one").await;
@@ -26,7 +30,7 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     let of = (uid, &name);
     assert_eq!(readable(&*store, uid, Once).await, [true, true]);
     // Two at once: each is given to one of them.
-    let (asked, by) = (names(), Caller::Daemon);
+    let (asked, by) = (seen(&*store, uid).await, Caller::Daemon);
     let (one, two) =
         tokio::join!(store.read_credentials(of, &asked, Once, &by), store.read_credentials(of, &asked, Once, &by));
     let mut given = [one.unwrap(), two.unwrap()];
@@ -34,13 +38,14 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     assert_eq!(given, [Vec::new(), names()]);
     assert_eq!(readable(&*store, uid, Once).await, [false, false]);
     assert_eq!(readable(&*store, uid, UntilUsed).await, [true, true]);
-    assert_eq!(store.read_credentials(of, &names(), UntilUsed, &by).await.unwrap(), names());
+    assert_eq!(store.read_credentials(of, &asked, UntilUsed, &by).await.unwrap(), names());
     store.credentials_used(of, &["chat".to_owned()], &by).await.unwrap();
     assert_eq!(readable(&*store, uid, UntilUsed).await, [true, false]);
     // A rotation counts once, whoever repeats it.
     store.credential_rotated(of, "chat", "r1", &by).await.unwrap();
     assert_eq!(readable(&*store, uid, Once).await, [false, true]);
-    assert_eq!(store.read_credentials(of, &names(), Once, &by).await.unwrap(), ["chat"]);
+    let asked = seen(&*store, uid).await;
+    assert_eq!(store.read_credentials(of, &asked, Once, &by).await.unwrap(), ["chat"]);
     store.credential_rotated(of, "chat", "r1", &by).await.unwrap();
     assert_eq!(readable(&*store, uid, Once).await, [false, false]);
     let query = EventQuery { scope: EventScope::Environment(name.clone()), limit: 100, ..EventQuery::default() };
@@ -56,5 +61,34 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     let work = store.load(&claim).await.unwrap();
     let end = settle(&work, State::Deleting, OperationOutcome::Deleted { removed: Vec::new() });
     store.commit(&claim, landlord_core::ports::Commit { remove: true, ..end }).await.unwrap();
+    assert_eq!(readable(&*store, uid, Once).await, [true, true]);
+}
+
+pub async fn nobody_reads_what_is_rotated_meanwhile<S: Store + CredentialStore>(store: Arc<S>) {
+    use CredentialReading::Once;
+    created(&*store, "acme", "two").await;
+    let name = name("acme", "two");
+    let uid = store.get(&name).await.unwrap().uid;
+    let (of, by) = ((uid, &name), Caller::Daemon);
+    // What was seen before a rotation is not given after it, nor while it runs.
+    let before = seen(&*store, uid).await;
+    store.credential_rotating(of, "files", "r1").await.unwrap();
+    assert_eq!(readable(&*store, uid, Once).await, [false, true]);
+    assert_eq!(store.read_credentials(of, &before[..1], Once, &by).await.unwrap(), Vec::<String>::new());
+    store.credential_rotated(of, "files", "r1", &by).await.unwrap();
+    assert_eq!(store.read_credentials(of, &before[..1], Once, &by).await.unwrap(), Vec::<String>::new());
+    assert_eq!(readable(&*store, uid, Once).await, [true, true]);
+    let after = seen(&*store, uid).await;
+    assert_eq!(store.read_credentials(of, &after[..1], Once, &by).await.unwrap(), ["files"]);
+    // Repeated for one that has ended it changes nothing; one that left the old value neither.
+    store.credential_rotating(of, "files", "r1").await.unwrap();
+    store.credential_rotating(of, "files", "r2").await.unwrap();
+    store.credential_not_rotated(of, "files", "r2", true).await.unwrap();
+    assert_eq!(readable(&*store, uid, Once).await, [false, true]);
+    // One that failed late may have left the new one.
+    store.credential_rotating(of, "files", "r3").await.unwrap();
+    store.credential_not_rotated(of, "files", "r2", false).await.unwrap();
+    assert_eq!(readable(&*store, uid, Once).await, [false, true], "another rotation runs");
+    store.credential_not_rotated(of, "files", "r3", false).await.unwrap();
     assert_eq!(readable(&*store, uid, Once).await, [true, true]);
 }

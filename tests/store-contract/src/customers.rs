@@ -6,7 +6,7 @@ use futures::future::join_all;
 use landlord_core::{
     CustomerId, OperationOutcome, State, TenantSpec, Timestamp,
     environment::{Contract, CustomerLimits, CustomerRules, CustomerSpec},
-    ports::StoreError,
+    ports::{Change, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -84,7 +84,7 @@ pub async fn an_order_is_held_to_the_contract_with_all_violations<S: Store>(stor
     let all = ["allowed_classes", "verified_domains", "limits.nodes_max"];
     assert_eq!(forbidding(store.create(new(&prod, once())).await), all);
     let order = new(&prod, once());
-    assert_eq!(forbidding(store.check_contract(&order.name, &order.spec, &order.placement).await), all);
+    assert_eq!(forbidding(store.check_contract(&order.name, (&order.spec, &order.placement), None).await), all);
     assert_refused!(store.get(&prod).await, StoreError::NotFound(_));
     let limits = CustomerLimits { storage_gib: Some(25), ..CustomerLimits::default() };
     let spec = CustomerSpec { limits, ..CustomerSpec::default() };
@@ -99,6 +99,14 @@ pub async fn an_order_is_held_to_the_contract_with_all_violations<S: Store>(stor
     let spec = CustomerSpec { contract: ended, ..CustomerSpec::default() };
     store.update_customer(&acme(), &changed.etag, spec, once()).await.unwrap();
     assert_eq!(forbidding(store.create(new(&name("acme", "late"), once())).await), ["suspended"]);
+    // A new revision is work, too.
+    let tenant = store.get(&prod).await.unwrap();
+    let renewed = Change::Renew { placement: tenant.placement.clone() };
+    assert_eq!(forbidding(store.change(&prod, None, renewed, once()).await), ["suspended"]);
+    let named = tenant_of(&tenant).name.clone();
+    let (spec, placement) = (spec_of(&prod), tenant.placement);
+    let (order, as_is) = ((&spec, &placement), Some((&spec, &placement)));
+    assert_eq!(forbidding(store.check_contract(&named, order, as_is).await), ["suspended"]);
     // Whatever became of the contract, what is there can be deleted.
     store.delete(&prod, delete()).await.unwrap();
 }
@@ -123,7 +131,7 @@ pub async fn a_customer_that_orders_is_known_or_refused<S: Store>(store: Arc<S>)
     store.set_customer_rules(CustomerRules { make_unknown: false, freeze: true });
     let order = new(&name("bolt", "prod"), once());
     assert_refused!(
-        store.check_contract(&order.name, &order.spec, &order.placement).await,
+        store.check_contract(&order.name, (&order.spec, &order.placement), None).await,
         StoreError::FailedPrecondition(_)
     );
     assert_refused!(store.create(order).await, StoreError::FailedPrecondition(_));

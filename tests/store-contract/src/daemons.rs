@@ -36,6 +36,9 @@ pub async fn leases_of_a_daemon_that_leaves_are_free_at_once<S: Store + DaemonSt
     assert_eq!(claims.len(), 2);
     // The account is the first's, and so is all that lives in it.
     assert!(store.claim("b", 10, LEASE).await.unwrap().is_empty());
+    // Whoever waits comes back when the lease ends, whatever becomes of the first.
+    let wait = store.next_due("b").await.unwrap().unwrap();
+    assert!(wait > LEASE / 2 && wait <= LEASE, "{wait:?}");
     store.leave("a").await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 3);
     // Whatever the first still does writes nothing.

@@ -112,6 +112,7 @@ macro_rules! contract_suite {
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
             credentials: a_credential_is_given_as_its_class_says;
+            credentials: nobody_reads_what_is_rotated_meanwhile;
             revisions: revisions_are_kept_for_who_names_them;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;

@@ -1,11 +1,18 @@
 //! A way to a PostgreSQL server that can fall silent: connections stay open and carry nothing more, as behind a firewall that
 //! forgot them or on a machine that lost its power.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, UnixStream},
+    net::{TcpListener, TcpStream, UnixStream, tcp::OwnedReadHalf},
     sync::watch,
     task::JoinSet,
 };
@@ -17,6 +24,7 @@ use crate::postgres::Server;
 pub struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
+    swallowed: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
@@ -35,9 +43,9 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (way, seen) = watch::channel(Way::default());
         let socket = server.socket();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, socket, seen));
-        Self { address, way, _tasks: tasks }
+        let (mut tasks, swallowed) = (JoinSet::new(), Arc::default());
+        tasks.spawn(serve(listener, socket, seen, Arc::clone(&swallowed)));
+        Self { address, way, swallowed, _tasks: tasks }
     }
 
     /// The URL of a database of that server, through the proxy.
@@ -47,7 +55,13 @@ impl Proxy {
         url.replace("@localhost/", &format!("@{}/", self.address))
     }
 
-    /// Connections that are open carry nothing more; new ones work.
+    /// How often something was sent that did not arrive, over a connection that carries nothing any more.
+    #[must_use]
+    pub fn swallowed(&self) -> u64 {
+        self.swallowed.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open carry nothing more, from this moment on; new ones work.
     pub fn silence(&self) {
         self.way.send_modify(|way| way.cuts += 1);
     }
@@ -63,47 +77,71 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, socket: PathBuf, way: watch::Receiver<Way>) {
+async fn serve(listener: TcpListener, socket: PathBuf, way: watch::Receiver<Way>, swallowed: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
-        let began = *way.borrow();
-        let (socket, mut way) = (socket.clone(), way.clone());
+        let (began, socket, way) = (*way.borrow(), socket.clone(), way.clone());
+        let swallowed = Arc::clone(&swallowed);
         connections.spawn(async move {
-            let (mut from_client, mut to_client) = client.into_split();
-            let carry = async {
-                if began.closed {
-                    return std::future::pending().await;
-                }
-                let Ok(server) = UnixStream::connect(&socket).await else { return };
-                let (mut from_server, mut to_server) = server.into_split();
-                let (mut there, mut back) = ([0; 8192], [0; 8192]);
-                loop {
-                    let carried = tokio::select! {
-                        read = from_client.read(&mut there) => match read {
-                            Ok(0) | Err(_) => return,
-                            Ok(read) => to_server.write_all(&there[..read]).await,
-                        },
-                        read = from_server.read(&mut back) => match read {
-                            Ok(0) | Err(_) => return,
-                            Ok(read) => to_client.write_all(&back[..read]).await,
-                        },
-                    };
-                    if carried.is_err() {
-                        return;
-                    }
-                }
-            };
-            let cut = async {
-                let _ = way.wait_for(|way| way.cuts != began.cuts).await;
-            };
-            tokio::pin!(carry);
-            tokio::select! {
-                () = &mut carry => return,
-                () = cut => {}
+            let mut server = None;
+            if !began.closed {
+                let Ok(connected) = UnixStream::connect(&socket).await else { return };
+                server = Some(connected);
             }
-            // Both sides stay open and hear nothing.
-            std::future::pending::<()>().await;
+            carry(client, server, (began, way), &swallowed).await;
         });
     }
+}
+
+/// Carries until one side ends or the way is cut. Whether it is, is seen before each byte that would be carried: however late
+/// this task comes to run, nothing passes after the cut. Both sides stay open then and hear nothing, not even an end.
+async fn carry(
+    client: TcpStream,
+    server: Option<UnixStream>,
+    (began, mut way): (Way, watch::Receiver<Way>),
+    swallowed: &AtomicU64,
+) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut there, mut back) = ([0; 8192], [0; 8192]);
+    if let Some(server) = server {
+        let (mut from_server, mut to_server) = server.into_split();
+        let is_cut = |way: &watch::Receiver<Way>| way.borrow().cuts != began.cuts;
+        while !is_cut(&way) {
+            let seen = way.clone();
+            let carried = tokio::select! {
+                _ = async { way.wait_for(|way| way.cuts != began.cuts).await.map(drop) } => break,
+                read = from_client.read(&mut there) => match read {
+                    Ok(0) | Err(_) if !is_cut(&seen) => return,
+                    Ok(read) if !is_cut(&seen) => to_server.write_all(&there[..read]).await,
+                    Ok(_) | Err(_) => {
+                        swallowed.fetch_add(1, Ordering::Relaxed);
+                        break;
+                    }
+                },
+                read = from_server.read(&mut back) => match read {
+                    Ok(0) | Err(_) if !is_cut(&seen) => return,
+                    Ok(read) if !is_cut(&seen) => to_client.write_all(&back[..read]).await,
+                    Ok(_) | Err(_) => break,
+                },
+            };
+            if carried.is_err() {
+                return;
+            }
+        }
+        silent(&mut from_client, &mut there, swallowed).await;
+        // Its side was open until the test ended.
+        drop((from_server, to_server));
+    } else {
+        silent(&mut from_client, &mut there, swallowed).await;
+    }
+    drop(to_client);
+}
+
+/// Takes what is sent, for ever, and passes nothing on.
+async fn silent(from_client: &mut OwnedReadHalf, buffer: &mut [u8], swallowed: &AtomicU64) {
+    while from_client.read(buffer).await.is_ok_and(|read| read > 0) {
+        swallowed.fetch_add(1, Ordering::Relaxed);
+    }
+    std::future::pending().await
 }

@@ -36,7 +36,7 @@ enum Task {
         /// Only what a change since the last landing can affect, by the dependencies of the crates.
         #[arg(long, conflicts_with = "names")]
         changed: bool,
-        /// Only what runs real pods on a real node: as root, and the first time after builds of a quarter of an hour.
+        /// Only what runs real pods on a real node: as root, and the first time after builds of half an hour.
         #[arg(long, conflicts_with_all = ["names", "changed"])]
         real: bool,
         /// Only what takes many minutes: rolling restarts and faults of replicas under load.

@@ -31,6 +31,8 @@ const KUBERNETES: [&str; 8] = [
 const SWEEPS: [&str; 2] = ["landlord-engine", "landlord-store"];
 /// The same of a package whose other programs do not: many daemons and plugins are started, and killed.
 const SWEEP: &str = "landlord-e2e crash";
+/// The same of a package whose other programs do not: real pods.
+const NODE: &str = "landlord-e2e real";
 /// Packages whose test programs wait for simulated clouds.
 const WAITING: [&str; 6] = [
     "landlord-conformance",
@@ -117,6 +119,7 @@ fn suite(message: &Value, program: &str, built: &Path) -> Result<Suite> {
 fn weight(package: &str, name: &str) -> Weight {
     match package {
         _ if name == SWEEP => Weight::Sweep,
+        _ if name == NODE => Weight::Node,
         _ if KUBERNETES.contains(&package) => Weight::Kubernetes,
         _ if SWEEPS.contains(&package) => Weight::Sweep,
         _ if WAITING.contains(&package) => Weight::Waiting,

@@ -15,12 +15,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::suite::{Counted, Outcome, Suite, count};
 
-/// For one test: the longest (a plugin that is killed at every call of EKS) needs two thirds on a loaded machine.
-const TEST_MAX: Duration = Duration::from_secs(20 * 60);
 /// After this long libtest reports a test by name, once.
 const SLOW_AFTER: Duration = Duration::from_secs(60);
-/// For a whole program, or a check from cold caches.
-const SUITE_MAX: Duration = Duration::from_secs(40 * 60);
 /// How often a running program is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often its output is read for ended tests.
@@ -76,18 +72,17 @@ fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
         if waitid(WaitId::Pid(pid), options)?.is_some() {
             return Ok(None);
         }
-        if started.elapsed() > SUITE_MAX {
-            return Ok(Some(format!("{} ran for more than {} minutes", suite.name, SUITE_MAX.as_secs() / 60)));
+        if started.elapsed() > suite.weight.suite_max() {
+            let minutes = suite.weight.suite_max().as_secs() / 60;
+            return Ok(Some(format!("{} ran for more than {minutes} minutes", suite.name)));
         }
         if suite.counted == Counted::Libtest && observed.elapsed() > PROGRESS_INTERVAL {
             observed = Instant::now();
             let text = fs::read(log).unwrap_or_default();
-            if let Some(late) = tests.late(&String::from_utf8_lossy(&text), observed) {
-                return Ok(Some(format!(
-                    "{} {late} ran for more than {} minutes",
-                    suite.name,
-                    TEST_MAX.as_secs() / 60
-                )));
+            let test_max = suite.weight.test_max();
+            if let Some(late) = tests.late(&String::from_utf8_lossy(&text), observed, test_max) {
+                let minutes = test_max.as_secs() / 60;
+                return Ok(Some(format!("{} {late} ran for more than {minutes} minutes", suite.name)));
             }
         }
         thread::sleep(POLL_INTERVAL);
@@ -100,7 +95,7 @@ struct Running(BTreeMap<String, Instant>);
 
 impl Running {
     /// The tests that are over their time, by name, from what the program has printed until `now`.
-    fn late(&mut self, output: &str, now: Instant) -> Option<String> {
+    fn late(&mut self, output: &str, now: Instant, test_max: Duration) -> Option<String> {
         for line in output.lines().filter_map(|line| line.strip_prefix("test ")) {
             if let Some((name, _)) = line.split_once(" has been running for over ") {
                 self.0.entry(name.to_owned()).or_insert(now);
@@ -111,7 +106,7 @@ impl Running {
                 self.0.remove(name);
             }
         }
-        let is_late = |since: &Instant| now.duration_since(*since) + SLOW_AFTER > TEST_MAX;
+        let is_late = |since: &Instant| now.duration_since(*since) + SLOW_AFTER > test_max;
         let late: Vec<&str> =
             self.0.iter().filter(|(_, since)| is_late(since)).map(|(name, _)| name.as_str()).collect();
         (!late.is_empty()).then(|| late.join(" and "))
@@ -170,12 +165,12 @@ mod tests {
     #[test]
     fn a_test_over_its_time_is_reported_by_name() {
         let mut tests = Running::default();
-        let start = Instant::now();
+        let (start, test_max) = (Instant::now(), Weight::Light.test_max());
         let slow = "test a::b has been running for over 60 seconds\ntest c has been running for over 60 seconds\n";
-        assert_eq!(tests.late(slow, start), None);
-        let later = start + TEST_MAX - SLOW_AFTER + Duration::from_secs(1);
-        assert_eq!(tests.late(&format!("{slow}test c ... ok\n"), later).as_deref(), Some("a::b"));
-        assert_eq!(tests.late(&format!("{slow}test c ... ok\ntest a::b ... FAILED\n"), later), None);
+        assert_eq!(tests.late(slow, start, test_max), None);
+        let later = start + test_max - SLOW_AFTER + Duration::from_secs(1);
+        assert_eq!(tests.late(&format!("{slow}test c ... ok\n"), later, test_max).as_deref(), Some("a::b"));
+        assert_eq!(tests.late(&format!("{slow}test c ... ok\ntest a::b ... FAILED\n"), later, test_max), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use landlord_test_kube::{Artifacts, cache_folder, cyclonus};
+use landlord_test_kube::{Artifacts, cache_folder, cyclonus, ensure_stack, node_supported};
 
 use crate::{
     python,
@@ -48,6 +48,22 @@ pub(crate) fn all() -> Result<Setup> {
     cyclonus(&mut report)?;
     say("==> Python environments");
     Ok(Setup { venvs: python::all()? })
+}
+
+/// What real pods need, where this machine can run a node: half an hour of processor time, once. Elsewhere their test reports why
+/// it is skipped.
+pub(crate) fn node() -> Result<()> {
+    if node_supported().is_err() {
+        return Ok(());
+    }
+    say("==> a real node: programs, images, models, charts");
+    let mut shown = Instant::now();
+    Ok(ensure_stack(&mut |line| {
+        if shown.elapsed() >= REPORT_INTERVAL {
+            shown = Instant::now();
+            say(&format!("    {line}"));
+        }
+    })?)
 }
 
 fn toolchains() -> Result<()> {

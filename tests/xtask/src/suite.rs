@@ -15,6 +15,8 @@ pub(crate) enum Weight {
     Sweep,
     /// A cargo that compiles; cargo lets only one of them at the target folder.
     Compile,
+    /// Real pods on a real node, one node after another: beside all others, since pods mostly wait.
+    Node,
 }
 
 impl Weight {
@@ -26,7 +28,28 @@ impl Weight {
             Self::Waiting => (cores / 2).max(1),
             Self::Kubernetes => cores.clamp(1, 2),
             Self::Sweep => (cores / 2).max(1),
-            Self::Compile => 1,
+            Self::Compile | Self::Node => 1,
+        }
+    }
+
+    /// How long one test may take: the longest elsewhere (a plugin that is killed at every call of EKS) needs two thirds on a
+    /// loaded machine; on a node seven parts of an environment are broken and mended one after another.
+    pub(crate) fn test_max(self) -> Duration {
+        match self {
+            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => {
+                Duration::from_secs(20 * 60)
+            }
+            Self::Node => Duration::from_secs(40 * 60),
+        }
+    }
+
+    /// How long a whole program may take, or a check from cold caches.
+    pub(crate) fn suite_max(self) -> Duration {
+        match self {
+            Self::Light | Self::Waiting | Self::Kubernetes | Self::Sweep | Self::Compile => {
+                Duration::from_secs(40 * 60)
+            }
+            Self::Node => Duration::from_secs(120 * 60),
         }
     }
 
@@ -35,6 +58,7 @@ impl Weight {
         match self {
             Self::Kubernetes => cores.max(2) * 3 / 2,
             Self::Light | Self::Waiting | Self::Sweep | Self::Compile => cores.max(1),
+            Self::Node => 1,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, RandomState},
 };
 
 use landlord_core::access::{Action, Decision, Principal, Resource};
@@ -27,10 +27,12 @@ struct Kept {
     decision: Decision,
 }
 
-/// Whether policies can't tell them apart: when a token ends is nothing that they can speak of.
-fn are_alike(one: &Principal, other: &Principal) -> bool {
-    let Principal { name, groups, customer, method, expire_time: _ } = one;
-    (name, groups, customer, method) == (&other.name, &other.groups, &other.customer, &other.method)
+/// All of a principal that policies can speak of.
+fn spoken_of(
+    Principal { name, groups, customer, method, expire_time: _ }: &Principal,
+) -> (&String, &std::collections::BTreeSet<String>, &Option<landlord_core::CustomerId>, landlord_core::access::AuthMethod)
+{
+    (name, groups, customer, *method)
 }
 
 impl Decisions {
@@ -40,13 +42,11 @@ impl Decisions {
         (principal, action, resource): (&Principal, Action, &Resource),
         decide: impl FnOnce() -> Decision,
     ) -> Decision {
-        let mut hasher = self.hasher.build_hasher();
-        let Principal { name, groups, customer, method, expire_time: _ } = principal;
-        (name, groups, customer, method, action, resource).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one((spoken_of(principal), action, resource));
         // Equal hashes are not enough to let anybody in.
-        let same =
-            |kept: &&Kept| kept.action == action && kept.resource == *resource && are_alike(&kept.principal, principal);
+        let same = |kept: &&Kept| {
+            kept.action == action && kept.resource == *resource && spoken_of(&kept.principal) == spoken_of(principal)
+        };
         if let Some(kept) = self.kept.lock().get(&hash).filter(same) {
             return kept.decision.clone();
         }

@@ -57,6 +57,22 @@ async fn forged_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_service_account_has_the_group_that_its_subject_is_mapped_to() {
+    let served = Served::start().await.unwrap();
+    let key = Key::new("one");
+    served.publish(&[key.jwk()]);
+    let portal = "system:serviceaccount:portal:portal";
+    let groups = [(portal.to_owned(), "landlord:portals".to_owned())].into();
+    let options = IssuerOptions { groups_claim: "sub".into(), groups, ..options_of(&served) };
+    let tokens = Tokens::new(vec![options]).unwrap();
+    let of = |subject: &str| key.sign(&header(), &landlord_test_tokens::claims(served.url(), subject));
+    let groups = |principal: Principal| principal.groups.into_iter().collect::<Vec<_>>();
+    assert_eq!(groups(tokens.principal(&of(portal)).await.unwrap()), ["landlord:portals"]);
+    let other = tokens.principal(&of("system:serviceaccount:portal:default")).await.unwrap();
+    assert_eq!(groups(other), ["corp:system:serviceaccount:portal:default"]);
+}
+
+#[tokio::test]
 async fn what_is_right_is_taken_in_all_its_forms() {
     let served = Served::start().await.unwrap();
     let key = Key::new("one");

@@ -60,13 +60,13 @@ pub struct CustomerArguments {
     #[arg(long = "level", value_name = "LEVEL")]
     pub levels: Vec<String>,
     /// Most tenants; 0: any number.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub tenants_max: Option<i32>,
     /// Most storage of all tenants; 0: any.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub storage_gib_max: Option<i32>,
     /// Most nodes of all tenants; 0: any number.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub nodes_max: Option<i32>,
     /// Domain that is the customer's.
     #[arg(long = "domain", value_name = "DOMAIN")]

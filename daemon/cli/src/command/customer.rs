@@ -3,7 +3,7 @@
 use landlord_proto::v1;
 use serde_json::Value;
 
-use super::pages::PAGE;
+use super::pages::{PAGE, all};
 use crate::{
     arguments::{CustomerArguments, Output},
     client::Client,
@@ -43,19 +43,13 @@ fn named(text: &str) -> String {
 }
 
 pub(super) async fn list(client: &mut Client, filter: &str, form: Output) -> Result<(), Error> {
-    let (mut items, mut page_token) = (Vec::<Value>::new(), String::new());
-    loop {
+    let items = all(async |page_token| {
         let filter = filter.to_owned();
         let request = v1::ListCustomersRequest { page_size: PAGE, page_token, filter, ..Default::default() };
         let page = client.customers.list_customers(request).await?.into_inner();
-        for customer in &page.customers {
-            items.push(output::json(customer)?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.customers, page.next_page_token))
+    })
+    .await?;
     if items.is_empty() {
         super::remark("no customers found");
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    customer, host, metadata,
+    class, customer, host, metadata,
     pages::{PAGE, all_tenants, tenant_page},
     watch,
 };
@@ -110,6 +110,8 @@ pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Res
         ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
         ("customers", None) => customer::list(client, &get.filter, get.output).await,
         ("customers" | "customer", Some(name)) => customer::get(client, name, get.output).await,
+        ("classes" | "class" | "tenantclasses", None) => class::list(client, &get.filter, get.output).await,
+        ("classes" | "class" | "tenantclass", Some(name)) => class::get(client, name, get.output).await,
         ("operations" | "operation", None) => operations(client, &get).await,
         ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
         ("daemons" | "daemon", None) => daemons(client, &get).await,
@@ -126,7 +128,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Res
             Target::Host(name) => host(client, &name, get.output).await,
         },
         (what, _) => Err(Error::Usage(format!(
-            "{what:?} is nothing to get; get tenants, hostclusters, customers, operations, providers, daemons, or a tenant by its name"
+            "{what:?} is nothing to get; get tenants, hostclusters, customers, classes, operations, providers, daemons, or a tenant by its name"
         ))),
     }
 }

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::{
     describe,
-    pages::{PAGE, all_tenants},
+    pages::{PAGE, all, all_tenants},
 };
 use crate::{
     arguments::Output,
@@ -51,18 +51,12 @@ pub(super) async fn get(client: &mut Client, name: &str) -> Result<v1::HostClust
 }
 
 pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
-    let (mut items, mut page_token) = (Vec::<Value>::new(), String::new());
-    loop {
+    let items = all(async |page_token| {
         let request = v1::ListHostClustersRequest { page_size: PAGE, page_token, ..Default::default() };
         let page = client.hosts.list_host_clusters(request).await?.into_inner();
-        for host in &page.host_clusters {
-            items.push(output::json(host)?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.host_clusters, page.next_page_token))
+    })
+    .await?;
     if items.is_empty() {
         super::remark("no host clusters found");
     }

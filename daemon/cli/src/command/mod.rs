@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod audit;
 mod auth;
+mod class;
 mod config;
 mod customer;
 mod delete;
@@ -75,7 +76,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,
-        Command::Get(get) => get::run(&mut Client::connect(server).await?, outdated(get), customer).await,
+        Command::Get(get) => get::run(&mut Client::connect(server).await?, outdated(get)?, customer).await,
         Command::Describe { name } => match name::target(&name, customer)? {
             Target::Tenant(name) => describe::run(&mut Client::connect(server).await?, &name).await,
             Target::Host(name) => host::describe(&mut Client::connect(server).await?, &name).await,
@@ -142,15 +143,18 @@ async fn kubeconfig(server: &Connection, arguments: &Kubeconfig, customer: Optio
     output::print(&response.kubeconfig)
 }
 
-/// `--outdated` is a filter.
-fn outdated(mut get: Get) -> Get {
+/// `--outdated` is a filter of tenants: nothing else differs from its class.
+fn outdated(mut get: Get) -> Result<Get, Error> {
     if get.outdated {
+        if get.name.is_some() || !matches!(get.what.as_str(), "tenants" | "tenant") {
+            return Err(Error::Usage(format!("get {}: --outdated is for lists of tenants", get.what)));
+        }
         get.filter = match get.filter.as_str() {
             "" => "class_differs = true".into(),
             filter => format!("class_differs = true AND ({filter})"),
         };
     }
-    get
+    Ok(get)
 }
 
 /// Brings a tenant to what is on offer now.

@@ -2,7 +2,7 @@
 
 use landlord_proto::v1;
 
-use super::delete;
+use super::{delete, pages::all};
 use crate::{
     arguments::{Orphans, Output},
     client::Client,
@@ -39,18 +39,12 @@ pub(super) async fn run(server: &Connection, what: Option<Orphans>, form: Output
 }
 
 async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
-    let (mut items, mut page_token) = (Vec::new(), String::new());
-    loop {
+    let items = all(async |page_token| {
         let request = v1::ListOrphansRequest { page_token, ..Default::default() };
         let page = client.orphans.list_orphans(request).await?.into_inner();
-        for orphan in &page.orphans {
-            items.push(output::json(orphan)?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.orphans, page.next_page_token))
+    })
+    .await?;
     if items.is_empty() {
         super::remark("no orphans found");
     }

@@ -1,6 +1,7 @@
-//! Pages of tenants, for the commands that list them.
+//! Pages of lists, for the commands that show them.
 
 use landlord_proto::v1;
+use prost::{Message, Name};
 use serde_json::Value;
 
 use crate::{client::Client, error::Error, output};
@@ -20,18 +21,28 @@ pub(super) async fn tenant_page(
     Ok(client.tenants.list_tenants(request).await?.into_inner())
 }
 
-/// All pages, as JSON.
-pub(super) async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
-    let mut items = Vec::new();
-    let mut page_token = String::new();
+/// All pages of a list, as JSON. `page` gets the token of a page, and gives its items and the token of the next.
+pub(super) async fn all<Item: Message + Name>(
+    mut page: impl AsyncFnMut(String) -> Result<(Vec<Item>, String), Error>,
+) -> Result<Vec<Value>, Error> {
+    let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
-        let page = tenant_page(client, parent, filter, page_token).await?;
-        for tenant in &page.tenants {
-            items.push(output::json(tenant)?);
+        let (items, next) = page(page_token).await?;
+        for item in &items {
+            all.push(output::json(item)?);
         }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(items);
+        if next.is_empty() {
+            return Ok(all);
         }
+        page_token = next;
     }
+}
+
+/// All tenants of a parent that a filter lets through, as JSON.
+pub(super) async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
+    all(async |token| {
+        let page = tenant_page(client, parent, filter, token).await?;
+        Ok((page.tenants, page.next_page_token))
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 use landlord_proto::v1;
 use serde_json::Value;
 
+use super::pages::all;
 use crate::{
     arguments::{Output, Webhooks},
     client::Client,
@@ -79,18 +80,12 @@ fn resource(name: &str) -> String {
 }
 
 async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
-    let (mut items, mut page_token) = (Vec::new(), String::new());
-    loop {
+    let items = all(async |page_token| {
         let request = v1::ListWebhooksRequest { page_token, ..Default::default() };
         let page = client.webhooks.list_webhooks(request).await?.into_inner();
-        for webhook in &page.webhooks {
-            items.push(output::json(webhook)?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.webhooks, page.next_page_token))
+    })
+    .await?;
     if items.is_empty() {
         super::remark("no webhooks are configured ([webhooks] in landlord.toml)");
     }

@@ -1,15 +1,15 @@
 //! Port to the releases of a stack in a cluster. Calls are idempotent, start or observe something, and return; the engine
 //! waits.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
 use crate::{
-    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, revision::RevisionId,
-    stage::RemovedObject,
+    AppName, Environment, Failure, PlatformName, PlatformPart, StackName, Stage, environment::Endpoint,
+    isolation::GatewayRef, revision::RevisionId, stage::RemovedObject,
 };
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
@@ -45,6 +45,8 @@ pub struct ReleasePlan {
     pub depends_on: Vec<AppName>,
     /// How long it typically takes to become ready.
     pub expected: Duration,
+    /// The part of the platform that it is of; `None`: it is always installed.
+    pub part: Option<PlatformPart>,
 }
 
 impl ReleasePlan {
@@ -81,6 +83,26 @@ pub enum CheckOutcome {
     NotRun,
 }
 
+/// What somebody must act on before the customer notices it, or at once: a condition of its own, and an event when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Concern {
+    /// A certificate ends soon, or has ended.
+    CertificateExpiring,
+    /// There is little room left for files, or none.
+    DiskNearlyFull,
+    /// The chatbot has no model to answer with.
+    ModelMissing,
+    /// The chatbot can't read some documents.
+    DocumentsRefused,
+}
+
+impl Concern {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::CertificateExpiring, Self::DiskNearlyFull, Self::ModelMissing, Self::DocumentsRefused];
+}
+
 /// One check by use: what was done as the customer would do it, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
@@ -94,6 +116,9 @@ pub struct CheckResult {
     pub remedy: String,
     /// How long it took.
     pub duration: Duration,
+    /// What it found that somebody must act on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concern: Option<Concern>,
 }
 
 impl CheckResult {
@@ -149,6 +174,21 @@ pub trait Verifier: Send + Sync + 'static {
     async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure>;
 }
 
+/// What isolation has to know of the stack that a tenant runs.
+pub trait StackPlaces: fmt::Debug + Send + Sync + 'static {
+    /// The Gateway of a revision of a stack; without one, of what lies on disk. `None`: it has none, or nobody knows the stack.
+    ///
+    /// # Errors
+    /// TRANSIENT: its revision is not loaded yet.
+    fn gateway(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<GatewayRef>, Failure>;
+
+    /// The namespace of its apps in a cluster of a tenant's own; the same.
+    ///
+    /// # Errors
+    /// TRANSIENT: its revision is not loaded yet.
+    fn namespace(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<String>, Failure>;
+}
+
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
 ///
 /// In a shared cluster everything is done with the rights of the tenant's own account, which [`Isolation`](super::Isolation)
@@ -179,6 +219,17 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn remove_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+
+    /// Takes a release of a platform away that its class does not order any more, while the rest stays: done at once if it is not there.
+    /// The objects removed by this call are returned.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn withdraw_platform(
         &self,
         target: &PlatformTarget,
         release: &AppName,

@@ -46,11 +46,11 @@ pub trait CustomerStore: Send + Sync + 'static {
         request: RequestContext,
     ) -> Result<(), StoreError>;
 
-    /// [`StoreError::NotInContract`] if a customer may not order this now.
+    /// [`StoreError::NotInContract`] if a customer may not order this now. `before`: of a change, the tenant as it is.
     async fn check_contract(
         &self,
         name: &TenantName,
-        spec: &TenantSpec,
-        placement: &Placement,
+        ordered: (&TenantSpec, &Placement),
+        before: Option<(&TenantSpec, &Placement)>,
     ) -> Result<(), StoreError>;
 }

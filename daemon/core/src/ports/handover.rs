@@ -1,6 +1,8 @@
 //! Ports to what is handed over to a customer: addresses, proofs of identity, first credentials. Values of credentials are in
 //! types that don't print them, and no store ever holds one.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -136,6 +138,10 @@ pub trait Handover: Send + Sync + 'static {
     async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure>;
 }
 
+/// Longest that one rotation takes: an app that was restarted is waited for. Whoever rotates gives up by then, and a rotation of
+/// before has died.
+pub const ROTATION_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// What is known of the reading of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialRecord {
@@ -147,7 +153,9 @@ pub struct CredentialRecord {
     pub used_time: Option<Timestamp>,
     /// When it was last rotated.
     pub rotate_time: Option<Timestamp>,
-    /// Whether it can be read now.
+    /// The rotation that its value is of; empty: the first value.
+    pub rotation: String,
+    /// Whether it can be read now. Not while it is rotated.
     pub is_readable: bool,
 }
 
@@ -162,12 +170,13 @@ pub trait CredentialStore: Send + Sync + 'static {
         reading: CredentialReading,
     ) -> Result<Vec<CredentialRecord>, StoreError>;
 
-    /// Marks those of `names` as read that can be read, with an event, in one transaction. Returns them: only their values may
-    /// be given away, and only after this.
+    /// Marks those of `seen` as read that can be read and are of the same rotation still, with an event, in one transaction.
+    /// Returns them: only their values may be given away, and only after this. `seen`: what was known before the values were
+    /// read.
     async fn read_credentials(
         &self,
         tenant: (TenantUid, &EnvironmentName),
-        names: &[String],
+        seen: &[CredentialRecord],
         reading: CredentialReading,
         by: &Caller,
     ) -> Result<Vec<String>, StoreError>;
@@ -178,6 +187,26 @@ pub trait CredentialStore: Send + Sync + 'static {
         tenant: (TenantUid, &EnvironmentName),
         names: &[String],
         by: &Caller,
+    ) -> Result<(), StoreError>;
+
+    /// Records that a rotation begins, before anything is changed for it: which value is in its place is not known until it has
+    /// ended, and nobody reads it. One that is not heard of for [`ROTATION_TIME_MAX`] has died: what is there can be read.
+    /// Repeated for a rotation that has ended, it changes nothing.
+    async fn credential_rotating(
+        &self,
+        tenant: (TenantUid, &EnvironmentName),
+        name: &str,
+        rotation: &str,
+    ) -> Result<(), StoreError>;
+
+    /// Records that a rotation failed. With `kept` the old value is in its place, and is read or not as before; else either may
+    /// be, and what is there can be read.
+    async fn credential_not_rotated(
+        &self,
+        tenant: (TenantUid, &EnvironmentName),
+        name: &str,
+        rotation: &str,
+        kept: bool,
     ) -> Result<(), StoreError>;
 
     /// Records that a credential was rotated, with an event: the new value can be read. Repeated for the same `rotation`, it

@@ -28,7 +28,8 @@ mod webhooks;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
-    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
+    Apps, CheckOutcome, CheckResult, CloudAccount, Concern, ReleaseOf, ReleasePlan, StackPlaces, Verified, Verifier,
+    VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
@@ -37,7 +38,7 @@ pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
     AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
-    Handover, HostKey, RotationEffect,
+    Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
 };
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};

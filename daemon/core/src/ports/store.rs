@@ -313,8 +313,15 @@ pub trait WorkStore: Send + Sync + 'static {
     /// then nothing was written.
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError>;
 
-    /// How long until something is due that `owner` may claim; `None`: nothing is scheduled.
+    /// How long until something is due that `owner` may claim, or until the lease of another daemon on an account ends, whichever
+    /// comes first; `None`: nothing is scheduled.
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError>;
+
+    /// Waits until another daemon has given back what it held. A hint: it may be missed, and a store that one daemon has never
+    /// gives it.
+    async fn wait_for_hand_over(&self) {
+        std::future::pending().await
+    }
 
     /// Makes due now whatever is due further ahead than `longest`: nothing waits that long, so the clock was set back. Gives
     /// how many.

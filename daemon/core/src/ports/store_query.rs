@@ -1,7 +1,8 @@
 //! Queries to a store, and the events that they return: values without rules. Knows no database.
 
 use crate::{
-    ClassName, CustomerId, EnvironmentName, HostClusterId, Progress, ProviderName, State, TenantUid, Timestamp,
+    ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, Progress, ProviderName, State, TenantUid,
+    Timestamp,
 };
 
 /// Whose environments.
@@ -98,6 +99,8 @@ pub struct Event {
     pub name: EnvironmentName,
     /// What.
     pub event: NewEvent,
+    /// The operation that it is part of; `None`: of none, or it was written before events knew.
+    pub operation: Option<OperationId>,
 }
 
 /// Whose events.

@@ -1,10 +1,10 @@
 //! What the stages in a cluster work on, and how far they are.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain, isolation::SharedTarget,
-    ports::KubeCredentials, revision::RevisionId,
+    AppName, EnvironmentName, PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain,
+    isolation::SharedTarget, ports::KubeCredentials, revision::RevisionId,
 };
 
 /// Whose cluster a tenant lives on.
@@ -44,8 +44,8 @@ pub struct DeployTarget {
     pub spec: TenantSpec,
     /// Generation of `spec`.
     pub generation: i64,
-    /// The stack.
-    pub stack: StackName,
+    /// The stack; `None`: the class names none, and only the isolation is worked on.
+    pub stack: Option<StackName>,
     /// Its revision; `None`: what lies on disk.
     pub revision: Option<RevisionId>,
     /// Name servers of the tenant's own zone, as its provider reported them; empty: not known.
@@ -63,8 +63,12 @@ pub struct PlatformTarget {
     pub installation: String,
     /// Identity of the tenant or host cluster.
     pub uid: TenantUid,
+    /// Name of the tenant or host cluster.
+    pub name: EnvironmentName,
     /// The platform.
     pub platform: PlatformName,
+    /// Values of its class, by release.
+    pub values: BTreeMap<AppName, serde_json::Map<String, serde_json::Value>>,
     /// Its revision; `None`: what lies on disk.
     pub revision: Option<RevisionId>,
     /// Domain of the tenant whose cluster it is; `None`: a host cluster's.

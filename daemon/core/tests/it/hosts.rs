@@ -228,6 +228,7 @@ fn class(level: Level) -> Class {
         regions: vec!["here".into()],
         stack: Some("apps".parse().unwrap()),
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count: u32::from(level != Level::Namespace),
         node_count_max: 3,

@@ -24,6 +24,7 @@ fn placement(node_count: u32) -> Placement {
         region: "here".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count,
         disk_size_gib: 0,

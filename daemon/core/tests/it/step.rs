@@ -39,6 +39,7 @@ fn placement(stack: bool) -> Placement {
         region: "here".into(),
         stack: stack.then(|| "apps".parse().unwrap()),
         platform: stack.then(|| "standard".parse().unwrap()),
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,
@@ -56,6 +57,7 @@ fn releases() -> Vec<ReleasePlan> {
         app: app.parse().unwrap(),
         depends_on: after.iter().map(|app| app.parse().unwrap()).collect(),
         expected: Duration::from_secs(60),
+        part: None,
     };
     vec![
         release(ReleaseOf::Platform, "gateway", &[]),

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use landlord_core::ports::Concern;
 use serde_json::{Value, json};
 
 use super::{
@@ -143,7 +144,8 @@ pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversa
         Ok(models) if has(models) => {}
         Ok(_) => {
             let cause = format!("the chatbot offers no model {:?}", chat.model);
-            return Ended::failed(cause, "see whether the LLM service has the stack's models, and its log").into();
+            let remedy = "see whether the LLM service has the stack's models, and its log";
+            return Ended::failed(cause, remedy).about(Concern::ModelMissing).into();
         }
         Err(why) => return Ended::failed(why.clone(), "see the log of the chatbot").into(),
     }
@@ -158,12 +160,20 @@ pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversa
         Ok(answer) if answer.status == 200 => judge(&answer.json(), &file, &scene.sentence()).into(),
         Ok(answer) => {
             let cause = format!("the question was answered with {}", answer.quoted());
-            Ended::failed(cause, "see the log of the chatbot, and whether the LLM service has its model").into()
+            let ended = Ended::failed(cause, "see the log of the chatbot, and whether the LLM service has its model");
+            if lacks_model(&answer.text()) { ended.about(Concern::ModelMissing).into() } else { ended.into() }
         }
         Err(why) => {
             Ended::failed(why, "see the LLM service: its pods, its log, and whether the model is too large").into()
         }
     }
+}
+
+/// Whether an error of the LLM service, which the chatbot hands on, is that it has no such model: `model 'x' not found` (Ollama),
+/// `The model x does not exist` (servers of OpenAI's API).
+fn lacks_model(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("model") && ["not found", "does not exist", "try pulling it"].iter().any(|words| text.contains(words))
 }
 
 /// Whether an answer comes from the file: it names the file, and quotes what stands in it.
@@ -212,5 +222,18 @@ mod tests {
         assert!(cause(answer("Yes", "probe-1.txt", "Nothing.")).contains("not what stands in it"));
         assert!(cause(answer("Yes", "other.txt", "The lamp is on.")).contains("does not name"));
         assert!(cause(json!({ "choices": [{ "message": { "content": "Yes" } }] })).contains("does not name"));
+    }
+
+    #[test]
+    fn a_missing_model_is_told_from_other_errors() {
+        for missing in [
+            r#"{"detail":"Ollama: 404, message=\'model \"probe:1b\" not found, try pulling it first\'"}"#,
+            r#"{"error":{"message":"The model `probe` does not exist","code":"model_not_found"}}"#,
+        ] {
+            assert!(lacks_model(missing), "{missing}");
+        }
+        for other in ["model runner has unexpectedly stopped", "404 page not found", ""] {
+            assert!(!lacks_model(other), "{other}");
+        }
     }
 }

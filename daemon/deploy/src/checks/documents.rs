@@ -1,5 +1,6 @@
 //! What the program that brings documents to the chatbot reports about itself.
 
+use landlord_core::ports::Concern;
 use serde_json::Value;
 
 use super::{
@@ -40,7 +41,7 @@ fn judge(status: &Value) -> Ended {
         detail += &format!(" ({})", reasons.join("; "));
     }
     if of("refused") + of("left_out") > 0 {
-        return Ended::Warned { detail, remedy: REFUSED.into() };
+        return Ended::warned(detail, REFUSED).about(Concern::DocumentsRefused);
     }
     Ended::Passed(detail)
 }
@@ -55,7 +56,8 @@ mod tests {
     fn refused_documents_are_a_warning_with_reasons() {
         let status =
             json!({ "known": 2, "pending": 1, "refused": 1, "left_out": 0, "reasons": { "/a.pdf": "encrypted" } });
-        let Ended::Warned { detail, remedy } = judge(&status) else { panic!("no warning") };
+        let Ended::Warned { detail, remedy, concern } = judge(&status) else { panic!("no warning") };
+        assert_eq!(concern, Some(Concern::DocumentsRefused));
         assert_eq!(detail, "2 known, 1 pending, 1 refused (/a.pdf: encrypted)");
         assert!(remedy.contains("customer"));
         let fine = json!({ "known": 3, "pending": 0, "refused": 0, "left_out": 0, "reasons": {} });

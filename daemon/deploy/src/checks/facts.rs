@@ -6,9 +6,13 @@ use std::{fs, path::Path, process::Stdio, time::Duration};
 use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_PAD};
 use landlord_core::ports::{AccessAddress, AccessFacts, CertificateState, CredentialFact, DeployTarget, HostKey};
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{process::Command, time::timeout};
 
-use super::{Scene, route::Route, tls};
+use super::{
+    Scene,
+    route::{Relay, Route},
+    tls,
+};
 use crate::{
     access::{CredentialSpec, Rotation},
     render,
@@ -90,20 +94,10 @@ async fn host_keys(scene: &mut Scene<'_>, record: &str, name: &str) -> Vec<HostK
 async fn key(scene: &Scene<'_>, route: &Route, algorithm: &str) -> Result<(String, String), String> {
     let failed = |error: std::io::Error| format!("reading the host key: {error}");
     let folder = tempfile::Builder::new().prefix("key-").tempdir_in(&scene.options.runs).map_err(failed)?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    let mut client = client(&scene.options.sftp_path, folder.path(), algorithm, port);
-    let relay = async {
-        let (mut local, _) = listener.accept().await.map_err(failed)?;
-        let mut remote = route.open(&scene.clients.admin).await?;
-        let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
-        // What is left to the client is to end.
-        std::future::pending::<Result<(), String>>().await
-    };
-    tokio::select! {
-        ended = client.output() => drop(ended.map_err(failed)?),
-        relayed = relay => relayed?,
-    }
+    let relay = Relay::open().await?;
+    let mut client = client(&scene.options.sftp_path, folder.path(), algorithm, relay.port);
+    let client = async { client.output().await.map_err(failed) };
+    relay.carry((route, &scene.clients.admin), client).await?;
     let known = fs::read_to_string(folder.path().join("known")).unwrap_or_default();
     known.lines().find_map(fingerprint).ok_or_else(|| format!("the server {} has no key {algorithm}", route.via()))
 }

@@ -1,14 +1,19 @@
 //! The file server as its customer uses it: a file of the probe's own is put, listed, read and deleted, by WebDAV and by
 //! SFTP.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio,
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use landlord_core::ports::Concern;
+use tokio::{process::Command, time::timeout};
 
 use super::{
-    Ended, Scene,
-    route::Route,
+    Ended, RUN_TIMEOUT, Scene,
+    route::{Relay, Route},
+    scene::PROBES,
     web::{Ask, RESPONSE_TIMEOUT, Response, Web},
 };
 use crate::check::Account;
@@ -19,6 +24,14 @@ const SFTP_TIMEOUT: Duration = Duration::from_secs(45);
 const SAID_CHARS_MAX: usize = 300;
 /// What prints the password: OpenSSH takes none from an argument or a file.
 const ASKPASS: &str = "#!/bin/sh\nexec cat \"$LANDLORD_PASSWORD_FILE\"\n";
+/// A run has ended after this long, or will never put its things away: all checks together, and what clocks may differ by.
+const LASTS_AT_MOST: Duration = Duration::from_secs(RUN_TIMEOUT.as_secs() + 120);
+/// Files of killed runs that one run removes: one file is left by each.
+const LEFT_MAX: usize = 50;
+/// Share of a disk that is used without a warning.
+const USED_PERCENT_MAX: u32 = 90;
+/// Remedy for a disk that has little room, or none.
+const ROOM: &str = "the customer deletes files, or storage_gib is raised: `landlord update TENANT`";
 /// Remedy for a file server that does not serve.
 const FILE_SERVER: &str = "see the pods and the log of the stack's file server";
 
@@ -67,13 +80,17 @@ impl Webdav {
         if response.status == 404 { Ok(()) } else { succeeded("DELETE", &response).map(drop) }
     }
 
-    async fn use_it(&self, file: &str, content: &str) -> Result<(), String> {
+    /// Uses it; how many files it removed that an earlier run had left.
+    async fn use_it(&self, file: &str, content: &str, began: u64) -> Result<usize, String> {
         self.put(file, content.as_bytes()).await?;
+        let mut left = BTreeSet::new();
         let used = async {
             let listed = self.ask("PROPFIND", "", &[("depth", "1")], b"").await?;
-            if !succeeded("PROPFIND", &listed)?.text().contains(file) {
+            let listed = succeeded("PROPFIND", &listed)?.text();
+            if !listed.contains(file) {
                 return Err(format!("{file} was put, and is not listed in {}", self.folder));
             }
+            left = left_behind(&listed, began);
             let read = self.ask("GET", file, &[], b"").await?;
             if succeeded("GET", &read)?.text() != content {
                 return Err(format!("{file} has not the content that was put"));
@@ -84,10 +101,28 @@ impl Webdav {
         let deleted = self.delete(file).await;
         used.and(deleted)?;
         match self.ask("GET", file, &[], b"").await?.status {
-            404 => Ok(()),
-            status => Err(format!("{file} was deleted, and gets {status}")),
+            404 => {}
+            status => return Err(format!("{file} was deleted, and gets {status}")),
         }
+        for file in &left {
+            self.delete(file).await?;
+        }
+        Ok(left.len())
     }
+}
+
+/// Names in a listing of files that earlier runs put, and were killed before they took them away. A run that may still last keeps
+/// its own: it may be another daemon's, whose clock is a little off.
+fn left_behind(listed: &str, began: u64) -> BTreeSet<String> {
+    let names = listed.split(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)));
+    let is_left = |name: &&str| {
+        let (stem, _) = name.rsplit_once('.').unwrap_or_default();
+        let parts: Vec<&str> = stem.split('-').collect();
+        let [what, since, code] = parts[..] else { return false };
+        let since = since.parse::<u64>().ok().filter(|_| PROBES.contains(&what) && code.parse::<u32>().is_ok());
+        since.is_some_and(|since| since.abs_diff(began) > LASTS_AT_MOST.as_secs())
+    };
+    names.filter(is_left).take(LEFT_MAX).map(str::to_owned).collect()
 }
 
 fn succeeded<'a>(what: &str, response: &'a Response) -> Result<&'a Response, String> {
@@ -99,9 +134,13 @@ pub(super) async fn webdav(scene: &mut Scene<'_>, account: &Account) -> Ended {
     let (file, content) = (scene.file("webdav", "bin"), scene.sentence());
     match Webdav::open(scene, account).await {
         Err(why) => Ended::failed(why, FILE_SERVER),
-        Ok(webdav) => match webdav.use_it(&file, &content).await {
-            Ok(()) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
-            Err(why) => Ended::failed(format!("WebDAV {}: {why}", webdav.via()), FILE_SERVER),
+        Ok(webdav) => match webdav.use_it(&file, &content, scene.began).await {
+            Ok(0) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
+            Ok(left) => {
+                let removed = format!("{left} files of earlier checks removed, which were killed");
+                Ended::Passed(format!("{}; put, listed, read, deleted; {removed}", webdav.via()))
+            }
+            Err(why) => failed(format!("WebDAV {}: {why}", webdav.via())),
         },
     }
 }
@@ -132,8 +171,15 @@ pub(super) async fn sftp(scene: &mut Scene<'_>, account: &Account) -> Ended {
     let via = route.via();
     let (file, content) = (scene.file("sftp", "bin"), scene.sentence());
     match timeout(SFTP_TIMEOUT, session(scene, account, &route, (&file, &content))).await {
-        Ok(Ok(())) => Ended::Passed(format!("{via}; put, listed, read, deleted")),
-        Ok(Err(why)) => Ended::failed(format!("SFTP {via}: {why}"), FILE_SERVER),
+        Ok(Ok(used)) => {
+            let detail = format!("{via}; put, listed, read, deleted");
+            match used.filter(|used| *used >= USED_PERCENT_MAX) {
+                Some(used) => Ended::warned(format!("{detail}; {used} % of the disk are used"), ROOM)
+                    .about(Concern::DiskNearlyFull),
+                None => Ended::Passed(detail),
+            }
+        }
+        Ok(Err(why)) => failed(format!("SFTP {via}: {why}")),
         Err(_) => Ended::failed(format!("SFTP {via}: no end within {} s", SFTP_TIMEOUT.as_secs()), FILE_SERVER),
     }
 }
@@ -143,7 +189,7 @@ async fn session(
     account: &Account,
     route: &Route,
     (file, content): (&str, &str),
-) -> Result<(), String> {
+) -> Result<Option<u32>, String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
@@ -156,11 +202,12 @@ async fn session(
     write(&at("password"), 0o600, &scene.fill(&account.password)).map_err(failed("a private file"))?;
     write(&at("put"), 0o600, content).map_err(failed("a private file"))?;
     let remote = format!("{}/{file}", account.folder);
-    let batch = format!("put put {remote}\nls -1 {}\nget {remote} got\nrm {remote}\n", account.folder);
+    // How much room there is not every server says.
+    let folder_of = &account.folder;
+    let batch = format!("put put {remote}\nls -1 {folder_of}\nget {remote} got\nrm {remote}\n-df {folder_of}\n");
     write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed("a local port"))?;
-    let port = listener.local_addr().map_err(failed("a local port"))?.port();
-    let mut sftp = client_of(scene, account, folder.path(), port);
+    let relay = Relay::open().await?;
+    let mut sftp = client_of(scene, account, folder.path(), relay.port);
     let client = async {
         let output = sftp.output().await;
         output.map_err(failed(&format!(
@@ -168,20 +215,7 @@ async fn session(
             scene.options.sftp_path.display()
         )))
     };
-    let relay = async {
-        let (mut local, _) = listener.accept().await.map_err(failed("a local port"))?;
-        let mut remote = route.open(&scene.clients.admin).await?;
-        let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
-        Ok(())
-    };
-    tokio::pin!(client);
-    let output = tokio::select! {
-        output = &mut client => output?,
-        relayed = relay => {
-            relayed.map_err(|why: String| why)?;
-            client.await?
-        }
-    };
+    let output = relay.carry((route, &scene.clients.admin), client).await?;
     let reported = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
     if !output.status.success() {
         let all = reported(&output.stderr);
@@ -193,9 +227,25 @@ async fn session(
         return Err(format!("{file} was put, and is not listed in {}", account.folder));
     }
     match fs::read_to_string(at("got")) {
-        Ok(got) if got == content => Ok(()),
+        Ok(got) if got == content => Ok(used_percent(&listing)),
         _ => Err(format!("{file} has not the content that was put")),
     }
+}
+
+/// A file server that does not serve; one without room is told apart.
+fn failed(cause: String) -> Ended {
+    let text = cause.to_lowercase();
+    let is_full = ["no space left", "insufficient storage", " 507 ", "quota exceeded"];
+    if is_full.iter().any(|words| text.contains(words)) {
+        return Ended::failed(cause, ROOM).about(Concern::DiskNearlyFull);
+    }
+    Ended::failed(cause, FILE_SERVER)
+}
+
+/// What `df` of OpenSSH's client prints below its heading; `None`: the server does not say.
+fn used_percent(output: &str) -> Option<u32> {
+    let figures = output.lines().skip_while(|line| !line.contains("%Capacity")).nth(1)?;
+    figures.split_whitespace().last()?.strip_suffix('%')?.parse().ok()
 }
 
 /// The client, with a private folder to work in.
@@ -223,4 +273,40 @@ fn client_of(scene: &Scene<'_>, account: &Account, folder: &Path, port: u16) -> 
 
 fn write(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
     fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_an_ended_run_left_is_removed() {
+        let began = 1_800_000_000;
+        let old = began - LASTS_AT_MOST.as_secs() - 1;
+        let listed = format!(
+            "<D:href>/landlord-probe/probe-{old}-12345.txt</D:href><D:displayname>probe-{old}-12345.txt</D:displayname>\
+             <D:href>/landlord-probe/sftp-{old}-999.bin</D:href><D:href>/landlord-probe/webdav-{began}-1.bin</D:href>\
+             <D:href>/landlord-probe/probe-{}-7.txt</D:href><D:href>/landlord-probe/notes-{old}-7.txt</D:href>\
+             <D:href>/landlord-probe/probe-12345.txt</D:href>",
+            began - 60,
+        );
+        let left: Vec<String> = left_behind(&listed, began).into_iter().collect();
+        assert_eq!(left, [format!("probe-{old}-12345.txt"), format!("sftp-{old}-999.bin")]);
+    }
+
+    #[test]
+    fn room_is_read_from_the_client_and_no_room_from_the_server() {
+        let output = "sftp> ls -1 /probe\n/probe/a\nsftp> -df /probe\n        Size         Used        Avail       (root)    %Capacity\n\
+                      \x20   10218772      9196894      1021878      1021878          90%\n";
+        assert_eq!(used_percent(output), Some(90));
+        assert_eq!(used_percent("sftp> -df /probe\nServer does not support statvfs@openssh.com extension\n"), None);
+        for (cause, full) in [
+            ("WebDAV through Service files: PUT: 507 Insufficient Storage", true),
+            ("SFTP: write remote \"/probe/x\": No space left on device", true),
+            ("SFTP: connection closed", false),
+        ] {
+            let Ended::Failed { concern, remedy, .. } = failed(cause.to_owned()) else { panic!("{cause}") };
+            assert_eq!((concern == Some(Concern::DiskNearlyFull), remedy == ROOM), (full, full), "{cause}");
+        }
+    }
 }

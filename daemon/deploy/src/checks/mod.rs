@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
-//! base of their own. What they put they take away; what a killed run leaves behind the file server deletes by itself.
+//! base of their own. What they put they take away; what a killed run leaves behind the next one that begins minutes later
+//! removes, and a file server may delete it by itself before.
 //! Passwords are in no message, argument or environment.
 //!
 //! # Assumptions
@@ -36,14 +37,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
     TenantUid,
-    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget},
+    ports::{AccessFacts, CheckOutcome, CheckResult, Concern, DeployTarget},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -81,6 +84,8 @@ pub struct CheckOptions {
     pub resolver: Option<SocketAddr>,
     /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
     pub proxy: Option<SocketAddr>,
+    /// Networks that are connected to though they lie inside; through a proxy that one decides.
+    pub allowed: Vec<IpNet>,
     /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
     pub trusted_ca: Option<PathBuf>,
     /// OpenSSH's `sftp`.
@@ -139,17 +144,32 @@ enum Ended {
     Warned {
         detail: String,
         remedy: String,
+        concern: Option<Concern>,
     },
     Failed {
         cause: String,
         remedy: String,
+        concern: Option<Concern>,
     },
     NotRun(String),
 }
 
 impl Ended {
     fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Failed { cause: cause.into(), remedy: remedy.into() }
+        Self::Failed { cause: cause.into(), remedy: remedy.into(), concern: None }
+    }
+
+    fn warned(detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Warned { detail: detail.into(), remedy: remedy.into(), concern: None }
+    }
+
+    /// What a warning or a failure is about.
+    fn about(mut self, about: Concern) -> Self {
+        match &mut self {
+            Self::Warned { concern, .. } | Self::Failed { concern, .. } => *concern = Some(about),
+            Self::Passed(_) | Self::NotRun(_) => {}
+        }
+        self
     }
 }
 
@@ -227,6 +247,7 @@ impl Checks {
             known: BTreeMap::new(),
             routes: BTreeMap::new(),
             trust: None,
+            began: UnixTime::now().as_secs(),
             code: rand::random_range(10_000..1_000_000),
         }
     }
@@ -355,13 +376,13 @@ fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Opti
 }
 
 fn result(name: String, ended: Ended, duration: Duration) -> CheckResult {
-    let (outcome, detail, remedy) = match ended {
-        Ended::Passed(detail) => (CheckOutcome::Passed, detail, String::new()),
-        Ended::Warned { detail, remedy } => (CheckOutcome::Passed, detail, remedy),
-        Ended::Failed { cause, remedy } => (CheckOutcome::Failed, cause, remedy),
-        Ended::NotRun(why) => (CheckOutcome::NotRun, why, String::new()),
+    let (outcome, detail, remedy, concern) = match ended {
+        Ended::Passed(detail) => (CheckOutcome::Passed, detail, String::new(), None),
+        Ended::Warned { detail, remedy, concern } => (CheckOutcome::Passed, detail, remedy, concern),
+        Ended::Failed { cause, remedy, concern } => (CheckOutcome::Failed, cause, remedy, concern),
+        Ended::NotRun(why) => (CheckOutcome::NotRun, why, String::new(), None),
     };
-    CheckResult { name, outcome, detail, remedy, duration }
+    CheckResult { name, outcome, detail, remedy, duration, concern }
 }
 
 /// Keys of the stack's Secrets, as `SECRET.KEY`.

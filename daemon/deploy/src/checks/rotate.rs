@@ -111,7 +111,7 @@ async fn all(scene: &mut Scene<'_>, requests: &[Request]) -> std::result::Result
     for one in requests {
         match request::run(scene, one).await {
             Ended::Passed(_) | Ended::Warned { .. } => {}
-            Ended::Failed { cause, remedy } => return Err(scene.redact(format!("{cause}; {remedy}"))),
+            Ended::Failed { cause, remedy, .. } => return Err(scene.redact(format!("{cause}; {remedy}"))),
             Ended::NotRun(why) => return Err(why),
         }
     }

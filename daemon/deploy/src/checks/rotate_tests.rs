@@ -108,6 +108,7 @@ fn checks() -> Checks {
     Checks::new(CheckOptions {
         from_outside: false,
         proxy: None,
+        allowed: Vec::new(),
         resolver: None,
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),

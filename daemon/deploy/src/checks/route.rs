@@ -3,18 +3,20 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use ipnet::IpNet;
 use k8s_openapi::{
     api::core::v1::{Pod, Service, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 
 use super::names::Names;
+use crate::addresses;
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +36,45 @@ pub(super) enum Route {
     Public { address: SocketAddr, proxy: Option<SocketAddr> },
     /// A port of a pod.
     Pod { namespace: String, pod: String, port: u16 },
+}
+
+/// A port of this machine, by which a program that can only dial reaches the far end of a route.
+pub(super) struct Relay {
+    listener: TcpListener,
+    /// Where the program dials, on 127.0.0.1.
+    pub(super) port: u16,
+}
+
+impl Relay {
+    pub(super) async fn open() -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("a local port: {error}");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        Ok(Self { listener, port })
+    }
+
+    /// Carries one connection while the program runs, to the program's end. A route that can't be opened ends both.
+    pub(super) async fn carry<T>(
+        self,
+        (route, client): (&Route, &Client),
+        program: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        let relay = async {
+            let accepted = self.listener.accept().await;
+            let (mut local, _) = accepted.map_err(|error| format!("a local port: {error}"))?;
+            let mut remote = route.open(client).await?;
+            let _ = copy_bidirectional(&mut local, &mut remote).await;
+            Ok::<_, String>(())
+        };
+        tokio::pin!(program);
+        tokio::select! {
+            ended = &mut program => ended,
+            relayed = relay => {
+                relayed?;
+                program.await
+            }
+        }
+    }
 }
 
 impl Route {
@@ -93,16 +134,25 @@ async fn through(proxy: SocketAddr, address: SocketAddr) -> Result<TcpStream, St
     if line.split(' ').nth(1) == Some("200") { Ok(stream) } else { Err(line) }
 }
 
-/// The public route to `address`, if one of its addresses takes connections at `port`.
-pub(super) async fn public(
-    names: &Names,
-    address: &str,
-    port: u16,
-    proxy: Option<SocketAddr>,
-) -> Result<Route, String> {
+/// How public addresses are reached.
+pub(super) struct Outside<'a> {
+    /// Whoever connects for this daemon, and decides where to; `None`: it connects itself.
+    pub(super) proxy: Option<SocketAddr>,
+    /// Networks that lie inside, and are connected to all the same.
+    pub(super) allowed: &'a [IpNet],
+}
+
+/// The public route to `address`, if one of its addresses takes connections at `port`. What lies inside is not connected to: a
+/// cluster's administrators say what address its load balancers have.
+pub(super) async fn public(names: &Names, address: &str, port: u16, outside: Outside<'_>) -> Result<Route, String> {
+    let proxy = outside.proxy;
     let addresses = names.lookup(address).await.map_err(|why| why.to_string())?;
     let mut why = format!("{address} has no address");
     for ip in addresses {
+        if let Some(what) = addresses::refusal(ip, outside.allowed).filter(|_| proxy.is_none()) {
+            why = format!("{address} leads to {ip}, which is {what}: it is not connected to");
+            continue;
+        }
         let address = SocketAddr::new(ip, port);
         match dial(address, proxy).await {
             Ok(_) => return Ok(Route::Public { address, proxy }),
@@ -178,5 +228,26 @@ pub(super) fn number(pod: &Pod, port: &IntOrString) -> Option<u16> {
             let found = ports.find(|port| port.name.as_ref() == Some(name))?;
             u16::try_from(found.container_port).ok()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_lies_inside_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let names = Names::default();
+        // As a cluster's administrator may have its load balancers say.
+        for address in ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::ffff:127.0.0.1", "localhost"] {
+            let refused = public(&names, address, port, Outside { proxy: None, allowed: &[] }).await.unwrap_err();
+            assert!(refused.contains("it is not connected to"), "{refused}");
+        }
+        let allowed = ["127.0.0.0/8".parse().unwrap()];
+        public(&names, "127.0.0.1", port, Outside { proxy: None, allowed: &allowed }).await.unwrap();
     }
 }

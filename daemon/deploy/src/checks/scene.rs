@@ -9,7 +9,7 @@ use super::{
     CheckOptions,
     names::Names,
     replace,
-    route::{self, Route},
+    route::{self, Outside, Route},
     tls::Trust,
     web::Web,
 };
@@ -33,9 +33,14 @@ pub(super) struct Scene<'a> {
     pub(super) known: BTreeMap<String, String>,
     pub(super) routes: BTreeMap<(String, u16), Result<Route, String>>,
     pub(super) trust: Option<Arc<Trust>>,
+    /// When it began, seconds since 1970: stands in names of files, so that a later run knows what an earlier one has left.
+    pub(super) began: u64,
     /// Different for each run, so that what one has left is nothing to the next.
     pub(super) code: u32,
 }
+
+/// What files of the checks are about: how their names begin.
+pub(super) const PROBES: [&str; 3] = ["probe", "webdav", "sftp"];
 
 impl Scene<'_> {
     /// Text with references to what is known replaced.
@@ -59,7 +64,7 @@ impl Scene<'_> {
 
     /// A name of a file of this run.
     pub(super) fn file(&self, what: &str, suffix: &str) -> String {
-        format!("{what}-{}.{suffix}", self.code)
+        format!("{what}-{}-{}.{suffix}", self.began, self.code)
     }
 
     /// What the files of this run are about.
@@ -106,7 +111,8 @@ impl Scene<'_> {
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port, self.options.proxy).await {
+            let from = Outside { proxy: self.options.proxy, allowed: &self.options.allowed };
+            match route::public(&self.names, address, port, from).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
             }

@@ -194,7 +194,7 @@ pub(crate) fn target() -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
-        stack: "s".parse().unwrap(),
+        stack: Some("s".parse().unwrap()),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
         revision: None,
@@ -241,6 +241,7 @@ impl Lab {
             from_outside: true,
             resolver: Some(names.local_addr().unwrap()),
             proxy: None,
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
             trusted_ca: Some(folder.path().join("ca.pem")),
             sftp_path,
             runs: folder.path().to_owned(),
@@ -338,6 +339,29 @@ async fn a_wrong_password_is_tried_seldom_and_last() {
     lab.all_pass().await;
     lab.all_pass().await;
     assert_eq!(tried(&lab), 1, "file servers lock out who is wrong too often");
+    lab.servers.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_removed_by_the_next_one_and_what_runs_is_not() {
+    let mut lab = Lab::start().await;
+    let now = UnixTime::now().as_secs();
+    let name = |began: u64| format!("/probe/probe-{began}-4711.txt");
+    // The second one is another daemon's, which uses it at this moment.
+    for began in [now - 3600, now - 30] {
+        lab.world.files.lock().insert(name(began), b"The lamp.".to_vec());
+    }
+    *lab.world.broken.lock() = Broken::Nothing;
+    let client = lab.world.client();
+    let clients = ClusterClients { admin: client.clone(), tenant: client };
+    let (target, manifest) = (target(), manifest());
+    let addresses = ["webdav"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
+    let results =
+        lab.checks.run(By::Reconciling, &clients, &target, &manifest, addresses.into()).await.unwrap().unwrap();
+    let webdav = results.iter().find(|result| result.name == "webdav").unwrap();
+    assert!(webdav.detail.contains("1 files of earlier checks removed"), "{webdav:?}");
+    let left: Vec<String> = lab.world.files.lock().keys().cloned().collect();
+    assert_eq!(left, [name(now - 30)]);
     lab.servers.shutdown().await;
 }
 

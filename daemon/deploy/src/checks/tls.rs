@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use landlord_core::ports::Concern;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -116,12 +117,13 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) ->
         match days(&trust.verifier, &chain, &host) {
             Err(error) => {
                 let remedy = remedy(&error);
-                return Ended::failed(format!("the certificate of https://{host} {via}: {error}"), remedy);
+                let ended = Ended::failed(format!("the certificate of https://{host} {via}: {error}"), remedy);
+                return if remedy == RENEWAL { ended.about(Concern::CertificateExpiring) } else { ended };
             }
             Ok(days) if days < days_min => {
                 let cause =
                     format!("the certificate of https://{host} ends in {days} days, which is less than {days_min}");
-                return Ended::failed(cause, RENEWAL);
+                return Ended::failed(cause, RENEWAL).about(Concern::CertificateExpiring);
             }
             Ok(days) => least = least.min(days),
         }
@@ -129,7 +131,7 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) ->
     }
     let detail = format!("{via}; {}; the first ends in {least} days", hosts.join(", "));
     if least < days_warn {
-        return Ended::Warned { detail, remedy: RENEWAL.to_owned() };
+        return Ended::warned(detail, RENEWAL).about(Concern::CertificateExpiring);
     }
     Ended::Passed(detail)
 }
@@ -148,7 +150,7 @@ pub(super) async fn days_left(scene: &mut Scene<'_>, record: &str) -> Result<u32
 async fn unreached(scene: &Scene<'_>, why: String) -> Ended {
     let stated = listeners::without_certificate(scene.clients, scene.target, scene.manifest).await;
     match stated.ok().flatten() {
-        Some(stated) => Ended::failed(format!("{stated} ({why})"), RENEWAL),
+        Some(stated) => Ended::failed(format!("{stated} ({why})"), RENEWAL).about(Concern::CertificateExpiring),
         None => Ended::failed(why, "see the Gateway, its controller and its load balancer"),
     }
 }

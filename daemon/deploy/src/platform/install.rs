@@ -1,8 +1,8 @@
 //! One release of a platform: brought into a cluster, judged, and taken away again.
 
 use k8s_openapi::{
-    api::core::v1::{Namespace, PersistentVolumeClaim, Service, ServiceAccount},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    api::core::v1::{Namespace, ServiceAccount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -15,7 +15,7 @@ use landlord_core::{
 };
 use landlord_kube::{
     Doing as _,
-    absent::{gone_is_fine, stuck},
+    absent::gone_is_fine,
     gateway_api::{self, Crds},
     markers::{FIELD_MANAGER, INSTALLATION, ROLE},
     object::resource,
@@ -23,10 +23,14 @@ use landlord_kube::{
 };
 use serde_json::json;
 
-use super::{DriverKind, Platform, values};
+use super::{
+    DriverKind, Platform, Release,
+    left::{self, Left, PLATFORM_ROLE},
+    values,
+};
 use crate::{
     apply::{self, Judged},
-    driver::{Content, Driver, ReleaseRef, manifests::RELEASE},
+    driver::{Content, Driver, ReleaseRef},
     error::Result,
     render,
     stack::Stack,
@@ -38,14 +42,6 @@ const CONFLICT: u16 = 409;
 const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
-/// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
-const HELM_RELEASE: &str = "meta.helm.sh/release-name";
-/// Label of charts on what belongs to an installed release.
-const INSTANCE: &str = "app.kubernetes.io/instance";
-const SERVICE: &str = "Service";
-const CLAIM: &str = "PersistentVolumeClaim";
-/// What a namespace of the platform is for.
-const PLATFORM_ROLE: &str = "platform";
 
 /// Makes a release exist, and returns whether it is ready.
 pub(crate) async fn ensure(
@@ -94,28 +90,16 @@ pub(crate) async fn remove(
     if let Some(gateway) = shared_gateway(client, &target.installation, namespace, &mut removed).await? {
         return Ok((pending(format!("waiting until Gateway {gateway} is gone")), removed));
     }
-    if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
-        let left =
-            driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
-        if !left.ending.is_empty() {
-            return Ok((pending(format!("waiting until it is gone: {}", left.ending.join(", "))), removed));
-        }
-        let r#type = release.driver.object_type().to_owned();
-        removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
-        if !left.kept.is_empty() {
-            // Logged once: the next call finds the release gone.
-            return Ok((pending(format!("kept, since others use it: {}", left.kept.join(", "))), removed));
-        }
+    if let Some(waiting) = remove_delivered(client, driver, target, release, &mut removed).await? {
+        return Ok((waiting, removed));
     }
-    let left = of_the_cloud(client, name.as_str()).await?;
+    let releases: Vec<&str> = platform.manifest.releases.iter().map(|release| release.name.as_str()).collect();
+    let left = left::of_the_cloud(client, name.as_str(), &releases).await?;
     if let Some(what) = left.iter().find_map(Left::stuck) {
         return Err(landlord_kube::Error::Stuck { what }.into());
     }
-    for claim in left.iter().filter(|left| left.is_abandoned) {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &claim.namespace);
-        gone_is_fine(claims.delete(&claim.name, &DeleteParams::background()).await)
-            .doing(|| format!("deleting {}", claim.what()))?;
-        removed.push(RemovedObject { r#type: claim.kind.into(), id: claim.uid.clone(), name: claim.name.clone() });
+    for one in &left {
+        removed.extend(one.release(client).await?);
     }
     if left.is_empty() {
         return Ok((StageProgress::Done, removed));
@@ -124,50 +108,42 @@ pub(crate) async fn remove(
     Ok((pending(format!("waiting until {} objects are gone: {named}", left.len())), removed))
 }
 
-/// A load balancer or a claim that is still there.
-struct Left {
-    kind: &'static str,
-    namespace: String,
-    name: String,
-    uid: String,
-    /// Since when it has been ending, and what holds it.
-    ending: Option<(Time, String)>,
-    /// A claim that a StatefulSet of the release has left: Kubernetes keeps it, and nobody else removes it.
-    is_abandoned: bool,
+/// Takes one release away while the rest of the platform stays; done at once if it is not there. Volumes of the release stay
+/// until the cluster goes: they may hold what was measured.
+pub(crate) async fn withdraw(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    platform: &Platform,
+    name: &AppName,
+) -> Result<(StageProgress, Vec<RemovedObject>)> {
+    let (release, _) = platform.release(name)?;
+    let mut removed = Vec::new();
+    let waiting = remove_delivered(client, driver, target, release, &mut removed).await?;
+    Ok((waiting.unwrap_or(StageProgress::Done), removed))
 }
 
-impl Left {
-    fn new(kind: &'static str, meta: ObjectMeta, release: &str) -> Self {
-        let is_of_it = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE)).is_some_and(|of| of == release);
-        let finalizers = meta.finalizers.unwrap_or_default().join(", ");
-        Self {
-            kind,
-            namespace: meta.namespace.unwrap_or_default(),
-            name: meta.name.unwrap_or_default(),
-            uid: meta.uid.unwrap_or_default(),
-            is_abandoned: kind == CLAIM && is_of_it && meta.deletion_timestamp.is_none(),
-            ending: meta.deletion_timestamp.map(|since| (since, finalizers)),
-        }
+/// Removes what was delivered; returns what is waited for.
+async fn remove_delivered(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    release: &Release,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<Option<StageProgress>> {
+    let (namespace, name) = (release.namespace.as_str(), release.name.as_str());
+    if driver.delivered(client, namespace, name).await?.is_none() {
+        return Ok(None);
     }
-
-    fn what(&self) -> String {
-        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    let left = driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name }).await?;
+    if !left.ending.is_empty() {
+        return Ok(Some(pending(format!("waiting until it is gone: {}", left.ending.join(", ")))));
     }
-
-    /// Why it will not go; `None`: it may.
-    fn stuck(&self) -> Option<String> {
-        let (time, finalizers) = self.ending.as_ref()?;
-        stuck(&self.what(), time, &format!("its finalizers: {finalizers}"))
-    }
-}
-
-/// Whether an object belongs to another release, by the marks of Helm and of landlord: it goes with that one, which may wait for
-/// this.
-fn is_anothers(meta: &ObjectMeta, release: &str) -> bool {
-    let annotations = meta.annotations.as_ref();
-    let mark = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(String::as_str);
-    let owner = mark(HELM_RELEASE).or_else(|| mark(RELEASE).map(|owner| owner.rsplit('/').next().unwrap_or(owner)));
-    owner.is_some_and(|owner| owner != release)
+    let r#type = release.driver.object_type().to_owned();
+    removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_owned() });
+    // Logged once: the next call finds the release gone.
+    let kept = Some(left.kept).filter(|kept| !kept.is_empty());
+    Ok(kept.map(|kept| pending(format!("kept, since others use it: {}", kept.join(", ")))))
 }
 
 /// Takes away the Gateway that tenants of a host cluster shared, while its controller runs: no release made it, and its load balancer
@@ -196,30 +172,6 @@ async fn shared_gateway(
             removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
         }
         left = Some(name);
-    }
-    Ok(left)
-}
-
-/// Load balancers and volumes in namespaces of the platform, but those of other releases. Controllers take away what they made
-/// when a release goes.
-async fn of_the_cloud(client: &Client, release: &str) -> Result<Vec<Left>> {
-    let selector = ListParams::default().labels(&format!("{ROLE}={PLATFORM_ROLE}"));
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespaces = namespaces.list_metadata(&selector).await.doing(|| "listing the platform's namespaces".into())?;
-    let mut left = Vec::new();
-    for namespace in namespaces.items.into_iter().filter_map(|namespace| namespace.metadata.name) {
-        let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
-        let services =
-            services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
-        let balanced =
-            |service: &Service| service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
-        let services = services.items.into_iter().filter(balanced).map(|service| (SERVICE, service.metadata));
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-        let claims =
-            claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
-        let claims = claims.items.into_iter().map(|claim| (CLAIM, claim.metadata));
-        let own = services.chain(claims).filter(|(_, meta)| !is_anothers(meta, release));
-        left.extend(own.map(|(kind, meta)| Left::new(kind, meta, release)));
     }
     Ok(left)
 }
@@ -278,13 +230,7 @@ async fn ensure_namespace(client: &Client, target: &PlatformTarget, name: &str) 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
-
-    fn meta(value: Value) -> ObjectMeta {
-        serde_json::from_value(value).unwrap()
-    }
 
     #[test]
     fn an_account_is_handed_over_when_nobody_else_wrote_it() {
@@ -295,35 +241,5 @@ mod tests {
         assert!(is_ours_alone(&by(&[FIELD_MANAGER])));
         assert!(!is_ours_alone(&by(&[FIELD_MANAGER, "helm"])) && !is_ours_alone(&by(&[])));
         assert!(!is_ours_alone(&ObjectMeta::default()), "whoever made it is not known");
-    }
-
-    #[test]
-    fn a_release_waits_for_its_own_and_what_nobody_owns_but_not_for_others() {
-        let cases = [
-            (json!({}), false),
-            (json!({ "annotations": { HELM_RELEASE: "gateway" } }), false),
-            (json!({ "annotations": { HELM_RELEASE: "monitoring" } }), true),
-            (json!({ "annotations": { RELEASE: "ns/gateway" } }), false),
-            (json!({ "annotations": { RELEASE: "ns/monitoring" } }), true),
-        ];
-        for (object, anothers) in cases {
-            assert_eq!(is_anothers(&meta(object.clone()), "gateway"), anothers, "{object}");
-        }
-    }
-
-    #[test]
-    fn what_holds_a_removal_is_named_and_what_a_stateful_set_left_goes() {
-        let left = |value| Left::new(CLAIM, meta(value), "gateway");
-        let of_set = json!({ "name": "data-0", "namespace": "n", "labels": { INSTANCE: "gateway" } });
-        assert!(left(of_set.clone()).is_abandoned);
-        assert!(!left(json!({ "name": "a", "labels": { INSTANCE: "other" } })).is_abandoned);
-        assert!(!Left::new(SERVICE, meta(of_set), "gateway").is_abandoned);
-        let old = json!({ "name": "a", "namespace": "n", "deletionTimestamp": "2020-01-01T00:00:00Z", "finalizers": ["f/x"] });
-        let stuck = left(old).stuck().unwrap();
-        assert!(
-            stuck.starts_with("PersistentVolumeClaim n/a has been ending for") && stuck.ends_with("f/x"),
-            "{stuck}"
-        );
-        assert_eq!(left(json!({ "name": "a" })).stuck(), None);
     }
 }

@@ -4,6 +4,7 @@
 //! `install` brings a release into a cluster and takes it away again.
 
 pub(crate) mod install;
+mod left;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use landlord_core::{
-    AppName, PlatformName,
+    AppName, PlatformName, PlatformOptions, PlatformPart,
     ports::{PlatformTarget, ReleaseOf, ReleasePlan},
     revision::RevisionId,
 };
@@ -39,8 +40,24 @@ pub struct Manifest {
     pub api_version: String,
     /// `Platform`.
     pub kind: String,
+    /// What a class orders or leaves out.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// Releases.
     pub releases: Vec<Release>,
+}
+
+/// A part that a class orders or leaves out; its releases go together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Part {
+    /// Its name in `platform_options.parts` of classes.
+    pub name: AppName,
+    /// Whether clusters get it whose class says nothing.
+    pub default: bool,
+    /// Word of a provider whose cloud brings the part; absent: no cloud does.
+    #[serde(default)]
+    pub capability: Option<String>,
 }
 
 /// How a release is delivered.
@@ -78,6 +95,9 @@ pub struct Release {
     /// Version of a referenced chart.
     #[serde(default)]
     pub version: String,
+    /// The part that it is of; absent: every cluster has it.
+    #[serde(default)]
+    pub part: Option<AppName>,
     /// How it is delivered.
     #[serde(default)]
     pub driver: DriverKind,
@@ -90,6 +110,10 @@ pub struct Release {
     /// of the tenant whose cluster it is.
     #[serde(default)]
     pub contract: bool,
+    /// Whether the chart takes `environment`: `name`, `uid`, `installation`, and `customer` and `domain` of the tenant whose cluster it
+    /// is (empty: a host cluster's).
+    #[serde(default)]
+    pub environment: bool,
     /// Values, over the contract's.
     #[serde(default)]
     pub values: Map<String, Value>,
@@ -154,8 +178,31 @@ impl Platform {
             app: release.name.clone(),
             depends_on: release.depends_on.clone(),
             expected: Duration::from_secs(release.expected_seconds),
+            part: self.part(release),
         };
         self.manifest.releases.iter().map(plan).collect()
+    }
+
+    fn part(&self, release: &Release) -> Option<PlatformPart> {
+        let part = self.manifest.parts.iter().find(|part| Some(&part.name) == release.part.as_ref())?;
+        Some(PlatformPart { name: part.name.clone(), is_default: part.default, capability: part.capability.clone() })
+    }
+
+    /// What a class chooses that this platform does not have, in words; `None`: it has everything.
+    #[must_use]
+    pub fn lacking(&self, options: &PlatformOptions) -> Option<String> {
+        let join = |names: Vec<&str>| names.join(", ");
+        let parts = || self.manifest.parts.iter().map(|part| &part.name);
+        let unknown = options.parts.keys().find(|name| parts().all(|part| part != *name));
+        let unknown = unknown.map(|name| {
+            format!("parts: the platform has no part {name}; it has: {}", join(parts().map(AppName::as_str).collect()))
+        });
+        let releases = || self.manifest.releases.iter().map(|release| &release.name);
+        let stray = options.values.keys().find(|name| releases().all(|release| release != *name));
+        unknown.or(stray.map(|name| {
+            let known = join(releases().map(AppName::as_str).collect());
+            format!("values: the platform has no release {name}; it has: {known}")
+        }))
     }
 
     /// Where its charts are.
@@ -190,18 +237,25 @@ fn check(manifest: &Manifest) -> Vec<String> {
     if manifest.api_version != "landlord.dev/v1" || manifest.kind != "Platform" {
         problems.push("apiVersion and kind must be landlord.dev/v1 and Platform".to_owned());
     }
+    let parts: BTreeSet<&AppName> = manifest.parts.iter().map(|part| &part.name).collect();
+    if parts.len() < manifest.parts.len() {
+        problems.push("a part stands there twice".to_owned());
+    }
     let mut seen = BTreeSet::new();
     for release in &manifest.releases {
         if release.namespace.parse::<AppName>().is_err() || release.namespace.starts_with("kube-") {
             let namespace = &release.namespace;
             problems.push(format!("namespace {namespace:?} must be a DNS label and not begin with kube-"));
         }
+        if let Some(part) = release.part.as_ref().filter(|part| !parts.contains(part)) {
+            problems.push(format!("{} is of part {part}, which is not in parts", release.name));
+        }
         problems.extend(manifest::release_problems(&release.facts(), &mut seen));
     }
     problems
 }
 
-/// Values of a release: the contract, over it the platform's.
+/// Values of a release: the contract, over it the platform's, over it those of the environment's class.
 fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> Value {
     let mut values = json!({});
     if release.contract {
@@ -211,7 +265,18 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
         }
         values["gateway"]["hosts"] = json!(hosts(target, stack));
     }
+    if release.environment {
+        let (name, domain) = (&target.name, target.domain.as_ref().map(|domain| domain.as_str()));
+        values["environment"] = json!({
+            "name": name.to_string(), "uid": target.uid.to_string(), "installation": target.installation,
+            "customer": name.customer().map(ToString::to_string).unwrap_or_default(),
+            "domain": domain.unwrap_or_default(),
+        });
+    }
     merge(&mut values, &Value::Object(release.values.clone()));
+    if let Some(own) = target.values.get(&release.name) {
+        merge(&mut values, &Value::Object(own.clone()));
+    }
     values
 }
 
@@ -232,18 +297,30 @@ mod tests {
         let all = load_all(&folder, &Values::new(), &ChartMirrors::new()).unwrap();
         let plan = all[&"standard".parse::<PlatformName>().unwrap()].plan();
         let names: Vec<&str> = plan.iter().map(|release| release.app.as_str()).collect();
-        assert_eq!(names, ["certificates", "gateway-crds", "gateway", "edge"]);
+        assert_eq!(names, ["certificates", "gateway-crds", "gateway", "edge", "metrics-server", "metrics", "logs"]);
+        let ordered = plan.iter().filter(|release| release.part.is_none()).count();
+        assert_eq!(ordered, 4, "what a class did not order before it does not get now");
+        let wrong = |text: &str| {
+            let options: PlatformOptions = serde_json::from_str(text).unwrap();
+            all[&"standard".parse::<PlatformName>().unwrap()].lacking(&options)
+        };
+        assert_eq!(wrong(r#"{"parts": {"metrics": true}, "values": {"edge": {"proxy": {"replicas": 1}}}}"#), None);
+        let named = wrong(r#"{"parts": {"metric": true}}"#).unwrap();
+        assert!(named.contains("no part metric; it has: metrics-server, metrics, logs"), "{named}");
+        assert!(wrong(r#"{"values": {"prometheus": {}}}"#).unwrap().contains("no release prometheus"));
     }
 
     #[test]
     fn what_does_not_fit_is_stated_all_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let text = "apiVersion: landlord.dev/v1\nkind: Stack\nreleases:\n\
-                    - { name: a, namespace: kube-system, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
+                    - { name: a, namespace: kube-system, chart: ../a, expectedSeconds: 1, dependsOn: [b], part: c }\n\
                     - { name: a, namespace: a, chart: 'oci://x/y', expectedSeconds: 1 }\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
         let reported = Platform::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
-        for part in ["Platform", "kube-", "depends on b", "twice", "needs a version", "beside the manifest"] {
+        for part in
+            ["Platform", "kube-", "depends on b", "twice", "needs a version", "beside the manifest", "not in parts"]
+        {
             assert!(reported.contains(part), "{part} is missing in: {reported}");
         }
     }

@@ -4,10 +4,8 @@
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
-//! - Connects to no address that lies inside (`addresses.rs`): looked at after the name was resolved, and again of the
+//! - Connects to no address that lies inside (`../addresses.rs`): looked at after the name was resolved, and again of the
 //!   connection that was made.
-
-mod addresses;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,7 +31,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::checks::{Names, Trust};
+use crate::{
+    addresses,
+    checks::{Names, Trust},
+};
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! The shipped charts by themselves: lint, every way of rendering them, and what their schemas
 //! refuse. No cluster.
 
-use crate::support::shipped::{CHARTS, contract, helm};
+use crate::support::shipped::{CHARTS, EDGE, contract, helm};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -67,6 +67,21 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
         output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"),
         "external: nothing is made"
     );
+    Ok(())
+}
+
+/// Envoy itself ends a request after 15 seconds: a large upload, a long answer of a chatbot. Also of a host cluster, whose shared
+/// Gateway is not the chart's.
+#[test]
+fn no_request_through_the_gateway_is_ended_by_a_clock() -> Result<()> {
+    for hosts in [json!([]), json!(["chat.acme.example.com"])] {
+        let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": { "hosts": hosts } }))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{hosts}: {}", String::from_utf8_lossy(&output.stderr));
+        for needed in ["requestReceivedTimeout: 0s", "requestTimeout: 0s"] {
+            ensure!(text.contains(needed), "{hosts}: no {needed} in {text}");
+        }
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::deployer::{DeployOptions, Deployer};
-use crate::support::shipped::{artifacts, stacks};
+use crate::support::shipped::{EDGE, artifacts, helm, stacks};
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
     TenantSpec, TenantUid,
@@ -20,7 +20,7 @@ use landlord_core::{
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A finding that stays, and why.
 #[derive(Debug, Deserialize)]
@@ -90,7 +90,10 @@ fn object(resource: &str) -> String {
     format!("{}.{}", kind.unwrap_or_default(), name.unwrap_or_default())
 }
 
-/// One folder for each level.
+/// The stacks that are shipped.
+const STACKS: [&str; 2] = ["ai-fileserver", "ai-fileserver-pg"];
+
+/// One folder for each stack at each level; another one for the platform's own chart.
 async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     let deployer = Deployer::open(DeployOptions {
         stacks_dir: stacks(),
@@ -104,24 +107,27 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     .await?;
     let uid = TenantUid(uuid::Uuid::from_u128(7));
     let shared = |place| TargetCluster::Shared(Box::new(place));
-    for (level, place) in [
+    let levels = [
         ("cluster", TargetCluster::OwnCluster),
         ("node", shared(SharedTarget::node(uid, IsolationSettings::default()))),
         ("namespace", shared(SharedTarget::namespace(uid, IsolationSettings::default()))),
-    ] {
-        let folder = manifests.join(level);
+    ];
+    for (stack, (level, place)) in STACKS.iter().flat_map(|stack| levels.clone().map(|level| (stack, level))) {
+        let folder = manifests.join(format!("{level}-{stack}"));
         std::fs::create_dir_all(&folder)?;
-        let target = target(uid, place);
+        let target = target(uid, place, stack);
         let isolation = ("isolation".to_owned(), deployer.isolation.manifest(&target));
         let apps = deployer.apps.manifests(&target).await?;
         for (name, text) in std::iter::once(isolation).chain(apps).filter(|(_, text)| !text.is_empty()) {
             std::fs::write(folder.join(format!("{name}.yaml")), text)?;
         }
     }
-    Ok(())
+    let edge = helm(&["template", "edge"], EDGE, &json!({ "issuer": { "kind": "acme" } }))?;
+    ensure!(edge.status.success(), "{}", String::from_utf8_lossy(&edge.stderr));
+    Ok(std::fs::write(manifests.join("edge.yaml"), edge.stdout)?)
 }
 
-fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
+fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {
     let spec =
         TenantSpec::parse(SpecInput { domain: "acme.example.com".into(), storage_gib: 10, ..SpecInput::default() });
     DeployTarget {
@@ -137,7 +143,7 @@ fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: spec.unwrap(),
         generation: 1,
-        stack: "ai-fileserver".parse().unwrap(),
+        stack: Some(stack.parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
         revision: None,

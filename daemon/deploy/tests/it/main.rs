@@ -7,6 +7,7 @@ mod charts;
 mod checkov;
 mod documents;
 mod leaving;
+mod monitoring;
 mod platform;
 mod shared;
 mod stack;

@@ -79,6 +79,8 @@ impl World {
             stack_revision: None,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
+            name: "hostClusters/shared".parse().unwrap(),
+            values: BTreeMap::new(),
             platform: "test".parse().unwrap(),
             domain: None,
             stack: None,

@@ -4,9 +4,9 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
+    AppName, DesiredState, ErrorKind, Failure, LeftOut, Observation, Stage, StageState, State, Tenant,
     journal::CallReport,
-    ports::{Apps, CheckResult, CloudAccount, DeployTarget, StageProgress, Verified, VerifyStatus},
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, StageProgress, Verified, VerifyStatus},
     step::record_in,
 };
 
@@ -148,7 +148,33 @@ impl Call<'_> {
             let (progress, removed) = self.kube(self.apps()?.remove_platform(&target, release).await)?;
             return self.bounded(CallReport { removed, ..stage_progress(progress) });
         }
-        self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress)
+        let Some(left_out) = self.left_out(&target, release)? else {
+            return self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress);
+        };
+        let detail = match left_out {
+            LeftOut::NotOrdered => {
+                let (progress, removed) = self.kube(self.apps()?.withdraw_platform(&target, release).await)?;
+                if progress != StageProgress::Done {
+                    return Ok(CallReport { removed, ..stage_progress(progress) });
+                }
+                format!("class {} does not order it", self.work.environment.placement.class)
+            }
+            // One that landlord installed before stays: two of them in turn would leave nobody with any.
+            LeftOut::Brought { capability } => {
+                let provider = &self.work.environment.placement.provider;
+                format!("the cloud brings it (capability {capability} of provider {provider})")
+            }
+        };
+        Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() })
+    }
+
+    /// Why a release is not installed; `None`: it is.
+    fn left_out(&self, target: &PlatformTarget, release: &AppName) -> Result<Option<LeftOut>, Failure> {
+        let releases = self.apps()?.platform(&target.platform, target.revision.as_ref())?;
+        let part = releases.into_iter().find(|plan| plan.app == *release).and_then(|plan| plan.part);
+        let options = &self.work.environment.placement.platform_options;
+        // Its plugin has just led to the cluster, so what its cloud brings is known.
+        Ok(part.and_then(|part| options.left_out(&part, |capability| self.offers(capability))))
     }
 
     /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.

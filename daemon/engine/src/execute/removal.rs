@@ -5,21 +5,36 @@ use std::time::Duration;
 
 use landlord_core::{
     DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, late, stage::RemovedObject,
+    step::record_in,
 };
 use landlord_provider_api::v1;
 
-use super::{Call, Report, misplaced, object, progress};
+use super::{Call, Report, misplaced, progress};
 use crate::{request, timing};
 
 /// Pages of an inventory; a tenant has a few dozen objects.
 const PAGES_MAX: usize = 50;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
+/// The same of what is left for good: whoever forced a removal has to find it.
+const LEFT_NAMED_MAX: usize = 50;
 /// An inventory that is not empty is usually one that lags behind.
 const INVENTORY_HINT: Duration = Duration::from_secs(2);
 /// What lets a removal go on that is held by an object without its marker.
 const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
                            --force, which leaves it where it is and lists it";
+
+/// What one more request for every removal came to.
+#[derive(Default)]
+struct Sweep {
+    removed: Vec<RemovedObject>,
+    /// What stopped it.
+    failure: Option<Failure>,
+    /// Something is going.
+    is_going: bool,
+    /// Something that lost its marker was left, as the user demands.
+    is_left: bool,
+}
 
 impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
@@ -48,11 +63,13 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            let key = (self.work.environment.uid, self.work.environment.operation, self.stage.clone());
             let by_records = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
-            let wait = self.shared.late_waits.left(key, by_records);
+            let began = record_in(self.work, DesiredState::Absent, self.stage).and_then(|record| record.late_end.as_ref());
+            let now = self.shared.boot_clock.now();
+            let wait = late::left(by_records, began, now.as_ref());
             match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
+                    late_end: now.map(|now| now.after(wait)),
                     done: false,
                     wait: Some(wait),
                     detail: format!(
@@ -103,7 +120,13 @@ impl Call<'_> {
         if left.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let (removed, failure) = self.sweep().await;
+        let Sweep { removed, failure, is_going, is_left } = self.sweep().await;
+        if is_left && !is_going && removed.is_empty() && failure.is_none() {
+            // Parts of what was left on demand: they bear the marker, and go with the whole of it or not at all.
+            let names: Vec<&str> = left.iter().take(LEFT_NAMED_MAX).map(|object| object.id.as_str()).collect();
+            let detail = format!("{} objects are left where they are, as demanded: {}", left.len(), names.join(", "));
+            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
+        }
         let failure = match failure {
             // What was removed is reported now; whatever stopped the sweep is met again by the next one.
             Some(failure) if removed.is_empty() => return Err(failure),
@@ -119,9 +142,9 @@ impl Call<'_> {
     }
 
     /// Requests the removal of everything once more: a create without a response may take effect after its
-    /// delete found nothing. What is still in use goes in a later round. Gives what was removed, and what stopped it.
-    async fn sweep(&self) -> (Vec<RemovedObject>, Option<Failure>) {
-        let mut removed = Vec::new();
+    /// delete found nothing. What is still in use goes in a later round.
+    async fn sweep(&self) -> Sweep {
+        let mut sweep = Sweep::default();
         let environment = &self.work.environment;
         // In the order of the removal: what is needed by others comes after them.
         for node in graph(environment.desired_state, environment.kind(), &environment.placement, &[]) {
@@ -130,18 +153,23 @@ impl Call<'_> {
             let method = timing::method(stage, DesiredState::Absent).unwrap_or("Delete");
             let paid = match self.pay(method, stage).await {
                 Ok(paid) => paid,
-                Err(failure) => return (removed, Some(failure)),
+                Err(failure) => return Sweep { failure: Some(failure), ..sweep },
             };
             let deleted = self.provider.delete(delete).await.map_err(Failure::from);
             paid.ended(deleted.as_ref().err());
-            match deleted {
-                Ok(response) => removed.extend(response.progress.into_iter().flat_map(|p| p.removed).map(object)),
-                Err(failure) if failure.kind == ErrorKind::Conflict => {}
+            match deleted.and_then(|response| progress(response.progress, None::<&v1::Gone>)) {
+                Ok(report) => {
+                    sweep.is_going |= !report.done;
+                    sweep.removed.extend(report.removed);
+                }
+                Err(failure) if failure.kind == ErrorKind::Conflict => sweep.is_going = true,
                 // Left on demand; the stage that it belongs to names it.
-                Err(failure) if failure.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
-                Err(failure) => return (removed, Some(failure)),
+                Err(failure) if failure.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {
+                    sweep.is_left = true;
+                }
+                Err(failure) => return Sweep { failure: Some(failure), ..sweep },
             }
         }
-        (removed, None)
+        sweep
     }
 }

@@ -53,6 +53,8 @@ struct State {
     created: BTreeMap<Key, u32>,
     /// What lost its marker: nothing that lists or deletes by markers sees it.
     unmarked: BTreeSet<Key>,
+    /// What is listed by the markers of its parts, whether it has lost its own or not.
+    in_parts: BTreeSet<Key>,
     /// Isolated namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
     intents: BTreeSet<(String, String)>,
@@ -126,6 +128,11 @@ impl Cloud {
         if marked { _ = state.unmarked.remove(&key) } else { _ = state.unmarked.insert(key) }
     }
 
+    /// The parts of an object bear its marker, as well as itself.
+    pub(crate) fn mark_parts(&self, uid: &str, kind: v1::ResourceKind) {
+        self.state.lock().in_parts.insert((uid.to_owned(), kind));
+    }
+
     /// Somebody removes an object by hand.
     pub(crate) fn vanish(&self, uid: &str, kind: v1::ResourceKind) {
         let (key, mut state) = ((uid.to_owned(), kind), self.state.lock());
@@ -135,7 +142,8 @@ impl Cloud {
 
     fn listed(&self, uid: &str) -> Vec<v1::ResourceKind> {
         let state = self.state.lock();
-        let marked = state.objects.keys().filter(|key| key.0 == uid && !state.unmarked.contains(key));
+        let is_seen = |key: &&Key| state.in_parts.contains(key) || !state.unmarked.contains(key);
+        let marked = state.objects.keys().filter(|key| key.0 == uid).filter(is_seen);
         marked.map(|key| key.1).collect()
     }
 

@@ -151,7 +151,9 @@ async fn one_field_follows_a_tenant_through_the_log() {
     // With one subscriber alone, tracing takes the default of whichever thread meets a line first for everybody's, and the
     // threads of other tests have none.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    // A line for each span, too, when it begins: calls are spans, whether anything is written in them or not.
+    let spans = tracing_subscriber::fmt::format::FmtSpan::NEW;
+    let subscriber = tracing_subscriber::fmt().json().with_span_events(spans).with_writer(log.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
@@ -173,6 +175,14 @@ async fn one_field_follows_a_tenant_through_the_log() {
         assert_eq!((&line["provider"], &line["attempt"]), (&"cloud".into(), &1.into()));
     }
     assert!(own.iter().all(|line| !line.to_string().contains("tenants/two")), "another tenant's line: {text}");
+    // Every call to the outside, with all that it is found by.
+    let calls: Vec<_> = own.iter().filter(|line| line["span"]["name"] == "call").map(fields).collect();
+    assert!(calls.len() >= 8, "{} calls in {text}", calls.len());
+    for call in calls {
+        for field in ["tenant.id", "operation.id", "provider", "step", "attempt", "rpc.method"] {
+            assert!(call.get(field).is_some_and(|value| *value != ""), "no {field} in {call:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,4 +232,31 @@ async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("nobody works on it for days");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_can_not_be_used_is_a_condition_with_its_remedy() {
+    let damaged = Arc::new(AtomicBool::new(true));
+    let script = Arc::clone(&damaged);
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "releases" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Internal))
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let uid = world.create_with_stack(&tenant, "desk").await.uid.to_string();
+    let is_unusable = |wanted: bool| {
+        move |tenant: &Environment| {
+            tenant.status.conditions.iter().any(|own| own.r#type == "RevisionUnusable" && own.status == wanted)
+        }
+    };
+    let seen = until(&world, &tenant, is_unusable(true)).await;
+    let shown = condition(&seen, "RevisionUnusable");
+    assert_eq!(shown.message, "revision desk is damaged; restore the store");
+    assert_eq!(world.cloud.objects(&uid), Vec::new(), "nobody knows what there is to build");
+    damaged.store(false, Ordering::SeqCst);
+    // A change is a reason to look again.
+    world.cancel(seen.operation).await;
+    until(&world, &tenant, is_unusable(false)).await;
+    world.stop().await;
 }

@@ -14,7 +14,7 @@ use landlord_core::{
 };
 use landlord_provider_api::v1::ResourceKind;
 
-use crate::cloud::Scripted;
+use crate::cloud::{Fault, Scripted};
 
 /// An API server bears a request each second.
 const POLL_AFTER: Duration = Duration::from_secs(1);
@@ -31,8 +31,13 @@ fn unexpected(what: &str) -> Failure {
 
 #[async_trait]
 impl Apps for IsolationOnly {
-    fn releases(&self, _: &StackName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
-        Ok(Vec::new())
+    fn releases(&self, name: &StackName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
+        match (self.0.faults)("releases", 0) {
+            Some(Fault::Fails(kind)) => {
+                Err(Failure::new(kind, format!("revision {name} is damaged")).with_remedy("restore the store"))
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn platform(&self, _: &PlatformName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
@@ -44,6 +49,14 @@ impl Apps for IsolationOnly {
     }
 
     async fn remove_platform(
+        &self,
+        _: &PlatformTarget,
+        _: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        Err(unexpected("a platform"))
+    }
+
+    async fn withdraw_platform(
         &self,
         _: &PlatformTarget,
         _: &AppName,

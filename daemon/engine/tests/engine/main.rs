@@ -14,15 +14,19 @@ mod world;
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
-use landlord_core::{EnvironmentName, OperationOutcome, State, ports::TenantStore as _};
+use landlord_core::{
+    EnvironmentName, OperationOutcome, State,
+    ports::{DaemonStore as _, TenantStore as _},
+};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cloud::{Fault, Faults},
@@ -285,6 +289,27 @@ async fn what_lost_its_marker_holds_the_removal_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forced_removal_leaves_what_lost_its_marker_and_the_parts_of_it() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    // As a stack whose tags were replaced: what it made is still found by its own.
+    world.cloud.mark_parts(&uid, ResourceKind::Network);
+    world.cloud.mark(&uid, ResourceKind::Network, false);
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let operation = world.force(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&uid), [ResourceKind::Network], "nothing else is left");
+    let operation = world.store.operation(operation.id).await.unwrap();
+    let inventory = operation.stages.iter().find(|stage| stage.stage == landlord_core::Stage::Inventory).unwrap();
+    assert!(inventory.detail.contains("left where they are"), "{inventory:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_finishes_a_held_removal() {
     let (world, tenant, uid) = unmarked().await;
     world.wait_for(&tenant, Some(State::Failed)).await;
@@ -313,5 +338,35 @@ async fn what_comes_back_while_a_removal_runs_is_removed_again() {
     held.mark(&uid, ResourceKind::Network, true);
     world.wait_for(&tenant, None).await;
     assert_eq!(held.objects(&uid), Vec::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_ends_begins_no_further_call() {
+    let mut world = World::new(true).await;
+    let (stop, calls) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::<String>::new())));
+    let faults: Faults = {
+        let (stop, calls) = (stop.clone(), Arc::clone(&calls));
+        Arc::new(move |method, _| {
+            calls.lock().unwrap().push(method.to_owned());
+            // In the middle of this call, which has an end of its own.
+            if method == "network" {
+                stop.cancel();
+            }
+            None
+        })
+    };
+    world.start_until(stop, Life::until(None), faults);
+    let tenant = name("one");
+    world.create(&tenant).await;
+    world.ended().await;
+    let began = calls.lock().unwrap().clone();
+    assert_eq!(began.iter().filter(|method| *method == "network").count(), 1, "{began:?}");
+    assert!(!began.iter().any(|method| method == "cluster"), "{began:?}");
+    // What it gives back is another's at once.
+    world.store.leave("owner-0").await.unwrap();
+    world.start(Life::until(None), no_faults());
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
     world.stop().await;
 }

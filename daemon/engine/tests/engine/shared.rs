@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -284,5 +284,27 @@ async fn a_namespace_without_a_record_is_an_orphan_that_can_be_removed() {
     assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1, "the tenant's own stays");
     assert_eq!(world.host_inventories().round().await.unwrap(), 0);
     assert_eq!(world.store.orphans().await.unwrap(), []);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_does_not_respond_is_no_outage_of_the_cloud() {
+    // More than the failures in a row after which an account's outage is reported.
+    const FAILURES: u32 = 7;
+    let failed = Arc::new(AtomicU32::new(0));
+    let script = Arc::clone(&failed);
+    let faults: Faults = Arc::new(move |method, _| {
+        let fails = method == "isolation" && script.fetch_add(1, Ordering::SeqCst) < FAILURES;
+        fails.then_some(Fault::Fails(ErrorKind::Transient))
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    world.create_host_cluster("one", None).await;
+    let tenant = name("one");
+    world.create_shared(&tenant, Level::Namespace, false).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert!(failed.load(Ordering::SeqCst) > FAILURES);
+    let conditions = world.store.get(&tenant).await.unwrap().status.conditions;
+    assert!(conditions.iter().all(|condition| condition.r#type != "ProviderDegraded"), "{conditions:?}");
     world.stop().await;
 }

@@ -228,6 +228,11 @@ impl World {
 
     /// Starts a daemon.
     pub(crate) fn start(&mut self, life: Arc<Life>, faults: Faults) {
+        self.start_until(CancellationToken::new(), life, faults);
+    }
+
+    /// Starts a daemon that ends in order when its token says so.
+    pub(crate) fn start_until(&mut self, stop: CancellationToken, life: Arc<Life>, faults: Faults) {
         let options = EngineOptions {
             installation: "test".into(),
             owner: format!("owner-{}", self.stops.len()),
@@ -265,7 +270,6 @@ impl World {
             host_clusters: isolated,
         };
         let (engine, handle) = Engine::new(options, ports);
-        let stop = CancellationToken::new();
         self.engines.spawn(engine.run(stop.clone()));
         self.stops.push(stop);
         self.handles.push(handle);
@@ -301,6 +305,11 @@ impl World {
         for stop in &self.stops {
             stop.cancel();
         }
+        self.ended().await;
+    }
+
+    /// Waits until all daemons have ended.
+    pub(crate) async fn ended(&mut self) {
         while let Some(ended) = self.engines.join_next().await {
             ended.unwrap();
         }
@@ -313,6 +322,12 @@ impl World {
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &EnvironmentName) -> Operation {
         self.order(new_tenant(name)).await
+    }
+
+    /// Orders a tenant with a stack.
+    pub(crate) async fn create_with_stack(&self, name: &EnvironmentName, stack: &str) -> Operation {
+        let placement = Placement { stack: Some(stack.parse().unwrap()), ..placement() };
+        self.order(NewTenant { placement, ..new_tenant(name) }).await
     }
 
     /// Accepts a tenant; the engine gets no hint of it.
@@ -387,10 +402,11 @@ impl World {
     }
 
     /// Has a delete go on without what can't be reached.
-    pub(crate) async fn force(&self, name: &EnvironmentName) {
+    pub(crate) async fn force(&self, name: &EnvironmentName) -> Operation {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
-        self.store.delete(name, delete).await.unwrap();
+        let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
+        accepted.operation
     }
 
     /// Has a failed tenant retried.
@@ -471,6 +487,7 @@ fn placement() -> Placement {
         region: "here".into(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

@@ -1,15 +1,21 @@
 //! GetTenantAccess and RotateTenantCredentials: what is handed over to a customer. That a credential was read is recorded before
-//! its value leaves; nothing of a value is logged.
+//! its value leaves; nothing of a value is logged. A rotation ends whether its client waits or not, and is known to run before
+//! it changes anything.
+
+use std::time::Duration;
 
 use landlord_core::{
-    Environment, Violation,
+    Environment, ErrorKind, Failure, Violation,
     access::{Action, Resource},
     audit::{AuditRecord, Outcome},
-    ports::{Caller, CredentialFact, CredentialRecord, RotationEffect},
+    ports::{Caller, CredentialFact, CredentialRecord, ROTATION_TIME_MAX, RotationEffect},
 };
 use landlord_proto::v1::{self, access_credential::Rotation};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tonic::Request;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +25,9 @@ use crate::{
     name,
     ports::Ports,
 };
+
+/// One rotation, with time left to record how it ended.
+const ROTATION_TIMEOUT: Duration = ROTATION_TIME_MAX.saturating_sub(Duration::from_secs(30));
 
 /// All credentials that can be read.
 const ALL: &str = "*";
@@ -39,15 +48,16 @@ pub(super) async fn get(
     let known = known(ports, &tenant, declared).await?;
     // Before anything is marked: without a cluster nothing can be given.
     let facts = ports.handover.facts(&tenant).await?;
-    let readable = |name: &String| known.iter().any(|(fact, record)| fact.name == *name && record.is_readable);
-    let wanted: Vec<String> = wanted.into_iter().filter(readable).collect();
+    let readable = |name: &String| known.iter().find(|(fact, record)| fact.name == *name && record.is_readable);
+    let seen: Vec<CredentialRecord> = wanted.iter().filter_map(readable).map(|(_, record)| record.clone()).collect();
+    let wanted: Vec<String> = seen.iter().map(|record| record.name.clone()).collect();
     let caller = access.caller();
     if !wanted.is_empty() {
         // Before a value leaves, and before it is marked as read: who has it can't be unknown.
         let detail = format!("the credentials {}", wanted.join(", "));
         record(ports, access, Action::GetTenantAccess, &tenant, detail).await?;
     }
-    let values = values(ports, &caller, &tenant, &wanted).await?;
+    let values = values(ports, &caller, &tenant, (&wanted, &seen)).await?;
     if !used.is_empty() {
         ports.credentials.credentials_used((tenant.uid, &tenant.name()), &used, &caller).await?;
     }
@@ -86,15 +96,46 @@ pub(super) async fn rotate(
     let names: Vec<&str> = of_app.iter().map(|fact| fact.name.as_str()).collect();
     let detail = format!("rotates the credentials {}", names.join(", "));
     record(ports, access, Action::RotateTenantCredentials, &tenant, detail).await?;
-    for fact in &of_app {
-        ports.handover.rotate(&tenant, &fact.name, &rotation).await?;
-        let of = (tenant.uid, &tenant.name());
-        ports.credentials.credential_rotated(of, &fact.name, &rotation, &caller).await?;
-        tracing::info!(tenant = %tenant.name(), credential = fact.name, "a credential was rotated");
-    }
+    let all = rotate_all(ports.clone(), (tenant.clone(), of_app.clone()), rotation, caller);
+    // In a task of its own, which ends by its timeouts: a client that leaves would leave an app that has taken a value which
+    // nobody can read.
+    let ended = TaskTracker::new().spawn(all.in_current_span()).await;
+    ended.unwrap_or_else(|_| {
+        Err(Failure::new(ErrorKind::Internal, "the rotation panicked; this is a bug of landlord").into())
+    })?;
     let known = known(ports, &tenant, of_app).await?;
     let credentials = known.iter().map(|(fact, record)| credential(fact, record, None)).collect();
     Ok(v1::RotateTenantCredentialsResponse { credentials })
+}
+
+/// Rotates one credential after the other.
+async fn rotate_all(
+    ports: Ports,
+    (tenant, credentials): (Environment, Vec<CredentialFact>),
+    rotation: String,
+    caller: Caller,
+) -> Result<(), Error> {
+    let name = tenant.name();
+    let of = (tenant.uid, &name);
+    for CredentialFact { name: credential, .. } in &credentials {
+        ports.credentials.credential_rotating(of, credential, &rotation).await?;
+        let ended = timeout(ROTATION_TIMEOUT, ports.handover.rotate(&tenant, credential, &rotation)).await;
+        let ended = ended.unwrap_or_else(|_| {
+            let problem = format!("the rotation of {credential} did not end within {} s", ROTATION_TIMEOUT.as_secs());
+            let remedy = "rotate it again with the same request_id, which goes on where it stopped";
+            Err(Failure::new(ErrorKind::Transient, problem).with_remedy(remedy))
+        });
+        if let Err(failure) = ended {
+            // These say that the old value is in its place. After any other it may be the new one, and must not stay unread.
+            let kept = matches!(failure.kind, ErrorKind::Conflict | ErrorKind::Invalid);
+            ports.credentials.credential_not_rotated(of, credential, &rotation, kept).await?;
+            tracing::warn!(tenant = %name, credential, %failure, "a credential was not rotated");
+            return Err(failure.into());
+        }
+        ports.credentials.credential_rotated(of, credential, &rotation, &caller).await?;
+        tracing::info!(tenant = %name, credential, "a credential was rotated");
+    }
+    Ok(())
 }
 
 /// Keeps in the audit log who asks for this. No value is in `detail`.
@@ -121,14 +162,14 @@ async fn values(
     ports: &Ports,
     caller: &Caller,
     tenant: &Environment,
-    wanted: &[String],
+    (wanted, seen): (&[String], &[CredentialRecord]),
 ) -> Result<Vec<(String, SecretString)>, Error> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let values = ports.handover.credential_values(tenant, wanted).await?;
     let reading = tenant.placement.service.credentials;
-    let given = ports.credentials.read_credentials((tenant.uid, &tenant.name()), wanted, reading, caller).await?;
+    let given = ports.credentials.read_credentials((tenant.uid, &tenant.name()), seen, reading, caller).await?;
     tracing::info!(tenant = %tenant.name(), credentials = given.join(", "), "credentials were read");
     let both = wanted.iter().cloned().zip(values);
     Ok(both.filter(|(name, _)| given.contains(name)).collect())

@@ -70,7 +70,7 @@ impl Write for v1::CreateTenantRequest {
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        ports.customers.check_contract(&new.name, &new.spec, &new.placement).await?;
+        ports.customers.check_contract(&new.name, (&new.spec, &new.placement), None).await?;
         store.check_domain(&new.name, &new.spec.domain).await?;
         let (mut placement, mut host) = (new.placement.clone(), None);
         if let Some(selector) = &new.hosts {

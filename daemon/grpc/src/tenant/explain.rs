@@ -81,7 +81,7 @@ async fn refused(
     placement: Option<&Placement>,
 ) -> Result<Vec<String>, Error> {
     let contract = match placement {
-        Some(placement) => ports.customers.check_contract(name, spec, placement).await,
+        Some(placement) => ports.customers.check_contract(name, (spec, placement), None).await,
         None => Ok(()),
     };
     let domain = ports.store.check_domain(name, &spec.domain).await;

@@ -65,12 +65,14 @@ impl Write for v1::UpdateTenantRevisionRequest {
         Ok(Renewed { current, placement })
     }
 
-    async fn dry_run(&self, _: &Ports, renewed: &Renewed) -> Result<(), Error> {
+    async fn dry_run(&self, ports: &Ports, renewed: &Renewed) -> Result<(), Error> {
         if renewed.current.desired_state == DesiredState::Absent {
             let name = renewed.current.name();
             return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
         }
-        Ok(())
+        let Some(tenant) = renewed.current.tenant() else { return Ok(()) };
+        let (ordered, before) = ((&tenant.spec, &renewed.placement), (&tenant.spec, &renewed.current.placement));
+        Ok(ports.customers.check_contract(&tenant.name, ordered, Some(before)).await?)
     }
 
     fn would_be(&self, renewed: &Renewed) -> Option<prost_types::Any> {

@@ -69,10 +69,16 @@ impl Write for v1::UpdateTenantRequest {
         Some(Resource::Environment { name: merged.current.name(), attributes: Some(attributes) })
     }
 
-    async fn dry_run(&self, _: &Ports, merged: &Merged) -> Result<(), Error> {
+    async fn dry_run(&self, ports: &Ports, merged: &Merged) -> Result<(), Error> {
         if merged.current.desired_state == DesiredState::Absent {
             let name = merged.current.name();
             return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
+        }
+        if let (Change::Update { spec, placement }, Some(tenant)) = (&merged.change, merged.current.tenant())
+            && tenant.spec.needs_work(spec)
+        {
+            let before = (&tenant.spec, &merged.current.placement);
+            ports.customers.check_contract(&tenant.name, (spec, placement), Some(before)).await?;
         }
         Ok(())
     }

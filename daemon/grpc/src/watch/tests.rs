@@ -38,7 +38,7 @@ impl Log {
             progress: None,
         };
         let uid: TenantUid = uuid::Uuid::new_v4().to_string().parse().unwrap();
-        events.push(Event { seq, time: Timestamp(0), uid, name, event });
+        events.push(Event { seq, time: Timestamp(0), uid, name, event, operation: None });
         self.newest.send_replace(seq);
     }
 

@@ -10,7 +10,7 @@ use landlord_proto::v1;
 use prost::Message as _;
 use tonic::Code;
 
-use crate::common::{Daemon, PLANTED, PROD, fields, order};
+use crate::common::{Daemon, FAILS_LATE, IS_SLOW, PLANTED, PROD, fields, order};
 
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
@@ -154,4 +154,37 @@ async fn lines_come_at_the_readers_speed_and_end_with_it() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("readers that are gone leave no room");
+}
+
+#[tokio::test]
+async fn what_a_rotation_made_can_be_read_however_it_ended() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let switch = (format!("{PLANTED}-switch"), true);
+    let first = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&first)[0], switch);
+    // It failed when the new value was in its place already.
+    let failed = client.rotate_tenant_credentials(rotate("lamp", FAILS_LATE)).await.unwrap_err();
+    assert!(failed.message().contains("not seen lit"), "{failed:?}");
+    let second = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&second)[0], switch);
+    // Its client leaves; meanwhile nobody reads.
+    let mut other = daemon.tenants().await;
+    let left = std::time::Duration::from_millis(100);
+    let call = other.rotate_tenant_credentials(rotate("lamp", IS_SLOW));
+    assert!(tokio::time::timeout(left, call).await.is_err(), "it is slow");
+    drop(other);
+    let meanwhile = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&meanwhile)[0], (String::new(), false));
+    for _ in 0..100 {
+        let after = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+        if after.credentials[0].rotate_time.is_some() {
+            assert_eq!(given(&after)[0], switch);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the rotation went with its client");
 }

@@ -18,7 +18,7 @@ mod webhooks;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
-pub use check::{Checked, ProviderSetup, check, resolve};
+pub use check::{Checked, ProviderSetup, check, check_all, resolve};
 pub use customers::Customers;
 pub use duration::HumanDuration;
 pub(crate) use load::files;
@@ -244,7 +244,7 @@ pub struct Availability {
     pub enabled: bool,
     /// Between two looks at one environment, 10s to 1h.
     pub interval: HumanDuration,
-    /// Networks (CIDR) that are looked at though they lie inside: private ones, in which load balancers are.
+    /// Networks (CIDR) that are looked at, and used by checks, though they lie inside: private ones, in which load balancers are.
     pub allowed_networks: Vec<String>,
 }
 

@@ -40,6 +40,9 @@ fn the_examples_are_configurations() {
         let loaded = load(&Layers { file: Some(file.clone()), ..Layers::default() });
         let config = loaded.unwrap_or_else(|error| panic!("{}: {error}", file.display())).config;
         assert!(!config.classes.is_empty(), "{}", file.display());
+        for (name, issuer) in &config.auth.issuers {
+            assert!(!issuer.groups.is_empty(), "{}: whoever comes from {name} may do nothing", file.display());
+        }
     }
 }
 

@@ -48,5 +48,5 @@ pub(crate) async fn emit_accepted(
     let name = &operation.name;
     let event = operation_event(reason, format!("{} of {name} accepted", kind_word(operation.kind)));
     let (uid, time) = (operation.uid, operation.create_time);
-    events::append(connection, time, uid, name, &[event], events_max).await
+    events::append(connection, time, uid, name, (Some(operation.id), &[event]), events_max).await
 }

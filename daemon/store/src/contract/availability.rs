@@ -133,7 +133,7 @@ async fn keep(
     };
     let event =
         NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
-    events::append(connection, now, seen.uid, &seen.name, &[event], events_max).await?;
+    events::append(connection, now, seen.uid, &seen.name, (None, &[event]), events_max).await?;
     if seen.repair { resync(connection, seen.uid, now).await } else { Ok(()) }
 }
 

@@ -55,7 +55,9 @@ pub(super) async fn commit(
     if overtaken {
         events.retain(|event| event.kind == EventKind::Stage);
     }
-    events::append(connection, now, claim.uid, &environment.name(), &events, events_max).await?;
+    // What is overtaken was part of an operation that this one took the place of.
+    let operation = (!overtaken).then_some(environment.operation);
+    events::append(connection, now, claim.uid, &environment.name(), (operation, &events), events_max).await?;
     let removed = change.remove && !overtaken;
     let ended = change.operation.as_ref().filter(|_| !overtaken).map(|end| end.outcome.as_str());
     let pair = (&environment, Some(&after).filter(|_| !removed));

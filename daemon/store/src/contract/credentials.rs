@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     CredentialReading, EnvironmentName, TenantUid, Timestamp,
-    ports::{Caller, CredentialRecord, CredentialStore, EventKind, NewEvent, StoreError},
+    ports::{Caller, CredentialRecord, CredentialStore, EventKind, NewEvent, ROTATION_TIME_MAX, StoreError},
     service_rules::READABLE_DAYS_MAX,
 };
 use sqlx::{AnyConnection, Row as _};
@@ -33,22 +33,26 @@ impl CredentialStore for Store {
     async fn read_credentials(
         &self,
         (uid, name): (TenantUid, &EnvironmentName),
-        names: &[String],
+        seen: &[CredentialRecord],
         reading: CredentialReading,
         by: &Caller,
     ) -> Result<Vec<String>, StoreError> {
-        let (of, names, by, events_max) = (name.clone(), names.to_vec(), by.to_string(), self.events_max);
+        let (of, seen, by, events_max) = (name.clone(), seen.to_vec(), by.to_string(), self.events_max);
         self.writer
             .write(move |connection| {
-                let (of, names, by) = (of.clone(), names.clone(), by.clone());
+                let (of, seen, by) = (of.clone(), seen.clone(), by.clone());
                 async move {
+                    let names: Vec<String> = seen.iter().map(|one| one.name.clone()).collect();
                     let found = records(connection, uid, &names, reading).await?;
+                    // Rotated since: the value that was read is of before.
+                    let given = found.into_iter().zip(&seen).filter(|(now, then)| now.rotation == then.rotation);
                     let given: Vec<String> =
-                        found.into_iter().filter(|one| one.is_readable).map(|one| one.name).collect();
+                        given.filter(|(now, _)| now.is_readable).map(|(now, _)| now.name).collect();
                     if given.is_empty() {
                         return Ok(given);
                     }
                     let now = clock::now(connection).await?;
+                    forget_dead_rotations(connection, uid, now).await?;
                     for name in &given {
                         mark(
                             connection,
@@ -98,6 +102,64 @@ impl CredentialStore for Store {
             .await
     }
 
+    async fn credential_rotating(
+        &self,
+        (uid, _): (TenantUid, &EnvironmentName),
+        credential: &str,
+        rotation: &str,
+    ) -> Result<(), StoreError> {
+        let (name, rotation) = (credential.to_owned(), rotation.to_owned());
+        self.writer
+            .write(move |connection| {
+                let (name, rotation) = (name.clone(), rotation.clone());
+                async move {
+                    let now = clock::now(connection).await?;
+                    sqlx::query(
+                        "INSERT INTO credentials (tenant_uid, name, rotation, rotating, rotating_time) \
+                         VALUES ($1, $2, '', $3, $4) ON CONFLICT (tenant_uid, name) DO UPDATE SET \
+                         rotating = excluded.rotating, rotating_time = excluded.rotating_time \
+                         WHERE credentials.rotation <> excluded.rotating",
+                    )
+                    .bind(uid.to_string())
+                    .bind(&name)
+                    .bind(&rotation)
+                    .bind(now.0)
+                    .execute(connection)
+                    .await
+                    .map_err(unavailable("recording that a rotation begins"))?;
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn credential_not_rotated(
+        &self,
+        (uid, _): (TenantUid, &EnvironmentName),
+        credential: &str,
+        rotation: &str,
+        kept: bool,
+    ) -> Result<(), StoreError> {
+        let (name, rotation) = (credential.to_owned(), rotation.to_owned());
+        let readable = if kept { "" } else { ", read_time = NULL, used_time = NULL" };
+        let sql = format!(
+            "UPDATE credentials SET rotating = '', rotating_time = NULL{readable} \
+             WHERE tenant_uid = $1 AND name = $2 AND rotating = $3"
+        );
+        self.writer
+            .write(move |connection| {
+                let (name, rotation, sql) = (name.clone(), rotation.clone(), sql.clone());
+                async move {
+                    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(uid.to_string()).bind(name).bind(rotation);
+                    query.execute(connection).await.map_err(unavailable("recording that a rotation failed"))?;
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
+    }
+
     async fn credential_rotated(
         &self,
         (uid, name): (TenantUid, &EnvironmentName),
@@ -115,7 +177,10 @@ impl CredentialStore for Store {
                     let rotated = sqlx::query(
                         "INSERT INTO credentials (tenant_uid, name, rotate_time, rotation) VALUES ($1, $2, $3, $4) \
                          ON CONFLICT (tenant_uid, name) DO UPDATE SET read_time = NULL, used_time = NULL, \
-                         rotate_time = excluded.rotate_time, rotation = excluded.rotation \
+                         rotate_time = excluded.rotate_time, rotation = excluded.rotation, \
+                         rotating_time = CASE credentials.rotating WHEN excluded.rotation THEN NULL \
+                         ELSE credentials.rotating_time END, \
+                         rotating = CASE credentials.rotating WHEN excluded.rotation THEN '' ELSE credentials.rotating END \
                          WHERE credentials.rotation <> excluded.rotation",
                     )
                     .bind(uid.to_string())
@@ -169,7 +234,7 @@ async fn emit(
 ) -> Result<(), StoreError> {
     let event =
         NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
-    events::append(connection, now, uid, name, &[event], events_max).await
+    events::append(connection, now, uid, name, (None, &[event]), events_max).await
 }
 
 async fn records(
@@ -180,7 +245,7 @@ async fn records(
 ) -> Result<Vec<CredentialRecord>, StoreError> {
     let failed = unavailable("reading what is known of credentials");
     let now = clock::now(connection).await?;
-    let rows = sqlx::query("SELECT name, read_time, used_time, rotate_time FROM credentials WHERE tenant_uid = $1")
+    let rows = sqlx::query("SELECT * FROM credentials WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .fetch_all(connection)
         .await
@@ -190,10 +255,14 @@ async fn records(
         let time =
             |column: &str| row.try_get::<Option<i64>, _>(column).map(|time| time.map(Timestamp)).map_err(&failed);
         let name: String = row.try_get("name").map_err(&failed)?;
-        let (read_time, used_time) = (time("read_time")?, time("used_time")?);
-        let rotate_time = time("rotate_time")?;
-        let is_readable = is_readable(reading, read_time, used_time, now);
-        known.push(CredentialRecord { name, read_time, used_time, rotate_time, is_readable });
+        let (rotate_time, rotating) = (time("rotate_time")?, rotating(time("rotating_time")?, now));
+        let (read_time, used_time) = match rotating {
+            Rotating::Died => (None, None),
+            Rotating::No | Rotating::Yes => (time("read_time")?, time("used_time")?),
+        };
+        let rotation = row.try_get("rotation").map_err(&failed)?;
+        let is_readable = rotating != Rotating::Yes && is_readable(reading, read_time, used_time, now);
+        known.push(CredentialRecord { name, read_time, used_time, rotate_time, rotation, is_readable });
     }
     let record = |name: &String| {
         let found = known.iter().find(|record| record.name == *name).cloned();
@@ -202,10 +271,46 @@ async fn records(
             read_time: None,
             used_time: None,
             rotate_time: None,
+            rotation: String::new(),
             is_readable: true,
         })
     };
     Ok(names.iter().map(record).collect())
+}
+
+/// Whether a credential is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotating {
+    No,
+    Yes,
+    /// Its end was never recorded: which value is in its place is not known, and nobody has read it.
+    Died,
+}
+
+fn rotating(since: Option<Timestamp>, now: Timestamp) -> Rotating {
+    match since {
+        None => Rotating::No,
+        Some(since) if now < since.after(ROTATION_TIME_MAX) => Rotating::Yes,
+        Some(_) => Rotating::Died,
+    }
+}
+
+/// Credentials whose rotation has died can be read as if they never had been.
+async fn forget_dead_rotations(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE credentials SET read_time = NULL, used_time = NULL, rotating = '', rotating_time = NULL \
+         WHERE tenant_uid = $1 AND rotating_time <= $2",
+    )
+    .bind(uid.to_string())
+    .bind(now.before(ROTATION_TIME_MAX).0)
+    .execute(connection)
+    .await
+    .map_err(unavailable("forgetting rotations that have died"))?;
+    Ok(())
 }
 
 fn is_readable(
@@ -234,6 +339,15 @@ pub(super) async fn forget(connection: &mut AnyConnection, uid: TenantUid) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rotation_without_an_end_dies() {
+        let begun = Timestamp(1_000);
+        let last = begun.after(ROTATION_TIME_MAX).before(Duration::from_millis(1));
+        assert_eq!(rotating(None, last), Rotating::No);
+        assert_eq!(rotating(Some(begun), last), Rotating::Yes);
+        assert_eq!(rotating(Some(begun), begun.after(ROTATION_TIME_MAX)), Rotating::Died);
+    }
 
     #[test]
     fn a_credential_is_readable_as_the_class_says() {

@@ -75,15 +75,16 @@ impl CustomerStore for Store {
     async fn check_contract(
         &self,
         name: &TenantName,
-        spec: &TenantSpec,
-        placement: &Placement,
+        (spec, placement): (&TenantSpec, &Placement),
+        before: Option<(&TenantSpec, &Placement)>,
     ) -> Result<(), StoreError> {
         let rules = self.customer_rules();
         self.snapshot(async |connection| {
             let now = clock::now(connection).await?;
             let found = customers::maybe(connection, &name.customer).await?;
             match found {
-                Some(customer) => refuse(connection, &customer, (name, spec, placement), None, now).await,
+                Some(customer) => refuse(connection, &customer, (name, spec, placement), before, now).await,
+                None if before.is_some() => Ok(()),
                 None => known(name, rules),
             }
         })
@@ -226,15 +227,12 @@ pub(super) async fn admit(
     }
 }
 
-/// The same of a change that needs work. A customer of whom nothing is known has no limits.
+/// The same of a change that makes work. A customer of whom nothing is known has no limits.
 pub(super) async fn admit_change(
     connection: &mut AnyConnection,
     (name, spec, placement): (&TenantName, &TenantSpec, &Placement),
     before: (&TenantSpec, &Placement),
 ) -> Result<(), StoreError> {
-    if !before.0.needs_work(spec) {
-        return Ok(());
-    }
     let now = clock::now(connection).await?;
     let Some(customer) = customers::maybe(connection, &name.customer).await? else { return Ok(()) };
     refuse(connection, &customer, (name, spec, placement), Some(before), now).await

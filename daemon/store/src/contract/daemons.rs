@@ -9,6 +9,7 @@ use landlord_core::{
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use crate::{
+    dialect::Dialect,
     rows::{clock, unavailable},
     store::Store,
 };
@@ -76,8 +77,15 @@ async fn leave(connection: &mut AnyConnection, id: String) -> Result<(), StoreEr
     .execute(&mut *connection)
     .await
     .map_err(&failed)?;
-    for sql in ["DELETE FROM accounts WHERE owner = $1", "DELETE FROM daemons WHERE id = $1"] {
+    for sql in [
+        "DELETE FROM accounts WHERE owner = $1",
+        "DELETE FROM duties WHERE owner = $1",
+        "DELETE FROM daemons WHERE id = $1",
+    ] {
         sqlx::query(sql).bind(&id).execute(&mut *connection).await.map_err(&failed)?;
+    }
+    if let Some(sql) = Dialect::of(connection).announce_hand_over() {
+        sqlx::raw_sql(sql).execute(connection).await.map_err(&failed)?;
     }
     Ok(())
 }

@@ -188,7 +188,7 @@ async fn hold(
         .map_err(unavailable("holding an environment"))?;
     let event =
         NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: HELD.into(), message, progress: None };
-    events::append(connection, now, record.uid, &record.name(), &[event], events_max).await
+    events::append(connection, now, record.uid, &record.name(), (None, &[event]), events_max).await
 }
 
 /// Replaces what is kept of a provider's orphans by what was found now.

@@ -268,13 +268,19 @@ async fn change_tenant(
     let id = new_operation();
     let (kind, transition) = match change {
         Change::Update { spec, placement } => {
-            if let Some(tenant) = before.tenant() {
+            if let Some(tenant) = before.tenant().filter(|tenant| tenant.spec.needs_work(&spec)) {
                 let ordered = (&tenant.name, &spec, &placement);
                 customers::admit_change(connection, ordered, (&tenant.spec, &before.placement)).await?;
             }
             (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
         }
-        Change::Renew { placement } => (OperationKind::Update, lifecycle::renew(&before, placement, id)?),
+        Change::Renew { placement } => {
+            if let Some(tenant) = before.tenant() {
+                let (ordered, as_is) = ((&tenant.name, &tenant.spec, &placement), (&tenant.spec, &before.placement));
+                customers::admit_change(connection, ordered, as_is).await?;
+            }
+            (OperationKind::Update, lifecycle::renew(&before, placement, id)?)
+        }
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };
     write(connection, &before, transition, (id, kind), &request, events_max).await
@@ -360,5 +366,5 @@ async fn cancel(
     environments::request_cancel(connection, &author, &environment, id, now).await?;
     let message = format!("cancellation of operations/{id} requested");
     let event = operation_event("CancelRequested", message);
-    events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await
+    events::append(connection, now, operation.uid, &operation.name, (Some(id), &[event]), events_max).await
 }

@@ -55,15 +55,22 @@ impl WorkStore for Store {
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
         self.engine_snapshot(async |connection| {
             let now = clock::now(connection).await?;
-            let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            let failed = unavailable("searching for what is due");
+            let due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
                 .bind(now.0)
                 .bind(owner)
-                .fetch_optional(connection)
+                .fetch_optional(&mut *connection)
                 .await
-                .map_err(unavailable("searching for what is due"))?;
-            Ok(next.map(|due| Timestamp(due).since(now)))
+                .map_err(&failed)?;
+            let freed: Option<i64> =
+                sqlx::query_scalar(NEXT_FREED).bind(now.0).bind(owner).fetch_one(connection).await.map_err(&failed)?;
+            Ok(due.into_iter().chain(freed).min().map(|next| Timestamp(next).since(now)))
         })
         .await
+    }
+
+    async fn wait_for_hand_over(&self) {
+        self.notifier.handed_over.notified().await;
     }
 
     async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError> {
@@ -169,6 +176,8 @@ const DUE: &str = concat!(
 );
 /// When the first of them is due.
 const NEXT_DUE: &str = concat!("SELECT next_due ", claimable!(), " AND next_due IS NOT NULL ORDER BY next_due LIMIT 1");
+/// When the first lease of another daemon on an account ends: what lives there is claimed then, if that daemon does not live.
+const NEXT_FREED: &str = "SELECT MIN(lease_until) FROM accounts WHERE owner <> $2 AND lease_until > $1";
 
 async fn claim(
     connection: &mut AnyConnection,

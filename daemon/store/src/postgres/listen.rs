@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connections::{Connections, Moment},
-    dialect::Dialect,
+    dialect::{Dialect, HAND_OVER},
     notify::Notifier,
 };
 
@@ -39,16 +39,18 @@ async fn follow(connect: &AnyConnectOptions, connections: &Connections, notifier
         }
         let woken = async {
             match &mut listener {
-                Some(listener) => listener.recv().await.map(drop),
+                Some(listener) => listener.recv().await.map(|notification| notification.payload() == HAND_OVER),
                 None => std::future::pending().await,
             }
         };
         let received = tokio::select! {
             received = woken => received,
-            () = tokio::time::sleep(POLL) => Ok(()),
+            () = tokio::time::sleep(POLL) => Ok(false),
         };
-        if received.is_err() {
-            listener = None;
+        match received {
+            Ok(true) => notifier.handed_over.notify_one(),
+            Ok(false) => {}
+            Err(_) => listener = None,
         }
         let observation = async |connection: &mut AnyConnection| notifier.committed(connection).await;
         if let Err(error) = connections.read(Moment::Same, observation).await {

@@ -3,7 +3,7 @@
 //! Whoever appends holds the row of the chain's end, so entries of several daemons stand in the order in which they were
 //! committed.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use landlord_core::{
     Timestamp,
@@ -23,6 +23,47 @@ const HEAD_EVERY: i64 = 100;
 /// An entry waits no longer for a signed head behind it.
 const HEAD_WITHIN: Duration = Duration::from_secs(10 * 60);
 
+/// Where the chain ends, and how far it is signed.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    seq: i64,
+    hash: String,
+    signed_seq: i64,
+    signed_time: Timestamp,
+}
+
+impl Chain {
+    /// As it is stored.
+    pub(crate) async fn read(connection: &mut AnyConnection) -> Result<Self, StoreError> {
+        let row = sqlx::query("SELECT seq, hash, signed_seq, signed_time FROM audit_chain WHERE id = 1");
+        let row = row.fetch_one(connection).await.map_err(unavailable("signing the audit log"))?;
+        Self::of(&row)
+    }
+
+    fn of(row: &AnyRow) -> Result<Self, StoreError> {
+        let failed = unavailable("reading the audit log");
+        let number = |column: &str| row.try_get::<i64, _>(column).map_err(&failed);
+        let hash = row.try_get("hash").map_err(&failed)?;
+        let (seq, signed_seq, signed_time) = (number("seq")?, number("signed_seq")?, number("signed_time")?);
+        Ok(Self { seq, hash, signed_seq, signed_time: Timestamp(signed_time) })
+    }
+}
+
+tokio::task_local! {
+    /// Where the transaction under way left the chain's end; none: it appended nothing.
+    static APPENDED: RefCell<Option<Chain>>;
+}
+
+/// Runs what a transaction does; gives where the chain ends if something was appended. So a commit without an entry need not
+/// ask, and one with an entry knows.
+pub(crate) async fn following<T>(transaction: impl Future<Output = T>) -> (T, Option<Chain>) {
+    let following = async {
+        let done = transaction.await;
+        (done, APPENDED.with(RefCell::take))
+    };
+    APPENDED.scope(RefCell::new(None), following).await
+}
+
 /// Appends an entry. `time`: of the transaction, by the database's clock.
 pub(crate) async fn append(
     connection: &mut AnyConnection,
@@ -31,10 +72,12 @@ pub(crate) async fn append(
 ) -> Result<(), StoreError> {
     let failed = unavailable("writing the audit log");
     // Held until the transaction ends.
-    let held = sqlx::query("UPDATE audit_chain SET seq = seq + 1 WHERE id = 1 RETURNING seq, hash");
-    let row = held.fetch_one(&mut *connection).await.map_err(&failed)?;
-    let seq: i64 = row.try_get("seq").map_err(&failed)?;
-    let previous: String = row.try_get("hash").map_err(&failed)?;
+    let held = sqlx::query(
+        "UPDATE audit_chain SET seq = seq + 1 WHERE id = 1 \
+                            RETURNING seq, hash, signed_seq, signed_time",
+    );
+    let chain = Chain::of(&held.fetch_one(&mut *connection).await.map_err(&failed)?)?;
+    let (seq, previous) = (chain.seq, chain.hash.clone());
     let previous = if previous.is_empty() { landlord_audit::NONE.to_owned() } else { previous };
     let customer = record.customer.clone();
     let text = json("audit entry", &AuditEntry { seq, previous, time, record })?;
@@ -49,10 +92,12 @@ pub(crate) async fn append(
         .await
         .map_err(&failed)?;
     sqlx::query("UPDATE audit_chain SET hash = $1 WHERE id = 1")
-        .bind(hash)
+        .bind(&hash)
         .execute(connection)
         .await
         .map_err(&failed)?;
+    // Nobody follows where a store is moved.
+    let _ = APPENDED.try_with(|appended| appended.replace(Some(Chain { hash, ..chain })));
     Ok(())
 }
 
@@ -61,20 +106,16 @@ pub(crate) async fn append(
 pub(crate) async fn sign_if_due(
     connection: &mut AnyConnection,
     signer: &dyn HeadSigner,
+    Chain { seq, hash, signed_seq, signed_time }: Chain,
 ) -> Result<Option<(AuditEnd, String)>, StoreError> {
     let failed = unavailable("signing the audit log");
-    let row = sqlx::query("SELECT * FROM audit_chain WHERE id = 1");
-    let row = row.fetch_one(&mut *connection).await.map_err(&failed)?;
-    let number = |column: &str| row.try_get::<i64, _>(column).map_err(&failed);
-    let (seq, signed) = (number("seq")?, number("signed_seq")?);
-    if seq == signed {
+    if seq == signed_seq {
         return Ok(None);
     }
     let now = clock::now(connection).await?;
-    if seq - signed < HEAD_EVERY && now.since(Timestamp(number("signed_time")?)) < HEAD_WITHIN {
+    if seq - signed_seq < HEAD_EVERY && now.since(signed_time) < HEAD_WITHIN {
         return Ok(None);
     }
-    let hash: String = row.try_get("hash").map_err(&failed)?;
     let signature = signer.sign(seq, &hash);
     sqlx::query("INSERT INTO audit_heads (seq, key_id, signature) VALUES ($1, $2, $3)")
         .bind(seq)

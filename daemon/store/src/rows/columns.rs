@@ -63,7 +63,8 @@ pub(crate) fn json<T: serde::Serialize>(what: &str, value: &T) -> Result<String,
     serde_json::to_string(value).map_err(|error| corrupt(what, error))
 }
 
-fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+/// A value of a column that holds JSON.
+pub(crate) fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(what, error))
 }
 
@@ -74,7 +75,8 @@ where
     text.parse().map_err(|error: T::Err| corrupt(what, error))
 }
 
-fn column<'r, T>(row: &'r AnyRow, name: &str) -> Result<T, StoreError>
+/// A column of a row.
+pub(crate) fn column<'r, T>(row: &'r AnyRow, name: &str) -> Result<T, StoreError>
 where
     T: sqlx::Decode<'r, Any> + sqlx::Type<Any>,
 {

@@ -5,7 +5,7 @@
 //! readers wait for the gap.)
 
 use landlord_core::{
-    EnvironmentName, Progress, TenantUid, Timestamp,
+    EnvironmentName, OperationId, Progress, TenantUid, Timestamp,
     ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -39,13 +39,13 @@ fn kind(text: &str) -> Result<EventKind, StoreError> {
     }
 }
 
-/// Appends events of one environment.
+/// Appends events of one environment, and of the operation that they are part of.
 pub(crate) async fn append(
     connection: &mut AnyConnection,
     now: Timestamp,
     uid: TenantUid,
     name: &EnvironmentName,
-    events: &[NewEvent],
+    (operation, events): (Option<OperationId>, &[NewEvent]),
     events_max: u64,
 ) -> Result<(), StoreError> {
     let failed = unavailable("writing an event");
@@ -68,7 +68,7 @@ pub(crate) async fn append(
         .bind(message)
         .bind(event.progress.map(|progress| i64::from(progress.percent)))
         .bind(event.progress.map(|progress| progress.end_time.0))
-        .bind(event.progress.map(|progress| progress.operation.to_string()))
+        .bind(event.progress.map(|progress| progress.operation).or(operation).map(|operation| operation.to_string()))
         .fetch_one(&mut *connection)
         .await
         .map_err(&failed)?;
@@ -148,6 +148,7 @@ fn event(row: &AnyRow) -> Result<Event, StoreError> {
         what: "event".into(),
         problem: error.to_string(),
     };
+    let operation = operation(row)?;
     Ok(Event {
         seq: row.try_get("seq").map_err(&failed)?,
         time: Timestamp(row.try_get("time").map_err(&failed)?),
@@ -158,21 +159,27 @@ fn event(row: &AnyRow) -> Result<Event, StoreError> {
             stage: name("stage")?,
             reason: name("reason")?,
             message: name("message")?,
-            progress: progress(row)?,
+            progress: progress(row, operation)?,
         },
+        operation,
     })
 }
 
+/// The operation that it is part of.
+fn operation(row: &AnyRow) -> Result<Option<OperationId>, StoreError> {
+    let id: Option<String> = row.try_get("operation").map_err(unavailable("reading an event"))?;
+    let bad = |error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "event".into(),
+        problem: error.to_string(),
+    };
+    id.map(|id| id.parse().map_err(bad)).transpose()
+}
+
 /// How far the operation was; `None`: the event is not about the work of one.
-fn progress(row: &AnyRow) -> Result<Option<Progress>, StoreError> {
+fn progress(row: &AnyRow, operation: Option<OperationId>) -> Result<Option<Progress>, StoreError> {
     let failed = unavailable("reading an event");
     let percent: Option<i64> = row.try_get("percent").map_err(&failed)?;
     let end: Option<i64> = row.try_get("expected_end").map_err(&failed)?;
-    let operation: Option<String> = row.try_get("operation").map_err(&failed)?;
     let (Some(percent), Some(end), Some(operation)) = (percent, end, operation) else { return Ok(None) };
-    let operation = operation.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
-        what: "event".into(),
-        problem: error.to_string(),
-    })?;
     Ok(Some(Progress { operation, percent: u8::try_from(percent).unwrap_or_default(), end_time: Timestamp(end) }))
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use landlord_core::ports::Webhooks as _;
+use landlord_core::ports::{TenantStore as _, Webhooks as _};
 use landlord_store_contract::fixtures;
 use landlord_webhooks::EventType;
 
@@ -64,6 +64,11 @@ async fn events_arrive_in_order_and_signed() {
     assert_eq!(event["source"], "//landlord.dev/installations/test");
     assert_eq!(event["subject"], "customers/acme/tenants/one");
     assert!(requests[3].headers["content-type"].starts_with("application/cloudevents+json"));
+    // A receiver that traces goes on with the operation's trace.
+    let name = "customers/acme/tenants/one".parse().unwrap();
+    let operation = world.store.get(&name).await.unwrap().operation;
+    let traceparent = landlord_trace::traceparent_of(operation);
+    assert!(requests.iter().all(|request| request.headers.get("traceparent") == Some(&traceparent)));
     let test = daemon.service.test("portal").await.unwrap();
     assert_eq!((test.status, test.error.as_str()), (Some(204), ""));
     verify(&receiver);

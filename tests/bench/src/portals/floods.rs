@@ -139,9 +139,9 @@ async fn idle(scene: &Scene, count: usize) -> Result<Vec<(TlsStream<tokio::net::
             streams.push((stream, false));
         }
     }
-    let look =
-        |(stream, is_closed): &mut (TlsStream<_>, bool)| async move { *is_closed = raw::is_closed(stream).await };
-    stream::iter(&mut streams).for_each_concurrent(HANDSHAKES, look).await;
+    stream::iter(&mut streams)
+        .for_each_concurrent(HANDSHAKES, async |(stream, is_closed)| *is_closed = raw::is_closed(stream).await)
+        .await;
     Ok(streams)
 }
 

@@ -1,15 +1,11 @@
 //! Two daemons on one PostgreSQL: an account's environments are driven by one of them, and by the other after kill -9. Judged by
 //! the simulated cloud's journal.
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use landlord_e2e::binaries;
 use landlord_store_contract::postgres::Server;
-use landlord_test_harness::{Cli, Service, TenantFile, World, WorldOptions, cloud::EKS, judge};
+use landlord_test_harness::{Cli, Replica, TenantFile, World, WorldOptions, cloud::EKS, judge};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -21,39 +17,8 @@ const TIME_SCALE: f64 = 1.0 / 200.0;
 const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// A second daemon of the same configuration.
-struct Second {
-    _service: Service,
-    log: PathBuf,
-    cli: Cli,
-}
-
-impl Second {
-    fn start(world: &World) -> Self {
-        let (socket, log) = (world.folder().join("second.sock"), world.folder().join("second.log"));
-        let arguments = [
-            "--config".to_owned(),
-            world.config().display().to_string(),
-            "--set".to_owned(),
-            format!("server.socket={}", socket.display()),
-            "--set".to_owned(),
-            format!("deploy.state_dir={}", world.folder().join("second").display()),
-        ];
-        let service = Service::start("landlordd", &world.binaries().landlordd, &arguments, &log).unwrap();
-        let deadline = Instant::now() + TIMEOUT;
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self { _service: service, log, cli: Cli::new(&world.binaries().landlord, &socket) }
-    }
-
-    /// Whether it called its plugin for anything that makes something.
-    fn works(&self) -> bool {
-        let log = fs::read_to_string(&self.log).unwrap();
-        let url = log.lines().rfind(|line| line.contains("figures are served")).unwrap().split_once("url=").unwrap().1;
-        let figures = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
-        figures.lines().any(|line| line.contains("method=\"Ensure"))
-    }
+fn second(world: &World) -> Replica {
+    Replica::start(world, "second", &[]).unwrap()
 }
 
 fn daemons(cli: &Cli) -> Vec<serde_json::Value> {
@@ -77,11 +42,11 @@ fn a_daemon_that_ends_in_order_hands_its_work_over_at_once() {
     let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
     world.cli().apply(&tenant).unwrap();
     world.cli().wait_for(&tenant.name(), "PROVISIONING", TIMEOUT).unwrap();
-    let second = Second::start(&world);
-    assert!(!second.works());
+    let second = second(&world);
+    assert!(!second.works().unwrap());
     assert!(world.stop_daemon().unwrap());
     let ended = Instant::now();
-    while !second.works() {
+    while !second.works().unwrap() {
         assert!(ended.elapsed() < Duration::from_secs(60), "nobody took over");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -109,13 +74,13 @@ fn two_daemons_share_a_database_and_no_work() {
     // The first works in the account; only then the second comes.
     world.cli().apply(&tenants[0]).unwrap();
     world.cli().wait_for(&tenants[0].name(), "PROVISIONING", TIMEOUT).unwrap();
-    let second = Second::start(&world);
+    let second = second(&world);
     // Whichever gets the request accepts, and one of them works.
     second.cli.apply(&tenants[1]).unwrap();
     world.cli().apply(&tenants[2]).unwrap();
     second.cli.wait_for(&tenants[1].name(), "PROVISIONING", TIMEOUT).unwrap();
     assert!(world.metrics().unwrap().contains("method=\"Ensure"));
-    assert!(!second.works(), "both daemons call one account");
+    assert!(!second.works().unwrap(), "both daemons call one account");
 
     // Whichever gets the request knows both, and which of them works.
     let shown = daemons(&second.cli);
@@ -127,7 +92,7 @@ fn two_daemons_share_a_database_and_no_work() {
     world.crash_daemon().unwrap();
     let killed = Instant::now();
     second.cli.apply(&tenants[3]).unwrap();
-    while !second.works() {
+    while !second.works().unwrap() {
         assert!(killed.elapsed() < LEASE + Duration::from_secs(30), "nobody took over");
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use landlord_e2e::{FAST, bare_world, on_every_cloud};
+use landlord_e2e::{FAST, bare_world, on_every_cloud, patient_world};
 use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge};
 use serde_json::json;
 
@@ -59,7 +59,7 @@ fn a_name_can_be_used_again_after_its_tenant_is_gone(cloud: &'static Cloud) {
 }
 
 fn throttling_half_of_all_calls_delays_and_never_fails(cloud: &'static Cloud) {
-    let world = bare_world(cloud, FAST).unwrap();
+    let world = patient_world(cloud).unwrap();
     world.simulator().control().post("faults", &json!({"kind": "throttle", "rate": 0.5})).unwrap();
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
@@ -148,7 +148,7 @@ fn cancelling_a_create_unwinds_it(cloud: &'static Cloud) {
 
 fn lost_responses_and_lost_requests_make_nothing_twice(cloud: &'static Cloud) {
     for kind in ["lost_answer", "lost_request"] {
-        let world = bare_world(cloud, FAST).unwrap();
+        let world = patient_world(cloud).unwrap();
         let control = world.simulator().control();
         control.post("faults", &json!({"kind": kind, "rate": 0.3, "count": 60})).unwrap();
         let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());

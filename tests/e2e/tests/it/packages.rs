@@ -121,6 +121,7 @@ fn the_debian_package_is_installed_and_removed() {
         "usr/share/man/man1/landlord-apply.1.gz",
         "usr/share/bash-completion/completions/landlord",
         "usr/share/landlord/stacks/ai-fileserver-pg/stack.yaml",
+        "usr/share/landlord/gateway-api.yaml",
         "usr/lib/landlord/liblandlord_plugin_kubernetes.so",
         "usr/share/doc/landlord/examples/production.toml",
     ] {

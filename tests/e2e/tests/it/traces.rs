@@ -2,7 +2,7 @@
 //! request's trace in an error's details. The collector is this test.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -105,6 +105,20 @@ fn with_caller<T>(message: T) -> Request<T> {
     request
 }
 
+/// Calls of the plugin by method, as the daemon's figures have them.
+fn counted(figures: &str) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for line in figures.lines().filter(|line| line.starts_with("landlord_plugin_calls_total{")) {
+        let method = line.split("method=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let count: u64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        // What its process is asked when it starts is of no order.
+        if !["Describe", "Configure"].contains(&method) {
+            *all.entry(method.to_owned()).or_default() += count;
+        }
+    }
+    all
+}
+
 #[test]
 fn an_order_is_one_trace() {
     let (runtime, mut tasks) = (tokio::runtime::Runtime::new().unwrap(), JoinSet::new());
@@ -169,6 +183,12 @@ async fn ordered(collector: &Collector, world: &World) {
     assert!(
         calls.clone().count() >= stages.len() && calls.clone().all(|call| ids.contains(call.parent_span_id.as_slice()))
     );
+    // Every call to the outside is there, and there once: as many as the daemon has counted by itself.
+    let mut traced: BTreeMap<String, u64> = BTreeMap::new();
+    for call in calls {
+        *traced.entry(call.name.clone()).or_default() += 1;
+    }
+    assert_eq!(traced, counted(&world.metrics().unwrap()));
     assert!(spans.iter().all(|span| span.parent_span_id.is_empty() || ids.contains(span.parent_span_id.as_slice())));
 
     // The request is part of its caller's trace, and leads to the operation's.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use landlord_test_harness::TenantFile;
-use landlord_test_kube::{node_socket, python_env};
+use landlord_test_kube::python_env;
 
 use crate::scene::Scene;
 
@@ -18,7 +18,7 @@ fn script(name: &str) -> PathBuf {
 /// A script with the accounts of `account` at the addresses of `tenant`.
 fn with_accounts(scene: &Scene, name: &str, tenant: &TenantFile, account: &TenantFile) -> Command {
     let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
-    command.arg(script(name)).arg(node_socket(&scene.cluster(tenant))).arg(&tenant.domain);
+    command.arg(script(name)).arg(scene.socket(tenant)).arg(&tenant.domain);
     command.env("FILES_USER", &account.customer);
     command.env("FILES_PASSWORD", scene.secret(account, "files", "customer-password"));
     command.env("CHAT_EMAIL", format!("admin@{}", account.domain));
@@ -34,9 +34,15 @@ pub(crate) fn answers_from_a_file(scene: &Scene, tenant: &TenantFile) -> String 
 
 /// What became of a neighbour's attempts at `tenant`: what was tried, and what refused it.
 pub(crate) fn attempts(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
+    let is_shared = scene.cluster(tenant) == scene.cluster(neighbour);
     let mut all = by_public_names(scene, tenant, neighbour);
-    all.extend(from_a_pod(scene, tenant, neighbour));
-    all.extend(by_kubernetes(scene, tenant, neighbour));
+    all.extend(from_a_pod(scene, tenant, neighbour, is_shared));
+    if is_shared {
+        all.extend(by_kubernetes(scene, tenant, neighbour));
+    } else {
+        all.extend(at_its_own_gateway(scene, tenant, neighbour));
+        all.extend(at_the_api_server(scene, tenant, neighbour));
+    }
     all
 }
 
@@ -44,8 +50,15 @@ fn by_public_names(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -
     serde_json::from_str(&scene.run(&mut with_accounts(scene, "foreign.py", tenant, neighbour))).unwrap()
 }
 
+/// The name of the tenant's chat, asked for at the Gateway of the neighbour's cluster.
+fn at_its_own_gateway(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
+    let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
+    command.arg(script("elsewhere.py")).arg(scene.socket(neighbour)).args([&neighbour.domain, &tenant.domain]);
+    serde_json::from_str(&scene.run(&mut command)).unwrap()
+}
+
 /// From the neighbour's own file server, by pods' addresses and by names of Services.
-fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
+fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile, is_shared: bool) -> Vec<(String, String)> {
     let namespace = scene.namespace(tenant);
     let template = "go-template={{range .items}}{{.metadata.name}} {{.status.podIP}}\
                     {{range .spec.containers}}{{range .ports}} {{.containerPort}}{{end}}{{end}}\n{{end}}";
@@ -58,7 +71,9 @@ fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec
         targets
             .extend(ports.map(|port| (format!("pod {name}, port {port}, by its address"), address.to_owned(), port)));
     }
-    for (service, port) in [("chat", 8080), ("files", 8080), ("files-sftp", 22), ("vectors", 5432), ("llm", 11434)] {
+    // In a cluster of its own the neighbour has Services of the same names, and they are its own.
+    let services = [("chat", 8080), ("files", 8080), ("files-sftp", 22), ("vectors", 5432), ("llm", 11434)];
+    for (service, port) in services.into_iter().filter(|_| is_shared) {
         let name = format!("{service}.{namespace}.svc.cluster.local");
         targets.push((format!("Service {service}, port {port}, by its name"), name, port));
     }
@@ -77,14 +92,24 @@ fn from(scene: &Scene, tenant: &TenantFile, targets: &[(String, String, u16)]) -
     serde_json::from_str(&scene.run(&mut tried)).unwrap()
 }
 
+/// The kubeconfig that a tenant's customer is given.
+fn kubeconfig(scene: &Scene, tenant: &TenantFile) -> PathBuf {
+    let path = scene.world.folder().join(format!("{}.kubeconfig", tenant.customer));
+    std::fs::write(&path, scene.cli().ok(&["kubeconfig", &tenant.name(), "--for", "customer"]).unwrap()).unwrap();
+    path
+}
+
+/// What became of a command of kubectl's.
+fn kubectl(scene: &Scene, what: &str, kubeconfig: &Path, arguments: &[&str]) -> (String, String) {
+    let mut command = scene.program("kubectl");
+    let output = command.arg("--kubeconfig").arg(kubeconfig).args(arguments).output().unwrap();
+    let refusal = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    (what.to_owned(), if output.status.success() { "open".to_owned() } else { refusal })
+}
+
 /// With the kubeconfig that the neighbour is given: a Secret of the tenant's, and a route for its name.
 fn by_kubernetes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
-    if scene.cluster(tenant) != scene.cluster(neighbour) {
-        return Vec::new();
-    }
-    let kubeconfig = scene.world.folder().join("neighbour.kubeconfig");
-    std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &neighbour.name(), "--for", "customer"]).unwrap())
-        .unwrap();
+    let kubeconfig = kubeconfig(scene, neighbour);
     let route = scene.world.folder().join("route.yaml");
     let text = format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: taken\n  namespace: {}\nspec:\n  \
@@ -93,14 +118,20 @@ fn by_kubernetes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> 
         tenant.domain,
     );
     std::fs::write(&route, text).unwrap();
-    let attempt = |what: &str, arguments: &[&str]| {
-        let mut command = scene.program("kubectl");
-        let output = command.arg("--kubeconfig").arg(&kubeconfig).args(arguments).output().unwrap();
-        let refusal = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        (what.to_owned(), if output.status.success() { "open".to_owned() } else { refusal })
-    };
+    let secret = ["-n", &scene.namespace(tenant), "get", "secret", "files"];
     vec![
-        attempt("a Secret of its namespace", &["-n", &scene.namespace(tenant), "get", "secret", "files"]),
-        attempt("a route for its chat's name", &["create", "-f", &route.display().to_string()]),
+        kubectl(scene, "a Secret of its namespace", &kubeconfig, &secret),
+        kubectl(scene, "a route for its chat's name", &kubeconfig, &["create", "-f", &route.display().to_string()]),
     ]
+}
+
+/// With the neighbour's own token, at the API server of the tenant's cluster.
+fn at_the_api_server(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
+    let [of_tenant, of_neighbour] = [tenant, neighbour].map(|tenant| kubeconfig(scene, tenant));
+    let text = std::fs::read_to_string(of_tenant).unwrap();
+    let server = text.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap().trim_matches('"');
+    let namespace = scene.namespace(tenant);
+    let server = format!("--server={server}");
+    let secret = [server.as_str(), "--insecure-skip-tls-verify", "-n", &namespace, "get", "secret", "files"];
+    vec![kubectl(scene, "a Secret, with its own token at the other cluster's API server", &of_neighbour, &secret)]
 }

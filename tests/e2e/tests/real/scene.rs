@@ -1,6 +1,7 @@
 //! A world with real nodes, and what to look at when something in it fails.
 
 use std::{
+    collections::BTreeSet,
     io::Write as _,
     path::PathBuf,
     process::{Command, Output},
@@ -9,7 +10,7 @@ use std::{
 
 use landlord_e2e::binaries;
 use landlord_test_harness::{Cli, Cloud, HostFile, TenantFile, World, WorldOptions, judge, real};
-use landlord_test_kube::{Artifacts, ensure_stack};
+use landlord_test_kube::{Artifacts, ensure_stack, node_sockets};
 use serde_json::Value;
 
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
@@ -85,6 +86,10 @@ impl Scene {
         program
     }
 
+    pub(crate) fn helm(&self) -> Command {
+        Command::new(&self.artifacts.helm)
+    }
+
     /// kubectl as the cluster's own administrator.
     pub(crate) fn kubectl(&self, tenant: &TenantFile) -> Command {
         self.as_admin(&self.cluster(tenant))
@@ -110,10 +115,22 @@ impl Scene {
         own.or(clusters.last()).unwrap().clone()
     }
 
+    /// The way into the network that the tenant's customer comes by: its own node where it has one.
+    pub(crate) fn socket(&self, tenant: &TenantFile) -> PathBuf {
+        node_sockets(&self.cluster(tenant)).pop().unwrap()
+    }
+
     pub(crate) fn namespace(&self, tenant: &TenantFile) -> String {
         let record = self.cli().tenant(&tenant.name()).unwrap().unwrap();
         let shared = judge::text(&record["placement"]["isolation"], "namespace").to_owned();
         if shared.is_empty() || shared == "?" { OWN_NAMESPACE.to_owned() } else { shared }
+    }
+
+    /// Names of the nodes that its pods run on.
+    pub(crate) fn nodes_of(&self, tenant: &TenantFile) -> BTreeSet<String> {
+        let template = "go-template={{range .items}}{{.spec.nodeName}} {{end}}";
+        let names = self.in_namespace(tenant, &self.namespace(tenant), &["get", "pods", "-o", template]);
+        names.split_whitespace().map(str::to_owned).collect()
     }
 
     /// A key of a Secret of a tenant's stack.
@@ -129,6 +146,20 @@ impl Scene {
         let results: Value = serde_json::from_str(&text.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}{}\n{}", text.stdout, text.stderr, self.world.log_tail(20)));
         results["checks"].as_array().or(results.as_array()).unwrap_or_else(|| panic!("{results:#}")).clone()
+    }
+
+    /// Results of the daemon's own checks, once all pass: on a busy machine one may miss its bound, which the daemon's next run
+    /// makes good.
+    pub(crate) fn until_all_pass(&self, tenant: &TenantFile) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let results = self.verify(tenant);
+            if results.iter().all(|result| judge::text(result, "outcome") == "PASSED") {
+                return results;
+            }
+            assert!(started.elapsed() < PATIENCE, "not all pass: {results:#?}\n{}", self.why());
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     /// The result of one check, once it is so: what was broken or mended takes its time to be seen.

@@ -2,27 +2,42 @@
 
 use std::{
     collections::BTreeMap,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::{NodeArtifacts, NodeOptions};
+use super::NodeOptions;
 use crate::{
-    connect,
+    connect::{self, NODES_MAX},
     debian::TRIPLET,
     error::{Error, Result},
+    node_artifacts::NodeArtifacts,
 };
 
-/// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
+/// The first node's only address, on its loopback interface: nothing leads to it but what is in the node and in those beside it.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
 /// Where pods ask for names: network policies do not govern it, as with a cache on each node.
 const DNS_ADDRESS: &str = "10.255.0.53";
-/// Where its DNS server asks for names outside of the cluster; pods reach it, too.
-const RESOLVER: &str = "10.255.0.1:5300";
-/// Addresses of its pods: no part of those that kwok hands out on its first node.
-const PODS: &str = "10.245.0.0/24";
+/// Port at which its DNS server asks for names outside of the cluster; pods reach it, too.
+const RESOLVER_PORT: u16 = 5300;
+
+/// Address of the node with a number, the first one's being 0.
+pub(super) fn address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 255, 0, number.saturating_add(1))
+}
+
+/// Addresses of the pods of the node with a number whose control plane keeps its data in `data_dir`: no part of those that kwok
+/// hands out on its first node. Most control planes of a machine have different ones, so that one's pod is not taken for
+/// another's.
+pub(super) fn pods(data_dir: &Path, number: u8) -> String {
+    let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
+    format!("10.245.{}.0/24", digest[0] % (u8::MAX / NODES_MAX) * NODES_MAX + number)
+}
+
 /// The container that holds a pod's namespaces.
 pub(crate) const PAUSE_IMAGE: &str = "landlord.test/pause:1";
 /// Soft limit of each program's memory, as for the control plane.
@@ -31,6 +46,8 @@ const MEMORY_SOFT_MAX: &str = "160MiB";
 /// Where everything of one node is.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
+    /// Of the node among those of its control plane.
+    pub(super) number: u8,
     pub(super) folder: PathBuf,
     pub(super) logs: PathBuf,
     pub(super) sockets: PathBuf,
@@ -45,9 +62,10 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path, number: u8) -> Self {
         let sockets = connect::sockets(folder);
         Self {
+            number,
             folder: folder.to_owned(),
             logs: folder.join("logs"),
             apiserver: sockets.join("apiserver.sock"),
@@ -84,12 +102,12 @@ impl Files {
         self.write("cni/10-bridge.conflist", &self.bridge())?;
         self.write("kubelet.yaml", &self.kubelet(ca, cgroup, &options.provider_id).to_string())?;
         self.write("kube-proxy.yaml", &proxy(kubeconfig, &options.name).to_string())?;
-        self.write("Corefile", &corefile(kubeconfig, options.resolver.is_some()))?;
+        self.write("Corefile", &corefile(kubeconfig, address(self.number), options.resolver.is_some()))?;
         if let Some(acme) = &options.acme {
             self.write("acme.json", &acme.config())?;
         }
         let spec = Spec {
-            address: ADDRESS,
+            address: address(self.number),
             dns_address: DNS_ADDRESS,
             connect: self.connect.clone(),
             api_server_port: api_port,
@@ -102,9 +120,10 @@ impl Files {
 
     /// Ways out of the node: for pods to the API server, for its DNS server to the names outside.
     fn relays(&self, options: &NodeOptions, api_port: u16) -> Vec<Way> {
+        let own = address(self.number);
         let way = |listen: String, to: &Path| Way { listen, to: format!("unix:{}", to.display()) };
-        let resolver = options.resolver.iter().map(|socket| way(format!("tcp:{RESOLVER}"), socket));
-        [way(format!("tcp:{ADDRESS}:{api_port}"), &self.apiserver)].into_iter().chain(resolver).collect()
+        let resolver = options.resolver.iter().map(|socket| way(format!("tcp:{own}:{RESOLVER_PORT}"), socket));
+        [way(format!("tcp:{own}:{api_port}"), &self.apiserver)].into_iter().chain(resolver).collect()
     }
 
     fn containerd_toml(&self, artifacts: &NodeArtifacts) -> String {
@@ -148,7 +167,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                     "type": "bridge", "bridge": "pods0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
                     "ipam": {
                         "type": "host-local", "dataDir": self.path("addresses"),
-                        "ranges": [[{ "subnet": PODS }]], "routes": [{ "dst": "0.0.0.0/0" }],
+                        "ranges": [[{ "subnet": pods(self.folder.parent().unwrap_or(&self.folder), self.number) }]], "routes": [{ "dst": "0.0.0.0/0" }],
                     },
                 },
             ],
@@ -175,7 +194,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                 "x509": { "clientCAFile": ca },
             },
             "authorization": { "mode": "AlwaysAllow" },
-            "address": ADDRESS,
+            "address": address(self.number),
             "healthzPort": 0,
             "readOnlyPort": 0,
             "clusterDNS": [DNS_ADDRESS],
@@ -201,8 +220,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             format!("--config={}", self.path("kubelet.yaml")),
             format!("--kubeconfig={}", kubeconfig.display()),
             format!("--hostname-override={}", options.name),
-            format!("--node-ip={ADDRESS}"),
+            format!("--node-ip={}", address(self.number)),
             format!("--node-labels={}", labels.join(",")),
+            format!("--register-with-taints={}", options.taints.join(",")),
             // Sockets are in there too.
             format!("--root-dir={}", self.sockets.join("kubelet").display()),
             format!("--cert-dir={}", self.path("kubelet-pki")),
@@ -289,14 +309,14 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
 }
 
 /// Names of the cluster, and others if somebody outside resolves them: else whoever requests one is refused.
-fn corefile(kubeconfig: &Path, resolver: bool) -> String {
+fn corefile(kubeconfig: &Path, own: Ipv4Addr, resolver: bool) -> String {
     let outside = if resolver {
-        format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n")
+        format!("  forward . {own}:{RESOLVER_PORT} {{\n    force_tcp\n    max_fails 0\n  }}\n")
     } else {
         String::new()
     };
     format!(
-        ".:53 {{\n  bind {ADDRESS} {DNS_ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
+        ".:53 {{\n  bind {own} {DNS_ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
          ttl 5\n  }}\n{outside}}}\n",
         kubeconfig.display()
     )
@@ -306,7 +326,7 @@ fn corefile(kubeconfig: &Path, resolver: bool) -> String {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    address: &'static str,
+    address: Ipv4Addr,
     dns_address: &'static str,
     connect: PathBuf,
     api_server_port: u16,

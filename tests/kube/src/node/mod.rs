@@ -13,13 +13,15 @@
 //!   its control groups; after a killed parent they stay as empty folders.
 //!
 //! # Caveats
-//! Needs root, Linux with overlayfs, nf_tables, iptables and ipset, `unshare` and `ip`. One node a control plane.
+//! Needs root, Linux with overlayfs, nf_tables, iptables and ipset, `unshare`, `nsenter` and `ip`. The API server reaches
+//! pods and kubelets through the first node of its control plane (number 0); each further one is linked with it by a cable of
+//! its own, and with nothing else.
 //! `NetworkPolicy` objects are enforced by kube-router's controller, within about a second of a change: a pod's first moments
 //! are open, as with every such engine. What comes from the node itself is let in, probes among it.
 
-mod artifacts;
 mod cgroups;
 pub(crate) mod config;
+mod link;
 mod outside;
 
 use std::{
@@ -36,18 +38,18 @@ use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
 use rand::RngCore as _;
 
-pub use artifacts::NodeArtifacts;
 use config::Files;
 pub use outside::AcmeServer;
 
 use crate::{
     ControlPlane, connect,
     error::{Error, Result},
+    node_artifacts::{NodeArtifacts, node_supported},
     process::Process,
 };
 
 /// Ready takes five to ten seconds on two cores; a machine that compiles at the same time needs many times that.
-const READY_PATIENCE: Duration = Duration::from_secs(180);
+const READY_PATIENCE: Duration = Duration::from_secs(600);
 const OBSERVE_INTERVAL: Duration = Duration::from_millis(200);
 /// Folders that programs make outside of their own, which stay empty on the machine.
 const MACHINE_FOLDERS: [&str; 4] = ["/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"];
@@ -58,8 +60,12 @@ const MACHINE_FOLDERS: [&str; 4] = ["/var/lib/kubelet", "/var/lib/cni", "/var/lo
 pub struct NodeOptions {
     /// Its name.
     pub name: String,
+    /// Its number among those of its control plane: the first one's is 0, and it must run while others do.
+    pub number: u8,
     /// Its labels, beside those that a kubelet gives itself.
     pub labels: BTreeMap<String, String>,
+    /// Its taints from its first moment, `KEY=VALUE:EFFECT`.
+    pub taints: Vec<String>,
     /// The cloud's name of the machine; empty: it has none.
     pub provider_id: String,
     /// Resolves what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
@@ -74,7 +80,16 @@ impl NodeOptions {
     /// A node in the zone `local`.
     pub fn new(name: impl Into<String>) -> Self {
         let labels = [("topology.kubernetes.io/zone".to_owned(), "local".to_owned())].into();
-        Self { name: name.into(), labels, provider_id: String::new(), resolver: None, acme: None, images: Vec::new() }
+        Self {
+            name: name.into(),
+            number: 0,
+            labels,
+            taints: Vec::new(),
+            provider_id: String::new(),
+            resolver: None,
+            acme: None,
+            images: Vec::new(),
+        }
     }
 }
 
@@ -97,8 +112,8 @@ impl Node {
     /// # Errors
     /// [`Error::NodeUnsupported`], a part that ends by itself (its log is in the node's folder), no readiness.
     pub async fn start(control_plane: &ControlPlane, artifacts: &NodeArtifacts, options: &NodeOptions) -> Result<Self> {
-        artifacts::check_machine()?;
-        let files = Files::new(&control_plane.node_folder());
+        node_supported()?;
+        let files = Files::new(&control_plane.node_folder(options.number), options.number);
         std::fs::create_dir_all(&files.logs).map_err(Error::file("create", &files.logs))?;
         std::fs::create_dir_all(&files.sockets).map_err(Error::file("create", &files.sockets))?;
         // Whoever may open them is the node's administrator.
@@ -112,7 +127,15 @@ impl Node {
         files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
         cgroups::make(&cgroup)?;
         let mut node = Self::spawn(&options.name, artifacts, files, cgroup, control_plane.port())?;
-        node.give_images(&options.images).await?;
+        node.until_containers_can_run().await?;
+        if options.number > 0 {
+            link::lay(control_plane.data_dir(), &node.files, node.init()?)?;
+        }
+        let init = node.init()?.to_string();
+        std::fs::write(node.files.folder.join(link::INIT), init).map_err(Error::file("write", &node.files.folder))?;
+        options.images.iter().try_for_each(|image| node.import(image))?;
+        let known = &node.files.images_known;
+        std::fs::write(known, "").map_err(Error::file("write", known))?;
         node.until_ready(&control_plane.kube_client()?, &options.name).await?;
         Ok(node)
     }
@@ -129,8 +152,8 @@ impl Node {
         Ok(Self { name: name.to_owned(), process, relay, artifacts: artifacts.clone(), files, cgroup })
     }
 
-    /// Imports images as soon as containerd listens, and lets the kubelet begin.
-    async fn give_images(&mut self, images: &[PathBuf]) -> Result<()> {
+    /// Waits until containerd listens: then the node's network is there.
+    async fn until_containers_can_run(&mut self) -> Result<()> {
         let started = Instant::now();
         while std::os::unix::net::UnixStream::connect(&self.files.containerd).is_err() {
             self.process.check()?;
@@ -141,9 +164,12 @@ impl Node {
             }
             tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
-        images.iter().try_for_each(|image| self.import(image))?;
-        let known = &self.files.images_known;
-        std::fs::write(known, "").map_err(Error::file("write", known))
+        Ok(())
+    }
+
+    /// The machine's id of the node's first process.
+    fn init(&self) -> Result<u32> {
+        link::child_of(self.process.pid())
     }
 
     async fn until_ready(&mut self, client: &Client, name: &str) -> Result<()> {

@@ -1,10 +1,13 @@
-//! Microsoft.Compute as far as clusters leave things there: scale sets of nodes, disks of claims and their snapshots.
+//! Microsoft.Compute as far as clusters leave things there: scale sets of nodes, disks of claims and their snapshots; and machines,
+//! which others, or an autoscaler that makes nodes by itself, put beside them.
 //!
 //! <https://learn.microsoft.com/rest/api/compute/disks>,
+//! <https://learn.microsoft.com/rest/api/compute/virtual-machines>,
 //! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Of these a caller can make
-//! disks and snapshots only.
+//! disks, snapshots and machines only. Interfaces and disks of a machine stay when it is deleted (`deleteOption` Detach, the
+//! default): <https://learn.microsoft.com/azure/virtual-machines/delete>.
 
-use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, shown, wire::unknown};
+use super::{aks, durations, id::Target, kind::AzureKind, lro, references, resource, shown, wire::unknown};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
@@ -26,16 +29,22 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
-        "CreateOrUpdate" if matches!(kind, AzureKind::Disk | AzureKind::Snapshot) => {
+        "CreateOrUpdate" if matches!(kind, AzureKind::Disk | AzureKind::Snapshot | AzureKind::VirtualMachine) => {
             resource::open_group(ctx, target)?;
             let present = resource::present(ctx, kind, &target.key());
             resource::check_location(call, target, present.as_ref())?;
-            let disk = resource::new(ctx, kind, &target.id(), &call.json);
+            references::check(ctx, kind, &target.id(), &call.json)?;
+            let mut object = resource::new(ctx, kind, &target.id(), &call.json);
             match present {
-                Some(before) => ctx.change(&before.id, |o| *o = disk.clone()),
-                None => ctx.create(disk.clone()),
+                Some(before) => {
+                    // What it refers to is told apart from what it referred to.
+                    object.set("refs", before.texts("refs").map(str::to_owned).collect::<Vec<_>>());
+                    ctx.change(&before.id, |o| *o = object.clone());
+                }
+                None => ctx.create(object.clone()),
             }
-            Ok(Reply::Json(200, shown::document(ctx, &disk)))
+            references::link(ctx, &object);
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "Delete" => {
             resource::check_group(ctx, target)?;
@@ -65,6 +74,11 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind) -> Res
             let message = format!("Disk {} is attached to VM {machine}.", object.name.as_deref().unwrap_or_default());
             return Err(ApiError::new("OperationNotAllowed", message).status(409));
         }
+    }
+    let attached = object.texts("used_by").next().map(str::to_owned);
+    if let Some(machine) = attached.filter(|_| kind == AzureKind::Disk) {
+        let message = format!("Disk {} is attached to VM {machine}.", object.name.as_deref().unwrap_or_default());
+        return Err(ApiError::new("OperationNotAllowed", message).status(409));
     }
     let sim_ms = ctx.draw(durations::COMPUTE_DELETE, &object.id);
     Ok(lro::begin_delete(ctx, object, sim_ms))

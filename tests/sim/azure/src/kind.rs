@@ -24,6 +24,7 @@ pub(crate) enum AzureKind {
     ManagedCluster,
     AgentPool,
     ScaleSet,
+    VirtualMachine,
     Disk,
     Snapshot,
     UserAssignedIdentity,
@@ -74,7 +75,7 @@ const COMPUTE: &str = "Microsoft.Compute";
 const IDENTITY: &str = "Microsoft.ManagedIdentity";
 
 /// All kinds, in the order in which they are declared.
-pub(crate) const KINDS: [KindInfo; 21] = [
+pub(crate) const KINDS: [KindInfo; 22] = [
     info!(ResourceGroup, "Microsoft.Resources", "", "resourceGroups", "resources", false),
     info!(VirtualNetwork, NETWORK, "", "virtualNetworks", "network", true),
     info!(Subnet, NETWORK, "virtualNetworks/", "subnets", "network", false),
@@ -90,6 +91,7 @@ pub(crate) const KINDS: [KindInfo; 21] = [
     info!(ManagedCluster, AKS, "", "managedClusters", "containerservice", true),
     info!(AgentPool, AKS, "managedClusters/", "agentPools", "containerservice", false),
     info!(ScaleSet, COMPUTE, "", "virtualMachineScaleSets", "compute", true),
+    info!(VirtualMachine, COMPUTE, "", "virtualMachines", "compute", true),
     info!(Disk, COMPUTE, "", "disks", "compute", true),
     info!(Snapshot, COMPUTE, "", "snapshots", "compute", true),
     info!(UserAssignedIdentity, IDENTITY, "", "userAssignedIdentities", "managedidentity", true),
@@ -131,6 +133,7 @@ impl AzureKind {
             Self::ManagedCluster => "Microsoft.ContainerService/ManagedClusters",
             Self::AgentPool => "Microsoft.ContainerService/managedClusters/agentPools",
             Self::ScaleSet => "Microsoft.Compute/virtualMachineScaleSets",
+            Self::VirtualMachine => "Microsoft.Compute/virtualMachines",
             Self::Disk => "Microsoft.Compute/disks",
             Self::Snapshot => "Microsoft.Compute/snapshots",
             Self::UserAssignedIdentity => "Microsoft.ManagedIdentity/userAssignedIdentities",
@@ -250,7 +253,7 @@ const OF_NETWORK: &[&str] = &[
     "2026-01-01",
     "2026-03-01",
 ];
-/// Stable versions of disks and scale sets.
+/// Stable versions of disks, machines and scale sets.
 const OF_COMPUTE: &[&str] = &[
     "2023-10-02",
     "2024-03-01",

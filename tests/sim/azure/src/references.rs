@@ -42,6 +42,11 @@ pub(crate) fn of(kind: AzureKind, body: &Value) -> Vec<String> {
         AzureKind::NetworkInterface => &["properties/ipConfigurations/*/properties/subnet/id"],
         AzureKind::PrivateEndpoint => &["properties/subnet/id"],
         AzureKind::ScaleSet => &["properties/subnets/*/id"],
+        AzureKind::VirtualMachine => &[
+            "properties/networkProfile/networkInterfaces/*/id",
+            "properties/storageProfile/osDisk/managedDisk/id",
+            "properties/storageProfile/dataDisks/*/managedDisk/id",
+        ],
         _ => &[],
     };
     let mut found = Vec::new();

@@ -1,11 +1,12 @@
 //! Which files are installed where, whatever the form of the package.
 
 use anyhow::Result;
+use landlord_test_kube::Artifacts;
 
 use super::{Programs, documents, tree::Tree};
 use crate::report::checkout;
 
-/// Programs, plugins, stacks, platforms, the documented configuration, dashboards and alerts.
+/// Programs, plugins, stacks, platforms, the Gateway API's custom resources, the documented configuration, dashboards and alerts.
 pub(crate) fn common(programs: &Programs) -> Result<Tree> {
     let mut tree = Tree::default();
     tree.copy("usr/bin/landlordd", 0o755, &programs.landlordd)?;
@@ -18,6 +19,9 @@ pub(crate) fn common(programs: &Programs) -> Result<Tree> {
     for folder in ["stacks", "platforms", "observability"] {
         tree.copy_all(&format!("usr/share/landlord/{folder}"), &config.join(folder))?;
     }
+    // Those that the tests apply; which release they are of, the file itself says.
+    let gateway_crds = Artifacts::ensure(&mut |_| {})?.gateway_crds;
+    tree.copy("usr/share/landlord/gateway-api.yaml", 0o644, &gateway_crds)?;
     tree.copy("etc/landlord/landlord.toml", 0o644, &config.join("landlord.toml"))?;
     tree.folder("etc/landlord/conf.d", 0o755, 0);
     tree.copy("usr/share/doc/landlord/copyright", 0o644, &checkout().join("LICENSE"))?;

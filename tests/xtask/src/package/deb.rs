@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Programs, architecture, content,
-    documents::Scratch,
     tree::{Content, Tree},
 };
 use crate::report::{checkout, run};
@@ -22,14 +21,14 @@ const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 /// Makes the package; gives its file.
 pub(crate) fn make(programs: &Programs, out: &Path, (time, is_fast): (u64, bool)) -> Result<Vec<PathBuf>> {
     let tree = content::machine(programs)?;
-    let folder = Scratch::new("deb")?;
-    write(&tree, &folder.0)?;
-    control(&tree, &folder.0.join("DEBIAN"))?;
+    let folder = tempfile::tempdir().context("no folder for the package's files")?;
+    write(&tree, folder.path())?;
+    control(&tree, &folder.path().join("DEBIAN"))?;
     let version = env!("CARGO_PKG_VERSION");
     let file = out.join(format!("landlord_{version}_{}.deb", architecture()?));
     let mut command = Command::new("dpkg-deb");
     let compression = if is_fast { "-Znone" } else { "-Zxz" };
-    command.args(["--root-owner-group", compression, "--build"]).arg(&folder.0).arg(&file);
+    command.args(["--root-owner-group", compression, "--build"]).arg(folder.path()).arg(&file);
     run("dpkg-deb", command.env("SOURCE_DATE_EPOCH", time.to_string()), "it is part of dpkg")?;
     Ok(vec![file])
 }

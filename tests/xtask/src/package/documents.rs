@@ -27,9 +27,10 @@ pub(crate) fn add(tree: &mut Tree, programs: &Programs) -> Result<()> {
             let script = output(program, &["completion", shell])?;
             tree.file(&format!("{folder}/{before}{name}{after}"), 0o644, script);
         }
-        let folder = Scratch::new(name)?;
-        output(program, &["man", &folder.0.to_string_lossy()])?;
-        let pages = fs::read_dir(&folder.0)?.map(|page| Ok(page?.path())).collect::<std::io::Result<Vec<PathBuf>>>()?;
+        let folder = tempfile::tempdir().context("no folder for manual pages")?;
+        output(program, &["man", &folder.path().to_string_lossy()])?;
+        let pages =
+            fs::read_dir(folder.path())?.map(|page| Ok(page?.path())).collect::<std::io::Result<Vec<PathBuf>>>()?;
         for page in pages {
             let file = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
             tree.file(&format!("usr/share/man/man1/{file}.gz"), 0o644, gzip(&fs::read(&page)?)?);
@@ -55,22 +56,4 @@ pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut writer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     writer.write_all(bytes)?;
     Ok(writer.finish()?)
-}
-
-/// A folder that goes with this value.
-pub(crate) struct Scratch(pub(crate) PathBuf);
-
-impl Scratch {
-    pub(crate) fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("landlord-package-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).with_context(|| format!("can't make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -67,7 +67,7 @@ impl World {
             let folder = tempfile::tempdir()?;
             let deployer = self.greedy_deployer(folder.path(), file, text).await?;
             let mut target = self.tenants[0].clone();
-            target.stack = "greedy".parse()?;
+            target.stack = Some("greedy".parse()?);
             let refused = deployer.apps.ensure_release(&target, &"greedy".parse()?).await.err().context(object)?;
             ensure!(refused.kind == ErrorKind::Invalid && !refused.remedy.is_empty(), "{object}: {refused:?}");
             ensure!(refused.message.contains(object) && refused.message.contains(why), "{object}: {refused:?}");

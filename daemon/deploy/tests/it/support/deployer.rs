@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use landlord_core::ports::StackPlaces;
 use landlord_deploy::{CheckOptions, StackApps, chart::ChartMirrors, stack};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
@@ -24,7 +25,7 @@ pub(crate) struct DeployOptions {
 
 /// One daemon's.
 pub(crate) struct Deployer {
-    pub(crate) apps: StackApps,
+    pub(crate) apps: Arc<StackApps>,
     pub(crate) isolation: KubeIsolation,
 }
 
@@ -33,13 +34,7 @@ impl Deployer {
         let stacks = stack::load_all(&options.stacks_dir, &stack::Values::new(), &ChartMirrors::new())?;
         let gateway_api_crds = options.gateway_api_crds.as_deref().map(Crds::read).transpose()?;
         let clients = Arc::new(Clients::default());
-        let isolation = IsolationOptions {
-            gateways: stack::gateways(&stacks),
-            namespaces: stack::namespaces(&stacks),
-            gateway_api_crds: gateway_api_crds.clone(),
-            removal_timeout: options.removal_timeout,
-        };
-        let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
+        let removal_timeout = options.removal_timeout;
         let checks = checks(&options.state_dir);
         let apps = landlord_deploy::DeployOptions {
             stacks,
@@ -48,10 +43,13 @@ impl Deployer {
             helm_version: options.helm_version,
             state_dir: options.state_dir,
             helm_processes_max: options.helm_processes_max,
-            gateway_api_crds,
+            gateway_api_crds: gateway_api_crds.clone(),
             checks,
         };
-        Ok(Self { apps: StackApps::open(apps, clients).await?, isolation })
+        let apps = Arc::new(StackApps::open(apps, Arc::clone(&clients)).await?);
+        let stacks: Arc<dyn StackPlaces> = Arc::clone(&apps) as _;
+        let isolation = IsolationOptions { stacks: Some(stacks), gateway_api_crds, removal_timeout };
+        Ok(Self { apps, isolation: KubeIsolation::new(isolation, clients) })
     }
 }
 
@@ -61,6 +59,7 @@ pub(crate) fn checks(state_dir: &Path) -> CheckOptions {
         from_outside: false,
         resolver: None,
         proxy: None,
+        allowed: Vec::new(),
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),
         runs: state_dir.join("runs"),

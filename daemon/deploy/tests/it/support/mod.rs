@@ -147,7 +147,7 @@ impl Scene {
             name: "customers/acme/tenants/prod".parse().unwrap(),
             spec: spec.unwrap(),
             generation: 1,
-            stack: "ai-fileserver".parse().unwrap(),
+            stack: Some("ai-fileserver".parse().unwrap()),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
             revision: None,
@@ -156,7 +156,8 @@ impl Scene {
 
     /// All releases in order, each until it is ready.
     pub(crate) async fn releases_ready(&self, target: &DeployTarget) -> Result<()> {
-        for release in self.deployer.apps.releases(&target.stack, None)? {
+        let stack = target.stack.as_ref().unwrap();
+        for release in self.deployer.apps.releases(stack, None)? {
             done(release.app.as_str(), async || Ok(self.deployer.apps.ensure_release(target, &release.app).await?))
                 .await?;
         }

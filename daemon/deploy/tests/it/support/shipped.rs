@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 pub(crate) const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
 
+/// The platform's own chart, from the folder of the stack's.
+pub(crate) const EDGE: &str = "../../../platforms/standard/charts/edge";
+
 /// The least values that a chart takes.
 pub(crate) fn contract() -> Value {
     json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
@@ -30,12 +33,17 @@ pub(crate) fn stacks() -> PathBuf {
 
 /// Runs Helm on a chart, in a home folder of its own.
 pub(crate) fn helm(arguments: &[&str], chart: &str, values: &Value) -> Result<Output> {
+    helm_in(arguments, &stacks().join("ai-fileserver/charts").join(chart), values)
+}
+
+/// The same on a chart in any folder.
+pub(crate) fn helm_in(arguments: &[&str], chart: &Path, values: &Value) -> Result<Output> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("values.json");
     std::fs::write(&file, values.to_string())?;
     let output = Command::new(artifacts()?.helm)
         .args(arguments)
-        .arg(stacks().join("ai-fileserver/charts").join(chart))
+        .arg(chart)
         .arg("--values")
         .arg(file)
         .env("HOME", folder.path())

@@ -221,6 +221,7 @@ impl Verifier for Clusters {
     async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure> {
         self.access(tenant).await?;
         let result = |name: &str, outcome, detail: &str, remedy: &str| CheckResult {
+            concern: None,
             name: name.into(),
             outcome,
             detail: detail.into(),
@@ -264,6 +265,10 @@ impl TenantDiff for Clusters {
     }
 }
 
+/// Rotations of the lamp's credential: one that fails when the value has been replaced, and one that takes half a second.
+pub const FAILS_LATE: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a11";
+pub const IS_SLOW: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a12";
+
 /// What the lamp is switched on with. Its first value, the next after each rotation.
 pub const PLANTED: &str = "planted-password-of-the-lamp";
 
@@ -295,9 +300,14 @@ impl Handover for Clusters {
         Ok(names.iter().map(|name| format!("{PLANTED}-{name}").into()).collect())
     }
 
-    async fn rotate(&self, tenant: &Environment, name: &str, _: &str) -> Result<(), Failure> {
+    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure> {
         self.access(tenant).await?;
         match name {
+            "switch" if rotation == FAILS_LATE => Err(Failure::new(ErrorKind::Transient, "it was not seen lit")),
+            "switch" if rotation == IS_SLOW => {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                Ok(())
+            }
             "switch" => Ok(()),
             _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one")),
         }
@@ -313,6 +323,7 @@ pub fn class(regions: &[&str]) -> Class {
         regions: regions.iter().map(|region| (*region).into()).collect(),
         stack: None,
         platform: None,
+        platform_options: Default::default(),
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,

@@ -75,6 +75,13 @@ pub(super) fn refuse(object: &Object, kind: AzureKind) -> Result<()> {
                 "Network security group {id} cannot be deleted because it is in use by the following resources: {all}. In order to delete the Network security group, remove the association with the resource(s). To learn how to do this, see aka.ms/deletensg."
             ),
         ),
+        // <https://learn.microsoft.com/troubleshoot/azure/virtual-network/troubleshoot-failed-state>
+        AzureKind::NetworkInterface => (
+            "NicInUse",
+            format!(
+                "Network Interface {id} is used by existing resource {first}. In order to delete the network interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic."
+            ),
+        ),
         AzureKind::RouteTable => (
             "InUseRouteTableCannotBeDeleted",
             format!("Route table {name} is in use and cannot be deleted. It is associated with {all}."),

@@ -1,13 +1,13 @@
-//! Which addresses are looked at. Names of tenants are their customers' to point somewhere: what lies inside of this network, or
-//! answers for a machine's own cloud, is nobody's environment.
+//! Which addresses are connected to. Names of tenants are their customers' to point somewhere, and what a cluster says of its load
+//! balancers is its administrators': what lies inside of this network, or answers for a machine's own cloud, is nobody's environment.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use landlord_core::public_address::{embedded, special_purpose};
 
-/// Why an address is not looked at; `None`: it is.
-pub(super) fn refusal(address: IpAddr, allowed: &[IpNet]) -> Option<&'static str> {
+/// Why an address is not connected to; `None`: it is.
+pub(crate) fn refusal(address: IpAddr, allowed: &[IpNet]) -> Option<&'static str> {
     let inner = match address {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => embedded(address).map(IpAddr::V4),

@@ -19,31 +19,31 @@ use crate::{
 };
 
 const NODEBOX: [(&str, &str); 7] = [
-    ("go.mod", include_str!("../../nodebox/go.mod")),
-    ("go.sum", include_str!("../../nodebox/go.sum")),
-    ("main.go", include_str!("../../nodebox/main.go")),
-    ("init.go", include_str!("../../nodebox/init.go")),
-    ("reap.go", include_str!("../../nodebox/reap.go")),
-    ("relay.go", include_str!("../../nodebox/relay.go")),
-    ("dns/main.go", include_str!("../../nodebox/dns/main.go")),
+    ("go.mod", include_str!("../nodebox/go.mod")),
+    ("go.sum", include_str!("../nodebox/go.sum")),
+    ("main.go", include_str!("../nodebox/main.go")),
+    ("init.go", include_str!("../nodebox/init.go")),
+    ("reap.go", include_str!("../nodebox/reap.go")),
+    ("relay.go", include_str!("../nodebox/relay.go")),
+    ("dns/main.go", include_str!("../nodebox/dns/main.go")),
 ];
 const NODEBOX_COMMANDS: [&str; 2] = [".", "./dns"];
 const ACMEBOX: [(&str, &str); 3] = [
-    ("go.mod", include_str!("../../acmebox/go.mod")),
-    ("go.sum", include_str!("../../acmebox/go.sum")),
-    ("tools.go", include_str!("../../acmebox/tools.go")),
+    ("go.mod", include_str!("../acmebox/go.mod")),
+    ("go.sum", include_str!("../acmebox/go.sum")),
+    ("tools.go", include_str!("../acmebox/tools.go")),
 ];
 const ACMEBOX_COMMANDS: [&str; 1] = ["github.com/letsencrypt/pebble/v2/cmd/pebble"];
 const POLICYBOX: [(&str, &str); 3] = [
-    ("go.mod", include_str!("../../policybox/go.mod")),
-    ("go.sum", include_str!("../../policybox/go.sum")),
-    ("main.go", include_str!("../../policybox/main.go")),
+    ("go.mod", include_str!("../policybox/go.mod")),
+    ("go.sum", include_str!("../policybox/go.sum")),
+    ("main.go", include_str!("../policybox/main.go")),
 ];
 const POLICYBOX_COMMANDS: [&str; 1] = ["."];
 const RUNTIMEBOX: [(&str, &str); 3] = [
-    ("go.mod", include_str!("../../runtimebox/go.mod")),
-    ("go.sum", include_str!("../../runtimebox/go.sum")),
-    ("tools.go", include_str!("../../runtimebox/tools.go")),
+    ("go.mod", include_str!("../runtimebox/go.mod")),
+    ("go.sum", include_str!("../runtimebox/go.sum")),
+    ("tools.go", include_str!("../runtimebox/tools.go")),
 ];
 const RUNTIMEBOX_COMMANDS: [&str; 6] = [
     "github.com/containerd/containerd/v2/cmd/containerd",
@@ -124,21 +124,25 @@ impl NodeArtifacts {
 
     /// One of the programs: `nodebox`, `dns`, `pebble`, `policybox`, `containerd`, `containerd-shim-runc-v2`, `ctr`, `runc`, and the network
     /// plugins `bridge`, `host-local` and `loopback`.
+    #[cfg(feature = "cluster")]
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }
 
     /// Where all of them are.
+    #[cfg(feature = "cluster")]
     pub(crate) fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
 
     /// Root of the unpacked Debian packages around `nft`.
+    #[cfg(feature = "cluster")]
     pub(crate) fn nft_root(&self) -> PathBuf {
         self.folder.join("nft")
     }
 
     /// Root of the unpacked Debian packages around `iptables` and `ipset`.
+    #[cfg(feature = "cluster")]
     pub(crate) fn iptables_root(&self) -> PathBuf {
         self.folder.join("iptables")
     }
@@ -232,20 +236,38 @@ fn key(go_version: &str) -> String {
     hex::encode(digest.finalize())[..KEY_DIGITS].to_owned()
 }
 
-/// Why this machine cannot run a node, if it cannot.
+/// Whether this machine can run a node.
 ///
 /// # Errors
-/// [`Error::NodeUnsupported`] with what is missing.
-pub(crate) fn check_machine() -> Result<()> {
+/// [`Error::NodeUnsupported`] with what is missing: root, a program, the right to make namespaces or control groups.
+pub fn node_supported() -> Result<()> {
     let missing = |what: &str| Error::NodeUnsupported { missing: what.to_owned() };
     let own = std::fs::metadata("/proc/self").map_err(Error::file("read", "/proc/self"))?;
     if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
-        return Err(missing("root: namespaces, mounts and cgroups need it"));
+        return Err(missing("root: namespaces, mounts and control groups need it"));
     }
     for (program, package) in [("unshare", "util-linux"), ("ip", "iproute2"), ("mount", "mount")] {
         if Command::new(program).arg("--help").output().is_err() {
             return Err(missing(&format!("the program {program} (Debian: {package})")));
         }
     }
-    Ok(())
+    // Root of a container often may not.
+    let tried = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL"])
+        .args(["sh", "-c", "mount -t tmpfs node /run && ip link add node0 type bridge"])
+        .output()
+        .map_err(|source| Error::Spawn { part: "unshare", source })?;
+    if !tried.status.success() {
+        let said = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+        return Err(missing(&format!("the right to make namespaces, mounts and bridges: {said}")));
+    }
+    let group = control_groups().join(format!("landlord-trial-{}", std::process::id()));
+    let made = std::fs::create_dir(&group).and_then(|()| std::fs::remove_dir(&group));
+    made.map_err(|error| missing(&format!("the right to make control groups: {}: {error}", group.display())))
+}
+
+/// One hierarchy of this machine's control groups.
+fn control_groups() -> PathBuf {
+    let root = Path::new("/sys/fs/cgroup");
+    if root.join("cgroup.controllers").is_file() { root.to_owned() } else { root.join("memory") }
 }

@@ -1,0 +1,355 @@
+//! The platform's parts for metrics and logs: their charts by themselves, their rules by promtool, and the real Prometheus with the
+//! configuration that the chart writes, from a pod that is gone to the alert at its receiver. No cluster: what kube-state-metrics
+//! would say of it is written here, and so are the targets that Kubernetes would name.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context as _, Result, ensure};
+use landlord_kube::yaml;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::{eventually, shipped::helm_in};
+
+fn platform() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/platforms/standard")
+}
+
+fn environment() -> Value {
+    json!({ "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme", "domain": "acme.example.com" })
+}
+
+fn rendered(chart: &str, values: &Value) -> Result<Vec<Value>> {
+    let output = helm_in(
+        &["template", "--namespace", "landlord-metrics", "metrics"],
+        &platform().join("charts").join(chart),
+        values,
+    )?;
+    ensure!(output.status.success(), "{chart} {values}: {}", String::from_utf8_lossy(&output.stderr));
+    yaml::documents(&String::from_utf8(output.stdout)?).map_err(anyhow::Error::msg)
+}
+
+/// A file that a chart writes into a ConfigMap.
+fn file(objects: &[Value], key: &str) -> Result<Value> {
+    let text = objects.iter().find_map(|object| object["data"][key].as_str()).with_context(|| key.to_owned())?;
+    let mut documents = yaml::documents(text).map_err(anyhow::Error::msg)?;
+    ensure!(documents.len() == 1, "{key}: {text}");
+    Ok(documents.remove(0))
+}
+
+/// Least values of each chart.
+fn least(chart: &str) -> Value {
+    match chart {
+        "metrics" => json!({ "environment": environment() }),
+        "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
+        _ => json!({}),
+    }
+}
+
+#[test]
+fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
+    for chart in ["metrics", "logs", "metrics-server"] {
+        let output = helm_in(&["lint", "--strict"], &platform().join("charts").join(chart), &least(chart))?;
+        ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stdout));
+        for object in rendered(chart, &least(chart))? {
+            let Some(pod) = object["spec"]["template"]["spec"].as_object() else { continue };
+            for container in pod["containers"].as_array().into_iter().flatten() {
+                let security = &container["securityContext"];
+                ensure!(security["readOnlyRootFilesystem"] == true, "{container}");
+                ensure!(security["capabilities"]["drop"] == json!(["ALL"]), "{container}");
+                ensure!(container["resources"]["limits"]["memory"].is_string(), "{container}");
+            }
+        }
+    }
+    let refused = [
+        ("logs", json!({ "environment": environment() })),
+        ("logs", json!({ "environment": environment(), "store": { "url": "logs.example.com" } })),
+        ("metrics", json!({ "environment": environment(), "alerts": { "receivers": ["https://alerts.example.com"] } })),
+        ("metrics", json!({ "environment": environment(), "interval": "30" })),
+        ("metrics", json!({ "environment": environment(), "nope": 1 })),
+        ("metrics-server", json!({ "replicas": 0 })),
+    ];
+    for (chart, values) in refused {
+        ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");
+    }
+    // Credentials are files from Secrets, in no configuration.
+    let token = json!({ "name": "store", "key": "token" });
+    let values = json!({
+        "environment": environment(), "remoteWrite": { "url": "https://m.example.com/write", "tokenSecret": token },
+        "alerts": { "receivers": ["a.example.com:443"], "tokenSecret": { "name": "receiver", "key": "token" } },
+    });
+    let objects = rendered("metrics", &values)?;
+    let config = file(&objects, "prometheus.yaml")?;
+    ensure!(
+        config["remote_write"][0]["authorization"]["credentials_file"] == "/etc/prometheus/remote-write/token",
+        "{config}"
+    );
+    ensure!(config["global"]["external_labels"]["landlord_customer"] == "acme", "{config}");
+    let mounts: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "StatefulSet").collect();
+    ensure!(
+        mounts[0]["spec"]["template"]["spec"]["volumes"].to_string().contains("\"secretName\":\"receiver\""),
+        "{mounts:?}"
+    );
+    Ok(())
+}
+
+/// Queries of both dashboards by panel, which are the same.
+fn dashboards() -> Result<BTreeMap<String, String>> {
+    let read = |name: &str| -> Result<Value> {
+        Ok(serde_json::from_str(&fs::read_to_string(platform().join("dashboards").join(name))?)?)
+    };
+    let (grafana, perses) = (read("environments.grafana.json")?, read("environments.perses.json")?);
+    let panels = grafana["panels"].as_array().context("no panels")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = panels.iter().map(|panel| (text(&panel["title"]), text(&panel["targets"][0]["expr"])));
+    let one: BTreeMap<String, String> = one.collect();
+    let panels = perses["spec"]["panels"].as_object().context("no panels")?.values();
+    let query = |panel: &Value| text(&panel["spec"]["queries"][0]["spec"]["plugin"]["spec"]["query"]);
+    let other = panels.map(|panel| (text(&panel["spec"]["display"]["name"]), query(panel)));
+    ensure!(one == other.collect() && one.len() == 10, "the dashboards differ");
+    Ok(one
+        .into_iter()
+        .map(|(name, query)| (name, query.replace("$customer", ".*").replace("$namespace", ".*")))
+        .collect())
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
+    let Ok(programs) = landlord_test_kube::prometheus() else {
+        println!("SKIPPED: the rules' unit tests: no package archive");
+        return Ok(());
+    };
+    let rules = fs::read_to_string(platform().join("charts/metrics/files/rules.yaml"))?;
+    let tests = fs::read_to_string(platform().join("rules_test.yaml"))?;
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        for kind in ["fires", "is silent"] {
+            ensure!(tests.contains(&format!("- name: {alert} {kind}\n")), "no test in which {alert} {kind}");
+        }
+    }
+    let promtool = |arguments: &[&str], folder: &Path| -> Result<()> {
+        let output = Command::new(programs.join("promtool")).args(arguments).current_dir(folder).output()?;
+        let reported = [output.stdout, output.stderr].concat();
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&reported));
+        Ok(())
+    };
+    promtool(&["test", "rules", "rules_test.yaml"], &platform())?;
+    // A dashboard's queries are read as rules are.
+    let folder = tempfile::tempdir()?;
+    let queries = dashboards()?;
+    let records =
+        queries.values().enumerate().map(|(n, query)| json!({ "record": format!("panel:{n}"), "expr": query }));
+    let group = json!({ "groups": [{ "name": "panels", "rules": records.collect::<Vec<_>>() }] });
+    fs::write(folder.path().join("panels.yaml"), group.to_string())?;
+    promtool(&["check", "rules", "panels.yaml"], folder.path())
+}
+
+/// What stands for the cluster and for the company: it is scraped as kube-state-metrics, and gets alerts and samples.
+#[derive(Default)]
+struct Outside {
+    /// Pods of the app `chat` that are available.
+    available: AtomicU32,
+    alerts: Mutex<Vec<Value>>,
+    is_written_to: AtomicBool,
+}
+
+impl Outside {
+    fn series(&self) -> String {
+        let available = self.available.load(Ordering::Relaxed);
+        let app = r#"namespace="tenant-a",deployment="chat""#;
+        format!(
+            "kube_namespace_labels{{namespace=\"tenant-a\",label_landlord_tenant_uid=\"u1\",label_landlord_dev_customer=\"acme\"}} 1\n\
+             kube_deployment_spec_replicas{{{app}}} 1\nkube_deployment_status_replicas_available{{{app}}} {available}\n\
+             kube_deployment_status_replicas_available{{namespace=\"landlord-gateway\",deployment=\"envoy\"}} 1\n"
+        )
+    }
+
+    fn respond(&self, path: &str, body: &[u8]) -> String {
+        match path {
+            "/metrics" => return self.series(),
+            "/api/v2/alerts" => {
+                self.alerts.lock().extend(serde_json::from_slice::<Vec<Value>>(body).unwrap_or_default())
+            }
+            "/write" => self.is_written_to.store(!body.is_empty(), Ordering::Relaxed),
+            _ => {}
+        }
+        String::new()
+    }
+
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = self.exchange(stream).await;
+        }
+    }
+
+    async fn exchange(&self, mut stream: TcpStream) -> Result<()> {
+        let mut request = Vec::new();
+        let (head, length) = loop {
+            ensure!(stream.read_buf(&mut request).await? > 0, "it hung up");
+            let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8_lossy(&request[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            break (end + 4, length.unwrap_or(0));
+        };
+        while request.len() < head + length {
+            ensure!(stream.read_buf(&mut request).await? > 0, "it hung up");
+        }
+        let line = String::from_utf8_lossy(&request[..head]).into_owned();
+        let path = line.split_whitespace().nth(1).unwrap_or_default();
+        let body = self.respond(path, &request[head..]);
+        let length = body.len();
+        let response = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        Ok(stream.write_all(response.as_bytes()).await?)
+    }
+
+    /// Whether an alert about `chat` arrived, and was not over.
+    fn alert(&self) -> Result<Value, String> {
+        let alerts = self.alerts.lock();
+        let found = alerts.iter().rev().find(|alert| alert["labels"]["alertname"] == "EnvironmentAppDown");
+        found.cloned().ok_or_else(|| format!("{} other alerts", alerts.len()))
+    }
+}
+
+/// A program that ends with the test.
+struct Program(Child);
+
+impl Program {
+    fn start(program: &Path, arguments: &[String]) -> Result<Self> {
+        let child = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The chart's configuration and rules in `folder`, on beats of a second, with targets on this machine in place of those that
+/// Kubernetes names: Debian's Prometheus knows no Kubernetes.
+fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
+    let values = json!({
+        "environment": environment(), "interval": "1s",
+        "alerts": { "receivers": [outside], "scheme": "http" },
+        "remoteWrite": { "url": format!("http://{outside}/write") },
+    });
+    let objects = rendered("metrics", &values)?;
+    let (mut config, mut rules) = (file(&objects, "prometheus.yaml")?, file(&objects, "rules.yaml")?);
+    for job in config["scrape_configs"].as_array_mut().context("no jobs")? {
+        let targets = match job["job_name"].as_str() {
+            Some("kube-state-metrics") => vec![outside],
+            Some("node") => vec![node],
+            _ => Vec::new(),
+        };
+        let fields = job.as_object_mut().context("a job")?;
+        fields.remove("kubernetes_sd_configs");
+        fields.remove("relabel_configs");
+        fields.insert("static_configs".into(), json!([{ "targets": targets, "labels": { "node": "n1" } }]));
+    }
+    for rule in rules["groups"].as_array_mut().into_iter().flatten() {
+        for rule in rule["rules"].as_array_mut().into_iter().flatten().filter(|rule| !rule["for"].is_null()) {
+            rule["for"] = json!("1s");
+        }
+    }
+    config["rule_files"] = json!([folder.join("rules.yaml")]);
+    fs::write(folder.join("rules.yaml"), rules.to_string())?;
+    let path = folder.join("prometheus.yaml");
+    fs::write(&path, config.to_string())?;
+    Ok(path)
+}
+
+fn free_address() -> Result<String> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Series that a query finds.
+async fn found(prometheus: &str, query: &str) -> Result<usize> {
+    let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut stream = TcpStream::connect(prometheus).await?;
+    let request = format!("GET /api/v1/query?query={escaped} HTTP/1.0\r\nHost: {prometheus}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let value: Value = serde_json::from_str(body).with_context(|| response.clone())?;
+    Ok(value["data"]["result"].as_array().map_or(0, Vec::len))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_back() -> Result<()> {
+    let Ok(programs) = landlord_test_kube::prometheus() else {
+        println!("SKIPPED: the real Prometheus: no package archive");
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let outside = Arc::new(Outside { available: AtomicU32::new(1), ..Outside::default() });
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(Arc::clone(&outside).serve(listener));
+    let (node, own) = (free_address()?, free_address()?);
+    let _exporter =
+        Program::start(&programs.join("prometheus-node-exporter"), &[format!("--web.listen-address={node}")])?;
+    let config = configure(folder.path(), &address, &node)?;
+    let arguments = [
+        format!("--config.file={}", config.display()),
+        format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+        format!("--web.listen-address={own}"),
+    ];
+    let _prometheus = Program::start(&programs.join("prometheus"), &arguments)?;
+    // What the dashboards show of nodes is what the exporter says.
+    for (panel, query) in dashboards()?.iter().filter(|(panel, _)| panel.starts_with("Nodes: ")) {
+        eventually(panel, async || match found(&own, query).await {
+            Ok(0) => Ok(Err("no series".to_owned())),
+            other => Ok(other.map(drop).map_err(|error| error.to_string())),
+        })
+        .await?;
+    }
+    ensure!(outside.alert().is_err(), "an alert without a reason: {:?}", outside.alert());
+
+    outside.available.store(0, Ordering::Relaxed);
+    let alert = async || Ok(outside.alert().map(drop));
+    eventually("the alert is at its receiver", alert).await?;
+    let labels = outside.alert().map_err(anyhow::Error::msg)?["labels"].clone();
+    for (key, value) in [
+        ("customer", "acme"),
+        ("tenant_uid", "u1"),
+        ("app", "chat"),
+        ("severity", "critical"),
+        ("landlord_environment", "customers/acme/tenants/prod"),
+    ] {
+        ensure!(labels[key] == value, "{key}: {labels}");
+    }
+    ensure!(outside.is_written_to.load(Ordering::Relaxed), "no samples reached the company's store");
+
+    outside.available.store(1, Ordering::Relaxed);
+    let ended = |alert: &Value| {
+        let parsed = alert["endsAt"].as_str().and_then(|time| time.parse::<k8s_openapi::jiff::Timestamp>().ok());
+        parsed.is_some_and(|time| time <= k8s_openapi::jiff::Timestamp::now())
+    };
+    eventually("the alert is over", async || {
+        let alert = outside.alert();
+        Ok(alert.and_then(|alert| if ended(&alert) { Ok(()) } else { Err(alert["endsAt"].to_string()) }))
+    })
+    .await?;
+    serving.abort_all();
+    Ok(())
+}
