@@ -303,9 +303,9 @@ impl Sending<'_> {
     /// Sends what a held tenant waits for, up to the webhook's place.
     async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
         let scope = EventScope::Environment(held.tenant.clone().into());
-        let (events, forgotten) = self.delivery.reader().events(scope, held.position - 1).await?;
+        let (events, _) = self.delivery.reader().events(scope, held.position - 1).await?;
         // Where one was tried there was one; how many others of the tenant's are gone, nobody knows any more.
-        let is_purged = held.attempts > 0 && forgotten > 0;
+        let is_purged = held.attempts > 0 && events.first().is_none_or(|first| first.seq != held.position);
         let is_last = events.len() < READ as usize;
         let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
         let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));
