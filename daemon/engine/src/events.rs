@@ -72,7 +72,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
     NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
 }
 
-/// Conditions that somebody must act on, each told when it begins.
+/// Conditions that somebody must act on, each an event when it begins.
 const CONCERNS: [&str; 4] = ["CertificateExpiring", "DiskNearlyFull", "ModelMissing", "DocumentsRefused"];
 
 /// The events of concerns that have begun.

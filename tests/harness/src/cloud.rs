@@ -36,7 +36,7 @@ pub struct Cloud {
     /// Machines are no objects of their own: pools say how many there are.
     pub counts_machines: bool,
     /// Class parameters, TOML.
-    pub(crate) parameters: &'static str,
+    pub parameters: &'static str,
     /// Credential scope, TOML; `{account}` and `{secret}` (a file) are filled in.
     credentials: &'static str,
     /// What the credential's secret file holds.

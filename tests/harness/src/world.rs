@@ -48,6 +48,8 @@ pub struct WorldOptions {
     pub real_node: bool,
     /// Folder of the stacks; `None`: those that are shipped.
     pub stacks_dir: Option<PathBuf>,
+    /// Folder of the platforms; `None`: those that are shipped.
+    pub platforms_dir: Option<PathBuf>,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
     /// PostgreSQL database of the store; empty: a file.
@@ -67,6 +69,7 @@ impl Default for WorldOptions {
             audit: false,
             real_node: false,
             stacks_dir: None,
+            platforms_dir: None,
             extra_config: String::new(),
             store_url: String::new(),
             movable_clock: false,
@@ -261,15 +264,16 @@ impl World {
         }
         let folder = self.folder.display();
         let stacks = options.stacks_dir.clone().unwrap_or_else(|| checkout().join("config/stacks"));
+        let platforms = options.platforms_dir.clone().unwrap_or_else(|| checkout().join("config/platforms"));
         let mut text = format!(
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\nweb_origins = ['https://portal.example.com']\n\
              [store]\npath = '{folder}/landlord.db'\nurl = '{}'\n\
-             [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
+             [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
             options.store_url,
             stacks.display(),
-            checkout().display(),
+            platforms.display(),
         );
         if let Some(kubernetes) = &options.kubernetes {
             let _ = write!(

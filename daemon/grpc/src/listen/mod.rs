@@ -112,7 +112,8 @@ fn affordable(bounds: ListenBounds) -> ListenBounds {
     let connections_max = bounds.connections_max.min(descriptors / SHARE_OF_DESCRIPTORS).max(1);
     // An address keeps its part of what there is.
     let share = bounds.connections_max / bounds.connections_per_address_max.clamp(1, bounds.connections_max.max(1));
-    ListenBounds { connections_max, connections_per_address_max: (connections_max / share).max(1), ..bounds }
+    let connections_per_address_max = (connections_max / share).min(bounds.connections_per_address_max).max(1);
+    ListenBounds { connections_max, connections_per_address_max, ..bounds }
 }
 
 /// Binds every listener; what they accept comes as one stream, which never ends.

@@ -14,6 +14,7 @@ mod lifecycle;
 mod packages;
 mod portals;
 mod replicas;
+mod revisions;
 mod shared;
 mod shared_clouds;
 mod store;

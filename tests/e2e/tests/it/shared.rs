@@ -18,7 +18,7 @@ const SCALE: f64 = 1.0 / 60.0;
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// kubectl with the operator's kubeconfig of a tenant, which opens its host cluster.
-fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
+pub(crate) fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
     let kubeconfig = world.cli().ok(&["kubeconfig", tenant, "--for", "operator"]).unwrap();
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, kubeconfig).unwrap();
@@ -45,7 +45,7 @@ const DEPLOY_STAGES: [&str; 8] =
     ["isolation", "base", "app/qdrant", "app/ollama", "app/sftpgo", "app/open-webui", "dns-records", "verify"];
 
 /// kill -9 of the daemon just after it recorded that a stage begins for the first time.
-fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
+pub(crate) fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
     crash_in_stage_again(world, name, stage, 0);
 }
 
