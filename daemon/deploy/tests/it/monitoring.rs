@@ -338,7 +338,10 @@ async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_bac
     ] {
         ensure!(labels[key] == value, "{key}: {labels}");
     }
-    ensure!(outside.is_written_to.load(Ordering::Relaxed), "no samples reached the company's store");
+    eventually("samples are in the company's store", async || {
+        Ok(if outside.is_written_to.load(Ordering::Relaxed) { Ok(()) } else { Err("none".to_owned()) })
+    })
+    .await?;
 
     outside.available.store(1, Ordering::Relaxed);
     let ended = |alert: &Value| {
