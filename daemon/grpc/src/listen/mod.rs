@@ -8,7 +8,7 @@
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged, while all others are at work.
 //! - One address has a share of a listener's places at most.
 //! - Where all places are taken, whoever has had no call open for the longest time makes room; without need it may stay for
-//!   [`ListenBounds::idle_timeout`]. Who leaves is told so (GOAWAY).
+//!   [`ListenBounds::idle_timeout`]. Whoever must leave is sent GOAWAY.
 //! - A connection ends after [`CONNECTION_AGE_MAX`] and some grace: whoever holds it must show again who it is, so that a
 //!   revoked certificate or a removed user does not stay for ever.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
