@@ -133,10 +133,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
             if let Some(verified) = verified {
-                match verified.pending.join("; ").as_str() {
-                    "" => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
-                    why => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
-                }
+                of_endpoints(&mut status, &verified.pending, work.now);
                 of_checks(&mut status, &verified.checks, work.now);
             }
         }
@@ -170,6 +167,14 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
 fn verified(work: &Work) -> Option<VerifyStatus> {
     let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
     serde_json::from_slice(&record.status).ok()
+}
+
+/// READY without an address is said, with each cause.
+fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timestamp) {
+    match pending.join("; ").as_str() {
+        "" => set(status, ENDPOINTS_PENDING, false, "Reachable", "", now),
+        why => set(status, ENDPOINTS_PENDING, true, "NoAddress", why, now),
+    }
 }
 
 /// Fewer checks than the stack has are never run silently, and no warning is lost.
@@ -238,6 +243,30 @@ mod tests {
 
     use super::*;
 
+    fn ready() -> EnvironmentStatus {
+        EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+            progress: None,
+        }
+    }
+
+    fn holds(status: &EnvironmentStatus, kind: &str) -> Option<(bool, String)> {
+        status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
+    }
+
+    #[test]
+    fn an_address_that_leads_nowhere_is_a_condition_with_its_cause() {
+        let mut status = ready();
+        let pending = ["chat: the Gateway has no address".to_owned(), "sftp: no endpoint is ready".to_owned()];
+        of_endpoints(&mut status, &pending, Timestamp(1));
+        assert_eq!(holds(&status, ENDPOINTS_PENDING), Some((true, pending.join("; "))));
+        of_endpoints(&mut status, &[], Timestamp(2));
+        assert_eq!(holds(&status, ENDPOINTS_PENDING), Some((false, String::new())));
+    }
+
     #[test]
     fn checks_left_out_and_warnings_are_conditions_until_there_are_none() {
         let check = |outcome, detail: &str, remedy: &str| CheckResult {
@@ -248,16 +277,7 @@ mod tests {
             duration: Duration::ZERO,
             concern: None,
         };
-        let mut status = EnvironmentStatus {
-            state: State::Ready,
-            observed_generation: 1,
-            conditions: Vec::new(),
-            endpoints: Vec::new(),
-            progress: None,
-        };
-        let holds = |status: &EnvironmentStatus, kind: &str| {
-            status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
-        };
+        let mut status = ready();
         of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
         assert!(status.conditions.is_empty(), "nothing to report: {:?}", status.conditions);
         let checks = [

@@ -2,21 +2,35 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result};
 use landlord_auth::{
     policy::{CustomerLabels, Policies},
     tls::POLL_INTERVAL,
 };
 use landlord_core::ports::{CustomerStore, StoreError};
-use tokio_util::sync::CancellationToken;
+use landlord_store::Store;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Customers read at a time.
 const PAGE: u32 = 500;
 
-/// Has the policies know the labels of all customers; only where there can be policies that speak of them.
+/// Has the policies know the labels of all customers, now and from then on.
 ///
 /// # Errors
 /// A store that can't be read.
-pub(crate) async fn read(policies: &Policies, customers: &dyn CustomerStore) -> Result<(), StoreError> {
+pub(crate) async fn start(
+    policies: &Arc<Policies>,
+    customers: &Arc<Store>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<()> {
+    read(policies, &**customers).await.context("reading the labels of customers")?;
+    tasks.spawn(follow(policies.clone(), customers.clone(), stop.clone()));
+    Ok(())
+}
+
+/// Only where there can be policies that speak of them.
+async fn read(policies: &Policies, customers: &dyn CustomerStore) -> std::result::Result<(), StoreError> {
     if !policies.has_folder() {
         return Ok(());
     }
@@ -35,7 +49,7 @@ pub(crate) async fn read(policies: &Policies, customers: &dyn CustomerStore) -> 
 }
 
 /// Reads them again until cancelled.
-pub(crate) async fn follow(policies: Arc<Policies>, customers: Arc<dyn CustomerStore>, stop: CancellationToken) {
+async fn follow(policies: Arc<Policies>, customers: Arc<dyn CustomerStore>, stop: CancellationToken) {
     let mut was_away = false;
     while policies.has_folder() && stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
         let read = read(&policies, &*customers).await;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use landlordd::{
-    config::{Checked, Config, Layers, Loaded, check, load, print},
+    config::{Checked, Config, Layers, Loaded, check, check_all, load, print},
     descriptors,
     documents::{self, DocumentCommand},
     reload::Sources,
@@ -91,18 +91,32 @@ fn run(arguments: Arguments) -> Result<()> {
         writeln!(std::io::stdout(), "{done}")?;
         return Ok(());
     }
+    if arguments.check_config {
+        return check_config(&config);
+    }
     let checked = match check(&config) {
         Ok(checked) => checked,
         Err(problems) => bail!("the configuration does not fit together:\n{}", problems.join("\n")),
     };
-    if arguments.check_config {
-        startup::check_files(&config, &checked)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(startup::check_plugins(&config, &checked))?;
-        writeln!(std::io::stdout(), "the configuration is fine")?;
-        return Ok(());
-    }
     serve(&config, checked, layers, arguments.create_store)
+}
+
+/// Names everything that is wrong, whoever finds it: what one part refuses keeps no other from being looked at.
+fn check_config(config: &Config) -> Result<()> {
+    let (checked, mut problems) = check_all(config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = [startup::check_files(config, &checked), runtime.block_on(startup::check_plugins(config, &checked))];
+    for problem in found.into_iter().filter_map(|found| Some(format!("{:#}", found.err()?))) {
+        // Both look for the plugins' files.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    if !problems.is_empty() {
+        bail!("the configuration does not fit together:\n{}", problems.join("\n"));
+    }
+    writeln!(std::io::stdout(), "the configuration is fine")?;
+    Ok(())
 }
 
 /// Runs the daemon until a signal ends it.

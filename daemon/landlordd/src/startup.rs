@@ -66,21 +66,18 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let policies = follow_policies(config, &tasks, &stop)?;
     let store = store::open_configured(config, start.create_store).await?;
     let store_port = Arc::new(store.clone());
-    customer_labels::read(&policies, &*store_port).await.context("reading the labels of customers")?;
-    tasks.spawn(customer_labels::follow(policies.clone(), store_port.clone(), stop.clone()));
+    customer_labels::start(&policies, &store_port, &tasks, &stop).await?;
     checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::start(daemon_id(), store_port.clone(), &tasks, &stop);
-    start_plugins(&plugins, &tasks, &stop);
-    let host = Arc::new(PluginHost::new(plugins));
+    let host = start_plugins(plugins, &tasks, &stop);
     let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
     let figures = Figures::new(measurements, tls_figures, store.clone(), handle.clone());
-    let (watch_figures, webhook_figures) = (figures.watch.clone(), figures.webhooks.clone());
-    let watch = availability::watch(config, &this.id, store_port.clone(), handle.clone(), watch_figures)?;
+    let (webhook_figures, daemon) = (figures.webhooks.clone(), this.id.clone());
+    let watch = availability::watch(config, &daemon, store_port.clone(), handle.clone(), figures.watch.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
     let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
-    let daemon = this.id.clone();
     let running = tasks.spawn(ending::work(engine, store.clone(), this, stop.clone()));
     watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
     inventories::start((&checked, &clusters), &store_port, &host, &handle, (&tasks, &stop));
@@ -284,8 +281,8 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
 }
 
 /// Starts every plugin in the background; one that does not start is tried again and again.
-fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToken) {
-    for (key, plugin) in plugins {
+fn start_plugins(plugins: Plugins, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<PluginHost> {
+    for (key, plugin) in &plugins {
         let (key, plugin, stop) = (key.clone(), Arc::clone(plugin), stop.clone());
         tasks.spawn(async move {
             // Until it came up once: a class whose plugin never did takes no tenants, so no call would start it.
@@ -301,6 +298,7 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
             }
         });
     }
+    Arc::new(PluginHost::new(plugins))
 }
 
 fn cluster_access(

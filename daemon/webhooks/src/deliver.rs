@@ -6,7 +6,7 @@
 //!   └──────────────┴──────────────────────────────────◄────────────────────────┘
 //! ```
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use landlord_core::{
@@ -25,14 +25,13 @@ use crate::{
     filter::Filter,
     ports::{SecretSource, Store},
     progress::{Progress, Schedule},
+    reading::{READ, Read, Reader},
     send::{CONCURRENCY, Failure, Sender},
     signature::Secret,
 };
 
 /// A request under way may end for this long when the daemon stops.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
-/// Events read at a time; those of other customers and types among them cost no more than the reading.
-const READ: u32 = 500;
 /// Of these at most so many are sent before what became of them is recorded: as many may be sent twice after a kill.
 const PAGE: usize = 50;
 /// A webhook whose secret can't be read is looked at again after this long.
@@ -65,13 +64,6 @@ enum Ended {
     Lost,
     /// The store can't be used now.
     StoreAway,
-}
-
-/// Events that were read, by tenant, and up to where.
-struct Read {
-    groups: BTreeMap<TenantName, Vec<Event>>,
-    end: i64,
-    more: bool,
 }
 
 /// What became of events of one tenant, in order.
@@ -215,7 +207,7 @@ impl Delivery {
         let cursor = progress.position();
         let read = match progress.room(PAGE, !due.is_empty()) {
             0 => None,
-            room => Some(self.read(progress, (waited, clock.now()), room).await?),
+            room => Some(self.reader().read(progress, (waited, clock.now()), room).await?),
         };
         let mut jobs: Vec<BoxFuture<'_, Result<Run, StoreError>>> = Vec::new();
         jobs.extend(due.into_iter().map(|held| sending.retry(held, cursor).boxed()));
@@ -238,58 +230,8 @@ impl Delivery {
         Ok(more)
     }
 
-    /// Events after the place, but those of held tenants: as many as there is room for.
-    async fn read(
-        &self,
-        progress: &mut Progress,
-        (waited, now): (i64, Timestamp),
-        room: usize,
-    ) -> Result<Read, StoreError> {
-        let after = progress.position();
-        let (events, missed) = self.events(self.filter.scope(), after).await?;
-        if missed > 0 {
-            progress.missed(missed);
-            tracing::error!(
-                webhook = self.name,
-                missed,
-                "events were removed before they were delivered (store.events_max)"
-            );
-        }
-        let more = events.len() >= READ as usize;
-        let mut read = Read { groups: BTreeMap::new(), end: (after + missed).max(waited), more };
-        let mut count = 0;
-        for event in events {
-            if count == room {
-                read.more = true;
-                break;
-            }
-            read.end = event.seq;
-            let Some(tenant) = event.name.tenant().filter(|tenant| !progress.holds(tenant)).cloned() else { continue };
-            if !self.filter.wants(&event) {
-                continue;
-            }
-            if !read.groups.contains_key(&tenant) && progress.waits(&tenant.customer) {
-                progress.wait(&tenant, event.seq, now);
-                continue;
-            }
-            count += 1;
-            read.groups.entry(tenant).or_default().push(event);
-        }
-        Ok(read)
-    }
-
-    /// Events of a scope after a position, and how many positions the store has forgotten before them.
-    async fn events(&self, scope: EventScope, after: i64) -> Result<(Vec<Event>, i64), StoreError> {
-        let query = EventQuery { after_seq: after, scope, limit: READ };
-        match self.store.events(&query).await {
-            Ok(events) => Ok((events, 0)),
-            Err(StoreError::InvalidArgument(_)) => {
-                let before_oldest = self.store.oldest_event().await?.saturating_sub(1).max(after);
-                let events = self.store.events(&EventQuery { after_seq: before_oldest, ..query }).await?;
-                Ok((events, before_oldest - after))
-            }
-            Err(error) => Err(error),
-        }
+    fn reader(&self) -> Reader<'_> {
+        Reader { webhook: &self.name, store: &*self.store, filter: &self.filter }
     }
 
     fn apply(&self, progress: &mut Progress, run: Run, now: Timestamp) {
@@ -361,9 +303,9 @@ impl Sending<'_> {
     /// Sends what a held tenant waits for, up to the webhook's place.
     async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
         let scope = EventScope::Environment(held.tenant.clone().into());
-        let (events, forgotten) = self.delivery.events(scope, held.position - 1).await?;
+        let (events, _) = self.delivery.reader().events(scope, held.position - 1).await?;
         // Where one was tried there was one; how many others of the tenant's are gone, nobody knows any more.
-        let is_purged = held.attempts > 0 && forgotten > 0;
+        let is_purged = held.attempts > 0 && events.first().is_none_or(|first| first.seq != held.position);
         let is_last = events.len() < READ as usize;
         let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
         let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));

@@ -32,6 +32,7 @@ mod figures;
 mod filter;
 mod ports;
 mod progress;
+mod reading;
 mod send;
 mod service;
 mod signature;

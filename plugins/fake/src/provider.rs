@@ -120,6 +120,7 @@ impl Network for Fake {
         let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureNetwork", scope, Kind::Network, "", spec).await?;
         let network = format!("net-{}", uid(scope));
+        tracing::info!(network, "a network is ensured");
         let status = is_ready(&progress).then(|| v1::NetworkStatus {
             private_subnet_ids: vec![format!("{network}-private")],
             public_subnet_ids: vec![format!("{network}-public")],

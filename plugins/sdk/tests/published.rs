@@ -15,7 +15,8 @@ const MANIFEST_KEYS: [&str; 6] = ["description", "license", "readme", "repositor
 /// Begins what the template's manifest has for this repository only.
 const OWN_PART: &str = "\n# -----";
 /// As in the workspace, so that its registry crates need not be compiled once more.
-const PROFILE: &str = "[profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = 0\n";
+const PROFILE: &str =
+    "[profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = 0\nopt-level = 0\n";
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

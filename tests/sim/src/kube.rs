@@ -5,7 +5,7 @@
 
 use crate::{
     dns,
-    real::{Machine, Machines, pretended},
+    real::{Machine, Machines, pretended, stop_nodes},
 };
 use anyhow::Context;
 use cloudsim_core::{
@@ -206,14 +206,6 @@ fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
     spec.expandable = class.expandable;
     spec.parameters = class.parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     spec
-}
-
-/// Their processes end one after another, which takes seconds; the first node last.
-async fn stop_nodes(nodes: Vec<(Machine, Node)>) -> anyhow::Result<()> {
-    for (_, node) in nodes.into_iter().rev() {
-        tokio::task::spawn_blocking(move || node.stop()).await??;
-    }
-    Ok(())
 }
 
 /// Serves the cloud's zones to the machines of a cluster.

@@ -125,6 +125,14 @@ impl Machines {
     }
 }
 
+/// Their processes end one after another, which takes seconds; the first node last.
+pub(crate) async fn stop_nodes(nodes: Vec<(Machine, Node)>) -> anyhow::Result<()> {
+    for (_, node) in nodes.into_iter().rev() {
+        tokio::task::spawn_blocking(move || node.stop()).await??;
+    }
+    Ok(())
+}
+
 /// A machine that is only shown.
 pub(crate) fn pretended(mut spec: NodeSpec) -> NodeSpec {
     let taint = NodeTaint { key: PRETENDED.into(), value: String::new(), effect: "NoSchedule".into() };

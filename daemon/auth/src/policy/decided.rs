@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_question_is_decided_once_and_another_one_anew() {
+    fn the_same_question_is_decided_once_and_another_one_by_itself() {
         let (decisions, made) = (Decisions::default(), Cell::new(0));
         let principal = |name: &str, group: &str, customer: Option<&str>| Principal {
             name: name.into(),

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_model_is_told_from_other_errors() {
+    fn a_missing_model_is_no_other_error() {
         for missing in [
             r#"{"detail":"Ollama: 404, message=\'model \"probe:1b\" not found, try pulling it first\'"}"#,
             r#"{"error":{"message":"The model `probe` does not exist","code":"model_not_found"}}"#,

@@ -232,7 +232,7 @@ async fn session(
     }
 }
 
-/// A file server that does not serve; one without room is told apart.
+/// A file server that does not serve; one without room is another matter, with a remedy of its own.
 fn failed(cause: String) -> Ended {
     let text = cause.to_lowercase();
     let is_full = ["no space left", "insufficient storage", " 507 ", "quota exceeded"];

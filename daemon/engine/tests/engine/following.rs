@@ -151,7 +151,9 @@ async fn one_field_follows_a_tenant_through_the_log() {
     // With one subscriber alone, tracing takes the default of whichever thread meets a line first for everybody's, and the
     // threads of other tests have none.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    // A line for each span, too, when it begins: calls are spans, whether anything is written in them or not.
+    let spans = tracing_subscriber::fmt::format::FmtSpan::NEW;
+    let subscriber = tracing_subscriber::fmt().json().with_span_events(spans).with_writer(log.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
@@ -173,6 +175,14 @@ async fn one_field_follows_a_tenant_through_the_log() {
         assert_eq!((&line["provider"], &line["attempt"]), (&"cloud".into(), &1.into()));
     }
     assert!(own.iter().all(|line| !line.to_string().contains("tenants/two")), "another tenant's line: {text}");
+    // Every call to the outside, with all that it is found by.
+    let calls: Vec<_> = own.iter().filter(|line| line["span"]["name"] == "call").map(fields).collect();
+    assert!(calls.len() >= 8, "{} calls in {text}", calls.len());
+    for call in calls {
+        for field in ["tenant.id", "operation.id", "provider", "step", "attempt", "rpc.method"] {
+            assert!(call.get(field).is_some_and(|value| *value != ""), "no {field} in {call:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ const GREETING_BYTES: usize = 24 + 9;
 /// GOAWAY without an error and with the largest stream, RFC 9113 section 6.8: calls that are on their way are served, further
 /// ones go elsewhere.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-/// Calls that were on their way when the peer was told to leave come within this: more than a round trip around the world.
+/// Calls that were on their way when the peer was asked to leave come within this: more than a round trip around the world.
 const LEAVING_TIME: Duration = Duration::from_secs(2);
 
 /// A stream with its listener's place and the deadline of its greeting.
@@ -51,8 +51,8 @@ struct Leave {
     idle_timeout: Duration,
     look: Pin<Box<Sleep>>,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The peer was told.
-    is_told: bool,
+    /// The peer was asked to leave.
+    is_asked: bool,
 }
 
 struct Greeting {
@@ -70,7 +70,7 @@ impl Connection {
             evicted: Box::pin(activity.evicted().cancelled_owned()),
             activity,
             idle_timeout,
-            is_told: false,
+            is_asked: false,
         };
         Self { stream, greeting: Some(greeting), authority: None, leave, is_blocked: false, place }
     }
@@ -94,7 +94,7 @@ impl Connection {
                 None => self.leave.idle_timeout,
                 Some(idle) => self.leave.idle_timeout.saturating_sub(idle),
             };
-            let wait = match (left.is_zero(), self.leave.is_told) {
+            let wait = match (left.is_zero(), self.leave.is_asked) {
                 (true, true) => return Poll::Ready(()),
                 (true, false) => {
                     self.tell(cx);
@@ -106,13 +106,13 @@ impl Connection {
         }
     }
 
-    /// Has the peer take its further calls elsewhere, if it can be told.
+    /// Has the peer take its further calls elsewhere, if it can be asked.
     fn tell(&mut self, cx: &mut Context<'_>) {
-        if self.leave.is_told || self.is_blocked || self.greeting.is_some() {
+        if self.leave.is_asked || self.is_blocked || self.greeting.is_some() {
             return;
         }
-        self.leave.is_told = true;
-        // Seventeen bytes fit, or the peer reads nothing and is told nothing; a part of them ends the connection as well.
+        self.leave.is_asked = true;
+        // Seventeen bytes fit, or the peer reads nothing and is asked nothing; a part of them ends the connection as well.
         if Pin::new(&mut self.stream).poll_write(cx, &GOAWAY).is_ready() {
             let _ = Pin::new(&mut self.stream).poll_flush(cx);
         }

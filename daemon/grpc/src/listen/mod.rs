@@ -8,7 +8,7 @@
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged, while all others are at work.
 //! - One address has a share of a listener's places at most.
 //! - Where all places are taken, whoever has had no call open for the longest time makes room; without need it may stay for
-//!   [`ListenBounds::idle_timeout`]. Who leaves is told so (GOAWAY).
+//!   [`ListenBounds::idle_timeout`]. Whoever must leave is sent GOAWAY.
 //! - A connection ends after [`CONNECTION_AGE_MAX`] and some grace: whoever holds it must show again who it is, so that a
 //!   revoked certificate or a removed user does not stay for ever.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
@@ -112,7 +112,8 @@ fn affordable(bounds: ListenBounds) -> ListenBounds {
     let connections_max = bounds.connections_max.min(descriptors / SHARE_OF_DESCRIPTORS).max(1);
     // An address keeps its part of what there is.
     let share = bounds.connections_max / bounds.connections_per_address_max.clamp(1, bounds.connections_max.max(1));
-    ListenBounds { connections_max, connections_per_address_max: (connections_max / share).max(1), ..bounds }
+    let connections_per_address_max = (connections_max / share).min(bounds.connections_per_address_max).max(1);
+    ListenBounds { connections_max, connections_per_address_max, ..bounds }
 }
 
 /// Binds every listener; what they accept comes as one stream, which never ends.

@@ -103,7 +103,7 @@ async fn frames_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
 const GOAWAY: u8 = 7;
 
 #[tokio::test]
-async fn a_connection_without_a_call_is_told_to_leave_and_none_with_one_is() {
+async fn a_connection_without_a_call_is_asked_to_leave_and_none_with_one_is() {
     let idle_timeout = Duration::from_millis(500);
     let daemon = Daemon::with_bounds(ListenBounds { idle_timeout, ..ListenBounds::default() }).await;
     daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();

@@ -63,6 +63,13 @@ pub struct ProviderSetup {
 /// # Errors
 /// Every problem, one each.
 pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
+    let (checked, problems) = check_all(config);
+    if problems.is_empty() { Ok(checked) } else { Err(problems) }
+}
+
+/// The same, and what fits all the same: for whoever goes on looking for problems. Nothing may be served by it.
+#[must_use]
+pub fn check_all(config: &Config) -> (Checked, Vec<String>) {
     let mut problems = Vec::new();
     if let Err(error) = config.installation.parse::<ProviderName>() {
         problems.push(format!("installation: {}", error.problem));
@@ -95,11 +102,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     check_rules(config, &catalog, &mut problems);
     check_residency(config, &mut problems);
     let webhooks = webhooks::check(&config.webhooks, &mut problems);
-    if problems.is_empty() {
-        Ok(Checked { installation: config.installation.clone(), catalog, callers, providers, webhooks })
-    } else {
-        Err(problems)
-    }
+    (Checked { installation: config.installation.clone(), catalog, callers, providers, webhooks }, problems)
 }
 
 /// A name in a certificate is worth what the CA that signed it is: with two CAs, either could issue the other's names.

@@ -18,7 +18,7 @@ mod webhooks;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
-pub use check::{Checked, ProviderSetup, check, resolve};
+pub use check::{Checked, ProviderSetup, check, check_all, resolve};
 pub use customers::Customers;
 pub use duration::HumanDuration;
 pub(crate) use load::files;

@@ -7,4 +7,5 @@ mod file;
 mod isolation;
 mod misbehaviour;
 mod sandbox;
+mod traced;
 mod world;

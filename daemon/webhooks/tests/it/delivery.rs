@@ -121,18 +121,24 @@ async fn an_event_that_is_refused_holds_its_own_tenant_only() {
 async fn a_customer_whose_events_are_refused_delays_no_other_customer() {
     let (world, receiver) = (World::new().await, Receiver::start(Mode::RefuseCustomer("bad")).await);
     let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
-    // More than the receiver may refuse before it counts as down.
-    for index in 0..30 {
-        fixtures::created(&*world.store, "bad", &format!("t{index}")).await;
-    }
+    let order = async |tenants: std::ops::Range<u32>| {
+        for index in tenants {
+            fixtures::created(&*world.store, "bad", &format!("t{index}")).await;
+        }
+    };
+    order(0..8).await;
     world.until("portal", |state| state.held.iter().filter(|held| held.attempts > 1).count() == 8).await;
+    // More than the receiver may refuse before it counts as down: none of these is tried.
+    order(8..30).await;
+    world.until("portal", |state| state.held.len() == 30).await;
     let began = Instant::now();
     world.order("good").await;
     receiver.taken(1).await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let state = world.state("portal").await;
     assert_eq!(state.held.len(), 30);
-    let tried: BTreeSet<String> = receiver.requests().iter().map(Request::tenant).collect();
+    let tried: BTreeSet<(String, String)> =
+        receiver.requests().iter().map(|request| (request.customer(), request.tenant())).collect();
     assert_eq!(tried.len(), 9, "{tried:?}");
     receiver.set(Mode::Take);
     let requests = receiver.taken(31).await;

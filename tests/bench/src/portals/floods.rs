@@ -39,7 +39,7 @@ const IDLE_EACH: usize = 900;
 const HANDSHAKES: usize = 64;
 /// What others' calls may take beside a flood, times what they take without.
 const SLOWER_MAX: f64 = 2.0;
-/// Shorter times are not told apart.
+/// Shorter times count as equal.
 const CALM_MS_MIN: f64 = 5.0;
 /// Resident memory of the daemon under any of these floods, as the README promises it.
 const RSS_MAX: u64 = 512 << 20;

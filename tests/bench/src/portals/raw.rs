@@ -57,7 +57,7 @@ fn call() -> Vec<u8> {
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Its peer was told to go, with this error code of RFC 9113 section 7.
+    /// Its peer was sent away, with this error code of RFC 9113 section 7.
     GoAway(u32),
     /// It was closed without a word.
     Closed,

@@ -235,6 +235,10 @@ fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
     assert!(!fine && reported.contains("natt"), "{reported}");
     let (fine, reported) = check(&["providers.eks.settings.nonsense=1".to_owned()]);
     assert!(!fine && reported.contains("does not start") && reported.contains("nonsense"), "{reported}");
+    // Whoever finds it, all of it is named.
+    let sets = [format!("classes.{class}.parameters.natt='none'"), "engine.lease_ttl='0s'".to_owned()];
+    let (fine, reported) = check(&sets);
+    assert!(!fine && reported.contains("natt") && reported.contains("engine.lease_ttl"), "{reported}");
     // A library that is no plugin.
     let other = world.folder().join("other.so");
     let libc = fs::read_to_string("/proc/self/maps").unwrap();

@@ -162,16 +162,29 @@ impl Scene {
         }
     }
 
+    /// The line of a tenant's description that has `part` in it, once there is one.
+    pub(crate) fn until_described(&self, tenant: &TenantFile, part: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let described = self.cli().ok(&["describe", &tenant.name()]).unwrap();
+            if let Some(line) = described.lines().find(|line| line.contains(part)) {
+                return line.trim().to_owned();
+            }
+            assert!(started.elapsed() < PATIENCE, "{part} never stands in {described}\n{}", self.why());
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
     /// The result of one check, once it is so: what was broken or mended takes its time to be seen.
-    pub(crate) fn until(&self, tenant: &TenantFile, check: &str, outcome: &str) -> Value {
+    pub(crate) fn until(&self, tenant: &TenantFile, check: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let results = self.verify(tenant);
             let result = results.iter().find(|result| judge::text(result, "name") == check).unwrap();
-            if judge::text(result, "outcome") == outcome {
+            if is_so(result) {
                 return result.clone();
             }
-            assert!(started.elapsed() < PATIENCE, "{check} is never {outcome}: {results:#?}\n{}", self.why());
+            assert!(started.elapsed() < PATIENCE, "{what}: {check} is never so: {results:#?}\n{}", self.why());
             std::thread::sleep(LOOK_INTERVAL);
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             let mut object = resource::new(ctx, kind, &target.id(), &call.json);
             match present {
                 Some(before) => {
-                    // What it refers to is told apart from what it referred to.
+                    // The links of before are needed to see which of them go.
                     object.set("refs", before.texts("refs").map(str::to_owned).collect::<Vec<_>>());
                     ctx.change(&before.id, |o| *o = object.clone());
                 }

@@ -42,9 +42,17 @@ pub(crate) fn served(record: &Object) -> RecordSeen {
                     .map(|text| text["value"].as_array().into_iter().flatten().filter_map(Value::as_str).collect())
                     .collect()
             }
+            "SOA" => soa(&properties["SOARecord"]).into_iter().collect(),
             _ => Vec::new(),
         },
     }
+}
+
+/// The start of authority as zone files write it; who looks for the zone of a name, as for a challenge by DNS-01, looks for it.
+fn soa(record: &Value) -> Option<String> {
+    let numbers = ["serialNumber", "refreshTime", "retryTime", "expireTime", "minimumTTL"]
+        .map(|field| record[field].as_u64().unwrap_or_default().to_string());
+    Some(format!("{} {} {}", record["host"].as_str()?, record["email"].as_str()?, numbers.join(" ")))
 }
 
 /// Handles a call.
@@ -156,4 +164,19 @@ pub(crate) fn delete_zone(ctx: &mut Ctx<'_>, zone: &Object) -> Result<String> {
 pub(crate) fn zone_gone(ctx: &mut Ctx<'_>, operation: &Operation, zone: &Object) {
     references::remove(ctx, &zone.id);
     lro::end(ctx, &operation.id, None);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_zones_start_of_authority_is_served() {
+        let record = json!({ "host": "ns1-01.azure-dns.com.", "email": "azuredns-hostmaster.microsoft.com", "serialNumber": 1,
+            "refreshTime": 3_600, "retryTime": 300, "expireTime": 2_419_200, "minimumTTL": 300 });
+        let expected = "ns1-01.azure-dns.com. azuredns-hostmaster.microsoft.com 1 3600 300 2419200 300";
+        assert_eq!(soa(&record).as_deref(), Some(expected));
+    }
 }

@@ -1,4 +1,4 @@
-//! The storm's short form. A program of its own: it starts, stops and kills processes, its own among them.
+//! The storm's short form. It starts, stops and kills processes, its own among them.
 
 use std::process::{Command, Stdio};
 
