@@ -9,7 +9,10 @@ use std::{
 use landlord_core::{
     DesiredState, FoundObjects, OperationOutcome, Stage, StageState, State,
     placement::ProviderKey,
-    ports::{Change, Commit, DaemonInfo, DaemonStore as _, InventoryStore as _, Release, StoreError, TenantStore as _, WorkStore as _},
+    ports::{
+        Change, Commit, DaemonInfo, DaemonStore as _, InventoryStore as _, Release, StoreError, TenantStore as _,
+        WorkStore as _,
+    },
     stage::RemovedObject,
 };
 use landlord_store::{Error, SqliteOptions, Store, sqlite};
