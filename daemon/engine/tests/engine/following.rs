@@ -176,9 +176,12 @@ async fn one_field_follows_a_tenant_through_the_log() {
     }
     assert!(own.iter().all(|line| !line.to_string().contains("tenants/two")), "another tenant's line: {text}");
     // Every call to the outside, with all that it is found by.
-    let calls: Vec<_> = own.iter().filter(|line| line["span"]["name"] == "call").map(fields).collect();
+    let begun = own.iter().filter(|line| line["span"]["name"] == "call");
+    let calls: Vec<_> =
+        begun.map(|line| (fields(line), line["span"].as_object().cloned().unwrap_or_default())).collect();
     assert!(calls.len() >= 8, "{} calls in {text}", calls.len());
-    for call in calls {
+    for (mut call, own) in calls {
+        call.extend(own);
         for field in ["tenant.id", "operation.id", "provider", "step", "attempt", "rpc.method"] {
             assert!(call.get(field).is_some_and(|value| *value != ""), "no {field} in {call:?}");
         }
