@@ -89,7 +89,10 @@ async fn end_claims(connection: &mut AnyConnection, now: Timestamp) -> Result<()
     .execute(&mut *connection)
     .await
     .map_err(&failed)?;
-    sqlx::query("DELETE FROM accounts").execute(connection).await.map_err(&failed)?;
+    // Nor do the daemons live that a copy knows, and what they held is free.
+    for sql in ["DELETE FROM accounts", "DELETE FROM duties", "DELETE FROM daemons"] {
+        sqlx::query(sql).execute(&mut *connection).await.map_err(&failed)?;
+    }
     Ok(())
 }
 

@@ -9,7 +9,10 @@ use std::{
 use landlord_core::{
     DesiredState, FoundObjects, OperationOutcome, Stage, StageState, State,
     placement::ProviderKey,
-    ports::{Change, Commit, InventoryStore as _, Release, StoreError, TenantStore as _, WorkStore as _},
+    ports::{
+        Change, Commit, DaemonInfo, DaemonStore as _, InventoryStore as _, Release, StoreError, TenantStore as _,
+        WorkStore as _,
+    },
     stage::RemovedObject,
 };
 use landlord_store::{Error, SqliteOptions, Store, sqlite};
@@ -397,9 +400,13 @@ async fn what_was_claimed_before_an_epoch_is_claimed_again() {
     let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
     created(&store, "acme", "prod").await;
     let claim = claim_one(&store).await;
+    let daemon = DaemonInfo { id: "a".into(), host: "h".into(), pid: 1, version: "0.1.0".into() };
+    store.announce(&daemon).await.unwrap();
     store.begin_epoch("another daemon's operator says so").await.unwrap();
     let lost = store.load(&claim).await.unwrap_err();
     assert!(matches!(lost, StoreError::FenceLost(_)), "{lost}");
     // Nothing is changed before its provider was compared.
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+    // A copy knows daemons that are no more.
+    assert_eq!(store.daemons().await.unwrap(), []);
 }
