@@ -196,6 +196,7 @@ fn nothing_changes_by_itself(tenants: usize) {
 }
 
 #[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
 fn a_chart_and_a_class_reach_whom_they_are_meant_for_and_nobody_else() {
     nothing_changes_by_itself(3);
 }
@@ -253,6 +254,7 @@ fn installed(world: &World, release: &str) -> String {
 }
 
 #[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
 fn parts_of_a_platform_are_what_the_class_orders_and_the_cloud_does_not_bring() {
     let folder = tempfile::tempdir().unwrap();
     write_platform(folder.path());
