@@ -1,7 +1,10 @@
 //! The store that the configuration names, opened; and what is done to it while no daemon works on it, or beside one: made,
 //! copied, put back.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Subcommand;
@@ -16,6 +19,15 @@ use crate::{
     config::{self, Config, read_secret},
 };
 
+/// No longer does a daemon that starts wait for its database: whoever started it learns then what is wrong.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+/// Between two tries; each waits some seconds by itself.
+const AWAY_WAIT: Duration = Duration::from_secs(1);
+
+fn is_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<landlord_store::Error>().is_some_and(landlord_store::Error::is_away)
+}
+
 /// Opens the store. `create`: make it if there is none.
 ///
 /// # Errors
@@ -28,13 +40,23 @@ pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> 
     Ok(postgres::open(postgres_options(config, create)?).await?)
 }
 
-/// The store, with what it needs of the rest of the configuration.
+/// The store, with what it needs of the rest of the configuration. A database that is away is waited for: daemons and their
+/// database are often started together.
 ///
 /// # Errors
 /// As [`open`]; a signing key of the audit log that can't be used.
 pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Store> {
     let signer = audit::signer(&config.audit)?;
-    let store = open(&config.store, create).await?;
+    let began = Instant::now();
+    let store = loop {
+        match open(&config.store, create).await {
+            Err(error) if is_away(&error) && began.elapsed() < AWAY_MAX => {
+                tracing::warn!(error = format!("{error:#}"), "the database does not respond; waiting for it");
+                tokio::time::sleep(AWAY_WAIT).await;
+            }
+            opened => break opened?,
+        }
+    };
     signer.into_iter().for_each(|signer| store.sign_audit(signer));
     store.set_customer_rules(config.customers.rules());
     Ok(store)

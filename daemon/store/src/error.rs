@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use landlord_core::ports::StoreError;
 
+use crate::{job::is_starting, silence::is_silence};
+
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -97,4 +99,12 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+}
+
+impl Error {
+    /// Whether the database may respond a moment later: it starts, or nothing was heard of it.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if is_starting(source) || is_silence(source))
+    }
 }
