@@ -81,7 +81,11 @@ fn whom_a_tenant_lets_in_follows_the_revision_that_it_runs() {
     let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
     let revision = RevisionId::of_digest(&"a".repeat(64)).unwrap();
     let namespace = format!("gateway-{revision}");
-    let of_revision = DeployTarget { revision: Some(revision), ..target("https://127.0.0.1:1", "", "none") };
+    let of_revision = DeployTarget {
+        stack: Some("moved".parse().unwrap()),
+        revision: Some(revision),
+        ..target("https://127.0.0.1:1", "", "none")
+    };
     let manifest = isolation.manifest(&of_revision);
     assert!(manifest.contains(&namespace) && !manifest.contains("gateway-on-disk"), "{manifest}");
 }

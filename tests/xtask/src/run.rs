@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::suite::{Counted, Outcome, Suite, Weight, count};
+use crate::suite::{Counted, Outcome, Suite, count};
 
 /// After this long libtest reports a test by name, once.
 const SLOW_AFTER: Duration = Duration::from_secs(60);
@@ -21,9 +21,6 @@ const SLOW_AFTER: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often its output is read for ended tests.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
-/// A node mostly waits, and what it has to compute (images, start of its pods) keeps all of its tests waiting; beside forty that
-/// want a core at the same time it would have a fortieth. Only root gets this, and without root there is no node.
-const NODE_FIRST: [&str; 3] = ["nice", "-n", "-10"];
 /// `USER_HZ`, the same on every Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -52,10 +49,8 @@ pub(crate) fn run(suite: &Suite, log: &Path) -> Result<Outcome> {
 fn start(suite: &Suite, log: &Path) -> Result<Child> {
     let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
     let copy = file.try_clone()?;
-    let before: &[&str] = if suite.weight == Weight::Node { &NODE_FIRST } else { &[] };
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
-        .args(before)
         .arg(&suite.program)
         .args(&suite.arguments)
         .envs(suite.variables.iter().map(|(name, value)| (name, value)))
