@@ -250,6 +250,34 @@ fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
     rolling(2, 5, 200);
 }
 
+#[test]
+fn a_daemon_that_starts_waits_for_its_database() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("away");
+    let options =
+        WorldOptions { time_scale: FAST, clouds: vec![&EKS], store_url: server.database(), ..WorldOptions::default() };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let proxy = runtime.block_on(Proxy::before(&server));
+    proxy.close();
+    // Longer than a connection is waited for, so that the daemon finds nobody at least once.
+    let replica = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(8));
+            proxy.open();
+        });
+        Replica::start(&world, "away", &[format!("store.url={}", proxy.url(&options.store_url))]).unwrap()
+    });
+    let answer = runtime.block_on(async {
+        let mut tenants = TenantServiceClient::new(client::lazy(&replica.socket));
+        let request = v1::GetTenantRequest { name: "customers/acme/tenants/t".to_owned() };
+        tokio::time::timeout(TIMEOUT, tenants.get_tenant(request)).await
+    });
+    let status = answer.unwrap_or_else(|_| panic!("{}", replica.service.log_tail(20))).unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status:?}");
+    assert!(replica.service.log_tail(40).contains("waiting for it"), "{}", replica.service.log_tail(40));
+}
+
 /// Tenants of the fault run, and for how long it goes on unless `LANDLORD_LONG_MINUTES` says otherwise.
 const TENANTS: usize = 60;
 const MINUTES: u64 = 10;
