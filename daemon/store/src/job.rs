@@ -7,7 +7,10 @@ use landlord_core::ports::StoreError;
 use sqlx::AnyConnection;
 use tokio::sync::oneshot;
 
-use crate::silence::is_silence;
+use crate::{
+    rows::audit::{self, Chain},
+    silence::is_silence,
+};
 
 /// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, statement
 /// timeout, idle too long, too many connections, and whatever a server that stops or starts says.
@@ -102,8 +105,9 @@ pub(crate) fn lost(context: &str, problem: String) -> StoreError {
 
 /// A change as the writer sees it.
 pub(crate) trait Job: Send {
-    /// Runs the change and keeps its result. An error: the transaction can't go on.
-    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), StoreFailure>>;
+    /// Runs the change and keeps its result; gives where it left the end of the audit log, if it appended to it. An error: the
+    /// transaction can't go on.
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<Option<Chain>, StoreFailure>>;
 
     /// Lets the caller know, after the transaction; `failure`: it did not happen.
     fn acknowledge(self: Box<Self>, failure: Option<&str>);
@@ -128,11 +132,12 @@ where
     F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync,
 {
     /// All of the change or nothing of it. One that panics is undone, and the writer goes on.
-    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), StoreFailure>> {
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<Option<Chain>, StoreFailure>> {
         Box::pin(async move {
             sqlx::query("SAVEPOINT change").execute(&mut *connection).await?;
             let change = &self.change;
-            let changed = AssertUnwindSafe(async { change(&mut *connection).await }).catch_unwind().await;
+            let changing = AssertUnwindSafe(async { change(&mut *connection).await }).catch_unwind();
+            let (changed, appended) = audit::following(changing).await;
             let result = changed.unwrap_or_else(|_| {
                 tracing::error!("a write panicked and is undone");
                 Err(lost("writing", "the write panicked; this is a fault of landlord, its log has the place".into()))
@@ -145,8 +150,10 @@ where
                 Ok(_) => {}
             }
             sqlx::query("RELEASE change").execute(&mut *connection).await?;
+            // What is undone has appended nothing.
+            let appended = appended.filter(|_| result.is_ok());
             self.result = Some(result);
-            Ok(())
+            Ok(appended)
         })
     }
 

@@ -54,6 +54,7 @@ macro_rules! contract_suite {
             auditing: the_engines_work_names_whose_request_it_is;
             auditing: records_at_once_are_one_chain;
             auditing: heads_are_signed_as_the_log_grows;
+            auditing: what_is_undone_is_signed_by_no_head;
             auditing: what_is_pruned_is_recorded;
             customers: a_customer_is_made_changed_and_forgotten;
             customers: an_order_is_held_to_the_contract_with_all_violations;

@@ -37,8 +37,7 @@ impl AuditStore for Store {
     async fn audit_older_than(&self, kept: Duration, limit: u32) -> Result<Vec<KeptEntry>, StoreError> {
         self.engine_snapshot(async |connection| {
             let now = clock::now(connection).await?;
-            let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-            audit::before(connection, landlord_core::Timestamp(now.0.saturating_sub(kept)), limit).await
+            audit::before(connection, now.before(kept), limit).await
         })
         .await
     }

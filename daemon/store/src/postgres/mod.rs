@@ -65,10 +65,16 @@ pub async fn init(options: PostgresOptions) -> Result<(), Error> {
     Ok(())
 }
 
-async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
+/// Where it is, as it is shown, and a connection to it.
+async fn connection(options: &PostgresOptions) -> Result<(PathBuf, AnyConnectOptions, AnyConnection), Error> {
     let (place, connect) = connect_options(options)?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let mut writing = Dialect::Postgres.connected(AnyConnection::connect_with(&connect)).await.map_err(database)?;
+    let connection = Dialect::Postgres.connected(AnyConnection::connect_with(&connect)).await.map_err(database)?;
+    Ok((place, connect, connection))
+}
+
+async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
+    let (place, connect, mut writing) = connection(options).await?;
     schema::prepare(&mut writing, &place, options.create, init).await?;
     let newest = events::newest(&mut writing).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
     let unreadable = |source| Error::Readers { path: place.clone(), source };
@@ -107,10 +113,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
 /// # Errors
 /// As [`open`].
 pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Result<(AnyConnection, PathBuf), Error> {
-    let (place, connect) = connect_options(options)?;
-    let database = |source| Error::Database { path: place.clone(), source };
-    let connection = AnyConnection::connect_with(&connect);
-    let mut connection = Dialect::Postgres.connected(connection).await.map_err(database)?;
+    let (place, _, mut connection) = connection(options).await?;
     schema::prepare(&mut connection, &place, create, false).await?;
     Ok((connection, place))
 }
@@ -120,10 +123,8 @@ pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Resul
 /// # Errors
 /// [`Error::Database`], also if there are no tables.
 pub(crate) async fn schema_version(options: &PostgresOptions) -> Result<i64, Error> {
-    let (place, connect) = connect_options(options)?;
+    let (place, _, mut connection) = connection(options).await?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let connection = AnyConnection::connect_with(&connect);
-    let mut connection = Dialect::Postgres.connected(connection).await.map_err(database)?;
     let there = "SELECT CAST(to_regclass('_sqlx_migrations') AS TEXT)";
     let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(database)?;
     if there.is_none() {

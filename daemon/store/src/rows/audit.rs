@@ -50,15 +50,15 @@ impl Chain {
 }
 
 tokio::task_local! {
-    /// Where the transaction under way left the chain's end; none: it appended nothing.
+    /// Where the change under way left the chain's end; none: it appended nothing.
     static APPENDED: RefCell<Option<Chain>>;
 }
 
-/// Runs what a transaction does; gives where the chain ends if something was appended. So a commit without an entry need not
-/// ask, and one with an entry knows.
-pub(crate) async fn following<T>(transaction: impl Future<Output = T>) -> (T, Option<Chain>) {
+/// Runs a change; gives where the chain ends if something was appended. So a commit without an entry need not ask, and one with
+/// an entry knows. A change that is undone has appended nothing: whoever undoes it forgets this.
+pub(crate) async fn following<T>(change: impl Future<Output = T>) -> (T, Option<Chain>) {
     let following = async {
-        let done = transaction.await;
+        let done = change.await;
         (done, APPENDED.with(RefCell::take))
     };
     APPENDED.scope(RefCell::new(None), following).await
