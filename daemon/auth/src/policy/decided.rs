@@ -3,28 +3,34 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
+    hash::{Hash as _, Hasher},
 };
 
 use landlord_core::access::{Action, Decision, Principal, Resource};
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 
 /// Decisions that are remembered: some 4 MiB. Beyond it all go.
 const KEPT_MAX: usize = 4_096;
 
-/// Decisions by question.
+/// Decisions by question, of which only the hash is kept: names in it are as long as a caller likes.
 #[derive(Debug, Default)]
 pub(super) struct Decisions {
-    hasher: RandomState,
-    kept: Mutex<HashMap<u64, Kept>>,
+    kept: Mutex<HashMap<[u8; 32], Decision>>,
 }
 
-#[derive(Debug)]
-struct Kept {
-    principal: Principal,
-    action: Action,
-    resource: Resource,
-    decision: Decision,
+/// Feeds a question into a hash that nobody finds a second question for: equal hashes let somebody in.
+struct Question(Sha256);
+
+impl Hasher for Question {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not used: the whole hash counts.
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 /// All of a principal that policies can speak of.
@@ -42,13 +48,11 @@ impl Decisions {
         (principal, action, resource): (&Principal, Action, &Resource),
         decide: impl FnOnce() -> Decision,
     ) -> Decision {
-        let hash = self.hasher.hash_one((spoken_of(principal), action, resource));
-        // Equal hashes are not enough to let anybody in.
-        let same = |kept: &&Kept| {
-            kept.action == action && kept.resource == *resource && spoken_of(&kept.principal) == spoken_of(principal)
-        };
-        if let Some(kept) = self.kept.lock().get(&hash).filter(same) {
-            return kept.decision.clone();
+        let mut question = Question(Sha256::new());
+        (spoken_of(principal), action, resource).hash(&mut question);
+        let question: [u8; 32] = question.0.finalize().into();
+        if let Some(decision) = self.kept.lock().get(&question) {
+            return decision.clone();
         }
         // Not under the lock: others' questions do not wait.
         let decision = decide();
@@ -56,9 +60,7 @@ impl Decisions {
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
-        let entry =
-            Kept { principal: principal.clone(), action, resource: resource.clone(), decision: decision.clone() };
-        kept.insert(hash, entry);
+        kept.insert(question, decision.clone());
         decision
     }
 }

@@ -78,10 +78,11 @@ impl Policies {
 
     /// What is known of the customers from now on.
     pub fn know_customers(&self, labels: CustomerLabels) {
-        let mut set = self.set.write();
-        if *set.labels != labels {
-            *set = Loaded::new(set.set.clone(), set.content.clone(), Arc::new(labels));
+        if *self.set.read().labels == labels {
+            return;
         }
+        let mut loaded = self.set.write();
+        *loaded = Loaded::new(loaded.set.clone(), loaded.content.clone(), Arc::new(labels));
     }
 
     /// Reads the folder again. Whether anything changed.

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use landlord_core::{Timestamp, access::Principal};
@@ -67,8 +67,7 @@ impl Verified {
 
 /// As it is judged when a token is verified.
 fn has_ended(principal: &Principal) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let now = Timestamp(i64::try_from(now).unwrap_or(i64::MAX));
+    let now = Timestamp::from(SystemTime::now());
     principal.expire_time.is_none_or(|end| end.after(Duration::from_secs(SKEW_SECS)) < now)
 }
 
