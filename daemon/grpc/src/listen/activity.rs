@@ -46,8 +46,9 @@ impl Activity {
 
     /// Since when no call is open; `None`: one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        let ended = Duration::from_millis(self.ended_ms.load(Ordering::Acquire));
-        (self.open.load(Ordering::Acquire) == 0).then(|| self.accepted + ended)
+        // In this order: a call that ends in between has ended now, not when the one before it did.
+        let is_idle = self.open.load(Ordering::Acquire) == 0;
+        is_idle.then(|| self.accepted + Duration::from_millis(self.ended_ms.load(Ordering::Acquire)))
     }
 
     /// Has the connection end.

@@ -118,6 +118,14 @@ impl Connection {
         }
     }
 
+    /// Whoever must leave and reads nothing is not waited for: its place is another's already.
+    fn unless_evicted<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.leave.evicted.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        polled
+    }
+
     /// Remembers whether all was written.
     fn written(&mut self, wanted: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.is_blocked = !matches!(&written, Poll::Ready(Ok(count)) if *count == wanted);
@@ -157,7 +165,8 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(bytes.len(), written)
+        let written = self.written(bytes.len(), written);
+        self.unless_evicted(cx, written)
     }
 
     fn poll_write_vectored(
@@ -166,7 +175,8 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(slices.iter().map(|slice| slice.len()).sum(), written)
+        let written = self.written(slices.iter().map(|slice| slice.len()).sum(), written);
+        self.unless_evicted(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -174,11 +184,13 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.unless_evicted(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.unless_evicted(cx, ended)
     }
 }
 

@@ -93,9 +93,13 @@ fn query(request: &v1::GetTenantLogsRequest) -> Result<LogQuery, Violation> {
     Ok(LogQuery { app, since, tail, follow: request.follow })
 }
 
+/// Longest name of an app that the audit log keeps: no app has a longer one, and a caller may ask for any.
+const APP_CHARS_MAX: usize = 63;
+
 /// What the audit log keeps of what is read.
 fn described(query: &LogQuery) -> String {
-    let of = query.app.as_deref().map_or("all apps".to_owned(), |app| format!("the app {app}"));
+    let shown = |app: &str| format!("the app {}", app.chars().take(APP_CHARS_MAX).collect::<String>());
+    let of = query.app.as_deref().map_or("all apps".to_owned(), shown);
     format!("the logs of {of}{}", if query.follow { ", and what follows" } else { "" })
 }
 

@@ -156,6 +156,26 @@ async fn idle_connections_make_room_and_calls_keep_their_places() {
 }
 
 #[tokio::test]
+async fn a_peer_that_reads_nothing_gives_its_place_up_too() {
+    let bounds = ListenBounds { connections_max: 16, connections_per_address_max: 16, ..ListenBounds::default() };
+    let daemon = Daemon::with_bounds(bounds).await;
+    let address = daemon.tcp.unwrap();
+    let mut deaf = greeted(address).await;
+    // Each PING is answered; the answers are not read, so that in the end nothing more is taken.
+    let pings = [b"\0\0\x08\x06\0\0\0\0\0pingping".as_slice(); 512].concat();
+    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(500), deaf.write_all(&pings)).await {
+        sent.unwrap();
+    }
+    let mut others = Vec::new();
+    for _ in 0..32 {
+        others.push(greeted(address).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ended = async { while deaf.write_all(&pings).await.is_ok() {} };
+    tokio::time::timeout(SOON, ended).await.expect("a place is held that is another's");
+}
+
+#[tokio::test]
 async fn host_clusters_are_watched_and_their_events_listed() {
     let daemon = Daemon::shared().await;
     let mut hosts = daemon.hosts().await;
