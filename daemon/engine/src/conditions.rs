@@ -183,13 +183,12 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     set_while_any(status, CHECKS_NOT_RUN, ("LeftOut", "AllRun"), &not_run, now);
     let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
-    let warned: Vec<String> =
-        warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+    let with_remedy = |check: &CheckResult| format!("{}: {}; {}", check.name, check.detail, check.remedy);
+    let warned: Vec<String> = warned.map(with_remedy).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
     for concern in Concern::ALL {
         let found = checks.iter().filter(|check| check.concern == Some(concern));
-        let found: Vec<String> =
-            found.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+        let found: Vec<String> = found.map(with_remedy).collect();
         let (kind, reasons) = of_concern(concern);
         set_while_any(status, kind, reasons, &found, now);
     }
@@ -295,13 +294,7 @@ mod tests {
 
     #[test]
     fn each_concern_is_a_condition_and_an_event_when_it_begins() {
-        let rested = EnvironmentStatus {
-            state: State::Ready,
-            observed_generation: 1,
-            conditions: Vec::new(),
-            endpoints: Vec::new(),
-            progress: None,
-        };
+        let rested = ready();
         for concern in Concern::ALL {
             let check = |concern| CheckResult {
                 name: "certificates".into(),

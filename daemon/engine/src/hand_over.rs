@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use landlord_core::{
     Environment, ErrorKind, Failure,
-    ports::{AccessFacts, CredentialFact, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs},
+    ports::{
+        AccessFacts, CredentialFact, DeployTarget, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs,
+    },
 };
 use secrecy::SecretString;
 
@@ -14,6 +16,11 @@ use crate::{ClusterAccess, TenantApps};
 impl ClusterAccess {
     fn handed_over(&self, environment: &Environment) -> Result<&Arc<dyn TenantApps>, Failure> {
         self.apps.as_ref().ok_or_else(|| nothing(environment)("its class has no stack", "use a class with a stack"))
+    }
+
+    /// Who is asked about a tenant's apps, and where they are.
+    async fn asked(&self, tenant: &Environment) -> Result<(&Arc<dyn TenantApps>, DeployTarget), Failure> {
+        Ok((self.handed_over(tenant)?, self.target(tenant, nothing(tenant)).await?))
     }
 }
 
@@ -36,32 +43,33 @@ impl Handover for ClusterAccess {
     }
 
     async fn facts(&self, tenant: &Environment) -> Result<AccessFacts, Failure> {
-        self.handed_over(tenant)?.facts(&self.target(tenant, nothing(tenant)).await?).await
+        let (apps, target) = self.asked(tenant).await?;
+        apps.facts(&target).await
     }
 
     async fn credential_values(&self, tenant: &Environment, names: &[String]) -> Result<Vec<SecretString>, Failure> {
-        let target = self.target(tenant, nothing(tenant)).await?;
-        self.handed_over(tenant)?.credential_values(&target, names).await
+        let (apps, target) = self.asked(tenant).await?;
+        apps.credential_values(&target, names).await
     }
 
     async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure> {
-        let target = self.target(tenant, nothing(tenant)).await?;
-        self.handed_over(tenant)?.rotate(&target, name, rotation).await
+        let (apps, target) = self.asked(tenant).await?;
+        apps.rotate(&target, name, rotation).await
     }
 }
 
 #[async_trait]
 impl TenantLogs for ClusterAccess {
     async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
-        let apps = self.handed_over(tenant)?;
-        apps.logs(&self.target(tenant, nothing(tenant)).await?, query, sink).await
+        let (apps, target) = self.asked(tenant).await?;
+        apps.logs(&target, query, sink).await
     }
 }
 
 #[async_trait]
 impl TenantDiff for ClusterAccess {
     async fn diff(&self, tenant: &Environment) -> Result<Vec<ObjectDiff>, Failure> {
-        let apps = self.handed_over(tenant)?;
-        apps.diff(&self.target(tenant, nothing(tenant)).await?).await
+        let (apps, target) = self.asked(tenant).await?;
+        apps.diff(&target).await
     }
 }

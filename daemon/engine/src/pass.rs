@@ -119,8 +119,11 @@ impl<'a> Pass<'a> {
 
     /// Has the tenant show whether its revision can be used. One that is only not read yet is nothing to show.
     async fn revision_seen(&mut self, release: Release) -> Result<(), StoreError> {
-        let unusable = self.unplanned.as_ref().filter(|failure| failure.kind != ErrorKind::Transient);
-        let status = conditions::revision(self.work.environment.status.clone(), unusable, self.work.now);
+        let before = self.work.environment.status.clone();
+        let status = match &self.unplanned {
+            Some(failure) if failure.kind == ErrorKind::Transient => before,
+            unusable => conditions::revision(before, unusable.as_ref(), self.work.now),
+        };
         let changed = status != self.work.environment.status;
         if !changed && matches!(release, Release::Hold) {
             return Ok(());

@@ -7,6 +7,7 @@ use landlord_core::{
     AppName, DesiredState, ErrorKind, Failure, LeftOut, Observation, Stage, StageState, State, Tenant,
     journal::CallReport,
     ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, StageProgress, Verified, VerifyStatus},
+    stage::RemovedObject,
     step::record_in,
 };
 
@@ -67,8 +68,7 @@ impl Call<'_> {
             }
             if is_orphan && self.work.host.is_some() {
                 let target = self.target().await?;
-                let (progress, removed) = self.kube(self.shared.ports.isolation.remove(&target).await)?;
-                return Ok(CallReport { removed, ..stage_progress(progress) });
+                return self.kube(self.shared.ports.isolation.remove(&target).await).map(removing);
             }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
@@ -80,8 +80,7 @@ impl Call<'_> {
         let isolation = &self.shared.ports.isolation;
         if absent && target.cluster.shared().is_some() {
             // Never `teardown`: that empties the whole cluster, which is others' too.
-            let (progress, removed) = self.kube(isolation.remove(&target).await)?;
-            return Ok(CallReport { removed, ..stage_progress(progress) });
+            return self.kube(isolation.remove(&target).await).map(removing);
         }
         match self.stage {
             Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
@@ -103,8 +102,7 @@ impl Call<'_> {
                 Ok(report)
             }
             Stage::Teardown if self.work.host.is_none() => {
-                let (progress, removed) = self.kube(self.apps()?.teardown(&target).await)?;
-                Ok(CallReport { removed, ..stage_progress(progress) })
+                self.kube(self.apps()?.teardown(&target).await).map(removing)
             }
             other => Err(misplaced(other)),
         }
@@ -145,27 +143,26 @@ impl Call<'_> {
         let kube = self.credentials().await?;
         let target = request::platform(installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
         if absent {
-            let (progress, removed) = self.kube(self.apps()?.remove_platform(&target, release).await)?;
-            return self.bounded(CallReport { removed, ..stage_progress(progress) });
+            return self.bounded(removing(self.kube(self.apps()?.remove_platform(&target, release).await)?));
         }
         let Some(left_out) = self.left_out(&target, release)? else {
             return self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress);
         };
-        let detail = match left_out {
+        let (detail, removed) = match left_out {
             LeftOut::NotOrdered => {
-                let (progress, removed) = self.kube(self.apps()?.withdraw_platform(&target, release).await)?;
-                if progress != StageProgress::Done {
-                    return Ok(CallReport { removed, ..stage_progress(progress) });
+                let report = removing(self.kube(self.apps()?.withdraw_platform(&target, release).await)?);
+                if !report.done {
+                    return Ok(report);
                 }
-                format!("class {} does not order it", self.work.environment.placement.class)
+                (format!("class {} does not order it", self.work.environment.placement.class), report.removed)
             }
             // One that landlord installed before stays: two of them in turn would leave nobody with any.
             LeftOut::Brought { capability } => {
                 let provider = &self.work.environment.placement.provider;
-                format!("the cloud brings it (capability {capability} of provider {provider})")
+                (format!("the cloud brings it (capability {capability} of provider {provider})"), Vec::new())
             }
         };
-        Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() })
+        Ok(CallReport { done: true, skipped: true, detail, removed, ..CallReport::default() })
     }
 
     /// Why a release is not installed; `None`: it is.
@@ -315,6 +312,11 @@ impl Call<'_> {
         let kube = self.credentials().await?;
         request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))
     }
+}
+
+/// A removal in a cluster, with what it took away.
+fn removing((progress, removed): (StageProgress, Vec<RemovedObject>)) -> CallReport {
+    CallReport { removed, ..stage_progress(progress) }
 }
 
 fn stage_progress(progress: StageProgress) -> CallReport {

@@ -64,9 +64,9 @@ impl Call<'_> {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
             let by_records = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
-            let began = record_in(self.work, DesiredState::Absent, self.stage).and_then(|record| record.late_end.as_ref());
+            let end = record_in(self.work, DesiredState::Absent, self.stage).and_then(|record| record.late_end.as_ref());
             let now = self.shared.boot_clock.now();
-            let wait = late::left(by_records, began, now.as_ref());
+            let wait = late::left(by_records, end, now.as_ref());
             match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
                     late_end: now.map(|now| now.after(wait)),

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,12 @@ pub(crate) enum Fault {
 
 /// The script: method and number of the call in, fault out.
 pub(crate) type Faults = Arc<dyn Fn(&str, u64) -> Option<Fault> + Send + Sync>;
+
+/// A method that fails for as long as the switch is on.
+pub(crate) fn fails_while(on: &Arc<AtomicBool>, method: &'static str, kind: ErrorKind) -> Faults {
+    let on = Arc::clone(on);
+    Arc::new(move |called, _| (called == method && on.load(Ordering::SeqCst)).then_some(Fault::Fails(kind)))
+}
 
 /// Where namespaces are counted among the objects made.
 const NAMESPACE: v1::ResourceKind = v1::ResourceKind::Unspecified;

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    cloud::{Fault, Faults},
+    cloud::{Fault, Faults, fails_while},
     name, no_faults,
     world::{Life, World},
 };
@@ -42,11 +42,8 @@ async fn until(world: &World, name: &EnvironmentName, wanted: impl Fn(&Environme
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_vanished_is_updating_and_not_ready_from_the_first_observation() {
     let kept_away = Arc::new(AtomicBool::new(false));
-    let script = Arc::clone(&kept_away);
     // The rebuild takes until it is let.
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "node-pool" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Capacity))
-    });
+    let faults = fails_while(&kept_away, "node-pool", ErrorKind::Capacity);
     let mut world = World::new(false).await;
     world.resync_interval = Duration::from_millis(400);
     world.start(Life::until(None), faults);
@@ -240,10 +237,7 @@ async fn what_is_due_too_late_by_the_databases_clock_is_due_soon() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revision_that_can_not_be_used_is_a_condition_with_its_remedy() {
     let damaged = Arc::new(AtomicBool::new(true));
-    let script = Arc::clone(&damaged);
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "releases" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Internal))
-    });
+    let faults = fails_while(&damaged, "releases", ErrorKind::Internal);
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
     let tenant = name("one");

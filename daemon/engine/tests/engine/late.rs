@@ -13,7 +13,7 @@ use landlord_core::{EnvironmentName, Level, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
-    cloud::{Fault, Faults},
+    cloud::{Fault, Faults, fails_while},
     name,
     world::{Life, World},
 };
@@ -106,11 +106,8 @@ async fn a_namespace_that_comes_late_is_removed_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removal_that_is_reported_goes_on_when_the_provider_is_well_again() {
     let broken = Arc::new(AtomicBool::new(true));
-    let script = Arc::clone(&broken);
     let mut world = World::new(false).await;
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "delete" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Internal))
-    });
+    let faults = fails_while(&broken, "delete", ErrorKind::Internal);
     world.retry_timeout = Duration::from_secs(30);
     world.start(Life::until(None), faults);
     let tenant = name("one");

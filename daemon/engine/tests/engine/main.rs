@@ -29,7 +29,7 @@ use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cloud::{Fault, Faults},
+    cloud::{Fault, Faults, fails_while},
     world::{Life, World},
 };
 
@@ -146,10 +146,7 @@ async fn two_engines_share_the_work_and_never_a_tenant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_exhausted_quota_fails_and_a_retry_goes_on_from_there() {
     let exhausted = Arc::new(AtomicBool::new(true));
-    let script = Arc::clone(&exhausted);
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "node-pool" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Quota))
-    });
+    let faults = fails_while(&exhausted, "node-pool", ErrorKind::Quota);
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
     let tenant = name("one");

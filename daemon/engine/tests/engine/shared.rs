@@ -16,7 +16,7 @@ use landlord_core::{
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
-    cloud::{Fault, Faults},
+    cloud::{Fault, Faults, fails_while},
     name, no_faults,
     world::{Life, World},
 };
@@ -72,10 +72,7 @@ async fn a_failed_host_cluster_is_reported_to_those_who_wait_and_they_can_leave(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced() {
     let away = Arc::new(AtomicBool::new(false));
-    let script = Arc::clone(&away);
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "remove_namespace" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
-    });
+    let faults = fails_while(&away, "remove_namespace", ErrorKind::Transient);
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
     let of_host = world.create_host_cluster("one", None).await;
@@ -174,10 +171,7 @@ async fn what_a_host_cluster_has_is_counted_and_promised_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_reports_it() {
     let away = Arc::new(AtomicBool::new(true));
-    let script = Arc::clone(&away);
-    let faults: Faults = Arc::new(move |method, _| {
-        (method == "measure" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
-    });
+    let faults = fails_while(&away, "measure", ErrorKind::Transient);
     let mut world = World::new(false).await;
     world.capacity_interval = Duration::from_millis(100);
     world.start(Life::until(None), faults);

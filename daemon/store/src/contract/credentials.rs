@@ -114,6 +114,8 @@ impl CredentialStore for Store {
                 let (name, rotation) = (name.clone(), rotation.clone());
                 async move {
                     let now = clock::now(connection).await?;
+                    // What one that died has left is not forgotten by the next one.
+                    forget_dead_rotations(connection, uid, now).await?;
                     sqlx::query(
                         "INSERT INTO credentials (tenant_uid, name, rotation, rotating, rotating_time) \
                          VALUES ($1, $2, '', $3, $4) ON CONFLICT (tenant_uid, name) DO UPDATE SET \

@@ -1,5 +1,7 @@
 //! Daemons that share a store, and numbers about all that it holds.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// A daemon that was killed is shown for so long: somebody may ask what became of it.
-const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1_000;
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[async_trait]
 impl DaemonStore for Store {
@@ -57,7 +59,7 @@ async fn announce(connection: &mut AnyConnection, daemon: DaemonInfo) -> Result<
     .await
     .map_err(&failed)?;
     sqlx::query("DELETE FROM daemons WHERE heard_time < $1")
-        .bind(now.0.saturating_sub(FORGOTTEN_AFTER_MS))
+        .bind(now.before(FORGOTTEN_AFTER).0)
         .execute(connection)
         .await
         .map_err(&failed)?;

@@ -21,7 +21,7 @@ impl HistoryStore for Store {
 
 async fn forget(connection: &mut AnyConnection, kept: Duration, limit: u32) -> Result<u64, StoreError> {
     let now = clock::now(connection).await?;
-    let before = now.0.saturating_sub(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+    let before = now.before(kept).0;
     let forgotten = sqlx::query(
         "DELETE FROM operations WHERE id IN (SELECT o.id FROM operations o WHERE o.end_time < $1 \
          AND o.id NOT IN (SELECT t.operation FROM tenants t) ORDER BY o.end_time, o.id LIMIT $2)",
