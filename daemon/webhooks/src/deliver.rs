@@ -304,8 +304,9 @@ impl Sending<'_> {
     async fn retry(self, held: HeldTenant, cursor: i64) -> Result<Run, StoreError> {
         let scope = EventScope::Environment(held.tenant.clone().into());
         let (events, _) = self.delivery.reader().events(scope, held.position - 1).await?;
-        // Where one was tried there was one; how many others of the tenant's are gone, nobody knows any more.
-        let is_purged = held.attempts > 0 && events.first().is_none_or(|first| first.seq != held.position);
+        // Where one was tried, or waits for others, there was one; how many others of the tenant's are gone, nobody knows any more.
+        let is_known = held.attempts > 0 || !held.error.is_empty();
+        let is_purged = is_known && events.first().is_none_or(|first| first.seq != held.position);
         let is_last = events.len() < READ as usize;
         let end = if is_last { cursor } else { events.last().map_or(cursor, |last| last.seq.min(cursor)) };
         let wanted = events.into_iter().filter(|event| event.seq <= end && self.delivery.filter.wants(event));

@@ -111,7 +111,9 @@ impl Progress {
     /// An event that is new waits, untried, for others of its customer.
     pub(crate) fn wait(&mut self, tenant: &TenantName, position: i64, now: Timestamp) {
         self.is_changed = true;
-        self.held.entry(tenant.clone()).or_insert_with(|| next(tenant, position, now));
+        let waits =
+            || HeldTenant { error: "waits for other events of its customer".into(), ..next(tenant, position, now) };
+        self.held.entry(tenant.clone()).or_insert_with(waits);
     }
 
     fn waiting_by_customer(&self) -> BTreeMap<&CustomerId, usize> {

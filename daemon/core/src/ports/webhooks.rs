@@ -24,7 +24,7 @@ pub struct HeldTenant {
     pub since: Option<Timestamp>,
     /// When it is tried next.
     pub next_time: Timestamp,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed, or why there was none.
     pub error: String,
 }
 
