@@ -129,8 +129,8 @@ impl StackApps {
         let stack = self.stack_of(target)?;
         let mut all = Vec::new();
         for release in &stack.manifest.releases {
-            let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
-            all.push((release.name.to_string(), self.rendered(target, &stack, release, routing).await?));
+            let text = self.rendered(target, &stack, release, Routing::ListenerSets).await?;
+            all.push((release.name.to_string(), text));
         }
         Ok(all)
     }
@@ -224,6 +224,13 @@ impl StackApps {
         }
     }
 
+    /// The platform that a target runs, and who delivers a release of it.
+    fn release_of(&self, target: &PlatformTarget, release: &AppName) -> Result<(Arc<Platform>, &dyn Driver)> {
+        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
+        let driver = self.driver(platform.release(release)?.0.driver);
+        Ok((platform, driver))
+    }
+
     fn known_platform(&self, name: &PlatformName, revision: Option<&RevisionId>) -> Result<Arc<Platform>> {
         self.platforms.get(name, revision)?.ok_or_else(|| Error::UnknownPlatform {
             name: name.to_string(),
@@ -270,9 +277,8 @@ impl Apps for StackApps {
     }
 
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {
-        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
+        let (platform, driver) = self.release_of(target, release)?;
         let stack = target.stack.as_ref().map(|stack| self.stack(stack, target.stack_revision.as_ref())).transpose()?;
-        let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| {
             install::ensure(&client, driver, target, (&platform, stack.as_deref()), self.crds.as_ref(), release).await
         };
@@ -284,8 +290,7 @@ impl Apps for StackApps {
         target: &PlatformTarget,
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
-        let driver = self.driver(platform.release(release)?.0.driver);
+        let (platform, driver) = self.release_of(target, release)?;
         let call = async |client: Client| install::remove(&client, driver, target, &platform, release).await;
         self.clients.call(&target.kube, call).await
     }
@@ -295,8 +300,7 @@ impl Apps for StackApps {
         target: &PlatformTarget,
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let platform = self.known_platform(&target.platform, target.revision.as_ref())?;
-        let driver = self.driver(platform.release(release)?.0.driver);
+        let (platform, driver) = self.release_of(target, release)?;
         let call = async |client: Client| install::withdraw(&client, driver, target, &platform, release).await;
         self.clients.call(&target.kube, call).await
     }

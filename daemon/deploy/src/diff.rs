@@ -62,10 +62,9 @@ impl AppDiff for StackApps {
                 false => Routing::Unknown,
             };
             let mut found = Vec::new();
+            let namespace = render::namespace(&offered, &stack.manifest);
             for release in &stack.manifest.releases {
-                let routing = if release.gateway { routing } else { Routing::Unknown };
                 let text = self.rendered(&offered, stack, release, routing).await?;
-                let namespace = render::namespace(&offered, &stack.manifest);
                 found.extend(self.of_release(&clients, namespace, release.name.as_str(), &text).await?);
             }
             Ok(found)

@@ -16,7 +16,7 @@ use futures::{
     AsyncBufRead, AsyncBufReadExt as _, StreamExt as _,
     stream::{BoxStream, SelectAll, unfold},
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
@@ -134,16 +134,20 @@ async fn read(
     }
 }
 
-/// How a container is read. Whatever starts after the first look is read from its beginning, and what was cut from there.
+/// How a container is read. Whatever starts after the first look is read from its beginning, and what was cut from its last line on,
+/// by the node's own clock: that line may have been written long before it was read.
 fn parameters(source: &Source, query: &LogQuery, is_first: bool, place: Option<&Place>) -> LogParams {
+    let last = place.and_then(|place| place.last.parse::<Timestamp>().ok());
     LogParams {
         container: Some(source.container.clone()),
         follow: query.follow,
         timestamps: true,
         since_seconds: match place {
-            Some(place) => Some(seconds(place.time.elapsed() + OVERLAP)),
+            Some(_) if last.is_some() => None,
+            Some(place) => Some(seconds(place.began.elapsed() + OVERLAP)),
             None => query.since.filter(|_| is_first).map(seconds),
         },
+        since_time: last.and_then(|last| last.checked_sub(OVERLAP).ok()),
         tail_lines: (is_first && place.is_none()).then(|| i64::from(query.tail)),
         ..LogParams::default()
     }
@@ -187,15 +191,15 @@ enum Read {
 struct Place {
     /// Timestamp of the last line; empty: there was none.
     last: String,
-    /// When that came, or when reading began.
-    time: Instant,
+    /// When reading began.
+    began: Instant,
     /// Whether lines come that may have come before.
     is_again: bool,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { last: String::new(), time: Instant::now(), is_again: false }
+        Self { last: String::new(), began: Instant::now(), is_again: false }
     }
 }
 
@@ -208,7 +212,6 @@ impl Place {
         }
         self.is_again = false;
         stamp.clone_into(&mut self.last);
-        self.time = Instant::now();
         true
     }
 }

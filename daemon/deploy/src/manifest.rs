@@ -35,8 +35,7 @@ pub(crate) fn read<M: DeserializeOwned>(path: &Path, check: impl FnOnce(&M) -> V
         return Err(problem(path, format!("has {size} bytes, at most {BYTES_MAX} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-    let manifest = serde_saphyr::from_str_with_options(&text, yaml::options())
-        .map_err(|error| problem(path, error.to_string()))?;
+    let manifest = yaml::read(&text).map_err(|error| problem(path, error))?;
     let problems = check(&manifest);
     if problems.is_empty() { Ok(manifest) } else { Err(problem(path, problems.join("; "))) }
 }

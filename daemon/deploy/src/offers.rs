@@ -66,8 +66,7 @@ fn offer(stack: &Stack, release: &Release) -> Result<Offer> {
         if path.is_file() {
             let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
             let problem = |problem: String| Error::Stack { path: path.clone(), problem };
-            defaults = serde_saphyr::from_str_with_options(&text, yaml::options())
-                .map_err(|error| problem(error.to_string()))?;
+            defaults = yaml::read(&text).map_err(problem)?;
         }
     }
     let validator = schema.as_ref().map(jsonschema::validator_for).transpose();

@@ -118,18 +118,19 @@ pub(crate) fn unpack(id: &RevisionId, content: &[u8], folder: &Path) -> Result<O
     Ok(content.values)
 }
 
+/// An earlier revision, or why it can't be used.
+type Earlier<T> = std::result::Result<Arc<T>, String>;
+
 /// What there is of stacks or platforms: what lies on disk, and earlier revisions that environments still run.
 pub(crate) struct Revised<N, T> {
     current: BTreeMap<N, (Option<RevisionId>, Arc<T>)>,
-    earlier: RwLock<BTreeMap<(N, RevisionId), Arc<T>>>,
-    /// What can't be used, and why.
-    unusable: RwLock<BTreeMap<(N, RevisionId), String>>,
+    earlier: RwLock<BTreeMap<(N, RevisionId), Earlier<T>>>,
 }
 
 impl<N: Ord + Clone + ToString, T> Revised<N, T> {
     pub(crate) fn new(current: BTreeMap<N, T>, id: impl Fn(&T) -> Option<RevisionId>) -> Self {
         let current = current.into_iter().map(|(name, content)| (name, (id(&content), Arc::new(content)))).collect();
-        Self { current, earlier: RwLock::default(), unusable: RwLock::default() }
+        Self { current, earlier: RwLock::default() }
     }
 
     /// One of them; without a revision what lies on disk. `None`: there is none of that name.
@@ -140,14 +141,12 @@ impl<N: Ord + Clone + ToString, T> Revised<N, T> {
             return Ok(Some(Arc::clone(content)));
         }
         let key = (name.clone(), revision.clone());
-        if let Some(content) = self.earlier.read().get(&key) {
-            return Ok(Some(Arc::clone(content)));
+        let name = || format!("{} {revision}", name.to_string());
+        match self.earlier.read().get(&key) {
+            Some(Ok(content)) => Ok(Some(Arc::clone(content))),
+            Some(Err(problem)) => Err(Error::RevisionUnusable { name: name(), problem: problem.clone() }),
+            None => Err(Error::RevisionNotLoaded { name: name() }),
         }
-        let name = format!("{} {revision}", name.to_string());
-        Err(match self.unusable.read().get(&key) {
-            Some(problem) => Error::RevisionUnusable { name, problem: problem.clone() },
-            None => Error::RevisionNotLoaded { name },
-        })
     }
 
     /// Whether a revision is there.
@@ -156,14 +155,12 @@ impl<N: Ord + Clone + ToString, T> Revised<N, T> {
     }
 
     pub(crate) fn add(&self, name: N, revision: RevisionId, content: T) {
-        let key = (name, revision);
-        self.unusable.write().remove(&key);
-        self.earlier.write().insert(key, Arc::new(content));
+        self.earlier.write().insert((name, revision), Ok(Arc::new(content)));
     }
 
     /// Remembers why a revision can't be used, until it is added.
     pub(crate) fn refuse(&self, name: N, revision: RevisionId, problem: String) {
-        self.unusable.write().insert((name, revision), problem);
+        self.earlier.write().insert((name, revision), Err(problem));
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &N> {

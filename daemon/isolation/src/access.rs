@@ -5,7 +5,6 @@ use std::time::Duration;
 use kube::Client;
 use landlord_core::{
     CustomerRole,
-    isolation::SharedTarget,
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, KubeCredentials},
 };
 use landlord_kube::{
@@ -17,16 +16,6 @@ use landlord_kube::{
 
 use crate::rbac;
 
-/// Access for the customer.
-pub(crate) async fn customer(
-    client: &Client,
-    access: &KubeCredentials,
-    place: &SharedTarget,
-    lifetime: Duration,
-) -> Result<KubeCredentials> {
-    issue(client, access, place.namespace.as_str(), lifetime).await
-}
-
 /// Access for the customer of a cluster of its own, in the namespace of its apps. Its role is brought to what the class says
 /// first: what an earlier one gave is taken back.
 pub(crate) async fn own_cluster(
@@ -37,11 +26,11 @@ pub(crate) async fn own_cluster(
     lifetime: Duration,
 ) -> Result<KubeCredentials> {
     apply_all(client, &rbac::own_cluster(target, namespace, role), &selector(target), false).await?;
-    issue(client, &target.kube, namespace, lifetime).await
+    customer(client, &target.kube, namespace, lifetime).await
 }
 
 /// A token of the customer's account; as long as requested, within the bounds of all of them.
-async fn issue(
+pub(crate) async fn customer(
     client: &Client,
     access: &KubeCredentials,
     namespace: &str,

@@ -86,7 +86,7 @@ impl Isolation for KubeIsolation {
 
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {
         let Some(place) = target.cluster.shared() else { return Err(Error::NotShared.into()) };
-        let call = async |client| access::customer(&client, &target.kube, place, lifetime).await;
+        let call = async |client| access::customer(&client, &target.kube, place.namespace.as_str(), lifetime).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -1,11 +1,19 @@
 //! YAML as Kubernetes and Helm read it: version 1.1, where `0440` is octal, as file modes are written.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// How every text is read that Kubernetes or Helm reads, too.
-#[must_use]
-pub fn options() -> serde_saphyr::Options {
+fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { legacy_octal_numbers: true }
+}
+
+/// One document.
+///
+/// # Errors
+/// Where it is no YAML, or not what is asked for.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| error.to_string())
 }
 
 /// Documents in their order; empty ones are left out.

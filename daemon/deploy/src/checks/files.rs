@@ -122,7 +122,9 @@ fn left_behind(listed: &str, began: u64) -> BTreeSet<String> {
         let since = since.parse::<u64>().ok().filter(|_| PROBES.contains(&what) && code.parse::<u32>().is_ok());
         since.is_some_and(|since| since.abs_diff(began) > LASTS_AT_MOST.as_secs())
     };
-    names.filter(is_left).take(LEFT_MAX).map(str::to_owned).collect()
+    // A listing names each file more than once.
+    let left: BTreeSet<&str> = names.filter(is_left).collect();
+    left.into_iter().take(LEFT_MAX).map(str::to_owned).collect()
 }
 
 fn succeeded<'a>(what: &str, response: &'a Response) -> Result<&'a Response, String> {
@@ -135,10 +137,12 @@ pub(super) async fn webdav(scene: &mut Scene<'_>, account: &Account) -> Ended {
     match Webdav::open(scene, account).await {
         Err(why) => Ended::failed(why, FILE_SERVER),
         Ok(webdav) => match webdav.use_it(&file, &content, scene.began).await {
-            Ok(0) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
             Ok(left) => {
-                let removed = format!("{left} files of earlier checks removed, which were killed");
-                Ended::Passed(format!("{}; put, listed, read, deleted; {removed}", webdav.via()))
+                let mut detail = format!("{}; put, listed, read, deleted", webdav.via());
+                if left > 0 {
+                    detail += &format!("; {left} files of earlier checks removed, which were killed");
+                }
+                Ended::Passed(detail)
             }
             Err(why) => failed(format!("WebDAV {}: {why}", webdav.via())),
         },

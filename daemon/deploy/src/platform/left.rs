@@ -1,5 +1,5 @@
 //! What of the cloud a release leaves when it goes: load balancers, claims and volumes in the platform's namespaces. Controllers take
-//! away what they made; what a StatefulSet claimed, and what its class retains, nobody does. Knows no drivers.
+//! away what they made; what a StatefulSet claimed, and what its class retains, nobody does.
 
 use k8s_openapi::{
     api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Service},
@@ -54,7 +54,7 @@ impl Left {
             name: meta.name.unwrap_or_default(),
             uid: meta.uid.unwrap_or_default(),
             is_abandoned: kind == CLAIM && is_of_it && meta.deletion_timestamp.is_none(),
-            ending: meta.deletion_timestamp.map(|since| (since, finalizers)),
+            ending: meta.deletion_timestamp.map(|since| (since, format!("its finalizers: {finalizers}"))),
             is_retained: false,
         }
     }
@@ -104,10 +104,7 @@ impl Left {
     /// Why it will not go; `None`: it may.
     pub(super) fn stuck(&self) -> Option<String> {
         let (time, why) = self.ending.as_ref()?;
-        match self.kind {
-            VOLUME => stuck(&self.what(), time, why),
-            _ => stuck(&self.what(), time, &format!("its finalizers: {why}")),
-        }
+        stuck(&self.what(), time, why)
     }
 }
 
