@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Customers read at a time.
 const PAGE: u32 = 500;
 
-/// Has the policies know the labels of all customers, now and from then on.
+/// Has the policies know the labels of all customers, now and from then on; only where there can be policies that speak of them.
 ///
 /// # Errors
 /// A store that can't be read.
@@ -24,16 +24,15 @@ pub(crate) async fn start(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<()> {
+    if !policies.has_folder() {
+        return Ok(());
+    }
     read(policies, &**customers).await.context("reading the labels of customers")?;
     tasks.spawn(follow(policies.clone(), customers.clone(), stop.clone()));
     Ok(())
 }
 
-/// Only where there can be policies that speak of them.
 async fn read(policies: &Policies, customers: &dyn CustomerStore) -> std::result::Result<(), StoreError> {
-    if !policies.has_folder() {
-        return Ok(());
-    }
     let (mut labels, mut after) = (CustomerLabels::new(), None);
     loop {
         let page = customers.customers(after.as_deref(), PAGE).await?;
@@ -51,7 +50,7 @@ async fn read(policies: &Policies, customers: &dyn CustomerStore) -> std::result
 /// Reads them again until cancelled.
 async fn follow(policies: Arc<Policies>, customers: Arc<dyn CustomerStore>, stop: CancellationToken) {
     let mut was_away = false;
-    while policies.has_folder() && stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
+    while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
         let read = read(&policies, &*customers).await;
         if let (Err(error), false) = (&read, was_away) {
             tracing::warn!(%error, "the labels of customers can't be read; policies know those of before");

@@ -105,13 +105,7 @@ fn run(arguments: Arguments) -> Result<()> {
 fn check_config(config: &Config) -> Result<()> {
     let (checked, mut problems) = check_all(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = [startup::check_files(config, &checked), runtime.block_on(startup::check_plugins(config, &checked))];
-    for problem in found.into_iter().filter_map(|found| Some(format!("{:#}", found.err()?))) {
-        // Both look for the plugins' files.
-        if !problems.contains(&problem) {
-            problems.push(problem);
-        }
-    }
+    problems.extend(runtime.block_on(startup::problems(config, &checked)));
     if !problems.is_empty() {
         bail!("the configuration does not fit together:\n{}", problems.join("\n"));
     }

@@ -186,28 +186,24 @@ fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &Cance
     lost
 }
 
-/// Checks the listeners' files and the plugins' files as a start would.
-///
-/// # Errors
-/// Every file that would be refused.
-pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
-    check_trust(config)?;
-    audit::signer(&config.audit)?;
-    listeners::check(&config.server)?;
-    open_policies(config)?;
-    plugins(checked, &Measurements::default()).map(|_| ())
-}
-
-/// Reads the stacks and platforms, tries Helm, starts every plugin in its sandbox, has it configured, and has it validate
-/// every class that it builds. Makes nothing in any cloud, and nothing that stays on this machine.
-///
-/// # Errors
-/// Everything that is wrong.
-pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
-    let plugins = plugins(checked, &Measurements::default())?;
-    let mut problems = plugin_check::problems(checked, &plugins).await;
-    problems.extend(in_cluster::check(config, checked).await.err().map(|error| format!("{error:#}")));
-    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+/// What a start would refuse, whoever finds it: checks the listeners' files and the plugins' files, reads the stacks and platforms,
+/// tries Helm, starts every plugin in its sandbox, has it configured, and has it validate every class that it builds. Makes nothing
+/// in any cloud, and nothing that stays on this machine.
+pub async fn problems(config: &Config, checked: &Checked) -> Vec<String> {
+    let said = |found: Result<()>| found.err().map(|error| format!("{error:#}"));
+    let files = [
+        check_trust(config),
+        audit::signer(&config.audit).map(drop),
+        listeners::check(&config.server),
+        open_policies(config).map(drop),
+    ];
+    let mut problems: Vec<String> = files.into_iter().filter_map(said).collect();
+    match plugins(checked, &Measurements::default()) {
+        Ok(plugins) => problems.extend(plugin_check::problems(checked, &plugins).await),
+        Err(error) => problems.push(format!("{error:#}")),
+    }
+    problems.extend(said(in_cluster::check(config, checked).await));
+    problems
 }
 
 /// Refuses folders in which anybody could replace the store or a plugin.
