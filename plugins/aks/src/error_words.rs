@@ -7,27 +7,27 @@ use crate::remedies::{CAPACITY, KEY, POLICY, QUOTA, QUOTA_CLUSTERS, QUOTA_VCPUS,
 
 /// Words of a message that tell more than its code, in lower case.
 const WORDS: &[WordsRow] = &[
-    (&[], "vcpu quota", Quota, QUOTA_VCPUS),
-    (&[], "family cores quota", Quota, QUOTA_VCPUS),
-    (&[], "regional cores quota", Quota, QUOTA_VCPUS),
-    (&[], "exceeding approved", Quota, QUOTA_VCPUS),
-    (&[], "resource type 'managedclusters'", Quota, QUOTA_CLUSTERS),
-    (&[], "dns zones", Quota, QUOTA_ZONES),
-    (&[], "exceeding quota", Quota, QUOTA),
-    (&[], "quota exceeded", Quota, QUOTA),
-    (&[], "maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
-    (&[], "cannot create more than", Quota, QUOTA),
-    (&[], "zonalallocationfailed", Capacity, CAPACITY),
-    (&[], "overconstrained", Capacity, CAPACITY),
-    (&[], "allocationfailed", Capacity, CAPACITY),
-    (&[], "do not have sufficient capacity", Capacity, CAPACITY),
-    (&[], "skunotavailable", Invalid, SKU),
-    (&[], "disallowed by policy", Auth, POLICY),
-    (&[], "requestdisallowedbypolicy", Auth, POLICY),
-    (&[], "policyassignment", Auth, POLICY),
-    (&[], "key vault key is disabled", Auth, KEY),
-    (&[], "keydisabled", Auth, KEY),
-    (&[], "keyvaultaccessforbidden", Auth, KEY),
+    (FRAMES, "vcpu quota", Quota, QUOTA_VCPUS),
+    (FRAMES, "family cores quota", Quota, QUOTA_VCPUS),
+    (FRAMES, "regional cores quota", Quota, QUOTA_VCPUS),
+    (FRAMES, "exceeding approved", Quota, QUOTA_VCPUS),
+    (FRAMES, "resource type 'managedclusters'", Quota, QUOTA_CLUSTERS),
+    (FRAMES, "dns zones", Quota, QUOTA_ZONES),
+    (FRAMES, "exceeding quota", Quota, QUOTA),
+    (FRAMES, "quota exceeded", Quota, QUOTA),
+    (FRAMES, "maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
+    (FRAMES, "cannot create more than", Quota, QUOTA),
+    (FRAMES, "zonalallocationfailed", Capacity, CAPACITY),
+    (FRAMES, "overconstrained", Capacity, CAPACITY),
+    (FRAMES, "allocationfailed", Capacity, CAPACITY),
+    (FRAMES, "do not have sufficient capacity", Capacity, CAPACITY),
+    (FRAMES, "skunotavailable", Invalid, SKU),
+    (FRAMES, "disallowed by policy", Auth, POLICY),
+    (FRAMES, "requestdisallowedbypolicy", Auth, POLICY),
+    (FRAMES, "policyassignment", Auth, POLICY),
+    (FRAMES, "key vault key is disabled", Auth, KEY),
+    (FRAMES, "keydisabled", Auth, KEY),
+    (FRAMES, "keyvaultaccessforbidden", Auth, KEY),
 ];
 
 /// Codes that only frame what the message says; a code of its own comes before words.
@@ -47,9 +47,6 @@ const FRAMES: &[&str] = &[
 
 /// What the message's words mean, where the code is a mere frame.
 pub(crate) fn by_words(code: &str, message: &str) -> Option<(ErrorKind, &'static str)> {
-    if !FRAMES.contains(&code) {
-        return None;
-    }
     table::by_words(WORDS, code, message)
 }
 

@@ -30,7 +30,8 @@ pub(crate) async fn rows(world: &World, cloud: &Cloud, requests: usize) -> Resul
     Ok(vec![format!("CreateTenant (durable): {creates:.0}/s"), format!("GetTenant: {gets:.0}/s")])
 }
 
-async fn per_second<F>(count: usize, call: impl Fn(usize) -> F) -> Result<f64>
+/// How many calls a second end well, [`IN_FLIGHT`] at the same moment.
+pub(crate) async fn per_second<F>(count: usize, call: impl Fn(usize) -> F) -> Result<f64>
 where
     F: Future<Output = Result<(), tonic::Status>>,
 {

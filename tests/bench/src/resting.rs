@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use futures::{StreamExt as _, stream};
 use landlord_proto::v1::tenant_service_client::TenantServiceClient;
 use landlord_store_contract::postgres::Server;
 use landlord_test_harness::{World, WorldOptions, client, cloud::EKS};
@@ -12,11 +11,10 @@ use crate::{
     Bed,
     figures::{cpu_seconds, mib, resident_bytes},
     order::request,
+    requests::per_second,
     say,
 };
 
-/// Orders in flight.
-const IN_FLIGHT: usize = 64;
 /// For what the orders themselves left to do.
 const SETTLE: Duration = Duration::from_secs(20);
 /// How long the daemon is watched.
@@ -38,16 +36,11 @@ pub(crate) fn table(bed: &Bed, tenants: &[usize]) -> Result<()> {
 
 async fn rest(world: &mut World, tenants: usize) -> Result<String> {
     let channel = client::connect(&world.socket()).await?;
-    let mut orders = stream::iter(0..tenants)
-        .map(|turn| {
-            let mut client = TenantServiceClient::new(channel.clone());
-            async move { client.create_tenant(request(&EKS.bare_class(), &format!("r{turn}"), true)).await }
-        })
-        .buffer_unordered(IN_FLIGHT);
-    while let Some(order) = orders.next().await {
-        order?;
-    }
-    drop(orders);
+    per_second(tenants, |turn| {
+        let mut client = TenantServiceClient::new(channel.clone());
+        async move { client.create_tenant(request(&EKS.bare_class(), &format!("r{turn}"), true)).await.map(drop) }
+    })
+    .await?;
     tokio::time::sleep(SETTLE).await;
     let pid = world.daemon().context("no daemon")?.pid();
     let before = cpu_seconds(pid);

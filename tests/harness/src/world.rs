@@ -44,7 +44,7 @@ pub struct WorldOptions {
     pub clouds: Vec<&'static Cloud>,
     /// Whether API servers of clusters write down who called them for what.
     pub audit: bool,
-    /// Whether the first machine of each cluster runs containers; needs root.
+    /// Whether the first machine of each cluster, and of each pool with taints, runs containers; needs root.
     pub real_node: bool,
     /// Folder of the stacks; `None`: those that are shipped.
     pub stacks_dir: Option<PathBuf>,

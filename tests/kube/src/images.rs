@@ -35,20 +35,17 @@ const SOURCES: [(&str, &str); 15] = [
     ("platform/certmanager/webhook.go", include_str!("../platformbox/certmanager/webhook.go")),
 ];
 
-/// What the stack `ai-fileserver-pg` and the platform `standard` need on a node.
-pub const STACK_IMAGES: [&str; 11] = [
-    "pause",
+/// What the platform `standard` needs on a node.
+pub const PLATFORM_IMAGES: [&str; 6] = [
     "cert-manager-controller",
     "cert-manager-webhook",
     "cert-manager-cainjector",
     "cert-manager-acmesolver",
     "gateway",
     "envoy",
-    "vectors",
-    "files",
-    "llm",
-    "chat",
 ];
+/// What the stack `ai-fileserver-pg` needs on a node.
+pub const APP_IMAGES: [&str; 5] = ["pause", "vectors", "files", "llm", "chat"];
 /// Beside them: a folder of models, and one of the platform's charts.
 const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
 
@@ -81,7 +78,7 @@ pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
 /// # Errors
 /// As [`images`].
 pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    let all = [&STACK_IMAGES[..], &STACK_FOLDERS[..]].concat();
+    let all = [&APP_IMAGES[..], &PLATFORM_IMAGES[..], &STACK_FOLDERS[..]].concat();
     images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
 }
 

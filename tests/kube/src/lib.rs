@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The crate knows no provider and nothing of the daemon. Without the feature `cluster` (on by default) only
-//! [`Artifacts`] and [`Capacity`] are left, which compile in seconds, so that the Go build can begin at once.
+//! [`Artifacts`], [`Capacity`] and what builds a node's parts are left, which compile in seconds, so that the Go build can begin at once.
 
 mod artifacts;
 mod build;
@@ -68,7 +68,7 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{NODES_MAX, forward, node_socket, node_sockets, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::{STACK_IMAGES, ensure_stack, ensure_stack_images, images, images_watched};
+pub use images::{APP_IMAGES, PLATFORM_IMAGES, ensure_stack, ensure_stack_images, images, images_watched};
 pub use node_artifacts::{NodeArtifacts, node_supported};
 pub use older_gateway::older_gateway_crds;
 pub use steps::Steps;

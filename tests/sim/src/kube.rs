@@ -69,10 +69,6 @@ impl Running {
 
     fn keep_machines(&self) -> anyhow::Result<()> {
         let all: Vec<Machine> = self.nodes.iter().map(|(machine, _)| machine.clone()).collect();
-        // A cluster without real machines has no such file.
-        if all.is_empty() && Machine::kept(&self.data_dir).is_empty() {
-            return Ok(());
-        }
         Machine::keep(&all, &self.data_dir)
     }
 }
@@ -316,7 +312,9 @@ impl ClusterRuntime for KubeRuntime {
             let mut running = self.running.lock().await;
             let Some(running) = running.get_mut(arn) else { return Ok(()) };
             let left: Vec<_> = running.nodes.extract_if(.., |(machine, _)| names.contains(&machine.name)).collect();
-            running.keep_machines()?;
+            if !left.is_empty() {
+                running.keep_machines()?;
+            }
             left
         };
         stop_nodes(left).await

@@ -33,7 +33,7 @@ struct Arguments {
     /// API servers of clusters write who requested what, a JSON line a request, to `audit.jsonl` in their data folder.
     #[arg(long)]
     audit: bool,
-    /// The first machine of every cluster runs containers. Needs root; builds programs and images first.
+    /// The first machine of every cluster, and of each pool with taints, runs containers. Needs root; builds programs and images first.
     #[arg(long)]
     real_node: bool,
     /// Answer names of the clouds' zones by UDP at this address. Their name servers' names lead to it: resolvers expect port 53.

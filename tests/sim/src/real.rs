@@ -5,7 +5,7 @@
 
 use anyhow::Context;
 use landlord_test_kube::{
-    AcmeServer, ControlPlane, NODES_MAX, Node, NodeArtifacts, NodeOptions, STACK_IMAGES,
+    APP_IMAGES, AcmeServer, ControlPlane, NODES_MAX, Node, NodeArtifacts, NodeOptions, PLATFORM_IMAGES,
     cloud::{LocalVolumes, NodeSpec, NodeTaint},
     images,
 };
@@ -18,15 +18,6 @@ const MODELS_CLAIM: &str = "llm";
 const MODELS_FOLDER: &str = "store";
 /// In a cluster's folder: which machines of it run containers.
 const MACHINES_FILE: &str = "real-machines.json";
-/// What the platform runs on the first machine; a pool with taints is for a tenant's apps.
-const PLATFORM_IMAGES: [&str; 6] = [
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "gateway",
-    "envoy",
-];
 /// On machines that run no containers.
 const PRETENDED: &str = "landlord.test/pretended";
 
@@ -74,7 +65,10 @@ impl Machine {
 #[derive(Debug)]
 pub(crate) struct Machines {
     artifacts: NodeArtifacts,
-    archives: Vec<PathBuf>,
+    /// Images that every machine has.
+    apps: Vec<PathBuf>,
+    /// What the platform runs on the first machine; a pool with taints is for a tenant's apps.
+    platform: Vec<PathBuf>,
     /// A folder as the volume of the models holds it.
     models: PathBuf,
     acme: AcmeServer,
@@ -85,7 +79,8 @@ impl Machines {
     pub(crate) fn ensure(folder: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
         let artifacts = NodeArtifacts::ensure(progress).context("the programs of a real node are missing")?;
         progress("images");
-        let archives = images(&STACK_IMAGES).context("the images are missing")?;
+        let apps = images(&APP_IMAGES).context("the images are missing")?;
+        let platform = images(&PLATFORM_IMAGES).context("the platform's images are missing")?;
         let store = images(&["models"])?.pop().context("no models")?;
         let models = folder.join("models");
         std::fs::create_dir_all(&models).with_context(|| format!("cannot make {}", models.display()))?;
@@ -94,7 +89,7 @@ impl Machines {
             std::os::unix::fs::symlink(&store, &link).with_context(|| format!("cannot make {}", link.display()))?;
         }
         let acme = AcmeServer::ensure(&folder.join("acme")).context("the ACME server has no certificate")?;
-        Ok(Self { artifacts, archives, models, acme })
+        Ok(Self { artifacts, apps, platform, models, acme })
     }
 
     /// Where volumes of the cluster lie that keeps its data in `data_dir`.
@@ -118,9 +113,10 @@ impl Machines {
         options.resolver = Some(resolver);
         let is_first = machine.number == 0;
         options.acme = is_first.then(|| self.acme.clone());
-        let images = STACK_IMAGES.iter().zip(&self.archives);
-        let needed = images.filter(|(image, _)| is_first || !PLATFORM_IMAGES.contains(image));
-        options.images = needed.map(|(_, archive)| archive.clone()).collect();
+        options.images.clone_from(&self.apps);
+        if is_first {
+            options.images.extend_from_slice(&self.platform);
+        }
         Ok(Node::start(control_plane, &self.artifacts, &options).await?)
     }
 }

@@ -39,7 +39,7 @@ enum Task {
         /// Only what runs real pods on a real node: as root, and the first time after builds of half an hour.
         #[arg(long, conflicts_with_all = ["names", "changed"])]
         real: bool,
-        /// Only what takes many minutes: rolling restarts and faults of replicas under load.
+        /// Only what takes many minutes: rolling restarts, faults and upgrades of replicas under load; revisions under many tenants.
         #[arg(long, conflicts_with_all = ["names", "changed", "real"])]
         long: bool,
     },

@@ -27,8 +27,8 @@ pub(crate) fn everything(with_checks: bool) -> Result<bool> {
     setup::node()?;
     let mut built = programs::build(&[])?;
     built.everything_is_fresh();
-    for suite in built.suites.iter_mut().filter(|suite| suite.name == select::LANDING.0) {
-        suite.arguments.extend(["--include-ignored", "--exact", select::LANDING.1].map(Into::into));
+    for suite in built.suites.iter_mut().filter(|suite| suite.weight == Weight::Node) {
+        suite.arguments.extend(["--include-ignored", "--exact", select::LANDING].map(Into::into));
     }
     let mut suites = built.pytest(&setup.venvs, &select::folders()?);
     suites.append(&mut built.suites);
@@ -57,12 +57,12 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
         is_ours && (selection.words.is_empty() || is_named)
     });
     for suite in &mut suites {
-        suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
         if let Some(flag) = selection.ignored.get(&suite.name) {
-            // One node after another, of one suite and of several: each is a whole machine.
+            // One node after another, of one suite and of several: each is a whole machine. libtest takes each option once.
             suite.weight = Weight::Node;
-            suite.arguments.extend([(*flag).into(), "--test-threads=1".into()]);
+            suite.arguments = ["--show-output", *flag, "--test-threads=1"].map(Into::into).into();
         }
+        suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
     }
     side_by_side(suites)
 }
@@ -117,7 +117,7 @@ fn side_by_side(mut suites: Vec<Suite>) -> Result<bool> {
 /// What failed on a node beside the others is run once more when they have ended: a machine that computes all the time breaks
 /// deadlines of real programs (probes, handshakes), which is no fault of what lands. What is broken fails again.
 fn nodes_alone(outcomes: &mut [(Suite, Outcome)], logs: &Path) {
-    if outcomes.len() < 2 {
+    if outcomes.iter().all(|(suite, _)| suite.weight == Weight::Node) {
         return;
     }
     for (suite, outcome) in
@@ -141,13 +141,14 @@ fn at_once(cores: usize) -> usize {
 
 /// The first suite for which there is room.
 fn next(suites: &[Suite], running: &[Weight], cores: usize) -> Option<usize> {
-    let is_full = running.len() >= at_once(cores);
+    if running.len() >= at_once(cores) {
+        return None;
+    }
     let of = |weight: Weight| running.iter().filter(|other| **other == weight).count();
     // A node comes last, beside no more than one: real programs have deadlines (probes, handshakes), which a machine that computes
     // all the time breaks. Alone it needs three minutes, beside the others it needed twenty.
     let is_calm = running.len() <= 1 && suites.iter().all(|suite| suite.weight == Weight::Node);
-    let has_room =
-        |weight: Weight| of(weight) < weight.at_once(cores) && !is_full && (weight != Weight::Node || is_calm);
+    let has_room = |weight: Weight| of(weight) < weight.at_once(cores) && (weight != Weight::Node || is_calm);
     suites.iter().position(|suite| has_room(suite.weight))
 }
 

@@ -35,10 +35,9 @@ impl Selection {
 const REAL: [(&str, &str, &str); 2] =
     [("landlord-e2e", "real", "--include-ignored"), ("landlord-test-kube", "it", "--ignored")];
 
-/// The one of them that is part of every landing, where the machine can: an order, a file put by SFTP, the chatbot's answer over
+/// The test of the suite with real pods that is part of every landing, where the machine can: an order, a file put by SFTP, the chatbot's answer over
 /// HTTPS, and nothing left after delete.
-pub(crate) const LANDING: (&str, &str) =
-    ("landlord-e2e real", "the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp");
+pub(crate) const LANDING: &str = "the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp";
 
 /// What runs real pods.
 pub(crate) fn real() -> Selection {

@@ -15,7 +15,7 @@ pub(crate) enum Weight {
     Sweep,
     /// A cargo that compiles; cargo lets only one of them at the target folder.
     Compile,
-    /// Real pods on a real node, one node after another: beside all others, since pods mostly wait.
+    /// Real pods on a real node, one node after another, and after the others: a machine that computes breaks their deadlines.
     Node,
 }
 

@@ -41,7 +41,7 @@ const HANDSHAKES: usize = 64;
 const SLOWER_MAX: f64 = 2.0;
 /// Shorter times count as equal.
 const CALM_MS_MIN: f64 = 5.0;
-/// Resident memory of the daemon under any of these floods, as the README promises it.
+/// Resident memory of the daemon under any of these floods, as tests/bench/README.md says.
 const RSS_MAX: u64 = 512 << 20;
 /// Of a message that inflates.
 const INFLATED_BYTES: usize = 256 << 20;

@@ -1,18 +1,13 @@
 //! Requests per second without TLS and token, and with them.
 
-use std::time::Instant;
-
 use anyhow::Result;
-use futures::{StreamExt as _, stream};
 use landlord_proto::v1::{GetTenantRequest, tenant_service_client::TenantServiceClient};
 use landlord_test_harness::{World, client};
 use tonic::transport::Channel;
 
 use super::{Scene, Size};
-use crate::{order::request, say};
+use crate::{order::request, requests::per_second, say};
 
-/// Requests in flight: as many portals at the same moment.
-const IN_FLIGHT: usize = 64;
 /// Each figure is the best of so many, the two ways in turn: what else the machine does is in all of them.
 const ROUNDS: usize = 3;
 /// What TLS, token and policies may cost.
@@ -53,17 +48,4 @@ pub(super) async fn table(world: &World, scene: &Scene, size: Size, problems: &m
         }
     }
     Ok(())
-}
-
-async fn per_second<F>(count: usize, call: impl Fn(usize) -> F) -> Result<f64>
-where
-    F: Future<Output = Result<(), tonic::Status>>,
-{
-    let started = Instant::now();
-    let mut calls = stream::iter(0..count).map(call).buffer_unordered(IN_FLIGHT);
-    while let Some(result) = calls.next().await {
-        result?;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-    Ok(count as f64 / started.elapsed().as_secs_f64())
 }

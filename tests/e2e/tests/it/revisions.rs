@@ -197,13 +197,13 @@ fn nothing_changes_by_itself(tenants: usize) {
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --long"]
-fn a_chart_and_a_class_reach_whom_they_are_meant_for_and_nobody_else() {
+fn long_a_chart_and_a_class_reach_whom_they_are_meant_for_and_nobody_else() {
     nothing_changes_by_itself(3);
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --long"]
-fn a_chart_and_a_class_reach_one_of_thirty() {
+fn long_a_chart_and_a_class_reach_one_of_thirty() {
     nothing_changes_by_itself(30);
 }
 
@@ -255,7 +255,7 @@ fn installed(world: &World, release: &str) -> String {
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --long"]
-fn parts_of_a_platform_are_what_the_class_orders_and_the_cloud_does_not_bring() {
+fn long_parts_of_a_platform_are_what_the_class_orders_and_the_cloud_does_not_bring() {
     let folder = tempfile::tempdir().unwrap();
     write_platform(folder.path());
     let ordered = own_class("{ parts = { lamp = true }, values = { lamp = { of = 'the class' } } }");

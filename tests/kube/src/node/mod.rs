@@ -96,7 +96,6 @@ impl NodeOptions {
 /// A running node. Dropping it kills everything in it.
 #[derive(Debug)]
 pub struct Node {
-    name: String,
     // In this order: the node goes before its way to the API server.
     process: Process,
     relay: Process,
@@ -126,13 +125,14 @@ impl Node {
         let _ = std::fs::remove_file(&files.images_known);
         files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
         cgroups::make(&cgroup)?;
-        let mut node = Self::spawn(&options.name, artifacts, files, cgroup, control_plane.port())?;
+        let mut node = Self::spawn(artifacts, files, cgroup, control_plane.port())?;
         node.until_containers_can_run().await?;
+        let init = node.init()?;
         if options.number > 0 {
-            link::lay(control_plane.data_dir(), &node.files, node.init()?)?;
+            link::lay(control_plane.data_dir(), &node.files, init)?;
         }
-        let init = node.init()?.to_string();
-        std::fs::write(node.files.folder.join(link::INIT), init).map_err(Error::file("write", &node.files.folder))?;
+        std::fs::write(node.files.folder.join(link::INIT), init.to_string())
+            .map_err(Error::file("write", &node.files.folder))?;
         options.images.iter().try_for_each(|image| node.import(image))?;
         let known = &node.files.images_known;
         std::fs::write(known, "").map_err(Error::file("write", known))?;
@@ -140,7 +140,7 @@ impl Node {
         Ok(node)
     }
 
-    fn spawn(name: &str, artifacts: &NodeArtifacts, files: Files, cgroup: String, api_port: u16) -> Result<Self> {
+    fn spawn(artifacts: &NodeArtifacts, files: Files, cgroup: String, api_port: u16) -> Result<Self> {
         let nodebox = artifacts.program("nodebox");
         let mut relay = Command::new(&nodebox);
         relay.arg("relay").arg(format!("unix:{}", files.apiserver.display())).arg(format!("tcp:127.0.0.1:{api_port}"));
@@ -149,7 +149,7 @@ impl Node {
         init.args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]).arg(&nodebox);
         init.arg("init").arg(&files.spec).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let process = Process::start("node", init, &files.logs.join("node.log"))?;
-        Ok(Self { name: name.to_owned(), process, relay, artifacts: artifacts.clone(), files, cgroup })
+        Ok(Self { process, relay, artifacts: artifacts.clone(), files, cgroup })
     }
 
     /// Waits until containerd listens: then the node's network is there.
@@ -191,12 +191,6 @@ impl Node {
             }
             tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// Makes an image (OCI layout in a tar file) known to the node.

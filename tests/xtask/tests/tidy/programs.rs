@@ -10,7 +10,7 @@ use crate::{metadata, sources};
 /// Programs beside a crate's one, and why.
 const APART: [(&str, &str, &str); 3] = [
     ("landlord-e2e", "crash", "computes all the time, and is scheduled apart from what waits for Kubernetes"),
-    ("landlord-e2e", "real", "needs root and a real node; runs when it is requested"),
+    ("landlord-e2e", "real", "needs root and a real node; runs after the others"),
     ("landlord-plugin-kubernetes", "child", "is the plugin's own child process, so it has a main of its own"),
 ];
 
