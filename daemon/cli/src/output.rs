@@ -20,6 +20,12 @@ pub(crate) fn pool() -> Result<DescriptorPool, Error> {
     Ok(POOL.get_or_init(|| pool).clone())
 }
 
+/// Texts of a list, with commas between them.
+pub(crate) fn words(list: &Value) -> String {
+    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    words.collect::<Vec<_>>().join(",")
+}
+
 /// A message as canonical JSON, with fields that have their default value.
 pub(crate) fn json<M: Message + Name>(message: &M) -> Result<Value, Error> {
     let unknown = |error: &dyn std::fmt::Display| Error::Response(error.to_string());

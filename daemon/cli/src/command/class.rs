@@ -8,7 +8,7 @@ use crate::{
     arguments::Output,
     client::Client,
     error::Error,
-    output::{self, Column, text},
+    output::{self, Column, text, words},
 };
 
 const CLASS: &[Column<'_>] = &[
@@ -20,11 +20,6 @@ const CLASS: &[Column<'_>] = &[
     ("REQUIRED", true, required),
     ("DESCRIPTION", false, |class| text(class, "description")),
 ];
-
-fn words(list: &Value) -> String {
-    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-    words.collect::<Vec<_>>().join(",")
-}
 
 /// What an order must say.
 fn required(class: &Value) -> String {

@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     connection::Connection,
     error::Error,
-    output::{self, Column, age, text},
+    output::{self, Column, age, text, words},
 };
 
 const CUSTOMER: &[Column<'_>] = &[
@@ -30,11 +30,6 @@ const CUSTOMER: &[Column<'_>] = &[
 fn limit(customer: &Value, field: &str) -> String {
     let text = text(&customer["limits"], field);
     if text == "0" { String::new() } else { text }
-}
-
-fn words(list: &Value) -> String {
-    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-    words.collect::<Vec<_>>().join(",")
 }
 
 /// `acme` or `customers/acme`.

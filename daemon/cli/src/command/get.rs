@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     error::Error,
     name::{self, Target},
-    output::{self, Column, age, text},
+    output::{self, Column, age, text, words},
 };
 
 const TENANT: &[Column<'_>] = &[
@@ -34,16 +34,10 @@ const TENANT: &[Column<'_>] = &[
     ("DOMAIN", true, |tenant| text(tenant, "domain")),
     ("STORAGE", true, |tenant| format!("{}Gi", text(tenant, "storageGib"))),
     ("GENERATION", true, |tenant| format!("{}/{}", text(tenant, "observedGeneration"), text(tenant, "generation"))),
-    ("CLASS DIFFERS", true, |tenant| items(&tenant["classDifferences"])),
+    ("CLASS DIFFERS", true, |tenant| words(&tenant["classDifferences"])),
     ("UID", true, |tenant| text(tenant, "uid")),
     ("AGE", false, |tenant| age(tenant, "createTime")),
 ];
-
-/// A list of words, short.
-fn items(list: &Value) -> String {
-    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-    words.collect::<Vec<_>>().join(",")
-}
 
 const OPERATION: &[Column<'_>] = &[
     ("NAME", false, |operation| text(operation, "name")),
