@@ -76,17 +76,6 @@ pub enum Effect {
     },
 }
 
-/// Refuses a request that saw another version; without an etag every version is fine.
-///
-/// # Errors
-/// [`Refusal::EtagMismatch`].
-pub fn check_etag(environment: &Environment, etag: Option<&str>) -> Result<(), Refusal> {
-    match etag {
-        Some(etag) if etag != environment.etag => Err(Refusal::EtagMismatch(environment.name().to_string())),
-        _ => Ok(()),
-    }
-}
-
 /// A new environment, with its create accepted as `operation`.
 #[must_use]
 pub fn accept(

@@ -108,6 +108,7 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
         web_origins: Arc::new(config.server.web_origins.iter().cloned().collect()),
+        turns: landlord_grpc::Turns::default(),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
