@@ -16,7 +16,7 @@
 
 use crate::{
     Condition, DesiredState, Environment, ErrorKind, Failure, Operation, OperationId, OperationKind, Owner, Placement,
-    State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
+    Precondition, State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
 };
 
 /// Why a request changes nothing.
@@ -74,6 +74,14 @@ pub enum Effect {
         /// Whether the record changed all the same.
         changed: bool,
     },
+}
+
+/// Refuses a request that is for another version.
+///
+/// # Errors
+/// [`Refusal::EtagMismatch`].
+pub fn check_precondition(environment: &Environment, precondition: &Precondition) -> Result<(), Refusal> {
+    if precondition.holds(environment) { Ok(()) } else { Err(Refusal::EtagMismatch(environment.name().to_string())) }
 }
 
 /// A new environment, with its create accepted as `operation`.

@@ -1,6 +1,6 @@
 //! Which version of an environment a request is for.
 
-use crate::{DesiredState, Environment, Owner, Placement, State, lifecycle::Refusal};
+use crate::{DesiredState, Environment, Owner, Placement, State};
 
 /// What must be true of an environment when a request changes it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,16 +48,13 @@ impl Precondition {
         Self::SameOrder(Box::new(environment.into()))
     }
 
-    /// Refuses a request for another version.
-    ///
-    /// # Errors
-    /// [`Refusal::EtagMismatch`].
-    pub fn check(&self, environment: &Environment) -> Result<(), Refusal> {
-        let holds = match self {
+    /// Whether it is true of `environment`.
+    #[must_use]
+    pub fn holds(&self, environment: &Environment) -> bool {
+        match self {
             Self::None => true,
             Self::Etag(etag) => *etag == environment.etag,
             Self::SameOrder(order) => **order == environment.into(),
-        };
-        if holds { Ok(()) } else { Err(Refusal::EtagMismatch(environment.name().to_string())) }
+        }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use landlord_core::{
     Catalog, Environment, EnvironmentName, Precondition, Violation,
     access::Resource,
+    lifecycle::check_precondition,
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::google::longrunning::{Operation, operation};
@@ -228,7 +229,7 @@ pub(crate) fn given(etag: &str) -> Option<&str> {
 /// Refuses a delete that the store would refuse, as far as the record shows.
 pub(crate) async fn dry_run_delete(ports: &Ports, name: &EnvironmentName, etag: &str) -> Result<(), Error> {
     let environment = ports.store.get(name).await?;
-    Precondition::of_etag(etag).check(&environment).map_err(StoreError::from)?;
+    check_precondition(&environment, &Precondition::of_etag(etag)).map_err(StoreError::from)?;
     if environment.is_protected() {
         return Err(StoreError::DeletionProtected(name.to_string()).into());
     }

@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_millis(5);
 const WAIT_MAX: Duration = Duration::from_millis(320);
 
 /// Who merges into what, in this daemon. A crowd that met at the store would check again and again what only one of it can
-/// write, and whoever comes anew would overtake those that wait.
+/// write, and whoever comes later would overtake those that wait.
 #[derive(Debug, Clone, Default)]
 pub struct Turns(Arc<Mutex<BTreeMap<EnvironmentName, Weak<tokio::sync::Mutex<()>>>>>);
 

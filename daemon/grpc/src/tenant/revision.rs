@@ -1,7 +1,8 @@
 //! UpdateTenantRevision: parts of a tenant as they are on offer now, on trial.
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Placement, Precondition, Violation, Violations, lifecycle,
+    DesiredState, Environment, EnvironmentName, Placement, Precondition, Violation, Violations,
+    lifecycle::{self, check_precondition},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
     revision::Part,
 };
@@ -59,7 +60,7 @@ impl Write for v1::UpdateTenantRevisionRequest {
         Error::unless_empty(violations)?;
         let parts = parts.ok().filter(|parts| !parts.is_empty()).unwrap_or_else(|| Part::ALL.to_vec());
         let current = ports.store.get(&name).await?;
-        Precondition::of_etag(&self.etag).check(&current).map_err(StoreError::from)?;
+        check_precondition(&current, &Precondition::of_etag(&self.etag)).map_err(StoreError::from)?;
         let refused = |problem: String| Error::from(StoreError::FailedPrecondition(format!("{name}: {problem}")));
         let placement = ports.catalog.now().renewed(&current, &parts).map_err(refused)?;
         if placement == current.placement {

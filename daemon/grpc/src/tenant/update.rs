@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use landlord_core::{
     DesiredState, Environment, EnvironmentName, Orderer, Precondition, Tenant, TenantSpec, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
-    lifecycle,
+    lifecycle::{self, check_precondition},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::v1;
@@ -62,7 +62,7 @@ impl Write for v1::UpdateTenantRequest {
         let tenant = tenant_of(&current)?;
         let labels = customer::labels(ports, &tenant.name.customer).await?;
         let change = check(ports, &current, (tenant, &labels), self, violations)?;
-        Precondition::of_etag(self.etag()).check(&current).map_err(StoreError::from)?;
+        check_precondition(&current, &Precondition::of_etag(self.etag())).map_err(StoreError::from)?;
         Ok(Merged { current, change })
     }
 

@@ -263,7 +263,7 @@ pub(crate) async fn cordon(
 ) -> Result<Environment, StoreError> {
     let name = EnvironmentName::HostCluster(id);
     let record = environments::find(connection, &name).await?;
-    precondition.check(&record)?;
+    lifecycle::check_precondition(&record, &precondition)?;
     let Owner::HostCluster(before) = &record.owner else { return Err(StoreError::NotFound(name.to_string())) };
     if record.desired_state == DesiredState::Absent {
         return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));

@@ -264,7 +264,7 @@ async fn change_tenant(
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
-    precondition.check(&before)?;
+    lifecycle::check_precondition(&before, &precondition)?;
     let id = new_operation();
     let (kind, transition) = match change {
         Change::Update { spec, placement } => {
@@ -296,7 +296,7 @@ async fn delete(
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
-    request.precondition.check(&before)?;
+    lifecycle::check_precondition(&before, &request.precondition)?;
     let (id, now) = (new_operation(), clock::now(connection).await?);
     let running = operations::read(connection, before.operation).await?;
     let running = running.outcome.is_none().then_some(running.kind);
