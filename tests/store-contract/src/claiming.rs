@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use landlord_core::{
-    DesiredState, OperationOutcome, Placement, Stage, StageState, State, TenantUid,
+    DesiredState, OperationOutcome, Placement, Precondition, Stage, StageState, State, TenantUid,
     ports::{Claim, Commit, DaemonStore, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
 };
 
@@ -221,7 +221,7 @@ pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     store.cancel(made.operation.id, once()).await.unwrap();
-    store.change(&name("acme", "prod"), None, update(larger()), once()).await.unwrap();
+    store.change(&name("acme", "prod"), Precondition::None, update(larger()), once()).await.unwrap();
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
     // No hint is sent for what can't be claimed.
