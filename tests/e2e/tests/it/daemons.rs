@@ -134,9 +134,8 @@ fn signal(replica: &Replica, name: &str) {
 
 /// A daemon is stopped for longer than its lease, in the middle of its work, and goes on where it was: by then the work is another's,
 /// and the cloud hears nothing more from it. Its plugin's process is not stopped: what it was sent before has its end.
-#[test]
 #[expect(clippy::print_stdout, reason = "the figure is shown")]
-fn a_paused_daemon_calls_nothing_any_more_in_the_cloud() {
+fn paused(rounds: usize) {
     let server = Server::start("paused");
     // Calls wait for their turn, so that at every moment some are about to go out.
     let scarce = "[providers.eks.rate_buckets.\"cloudformation/read\"]\nrate_per_second = 0.5\nburst = 1.0\n";
@@ -173,7 +172,7 @@ fn a_paused_daemon_calls_nothing_any_more_in_the_cloud() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut owner = usize::from(is_called_by(1));
-    for _ in 0..3 {
+    for _ in 0..rounds {
         let other = 1 - owner;
         let before = last(&journal());
         signal(&replicas[owner], "-STOP");
@@ -193,4 +192,15 @@ fn a_paused_daemon_calls_nothing_any_more_in_the_cloud() {
     let seen = journal();
     judge::nothing_made_twice(&seen, tenants.len()).unwrap();
     judge::never_two_at_once(&seen).unwrap();
+}
+
+#[test]
+fn a_paused_daemon_calls_nothing_any_more_in_the_cloud() {
+    paused(1);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+fn long_daemons_that_are_paused_in_turn_call_nothing_any_more() {
+    paused(6);
 }

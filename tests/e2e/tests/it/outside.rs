@@ -69,7 +69,7 @@ fn counting(helm: &Path, folder: &Path) -> std::path::PathBuf {
     let script = folder.join("helm");
     let text = format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", folder.join("runs").display(), helm.display());
     std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     script
 }
 
@@ -140,13 +140,14 @@ fn long_every_outside_call_of_an_order_with_apps_is_in_its_trace_once() {
     let (folder, (url, webhooks)) = (tempfile::tempdir().unwrap(), receiver());
     let secret = folder.path().join("whsec");
     std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
-    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
-    let artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
+    artifacts.helm = counting(&artifacts.helm, folder.path());
     let options = WorldOptions {
         time_scale: FAST * 10.0,
         clouds: vec![&EKS],
         audit: true,
-        kubernetes: Some(Artifacts { helm: counting(&artifacts.helm, folder.path()), ..artifacts }),
+        kubernetes: Some(artifacts),
         // Nobody observes it again meanwhile: what is called after the order is of no order.
         extra_config: format!(
             "[engine]\nresync_interval = '12h'\n[telemetry]\notlp_endpoint = '{address}'\n\
