@@ -130,6 +130,13 @@ impl Placement {
         }
     }
 
+    /// The account on whose rate limits its calls count: provider, and account, or credential scope where no account is named.
+    #[must_use]
+    pub fn account_key(&self) -> String {
+        let account = if self.account.is_empty() { &self.credentials } else { &self.account };
+        format!("{}/{account}", self.provider)
+    }
+
     /// The plugin, with its credential scope, that builds it.
     #[must_use]
     pub fn provider_key(&self) -> ProviderKey {

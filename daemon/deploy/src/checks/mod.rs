@@ -277,10 +277,12 @@ impl Checks {
             let left = RUN_TIMEOUT.saturating_sub(started.elapsed());
             let ended = match not_to_run(scene, &row, &results) {
                 Some(why) => Ended::NotRun(why),
-                None => timeout(left, self.one(scene, &row, &mut conversation)).await.unwrap_or_else(|_| {
-                    let cause = format!("no end within the {} s that all checks have", RUN_TIMEOUT.as_secs());
-                    Ended::failed(cause, "see what the checks before it waited for")
-                }),
+                None => {
+                    timeout(left, row.traced(self.one(scene, &row, &mut conversation))).await.unwrap_or_else(|_| {
+                        let cause = format!("no end within the {} s that all checks have", RUN_TIMEOUT.as_secs());
+                        Ended::failed(cause, "see what the checks before it waited for")
+                    })
+                }
             };
             results.push(scene.redacted(result(row.name(), ended, begun.elapsed())));
         }

@@ -1,5 +1,7 @@
 //! What results a stack's checks have, in which order, and which needs which. Pure.
 
+use tracing::{Instrument as _, instrument::Instrumented};
+
 use crate::{
     check::{Chat, Check, Use},
     stack::Manifest,
@@ -28,6 +30,11 @@ impl Row<'_> {
             Self::Knows(..) => format!("{name}-knows-the-file"),
             Self::Answers(..) => format!("{name}-answers"),
         }
+    }
+
+    /// Does it in a span of its own: the environment is used from outside.
+    pub(super) fn traced<F: Future>(&self, does: F) -> Instrumented<F> {
+        does.instrument(tracing::debug_span!("check", otel.kind = "client", check = self.name()))
     }
 
     /// Results without which this one says nothing.
