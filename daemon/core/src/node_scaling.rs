@@ -28,8 +28,8 @@ pub struct NodeScaling {
 pub struct Karpenter {
     /// What says how machines are made in this cloud.
     pub node_class: NodeClassRef,
-    /// Most of each resource that its nodes have together, such as `cpu = "32"`: the bound of what they cost.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Most of each resource that its nodes have together: the bound of what they cost. `cpu` is always among them, since Karpenter
+    /// counts nodes only between two batches of pods, and this for each node that it decides upon.
     pub limits: BTreeMap<String, String>,
     /// Which machines, as Karpenter's requirements; empty: of the class's `machine_type`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -65,6 +65,7 @@ pub struct NodeRequirement {
 const OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 /// What `nodes_max` says already.
 const NODES: &str = "nodes";
+const CPU: &str = "cpu";
 
 impl NodeScaling {
     /// What is left of an order that the class does not make any more.
@@ -93,6 +94,9 @@ impl NodeScaling {
             if text.is_empty() {
                 add(&format!("karpenter.node_class.{at}"), "must not be empty".into());
             }
+        }
+        if !karpenter.limits.contains_key(CPU) {
+            add("karpenter.limits.cpu", "is missing; it is the bound that no batch of pods passes".into());
         }
         for (resource, amount) in &karpenter.limits {
             let at = format!("karpenter.limits.{resource}");
@@ -160,5 +164,8 @@ mod tests {
         expected.extend(limits);
         expected.extend([requirements; 3].map(str::to_owned));
         assert_eq!(at, expected);
+        let unbounded =
+            scaling(&format!(r#"{{"nodes_max": 6, "karpenter": {{{class}, "limits": {{"memory": "1Gi"}}}}}}"#));
+        assert_eq!(unbounded.faults(2)[0].0, "karpenter.limits.cpu");
     }
 }

@@ -485,7 +485,8 @@ fn request() -> RequestContext {
 /// Two nodes beyond the one that is always there, made by a provisioner in the cluster.
 fn scaling() -> NodeScaling {
     let node_class = NodeClassRef { group: "g".into(), kind: "k".into(), name: "n".into() };
-    let karpenter = Karpenter { node_class, limits: BTreeMap::new(), requirements: Vec::new() };
+    let karpenter =
+        Karpenter { node_class, limits: [("cpu".to_owned(), "8".to_owned())].into(), requirements: Vec::new() };
     NodeScaling { nodes_max: 3, karpenter: Some(karpenter) }
 }
 

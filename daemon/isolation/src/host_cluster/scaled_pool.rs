@@ -26,6 +26,7 @@ use landlord_kube::{
 const API_VERSION: &str = "karpenter.sh/v1";
 /// Label by which Karpenter marks what it makes for a pool.
 const POOL_OF: &str = "karpenter.sh/nodepool";
+const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 const MACHINE_TYPE: &str = "node.kubernetes.io/instance-type";
 /// Nodes stay this long when they are empty: a pod that is restarted finds one, and nobody pays for an hour.
 const EMPTY_FOR: &str = "5m";
@@ -112,6 +113,12 @@ fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
     if karpenter.requirements.is_empty() {
         requirements = json!([{ "key": MACHINE_TYPE, "operator": "In", "values": [growth.machine_type] }]);
     }
+    // Machines that may be taken back at any moment are for whoever orders them.
+    if let Some(requirements) = requirements.as_array_mut()
+        && !karpenter.requirements.iter().any(|requirement| requirement.key == CAPACITY_TYPE)
+    {
+        requirements.push(json!({ "key": CAPACITY_TYPE, "operator": "In", "values": ["on-demand"] }));
+    }
     let mut limits = json!(karpenter.limits);
     limits["nodes"] = json!(growth.nodes_max.to_string());
     let mut spec = json!({ "nodeClassRef": karpenter.node_class, "requirements": requirements });
@@ -196,7 +203,7 @@ mod tests {
     }
 
     fn growth(karpenter: Value) -> PoolGrowth {
-        let mut whole = json!({ "node_class": { "group": "g", "kind": "K", "name": "n" } });
+        let mut whole = json!({ "node_class": { "group": "g", "kind": "K", "name": "n" }, "limits": { "cpu": "32" } });
         whole.as_object_mut().unwrap().extend(karpenter.as_object().unwrap().clone());
         let karpenter: Karpenter = serde_json::from_value(whole).unwrap();
         PoolGrowth { nodes_max: 4, machine_type: "m1".into(), karpenter }
@@ -204,16 +211,17 @@ mod tests {
 
     #[test]
     fn a_pools_nodes_are_the_tenants_and_bounded() {
-        let made = manifest(&pool(true), &growth(json!({ "limits": { "cpu": "32" } })));
+        let made = manifest(&pool(true), &growth(json!({})));
         assert_eq!(made["spec"]["limits"], json!({ "cpu": "32", "nodes": "4" }));
         let template = &made["spec"]["template"];
         assert_eq!(template["metadata"]["labels"][POOL_KEY], "1");
         assert_eq!(template["spec"]["taints"][0], json!({ "key": POOL_KEY, "value": "1", "effect": "NoSchedule" }));
         assert_eq!(template["spec"]["requirements"][0]["values"], json!(["m1"]));
-        let own = manifest(&pool(false), &growth(json!({ "requirements": [{ "key": "k", "operator": "Exists" }] })));
+        assert_eq!(template["spec"]["requirements"][1]["values"], json!(["on-demand"]));
+        let spot = json!([{ "key": "k", "operator": "Exists" }, { "key": CAPACITY_TYPE, "operator": "Exists" }]);
+        let own = manifest(&pool(false), &growth(json!({ "requirements": spot })));
         assert_eq!(own["spec"]["template"]["spec"].get("taints"), None);
-        assert_eq!(own["spec"]["template"]["spec"]["requirements"], json!([{ "key": "k", "operator": "Exists" }]));
-        assert_eq!(own["spec"]["limits"], json!({ "nodes": "4" }));
+        assert_eq!(own["spec"]["template"]["spec"]["requirements"], spot);
     }
 
     #[test]

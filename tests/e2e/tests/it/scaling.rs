@@ -19,7 +19,7 @@ const SCALE: f64 = 1.0 / 60.0;
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// Machines of kwok's provider with four cores.
 const MACHINE: &str = "c-4x-amd64-linux";
-/// Two beside the one that is always there.
+/// Two beside the one that is always there, as the limit of eight cores has it.
 const NODES_MAX: usize = 3;
 
 fn class(nodes_max: Option<usize>) -> String {
@@ -28,7 +28,7 @@ fn class(nodes_max: Option<usize>) -> String {
         format!(
             "[classes.scaled.node_scaling]\nnodes_max = {most}\n[classes.scaled.node_scaling.karpenter]\n\
              node_class = {{ group = 'karpenter.kwok.sh', kind = 'KWOKNodeClass', name = 'default' }}\n\
-             limits = {{ cpu = '64' }}\nrequirements = [{{ key = 'node.kubernetes.io/instance-type', operator = 'In', \
+             limits = {{ cpu = '8' }}\nrequirements = [{{ key = 'node.kubernetes.io/instance-type', operator = 'In', \
              values = ['{MACHINE}'] }}]\n"
         )
     });
