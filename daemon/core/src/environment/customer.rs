@@ -8,6 +8,7 @@ use super::spec::{Collector, check_labels, is_hidden};
 use crate::{
     ClassName, CustomerId, Level, Placement, Timestamp,
     environment::{DISPLAY_NAME_CHARS_MAX, Domain, TenantSpec, Violation, Violations},
+    node_scaling::nodes_max,
 };
 
 /// Most contacts, classes and domains of a customer.
@@ -177,9 +178,10 @@ impl CustomerSpec {
                 );
             }
         }
-        let had = before
-            .map_or((0, 0, 0), |(spec, placement)| (1, u64::from(spec.storage.gib()), u64::from(placement.node_count)));
-        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(placement.node_count));
+        let had = before.map_or((0, 0, 0), |(spec, placement)| {
+            (1, u64::from(spec.storage.gib()), u64::from(nodes_max(placement, true)))
+        });
+        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(nodes_max(placement, true)));
         let limits = [
             ("limits.tenants_max", self.limits.tenants, used.tenants, (had.0, 1), "tenants"),
             ("limits.storage_gib_max", self.limits.storage_gib, used.storage_gib, (had.1, storage), "GiB of storage"),
