@@ -37,7 +37,7 @@ const JOB_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long it stays when nobody deletes it.
 const KEPT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Every pod is told where the API server is; the kubelet fills this in.
+/// Every pod knows where the API server is; the kubelet fills this in.
 const API_SERVER: &str = "$(KUBERNETES_SERVICE_HOST) $(KUBERNETES_SERVICE_PORT)";
 /// Of the pod's output: a line for each address.
 const OUTPUT_BYTES_MAX: i64 = 64 * 1024;
@@ -47,7 +47,7 @@ const REMEDY: &str = "see the check of the network policies; where they are righ
 
 /// What was tried, of one Service's port.
 struct Target {
-    /// `HOST PORT`, as the pod is told.
+    /// `HOST PORT`, as the pod gets it.
     address: String,
     /// In words.
     what: String,

@@ -1,5 +1,5 @@
 //! Checks that are done less often than the others: a file server locks out who is wrong too often, and a pod for each resync is
-//! more than it tells. In between what was seen counts.
+//! more than it is worth. In between what was seen counts.
 
 use std::{
     collections::HashMap,
