@@ -110,7 +110,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "whole numbers")]
     fn a_figure_is_summed_over_its_labels_and_no_other() {
         let figures = "# TYPE a counter\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 4\n";
         assert_eq!((sum(figures, "a_total"), sum(figures, "b"), sum(figures, "c")), (5.0, 4.0, 0.0));

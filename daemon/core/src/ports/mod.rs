@@ -41,7 +41,7 @@ pub use handover::{
     Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
 };
 pub use history::HistoryStore;
-pub use host_clusters::{HostClusters, UninstallReport};
+pub use host_clusters::{HostClusters, PoolGrowth, ScaledPool, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use logs::{AppLogs, LogLine, LogQuery, LogSink, TenantLogs};

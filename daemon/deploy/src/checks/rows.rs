@@ -60,6 +60,7 @@ pub(super) fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
         | Use::Webdav(_)
         | Use::Documents(_)
         | Use::Closed(_)
+        | Use::Attempt(_)
         | Use::WrongPassword(_)
         | Use::Http(_) => vec![Row::One(check)],
     });

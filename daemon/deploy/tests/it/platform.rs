@@ -80,6 +80,7 @@ impl World {
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             name: "hostClusters/shared".parse().unwrap(),
+            cluster_name: "landlord-shared".into(),
             values: BTreeMap::new(),
             platform: "test".parse().unwrap(),
             domain: None,

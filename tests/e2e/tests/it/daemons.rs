@@ -116,12 +116,12 @@ fn two_daemons_share_a_database_and_no_work() {
     judge::everything_is_marked(&journal, EKS.account).unwrap();
 }
 
-/// Keys of one account, one for each daemon: by them the cloud's journal tells the daemons apart.
+/// Keys of one account, one for each daemon: by them the cloud's journal distinguishes the daemons.
 fn key(daemon: usize) -> String {
     format!("AKIA{}SIM{daemon}", EKS.account)
 }
 
-fn calls_of<'a>(journal: &'a [serde_json::Value], daemon: usize, after: i64) -> Vec<&'a serde_json::Value> {
+fn calls_of(journal: &[serde_json::Value], daemon: usize, after: i64) -> Vec<&serde_json::Value> {
     let key = key(daemon);
     let is_its = |entry: &&serde_json::Value| entry["access_key"] == *key && entry["origin"] == "call";
     journal.iter().filter(is_its).filter(|entry| entry["seq"].as_i64().unwrap() > after).collect()

@@ -17,6 +17,7 @@ mod packages;
 mod portals;
 mod replicas;
 mod revisions;
+mod scaling;
 mod shared;
 mod shared_clouds;
 mod store;
