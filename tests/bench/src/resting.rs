@@ -10,7 +10,6 @@ use landlord_test_harness::{World, WorldOptions, client, cloud::EKS};
 use crate::{
     Bed,
     figures::{cpu_seconds, mib, resident_bytes},
-    lifecycle::lift_quotas,
     order::request,
     requests::per_second,
     say,
@@ -52,7 +51,7 @@ pub(crate) fn flying(bed: &Bed, tenants: usize) -> Result<()> {
     say("| in flight | daemon RSS | processor | database's load | passes a second |\n|---|---|---|---|---|");
     let options = WorldOptions { time_scale: 1.0, ..WorldOptions::default() };
     let row = bed.in_world(&options, async |world| {
-        lift_quotas(world, EKS.account)?;
+        world.simulator().control().lift_quotas(EKS.account)?;
         ordered(world, tenants, false).await?;
         tokio::time::sleep(AWAY).await;
         let watched = watch(world).await?;
