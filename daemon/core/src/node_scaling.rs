@@ -1,11 +1,9 @@
 //! How an environment gets more nodes than those that are always there: by its cloud's own autoscaler, or by a provisioner of nodes
-//! in the cluster, which is told by a NodePool. Pure.
+//! in the cluster, which gets a NodePool. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-
-use crate::placement::Placement;
 
 /// Capability of a provider whose cloud scales the pools that it makes.
 pub const NODE_SCALING: &str = "node-scaling";
@@ -127,14 +125,6 @@ fn is_quantity(text: &str) -> bool {
     let suffix = &text[number.len()..];
     let known = ["", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi"].contains(&suffix);
     known && number.parse::<f64>().is_ok_and(|amount| amount.is_finite() && amount > 0.0)
-}
-
-/// Most nodes that a placement may come to, which its customer's contract counts. `by_cloud`: whether its cloud scales the pool, or
-/// nobody asks by whom it is scaled.
-#[must_use]
-pub fn nodes_max(placement: &Placement, by_cloud: bool) -> u32 {
-    let scaling = placement.node_scaling.as_ref().filter(|_| by_cloud);
-    scaling.map_or(0, |scaling| scaling.nodes_max).max(placement.node_count)
 }
 
 #[cfg(test)]

@@ -108,6 +108,14 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Most nodes that it may come to, which its customer's contract counts. `by_cloud`: whether its cloud scales the pool, or
+    /// nobody asks by whom it is scaled.
+    #[must_use]
+    pub fn nodes_max(&self, by_cloud: bool) -> u32 {
+        let scaling = self.node_scaling.as_ref().filter(|_| by_cloud);
+        scaling.map_or(0, |scaling| scaling.nodes_max).max(self.node_count)
+    }
+
     /// Of what no class was resolved for: nothing is chosen but where it is.
     #[must_use]
     pub fn without_choices(class: ClassName, level: Level, key: ProviderKey, account: String, region: String) -> Self {
@@ -132,6 +140,13 @@ impl Placement {
             service: ServiceRules::default(),
             revisions: Revisions::default(),
         }
+    }
+
+    /// The account on whose rate limits its calls count: provider, and account, or credential scope where no account is named.
+    #[must_use]
+    pub fn account_key(&self) -> String {
+        let account = if self.account.is_empty() { &self.credentials } else { &self.account };
+        format!("{}/{account}", self.provider)
     }
 
     /// The plugin, with its credential scope, that builds it.

@@ -8,7 +8,6 @@ use super::spec::{Collector, check_labels, is_hidden};
 use crate::{
     ClassName, CustomerId, Level, Placement, Timestamp,
     environment::{DISPLAY_NAME_CHARS_MAX, Domain, TenantSpec, Violation, Violations},
-    node_scaling::nodes_max,
 };
 
 /// Most contacts, classes and domains of a customer.
@@ -179,9 +178,9 @@ impl CustomerSpec {
             }
         }
         let had = before.map_or((0, 0, 0), |(spec, placement)| {
-            (1, u64::from(spec.storage.gib()), u64::from(nodes_max(placement, true)))
+            (1, u64::from(spec.storage.gib()), u64::from(placement.nodes_max(true)))
         });
-        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(nodes_max(placement, true)));
+        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(placement.nodes_max(true)));
         let limits = [
             ("limits.tenants_max", self.limits.tenants, used.tenants, (had.0, 1), "tenants"),
             ("limits.storage_gib_max", self.limits.storage_gib, used.storage_gib, (had.1, storage), "GiB of storage"),

@@ -51,8 +51,8 @@ pub use revisions::RevisionStore;
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
-    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, Via,
-    Work, WorkStore,
+    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TakenOver,
+    TenantStore, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};

@@ -1,10 +1,10 @@
 //! The part of a call that is about nodes beyond those that are always there: made by the cloud, which scales the pool itself, or by
-//! a provisioner in the cluster, which is told by a NodePool.
+//! a provisioner in the cluster, which gets a NodePool.
 
 use landlord_core::{
     DesiredState, ErrorKind, Failure, Stage,
     journal::CallReport,
-    node_scaling::{self, NODE_SCALING},
+    node_scaling::NODE_SCALING,
     ports::{PoolGrowth, ScaledPool},
     step::record_in,
 };
@@ -20,7 +20,7 @@ use crate::request;
 impl Call<'_> {
     /// The node pool wanted, which its cloud may scale.
     pub(super) fn node_pool_wanted(&self) -> v1::NodePoolSpec {
-        let most = node_scaling::nodes_max(&self.work.environment.placement, self.states(NODE_SCALING));
+        let most = self.work.environment.placement.nodes_max(self.states(NODE_SCALING));
         request::node_pool(self.work, most)
     }
 
@@ -54,7 +54,7 @@ impl Call<'_> {
         // Its plugin has then led to the cluster, so what its cloud does is known.
         let kube = self.credentials().await?;
         if self.states(NODE_SCALING) {
-            let most = node_scaling::nodes_max(placement, true);
+            let most = placement.nodes_max(true);
             let detail = format!(
                 "the cloud scales the pool up to {most} nodes (capability {NODE_SCALING} of provider {provider})"
             );

@@ -399,7 +399,7 @@ impl World {
 
     /// Tries to remove a host cluster; returns whether that was refused because of its tenants.
     pub(crate) async fn is_in_use(&self, name: &EnvironmentName) -> bool {
-        let delete = DeleteRequest { force: true, etag: None, request: request() };
+        let delete = DeleteRequest { force: true, precondition: landlord_core::Precondition::None, request: request() };
         match self.store.delete(name, delete).await {
             Ok(_) => false,
             Err(StoreError::HostInUse { .. }) => true,
@@ -409,7 +409,7 @@ impl World {
 
     /// Has a delete go on without what can't be reached.
     pub(crate) async fn force(&self, name: &EnvironmentName) -> Operation {
-        let delete = DeleteRequest { force: true, etag: None, request: request() };
+        let delete = DeleteRequest { force: true, precondition: landlord_core::Precondition::None, request: request() };
         let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
         accepted.operation
@@ -417,7 +417,8 @@ impl World {
 
     /// Has a failed tenant retried.
     pub(crate) async fn retry(&self, name: &EnvironmentName) -> Operation {
-        let accepted = self.store.change(name, None, Change::Retry, request()).await.unwrap();
+        let accepted =
+            self.store.change(name, landlord_core::Precondition::None, Change::Retry, request()).await.unwrap();
         self.wake();
         accepted.operation
     }
@@ -430,7 +431,8 @@ impl World {
 
     /// Orders a tenant's end.
     pub(crate) async fn delete(&self, name: &EnvironmentName) -> Operation {
-        let delete = DeleteRequest { force: false, etag: None, request: request() };
+        let delete =
+            DeleteRequest { force: false, precondition: landlord_core::Precondition::None, request: request() };
         let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
         accepted.operation

@@ -37,7 +37,7 @@ const NAMED_MAX: usize = 3;
 pub(crate) async fn ensure(client: &Client, pool: &ScaledPool, growth: &PoolGrowth) -> Result<StageProgress> {
     let pools = kind(client, "NodePool");
     match pools.get_opt(&pool.name).await {
-        // Of an object that is not there the API server says the same as of a kind that it does not know; only the list tells.
+        // Of an object that is not there the API server says the same as of a kind that it does not know; only the list shows which.
         Ok(None) if !is_known(&pools).await? => return Err(no_karpenter()),
         other => other.map(drop).doing(|| format!("reading NodePool {}", pool.name))?,
     }

@@ -111,7 +111,7 @@ impl Scene {
 }
 
 /// Two machines come for five pods, since the class pays for no third one; each is the tenant's and nobody else's.
-#[expect(clippy::print_stdout, reason = "a figure for whoever measures")]
+#[expect(clippy::print_stdout, reason = "the figure is shown")]
 fn machines_come(scene: &Scene, uid: &str) {
     let namespace = {
         let found = scene.world.cli().tenant(&scene.tenant.name()).unwrap().unwrap();

@@ -509,6 +509,7 @@ impl Daemon {
             figures: RpcFigures::default(),
             limits,
             web_origins: Arc::new(BTreeSet::from([ORIGIN.to_owned()])),
+            turns: landlord_grpc::Turns::default(),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
