@@ -231,7 +231,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let used = offering(folder.path(), "", "");
         let checked = fits(&used).unwrap();
-        let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), Default::default()).await.unwrap();
+        let options = landlord_store::SqliteOptions { create: true, ..Default::default() };
+        let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
         let mut reload = Reload {
             names: Names::read(&used, &checked).unwrap(),
             sources: Sources {
@@ -249,7 +250,7 @@ mod tests {
             assert!(refused.contains(expected), "{expected}: {refused}");
         }
         let changes = reload.apply(&offering(folder.path(), "'documents'", "")).unwrap();
-        assert_eq!(changes.in_force, ["classes.small"], "{changes:?}");
+        assert_eq!(changes.in_force, ["classes.small.skip_checks"], "{changes:?}");
     }
 
     #[tokio::test(start_paused = true)]
