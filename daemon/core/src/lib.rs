@@ -23,11 +23,13 @@ pub mod isolation;
 pub mod journal;
 pub mod late;
 pub mod lifecycle;
+pub mod node_scaling;
 pub mod operation;
 pub mod placement;
 pub mod placement_rule;
 pub mod platform_options;
 pub mod ports;
+mod precondition;
 pub mod progress;
 pub mod public_address;
 pub mod residency;
@@ -54,10 +56,12 @@ pub use ids::{
     TenantId, TenantName, TenantUid,
 };
 pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
+pub use node_scaling::NodeScaling;
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
 pub use platform_options::{LeftOut, PlatformOptions, PlatformPart};
+pub use precondition::{Order, Precondition};
 pub use residency::{Residencies, Residency};
 pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};

@@ -16,7 +16,7 @@
 
 use crate::{
     Condition, DesiredState, Environment, ErrorKind, Failure, Operation, OperationId, OperationKind, Owner, Placement,
-    State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
+    Precondition, State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
 };
 
 /// Why a request changes nothing.
@@ -76,15 +76,12 @@ pub enum Effect {
     },
 }
 
-/// Refuses a request that saw another version; without an etag every version is fine.
+/// Refuses a request that is for another version.
 ///
 /// # Errors
 /// [`Refusal::EtagMismatch`].
-pub fn check_etag(environment: &Environment, etag: Option<&str>) -> Result<(), Refusal> {
-    match etag {
-        Some(etag) if etag != environment.etag => Err(Refusal::EtagMismatch(environment.name().to_string())),
-        _ => Ok(()),
-    }
+pub fn check_precondition(environment: &Environment, precondition: &Precondition) -> Result<(), Refusal> {
+    if precondition.holds(environment) { Ok(()) } else { Err(Refusal::EtagMismatch(environment.name().to_string())) }
 }
 
 /// A new environment, with its create accepted as `operation`.

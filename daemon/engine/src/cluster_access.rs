@@ -255,6 +255,7 @@ mod tests {
             stack: None,
             platform: None,
             platform_options: Default::default(),
+            node_scaling: None,
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,
@@ -305,7 +306,10 @@ mod tests {
             assert_eq!(isolated().await, stands, "{state:?}");
         }
         let request = RequestContext::of_daemon();
-        store.delete(&name, DeleteRequest { force: false, etag: None, request }).await.unwrap();
+        store
+            .delete(&name, DeleteRequest { force: false, precondition: landlord_core::Precondition::None, request })
+            .await
+            .unwrap();
         assert!(!isolated().await, "being deleted");
     }
 

@@ -14,8 +14,9 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    Catalog, EnvironmentName, Violation,
+    Catalog, Environment, EnvironmentName, Precondition, Violation,
     access::Resource,
+    lifecycle::check_precondition,
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::google::longrunning::{Operation, operation};
@@ -35,6 +36,11 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 
     /// AIP-155 request id, as the client wrote it.
     fn request_id(&self) -> &str;
+
+    /// What it is merged into, if it is one of the changes that take what they don't name from what there is.
+    fn merges_into(&self) -> Option<EnvironmentName> {
+        None
+    }
 
     /// Whether only to check.
     fn validate_only(&self) -> bool {
@@ -115,6 +121,11 @@ async fn accept<W: Write>(
     write: &W,
     (context, violations): (RequestContext, Vec<Violation>),
 ) -> Result<Operation, Error> {
+    let merges_into = write.merges_into().filter(|_| write.etag().is_empty() && !write.validate_only());
+    let _turn = match merges_into {
+        Some(name) => ports.turns.wait(name).await,
+        None => None,
+    };
     let mut merge = Merge::default();
     loop {
         let change = match write.check(ports, violations.clone()).await {
@@ -183,6 +194,11 @@ pub(crate) fn scope_of<T: Into<EnvironmentName>>(name: Result<T, Violation>) -> 
     name.ok().map(|name| RequestScope::from(&name.into()))
 }
 
+/// A change was merged into this version, and no other order may be overwritten by it.
+pub(crate) fn merged_into(write: &impl Write, current: &Environment) -> Precondition {
+    if write.etag().is_empty() { Precondition::same_order(current) } else { Precondition::of_etag(&current.etag) }
+}
+
 /// Retries what is FAILED.
 pub(crate) async fn retry(
     ports: &Ports,
@@ -190,7 +206,7 @@ pub(crate) async fn retry(
     etag: &str,
     request: RequestContext,
 ) -> Result<Accepted, Error> {
-    Ok(ports.store.change(name, given(etag), Change::Retry, request).await?)
+    Ok(ports.store.change(name, Precondition::of_etag(etag), Change::Retry, request).await?)
 }
 
 /// Accepts a removal.
@@ -201,7 +217,7 @@ pub(crate) async fn delete(
     force: bool,
     request: RequestContext,
 ) -> Result<Accepted, Error> {
-    let delete = DeleteRequest { force, etag: given(etag).map(str::to_owned), request };
+    let delete = DeleteRequest { force, precondition: Precondition::of_etag(etag), request };
     Ok(ports.store.delete(name, delete).await?)
 }
 
@@ -213,7 +229,7 @@ pub(crate) fn given(etag: &str) -> Option<&str> {
 /// Refuses a delete that the store would refuse, as far as the record shows.
 pub(crate) async fn dry_run_delete(ports: &Ports, name: &EnvironmentName, etag: &str) -> Result<(), Error> {
     let environment = ports.store.get(name).await?;
-    landlord_core::lifecycle::check_etag(&environment, given(etag)).map_err(StoreError::from)?;
+    check_precondition(&environment, &Precondition::of_etag(etag)).map_err(StoreError::from)?;
     if environment.is_protected() {
         return Err(StoreError::DeletionProtected(name.to_string()).into());
     }

@@ -12,7 +12,7 @@ use std::{future::Future, sync::Arc};
 use futures::{FutureExt as _, future::BoxFuture};
 use landlord_core::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostView,
-    Operation, OperationId, Orphan, Placement, Stage, StageRecord, TenantName, TenantUid,
+    Operation, OperationId, Orphan, Placement, Precondition, Stage, StageRecord, TenantName, TenantUid,
     access::{Action, EnvironmentAttributes, Resource},
     environment::Domain,
     ports::{
@@ -27,8 +27,7 @@ use crate::{access::Access, ports::Ports};
 const BATCHES_MAX: usize = 20;
 /// Items of a batch after the first one, in which something was hidden.
 const BATCH: u32 = 500;
-/// A write without an etag is decided about again this often when another one comes between; the engine writes a record a few
-/// times a second at most.
+/// A write without an etag is decided about again this often when another order comes between.
 const DECISIONS_MAX: u32 = 10;
 /// Tenants that keep a host cluster, of those that the caller may read.
 const NAMED_MAX: u32 = 20;
@@ -56,10 +55,12 @@ impl Guard {
     }
 
     /// The record behind a name, or the name alone, with the version that it has.
-    async fn resource(&self, name: &EnvironmentName) -> Result<(Resource, Option<String>), StoreError> {
+    async fn resource(&self, name: &EnvironmentName) -> Result<(Resource, Precondition), StoreError> {
         match self.store.get(name).await {
-            Ok(environment) => Ok((Resource::from(&environment), Some(environment.etag))),
-            Err(StoreError::NotFound(_)) => Ok((Resource::Environment { name: name.clone(), attributes: None }, None)),
+            Ok(environment) => Ok((Resource::from(&environment), Precondition::same_order(&environment))),
+            Err(StoreError::NotFound(_)) => {
+                Ok((Resource::Environment { name: name.clone(), attributes: None }, Precondition::None))
+            }
             Err(error) => Err(error),
         }
     }
@@ -68,17 +69,17 @@ impl Guard {
     async fn write<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         name: &EnvironmentName,
-        etag: Option<&str>,
-        write: impl Fn(Option<String>) -> F,
+        precondition: Precondition,
+        write: impl Fn(Precondition) -> F,
     ) -> Result<T, StoreError> {
         let mut decisions_left = DECISIONS_MAX;
         loop {
             decisions_left -= 1;
-            let (resource, version) = self.resource(name).await?;
+            let (resource, decided) = self.resource(name).await?;
             self.check(&resource)?;
-            let written = write(etag.map(str::to_owned).or(version)).await;
+            let written = write(if precondition == Precondition::None { decided } else { precondition.clone() }).await;
             match written {
-                Err(StoreError::EtagMismatch { .. }) if etag.is_none() && decisions_left > 0 => {}
+                Err(StoreError::EtagMismatch { .. }) if precondition == Precondition::None && decisions_left > 0 => {}
                 Err(error) => return Err(self.redacted(error).await),
                 Ok(written) => return Ok(written),
             }
@@ -203,15 +204,15 @@ impl TenantStore for Guard {
     async fn cordon(
         &self,
         id: &HostClusterId,
-        etag: Option<&str>,
+        precondition: Precondition,
         cordoned: bool,
         request: RequestContext,
     ) -> Result<Environment, StoreError> {
-        let write = |etag: Option<String>| {
+        let write = |precondition: Precondition| {
             let request = request.clone();
-            async move { self.store.cordon(id, etag.as_deref(), cordoned, request).await }
+            async move { self.store.cordon(id, precondition, cordoned, request).await }
         };
-        self.write(&id.clone().into(), etag, write).await
+        self.write(&id.clone().into(), precondition, write).await
     }
 
     /// Counts of host clusters that take part in a placement; names leave the daemon only by rpcs about them.
@@ -298,7 +299,7 @@ impl TenantStore for Guard {
     async fn change(
         &self,
         name: &EnvironmentName,
-        etag: Option<&str>,
+        precondition: Precondition,
         change: Change,
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
@@ -313,19 +314,19 @@ impl TenantStore for Guard {
             let attributes = EnvironmentAttributes { state: state.unwrap_or_default(), ..ordered };
             self.check(&Resource::Environment { name: name.clone(), attributes: Some(attributes) })?;
         }
-        let write = |etag: Option<String>| {
+        let write = |precondition: Precondition| {
             let (change, request) = (change.clone(), request.clone());
-            async move { self.store.change(name, etag.as_deref(), change, request).await }
+            async move { self.store.change(name, precondition, change, request).await }
         };
-        self.write(name, etag, write).await
+        self.write(name, precondition, write).await
     }
 
     async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
-        let write = |etag: Option<String>| {
-            let request = DeleteRequest { etag, ..request.clone() };
+        let write = |precondition: Precondition| {
+            let request = DeleteRequest { precondition, ..request.clone() };
             async move { self.store.delete(name, request).await }
         };
-        self.write(name, request.etag.as_deref(), write).await
+        self.write(name, request.precondition.clone(), write).await
     }
 
     async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError> {

@@ -51,6 +51,7 @@ mod webhook;
 pub use figures::RpcFigures;
 pub use limits::Limits;
 pub use listen::{Listen, ListenBounds, ListenTcp};
+pub use merge::Turns;
 pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;
 pub use serve::serve;

@@ -1,14 +1,46 @@
-//! A change without an etag is merged again into what another change made meanwhile.
+//! Changes without an etag are merged one after another, and again into what another daemon's change made meanwhile.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
 
-/// For how long. Of writers that meet, one gets through each time, so a crowd needs as many rounds as it has heads; and the engine,
-/// whose commit is shorter than a check, wins against one on a machine that is busy. Few clients wait longer for an answer.
+use landlord_core::EnvironmentName;
+use tokio::sync::OwnedMutexGuard;
+
+/// For how long a change waits for its turn, and then is merged again. Of the daemons' writers that meet, one gets through each time.
+/// Few clients wait longer for an answer.
 const MERGE_TIME: Duration = Duration::from_secs(30);
 /// The first wait between two merges, doubled up to the longest. Each is up to half of it shorter, so that those who met once
 /// don't meet again.
 const WAIT: Duration = Duration::from_millis(5);
 const WAIT_MAX: Duration = Duration::from_millis(320);
+
+/// Who merges into what, in this daemon. A crowd that met at the store would check again and again what only one of it can
+/// write, and whoever comes later would overtake those that wait.
+#[derive(Debug, Clone, Default)]
+pub struct Turns(Arc<Mutex<BTreeMap<EnvironmentName, Weak<tokio::sync::Mutex<()>>>>>);
+
+impl Turns {
+    /// Waits for the turn, in order of arrival; `None`: it took too long, and the store decides.
+    pub(crate) async fn wait(&self, name: EnvironmentName) -> Option<OwnedMutexGuard<()>> {
+        let turn = self.of(name);
+        tokio::time::timeout(MERGE_TIME, turn.lock_owned()).await.ok()
+    }
+
+    fn of(&self, name: EnvironmentName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(&name).and_then(Weak::upgrade) {
+            return turn;
+        }
+        // No more than what is under way now.
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(name, Arc::downgrade(&turn));
+        turn
+    }
+}
 
 /// The merges of one change.
 pub(crate) struct Merge {

@@ -10,7 +10,7 @@ use landlord_core::{
     },
 };
 
-use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
+use crate::{figures::RpcFigures, limits::Limits, merge::Turns, opaque::OpaqueTokens};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -57,6 +57,8 @@ pub struct Ports {
     pub web_origins: Arc<BTreeSet<String>>,
     /// Seals places in lists and watches.
     pub tokens: Arc<OpaqueTokens>,
+    /// Who merges a change now.
+    pub turns: Turns,
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,7 @@ use landlord_core::{
     revision::CurrentRevisions,
 };
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions, TenantApps};
-use landlord_grpc::{OpaqueTokens, Ports};
+use landlord_grpc::{OpaqueTokens, Ports, Turns};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -108,12 +108,12 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
         figures: rpc_figures,
         limits: config.auth.limits.limits(),
         web_origins: Arc::new(config.server.web_origins.iter().cloned().collect()),
+        turns: Turns::default(),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
-    let socket = listen.socket.display().to_string();
     let ready = || {
-        became_ready(&socket, &ready);
+        became_ready(&listen.socket, &ready);
         // Not before: systemd takes the end of a reload for the end of the start.
         tasks.spawn(reload.follow(stop.clone()));
     };
@@ -150,8 +150,8 @@ async fn open_revisions(
 }
 
 /// Clients can connect.
-fn became_ready(socket: &str, flag: &AtomicBool) {
-    tracing::info!(socket, "landlordd is ready");
+fn became_ready(socket: &Path, flag: &AtomicBool) {
+    tracing::info!(socket = %socket.display(), "landlordd is ready");
     flag.store(true, Ordering::Relaxed);
     systemd::ready();
 }

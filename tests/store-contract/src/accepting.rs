@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::join_all;
 use landlord_core::{
-    OperationKind, OperationOutcome, State,
-    ports::{EnvironmentQuery, EventQuery, OperationQuery, RequestScope, StoreError},
+    OperationKind, OperationOutcome, Precondition, State,
+    environment::Endpoint,
+    ports::{
+        Commit, DeleteRequest, EnvironmentPatch, EnvironmentQuery, EventQuery, OperationQuery, RequestScope, StoreError,
+    },
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -42,8 +45,8 @@ pub async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>) {
     assert_eq!(store.newest_event().await.unwrap(), events);
 
     let request = keyed("update");
-    let first = store.change(&acme, None, update(larger()), request.clone()).await.unwrap();
-    let again = store.change(&acme, None, update(larger()), request).await.unwrap();
+    let first = store.change(&acme, Precondition::None, update(larger()), request.clone()).await.unwrap();
+    let again = store.change(&acme, Precondition::None, update(larger()), request).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.operation.id, first.operation.id);
     assert_eq!(store.get(&acme).await.unwrap().generation, 2);
@@ -56,7 +59,7 @@ pub async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store>(store
     other.key.request_hash = "another".into();
     let refused = store.create(new(&name("acme", "test"), other.clone())).await;
     assert_refused!(refused, StoreError::RequestIdReused(_));
-    let refused = store.change(&name("acme", "prod"), None, update(larger()), other.clone()).await;
+    let refused = store.change(&name("acme", "prod"), Precondition::None, update(larger()), other.clone()).await;
     assert_refused!(refused, StoreError::RequestIdReused(_));
     assert_refused!(
         store.replayed(&RequestScope::Customer("acme".parse().unwrap()), &other.key).await,
@@ -108,7 +111,7 @@ pub async fn an_update_raises_the_generation_and_supersedes<S: Store>(store: Arc
     let first = created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let etag = first.environment.unwrap().etag;
-    let changed = store.change(&acme, Some(&etag), update(larger()), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::of_etag(&etag), update(larger()), once()).await.unwrap();
     let tenant = changed.environment.unwrap();
     assert_eq!((tenant.generation, &tenant_of(&tenant).spec), (2, &larger()));
     assert_eq!(tenant.status.state, State::Provisioning);
@@ -120,7 +123,7 @@ pub async fn an_update_raises_the_generation_and_supersedes<S: Store>(store: Arc
     assert_eq!(earlier.outcome, Some(OperationOutcome::Superseded { by }));
     make_ready(&*store).await;
     let again = landlord_core::TenantSpec { storage: 30.try_into().unwrap(), ..larger() };
-    let changed = store.change(&acme, None, update(again), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::None, update(again), once()).await.unwrap();
     assert_eq!(changed.environment.unwrap().status.state, State::Updating);
 }
 
@@ -129,7 +132,7 @@ pub async fn an_update_of_the_record_only_ends_at_once<S: Store>(store: Arc<S>) 
     make_ready(&*store).await;
     let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
     let acme = name("acme", "prod");
-    let changed = store.change(&acme, None, update(renamed.clone()), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::None, update(renamed.clone()), once()).await.unwrap();
     assert_eq!(changed.operation.outcome, Some(OperationOutcome::Ready));
     let tenant = changed.environment.unwrap();
     assert_eq!((tenant.generation, tenant.status.state), (1, State::Ready));
@@ -141,7 +144,7 @@ pub async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_ready(&*store).await;
     let paused = landlord_core::TenantSpec { paused: true, ..spec() };
-    let changed = store.change(&name("acme", "prod"), None, update(paused), once()).await.unwrap();
+    let changed = store.change(&name("acme", "prod"), Precondition::None, update(paused), once()).await.unwrap();
     assert_eq!(changed.operation.outcome, Some(OperationOutcome::Ready));
     assert_eq!(changed.environment.unwrap().status.state, State::Ready);
     // The engine shall see it, though there is nothing to build.
@@ -152,10 +155,10 @@ pub async fn pausing_and_going_on_take_over_what_is_unfinished<S: Store>(store: 
     let create = created(&*store, "acme", "prod").await.operation.id;
     let acme = name("acme", "prod");
     let paused = landlord_core::TenantSpec { paused: true, ..spec() };
-    let pause = store.change(&acme, None, update(paused), once()).await.unwrap().operation;
+    let pause = store.change(&acme, Precondition::None, update(paused), once()).await.unwrap().operation;
     let ended = store.operation(create).await.unwrap().outcome;
     assert_eq!((ended, &pause.outcome), (Some(OperationOutcome::Superseded { by: pause.id }), &None));
-    let resume = store.change(&acme, None, update(spec()), once()).await.unwrap();
+    let resume = store.change(&acme, Precondition::None, update(spec()), once()).await.unwrap();
     let ended = store.operation(pause.id).await.unwrap().outcome;
     assert_eq!(ended, Some(OperationOutcome::Superseded { by: resume.operation.id }));
     // Whoever waits for it waits for READY.
@@ -171,7 +174,7 @@ pub async fn an_update_of_the_record_supersedes_nothing<S: Store>(store: Arc<S>)
     let acme = name("acme", "prod");
     let claim = claim_one(&*store).await;
     let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
-    let changed = store.change(&acme, None, update(renamed.clone()), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::None, update(renamed.clone()), once()).await.unwrap();
     assert_eq!(changed.operation.outcome, Some(OperationOutcome::Ready));
     let tenant = changed.environment.unwrap();
     assert_eq!((tenant.operation, &tenant_of(&tenant).spec), (create, &renamed));
@@ -201,30 +204,50 @@ pub async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc<S>) {
     let placement = landlord_core::Placement { machine_type: "m7i.large".into(), ..placement() };
     let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
     let change = landlord_core::ports::Change::Update { spec: renamed, placement: placement.clone() };
-    store.change(&acme, None, change, once()).await.unwrap();
+    store.change(&acme, Precondition::None, change, once()).await.unwrap();
     assert_eq!(store.get(&acme).await.unwrap().placement.machine_type, "m6i.large");
     let change = landlord_core::ports::Change::Update { spec: larger(), placement };
-    store.change(&acme, None, change, once()).await.unwrap();
+    store.change(&acme, Precondition::None, change, once()).await.unwrap();
     assert_eq!(store.get(&acme).await.unwrap().placement.machine_type, "m7i.large");
 }
 
 pub async fn an_old_etag_changes_nothing<S: Store>(store: Arc<S>) {
     let etag = created(&*store, "acme", "prod").await.environment.unwrap().etag;
     let acme = name("acme", "prod");
-    store.change(&acme, Some(&etag), update(larger()), once()).await.unwrap();
+    store.change(&acme, Precondition::of_etag(&etag), update(larger()), once()).await.unwrap();
     let before = store.get(&acme).await.unwrap();
-    let refused = store.change(&acme, Some(&etag), update(spec()), once()).await;
+    let refused = store.change(&acme, Precondition::of_etag(&etag), update(spec()), once()).await;
     assert_refused!(refused, StoreError::EtagMismatch { .. });
     let mut request = delete();
-    request.etag = Some(etag);
+    request.precondition = Precondition::Etag(etag);
     assert_refused!(store.delete(&acme, request).await, StoreError::EtagMismatch { .. });
+    assert_eq!(store.get(&acme).await.unwrap(), before);
+}
+
+pub async fn what_the_engine_records_is_no_other_order<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let acme = name("acme", "prod");
+    let read = store.get(&acme).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let mut status = store.load(&claim).await.unwrap().environment.status;
+    status.endpoints.push(Endpoint { name: "chat".into(), url: "https://chat.acme.example.com".into() });
+    let patch = EnvironmentPatch { status: Some(status), ..EnvironmentPatch::default() };
+    store.commit(&claim, Commit { environment: patch, ..Commit::default() }).await.unwrap();
+    assert_ne!(store.get(&acme).await.unwrap().etag, read.etag);
+    // What was merged into the earlier record is right in this one too, and what was ordered since is not overwritten.
+    let merged = || store.change(&acme, Precondition::same_order(&read), update(larger()), once());
+    merged().await.unwrap();
+    let before = store.get(&acme).await.unwrap();
+    assert_refused!(merged().await, StoreError::EtagMismatch { .. });
+    let stale = DeleteRequest { precondition: Precondition::same_order(&read), ..delete() };
+    assert_refused!(store.delete(&acme, stale).await, StoreError::EtagMismatch { .. });
     assert_eq!(store.get(&acme).await.unwrap(), before);
 }
 
 pub async fn updates_at_once_with_one_etag_let_one_through<S: Store>(store: Arc<S>) {
     let etag = created(&*store, "acme", "prod").await.environment.unwrap().etag;
     let acme = name("acme", "prod");
-    let calls = (0..20).map(|_| store.change(&acme, Some(&etag), update(larger()), once()));
+    let calls = (0..20).map(|_| store.change(&acme, Precondition::of_etag(&etag), update(larger()), once()));
     let responses = join_all(calls).await;
     assert_eq!(responses.iter().filter(|response| response.is_ok()).count(), 1);
     assert_eq!(store.get(&acme).await.unwrap().generation, 2);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use landlord_audit::SigningKey;
 use landlord_core::{
-    DesiredState, OperationOutcome, Stage, StageState, State,
+    DesiredState, OperationOutcome, Precondition, Stage, StageState, State,
     access::{AuthMethod, Principal},
     audit::{AuditRecord, Author, Outcome},
     ports::{
@@ -42,8 +42,12 @@ fn summary(kept: &KeptEntry) -> (String, String, String) {
 pub async fn every_change_is_recorded_with_who_and_what<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     let created = store.create(new(&acme, of("corp:ann", "CreateTenant"))).await.unwrap();
-    let updated =
-        store.change(&acme, None, update(larger()), of("corp:bob", "UpdateTenant")).await.unwrap().environment.unwrap();
+    let updated = store
+        .change(&acme, Precondition::None, update(larger()), of("corp:bob", "UpdateTenant"))
+        .await
+        .unwrap()
+        .environment
+        .unwrap();
     let running = updated.operation;
     store.cancel(running, of("corp:eve", "CancelOperation")).await.unwrap();
     let request = of("corp:dan", "DeleteTenant");
@@ -85,7 +89,10 @@ pub async fn what_is_refused_or_repeated_is_no_change<S: Store>(store: Arc<S>) {
     store.create(new(&acme, request.clone())).await.unwrap();
     assert!(store.create(new(&acme, request)).await.unwrap().replayed);
     assert_refused!(store.create(new(&acme, once())).await, StoreError::AlreadyExists(_));
-    assert_refused!(store.change(&acme, Some("old"), update(larger()), once()).await, StoreError::EtagMismatch { .. });
+    assert_refused!(
+        store.change(&acme, Precondition::of_etag("old"), update(larger()), once()).await,
+        StoreError::EtagMismatch { .. }
+    );
     let log = audit_log(&*store).await;
     assert_eq!(log.len(), 2, "the customer and the tenant: {log:?}");
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use landlord_core::{
-    DesiredState, OperationOutcome, Placement, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
+    DesiredState, OperationOutcome, Placement, Precondition, Stage, StageState, State, TenantUid,
+    ports::{Claim, Commit, DaemonStore, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -100,6 +100,28 @@ pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
     let taken = store.claim("b", 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 2);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+}
+
+/// Whoever claims an account learns since when nobody called it, if that was another: of the two only.
+pub async fn an_account_is_taken_over_with_the_time_it_was_left_alone<S: Store + DaemonStore>(store: Arc<S>) {
+    let idle = Duration::from_millis(30);
+    created(&*store, "acme", "prod").await;
+    let claim = async |owner: &str| store.claim(owner, 10, LEASE).await.unwrap().pop().unwrap();
+    let free = async |claim: &Claim| {
+        let release = Release::After(Duration::ZERO);
+        store.commit(claim, Commit { release, ..Commit::default() }).await.unwrap();
+    };
+    let first = claim("a").await;
+    assert_eq!(first.taken_over, None, "nobody had it before");
+    free(&first).await;
+    let again = claim("a").await;
+    assert_eq!(again.taken_over, None, "it is its own");
+    free(&again).await;
+    store.leave("a").await.unwrap();
+    tokio::time::sleep(idle).await;
+    let other = claim("b").await.taken_over.expect("it was the first's");
+    assert!(other.account.ends_with("/111122223333"), "{other:?}");
+    assert!(other.free_for >= idle && other.free_for < LEASE, "{other:?}");
 }
 
 /// Everything that a claim without right could write.
@@ -199,7 +221,7 @@ pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     store.cancel(made.operation.id, once()).await.unwrap();
-    store.change(&name("acme", "prod"), None, update(larger()), once()).await.unwrap();
+    store.change(&name("acme", "prod"), Precondition::None, update(larger()), once()).await.unwrap();
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
     // No hint is sent for what can't be claimed.

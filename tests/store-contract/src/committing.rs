@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    DesiredState, OperationOutcome, Stage, StageRecord, StageState, State,
+    DesiredState, OperationOutcome, Precondition, Stage, StageRecord, StageState, State,
     ports::{Commit, EnvironmentPatch, EventKind, EventQuery, Release, StoreError},
     stage::RemovedObject,
 };
@@ -40,7 +40,7 @@ pub async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let acme = name("acme", "prod");
-    let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::None, update(larger()), once()).await.unwrap();
     // The pass ends with a verdict on what is wanted no more.
     let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
     stale.stages = vec![record(Stage::Network, DesiredState::Present, StageState::Done)];
@@ -94,7 +94,7 @@ pub async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_ready(&*store).await;
     let acme = name("acme", "prod");
-    let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
+    let changed = store.change(&acme, Precondition::None, update(larger()), once()).await.unwrap();
     store.cancel(changed.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    CustomerId, OperationOutcome, State, TenantSpec, Timestamp,
+    CustomerId, OperationOutcome, Precondition, State, TenantSpec, Timestamp,
     environment::{Contract, CustomerLimits, CustomerRules, CustomerSpec},
     ports::{Change, StoreError},
 };
@@ -92,9 +92,12 @@ pub async fn an_order_is_held_to_the_contract_with_all_violations<S: Store>(stor
     store.create(new(&prod, once())).await.unwrap();
     store.create(new(&name("acme", "second"), once())).await.unwrap();
     // 10 + 10 GiB; 20 + 10 would be too much, a new name is not.
-    assert_eq!(forbidding(store.change(&prod, None, update(larger()), once()).await), ["limits.storage_gib_max"]);
+    assert_eq!(
+        forbidding(store.change(&prod, Precondition::None, update(larger()), once()).await),
+        ["limits.storage_gib_max"]
+    );
     let renamed = TenantSpec { display_name: "Renamed".into(), ..spec_of(&prod) };
-    store.change(&prod, None, update(renamed), once()).await.unwrap();
+    store.change(&prod, Precondition::None, update(renamed), once()).await.unwrap();
     let ended = Contract { end: Some(Timestamp(1)), ..Contract::default() };
     let spec = CustomerSpec { contract: ended, ..CustomerSpec::default() };
     store.update_customer(&acme(), &changed.etag, spec, once()).await.unwrap();
@@ -102,7 +105,7 @@ pub async fn an_order_is_held_to_the_contract_with_all_violations<S: Store>(stor
     // A new revision is work, too.
     let tenant = store.get(&prod).await.unwrap();
     let renewed = Change::Renew { placement: tenant.placement.clone() };
-    assert_eq!(forbidding(store.change(&prod, None, renewed, once()).await), ["suspended"]);
+    assert_eq!(forbidding(store.change(&prod, Precondition::None, renewed, once()).await), ["suspended"]);
     let named = tenant_of(&tenant).name.clone();
     let (spec, placement) = (spec_of(&prod), tenant.placement);
     let (order, as_is) = ((&spec, &placement), Some((&spec, &placement)));

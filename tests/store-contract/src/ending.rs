@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    DesiredState, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
+    DesiredState, OperationId, OperationKind, OperationOutcome, Precondition, Stage, StageState, State, TenantSpec,
     ports::{Change, Commit, EnvironmentPatch, Release, StoreError},
 };
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{assert_refused, fixtures::*};
 
 pub async fn a_retry_needs_a_failed_tenant<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
-    let refused = store.change(&name("acme", "prod"), None, Change::Retry, once()).await;
+    let refused = store.change(&name("acme", "prod"), Precondition::None, Change::Retry, once()).await;
     assert_refused!(&refused, StoreError::FailedPrecondition(_));
     assert!(refusal(refused).contains("is PENDING, not FAILED"));
 }
@@ -22,7 +22,7 @@ pub async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) {
     make_failed(&*store, Stage::Network).await;
     let acme = name("acme", "prod");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
-    let retried = store.change(&acme, None, Change::Retry, once()).await.unwrap();
+    let retried = store.change(&acme, Precondition::None, Change::Retry, once()).await.unwrap();
     assert_eq!(retried.operation.kind, OperationKind::Retry);
     let tenant = retried.environment.unwrap();
     assert_eq!((tenant.status.state, tenant.generation), (State::Provisioning, 1));
@@ -41,7 +41,7 @@ pub async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(store: Ar
     store.cancel(made.operation.id, once()).await.unwrap();
     unwind(&*store).await;
     make_failed(&*store, Stage::Network).await;
-    let retried = store.change(&name("acme", "prod"), None, Change::Retry, once()).await.unwrap();
+    let retried = store.change(&name("acme", "prod"), Precondition::None, Change::Retry, once()).await.unwrap();
     assert_eq!(retried.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(retried.operation.id).await.unwrap();
     assert_eq!(operation.stages.len(), 1);
@@ -71,7 +71,7 @@ pub async fn protection_holds_against_force<S: Store>(store: Arc<S>) {
     request.force = true;
     assert_refused!(store.delete(&acme, request).await, StoreError::DeletionProtected(_));
     assert_eq!(store.get(&acme).await.unwrap().desired_state, DesiredState::Present);
-    store.change(&acme, None, update(spec()), once()).await.unwrap();
+    store.change(&acme, Precondition::None, update(spec()), once()).await.unwrap();
     store.delete(&acme, delete()).await.unwrap();
 }
 
@@ -100,7 +100,7 @@ pub async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
     let by = deleted.operation.id;
     let earlier = store.operation(made.operation.id).await.unwrap();
     assert_eq!(earlier.outcome, Some(OperationOutcome::Superseded { by }));
-    let refused = store.change(&acme, None, update(larger()), once()).await;
+    let refused = store.change(&acme, Precondition::None, update(larger()), once()).await;
     assert_eq!(refusal(refused), "customers/acme/tenants/prod is being deleted");
 }
 
@@ -137,7 +137,7 @@ pub async fn what_is_unknown_is_not_found<S: Store>(store: Arc<S>) {
     let nobody = name("acme", "nobody");
     assert_refused!(store.get(&nobody).await, StoreError::NotFound(_));
     assert_refused!(store.delete(&nobody, delete()).await, StoreError::NotFound(_));
-    let changed = store.change(&nobody, None, Change::Retry, once()).await;
+    let changed = store.change(&nobody, Precondition::None, Change::Retry, once()).await;
     assert_refused!(changed, StoreError::NotFound(_));
     let id = OperationId(Uuid::nil());
     assert_refused!(store.operation(id).await, StoreError::NotFound(_));

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
-    StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
+    DesiredState, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement,
+    Precondition, Stage, StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
         Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch,
@@ -108,6 +108,7 @@ pub fn placement() -> Placement {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,
@@ -146,7 +147,7 @@ pub fn update(spec: TenantSpec) -> Change {
 }
 
 pub fn delete() -> DeleteRequest {
-    DeleteRequest { force: false, etag: None, request: once() }
+    DeleteRequest { force: false, precondition: Precondition::None, request: once() }
 }
 
 pub fn event(kind: EventKind, reason: &str) -> NewEvent {

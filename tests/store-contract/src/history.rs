@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    TenantSpec,
+    Precondition, TenantSpec,
     ports::{OperationQuery, StoreError},
 };
 
@@ -14,7 +14,8 @@ pub async fn ended_operations_are_forgotten_in_time<S: Store>(store: Arc<S>) {
     let first = store.create(new(&name("acme", "prod"), request.clone())).await.unwrap().operation.id;
     make_ready(&*store).await;
     let larger = TenantSpec { storage: larger().storage, ..spec_of(&name("acme", "prod")) };
-    let newest = store.change(&name("acme", "prod"), None, update(larger), once()).await.unwrap().operation.id;
+    let newest =
+        store.change(&name("acme", "prod"), Precondition::None, update(larger), once()).await.unwrap().operation.id;
     make_ready(&*store).await;
     let second = created(&*store, "acme", "other").await.operation.id;
     // It has ended, and stays: it is the newest of what is there.

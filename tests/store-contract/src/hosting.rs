@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use landlord_core::{
     Amounts, DesiredState, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
-    OperationOutcome, Placement, Stage, StageRecord, StageState, State, Timestamp,
+    OperationOutcome, Placement, Precondition, Stage, StageRecord, StageState, State, Timestamp,
     fleet::Growth,
     ports::{
         EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, Release,
@@ -163,15 +163,22 @@ pub async fn a_customers_tenants_are_spread_and_take_their_hosts_account<S: Stor
 
 pub async fn a_cordoned_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
     let before = host(&*store, "one", 10).await;
-    let cordoned = store.cordon(&id("one"), Some(&before.etag), true, once()).await.unwrap();
+    let cordoned = store.cordon(&id("one"), Precondition::of_etag(&before.etag), true, once()).await.unwrap();
     assert!(cordoned.host_cluster().unwrap().spec.cordoned);
     assert_ne!(cordoned.etag, before.etag);
-    assert_refused!(store.cordon(&id("one"), Some(&before.etag), false, once()).await, StoreError::EtagMismatch { .. });
+    assert_refused!(
+        store.cordon(&id("one"), Precondition::of_etag(&before.etag), false, once()).await,
+        StoreError::EtagMismatch { .. }
+    );
     assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoHostClusterCapacity(_));
-    assert_eq!(store.cordon(&id("one"), None, true, once()).await.unwrap().etag, cordoned.etag, "nothing was changed");
-    store.cordon(&id("one"), None, false, once()).await.unwrap();
+    assert_eq!(
+        store.cordon(&id("one"), Precondition::None, true, once()).await.unwrap().etag,
+        cordoned.etag,
+        "nothing was changed"
+    );
+    store.cordon(&id("one"), Precondition::None, false, once()).await.unwrap();
     store.create(shared("acme", "prod")).await.unwrap();
-    assert_refused!(store.cordon(&id("none"), None, true, once()).await, StoreError::NotFound(_));
+    assert_refused!(store.cordon(&id("none"), Precondition::None, true, once()).await, StoreError::NotFound(_));
 }
 
 pub async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {

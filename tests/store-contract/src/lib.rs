@@ -49,6 +49,7 @@ macro_rules! contract_suite {
             accepting: an_update_of_the_record_keeps_the_offer;
             accepting: an_old_etag_changes_nothing;
             accepting: updates_at_once_with_one_etag_let_one_through;
+            accepting: what_the_engine_records_is_no_other_order;
             auditing: every_change_is_recorded_with_who_and_what;
             auditing: what_is_refused_or_repeated_is_no_change;
             auditing: the_engines_work_names_whose_request_it_is;
@@ -96,6 +97,7 @@ macro_rules! contract_suite {
             claiming: customers_take_turns;
             claiming: owners_never_share_a_tenant;
             claiming: an_account_is_worked_on_by_one_owner;
+            claiming: an_account_is_taken_over_with_the_time_it_was_left_alone;
             claiming: nothing_is_due_later_than_anything_waits;
             claiming: a_lease_keeps_others_out_until_it_is_over;
             claiming: a_lost_claim_writes_nothing;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    OperationOutcome, Placement, State,
+    OperationOutcome, Placement, Precondition, State,
     ports::{Change, NewTenant, RevisionStore},
     revision::{CurrentRevisions, RevisionId, RevisionKey, RevisionKind},
 };
@@ -45,7 +45,7 @@ pub async fn revisions_are_kept_for_who_names_them<S: Store + RevisionStore>(sto
     // On trial both are named: the new one, and that to which the tenant may go back.
     let mut renewed = tenant.placement;
     renewed.revisions.stack = Some(id('b'));
-    store.change(&name, None, Change::Renew { placement: renewed }, once()).await.unwrap();
+    store.change(&name, Precondition::None, Change::Renew { placement: renewed }, once()).await.unwrap();
     assert_eq!(store.named_revisions().await.unwrap(), [key('a'), key('b')]);
     let tenant = store.get(&name).await.unwrap();
     assert_eq!((tenant.generation, tenant.placement.revisions.trial_generation), (2, Some(2)));

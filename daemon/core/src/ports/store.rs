@@ -14,8 +14,8 @@ pub use super::{
 };
 use crate::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostClusterSpec,
-    HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord,
-    TenantName, TenantSpec, TenantUid, Timestamp,
+    HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Precondition, Stage,
+    StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
     inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
@@ -78,8 +78,8 @@ pub enum Change {
 pub struct DeleteRequest {
     /// Skip asking an unreachable API server to release what it made.
     pub force: bool,
-    /// AIP-154 etag; `None`: any version.
-    pub etag: Option<String>,
+    /// Which version it is for.
+    pub precondition: Precondition,
     /// Its request.
     pub request: RequestContext,
 }
@@ -118,12 +118,12 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The same for a host cluster.
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError>;
 
-    /// Has a host cluster take no new tenants (`cordoned`), or take them again, if `etag` (when given)
-    /// still stands.
+    /// Has a host cluster take no new tenants (`cordoned`), or take them again, if `precondition`
+    /// holds.
     async fn cordon(
         &self,
         id: &HostClusterId,
-        etag: Option<&str>,
+        precondition: Precondition,
         cordoned: bool,
         request: RequestContext,
     ) -> Result<Environment, StoreError>;
@@ -169,12 +169,12 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A page of environments.
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError>;
 
-    /// Changes a tenant if `etag` (when given) still stands. The running operation, if any,
+    /// Changes a tenant if `precondition` holds. The running operation, if any,
     /// ends as superseded.
     async fn change(
         &self,
         name: &EnvironmentName,
-        etag: Option<&str>,
+        precondition: Precondition,
         change: Change,
         request: RequestContext,
     ) -> Result<Accepted, StoreError>;
@@ -218,6 +218,17 @@ pub struct Claim {
     pub owner: String,
     /// Raised by every claim; an older fence can't write.
     pub fence: i64,
+    /// Whether another daemon made the calls of its account until this claim.
+    pub taken_over: Option<TakenOver>,
+}
+
+/// An account that another daemon called before. What is left of its rate limits, nobody here knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The account ([`crate::Placement::account_key`]).
+    pub account: String,
+    /// For how long that daemon can have called it no more.
+    pub free_for: Duration,
 }
 
 /// Everything needed to decide what to do for one tenant.

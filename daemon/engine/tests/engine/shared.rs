@@ -91,7 +91,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
             &host("one"),
             landlord_core::ports::DeleteRequest {
                 force: true,
-                etag: None,
+                precondition: landlord_core::Precondition::None,
                 request: landlord_core::ports::RequestContext::of_daemon(),
             },
         )

@@ -8,14 +8,14 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    Environment, HostCluster, Violation,
+    Environment, HostCluster, Precondition, Violation,
     ports::{EventQuery, EventScope, RequestContext, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    accept::{self, given},
+    accept,
     access::Access,
     context, convert,
     error::Error,
@@ -91,7 +91,7 @@ impl HostClusters {
     ) -> Result<v1::HostCluster, Error> {
         Error::unless_empty(violations)?;
         let id = name::host_cluster("name", name)?;
-        let record = self.ports.store.cordon(&id, given(etag), cordoned, context).await?;
+        let record = self.ports.store.cordon(&id, Precondition::of_etag(etag), cordoned, context).await?;
         self.shown(&record).await
     }
 }

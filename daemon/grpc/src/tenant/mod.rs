@@ -20,7 +20,8 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    lifecycle::check_etag,
+    Precondition,
+    lifecycle::check_precondition,
     ports::{EventQuery, EventScope, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
@@ -28,7 +29,7 @@ use tonic::{Request, Response, Status};
 
 use self::record::tenant_of;
 use crate::{
-    accept::{self, given},
+    accept,
     access::Access,
     context, convert, customer,
     error::Error,
@@ -78,7 +79,7 @@ impl Tenants {
         Error::unless_empty(violations)?;
         let request = request.get_ref();
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
-        check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
+        check_precondition(&environment, &Precondition::of_etag(&request.etag)).map_err(StoreError::from)?;
         let tenant = tenant_of(&environment)?;
         let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
         move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)

@@ -1,15 +1,15 @@
 //! UpdateTenantRevision: parts of a tenant as they are on offer now, on trial.
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Placement, Violation, Violations,
-    lifecycle::{self, check_etag},
+    DesiredState, Environment, EnvironmentName, Placement, Precondition, Violation, Violations,
+    lifecycle::{self, check_precondition},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
     revision::Part,
 };
 use landlord_proto::v1;
 
 use crate::{
-    accept::{Write, given, scope_of},
+    accept::{Write, merged_into, scope_of},
     convert,
     error::{Error, violation},
     name,
@@ -29,6 +29,10 @@ impl Write for v1::UpdateTenantRevisionRequest {
 
     fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    fn merges_into(&self) -> Option<EnvironmentName> {
+        name::tenant("name", &self.name).ok().map(Into::into)
     }
 
     fn validate_only(&self) -> bool {
@@ -56,7 +60,7 @@ impl Write for v1::UpdateTenantRevisionRequest {
         Error::unless_empty(violations)?;
         let parts = parts.ok().filter(|parts| !parts.is_empty()).unwrap_or_else(|| Part::ALL.to_vec());
         let current = ports.store.get(&name).await?;
-        check_etag(&current, given(&self.etag)).map_err(StoreError::from)?;
+        check_precondition(&current, &Precondition::of_etag(&self.etag)).map_err(StoreError::from)?;
         let refused = |problem: String| Error::from(StoreError::FailedPrecondition(format!("{name}: {problem}")));
         let placement = ports.catalog.now().renewed(&current, &parts).map_err(refused)?;
         if placement == current.placement {
@@ -84,6 +88,6 @@ impl Write for v1::UpdateTenantRevisionRequest {
     async fn commit(&self, ports: &Ports, renewed: Renewed, request: RequestContext) -> Result<Accepted, Error> {
         let Renewed { current, placement } = renewed;
         let change = Change::Renew { placement };
-        Ok(ports.store.change(&current.name(), Some(&current.etag), change, request).await?)
+        Ok(ports.store.change(&current.name(), merged_into(self, &current), change, request).await?)
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Orderer, Tenant, TenantSpec, Violation, Violations,
+    DesiredState, Environment, EnvironmentName, Orderer, Precondition, Tenant, TenantSpec, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
-    lifecycle::{self, check_etag},
+    lifecycle::{self, check_precondition},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::v1;
 
 use super::{create::of_tenant, mask, record::tenant_of, values};
 use crate::{
-    accept::{Write, given, scope_of},
+    accept::{Write, merged_into, scope_of},
     convert, customer,
     error::{Error, violation},
     name,
@@ -32,6 +32,10 @@ impl Write for v1::UpdateTenantRequest {
 
     fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    fn merges_into(&self) -> Option<EnvironmentName> {
+        tenant_name(self).ok().map(Into::into)
     }
 
     fn validate_only(&self) -> bool {
@@ -58,7 +62,7 @@ impl Write for v1::UpdateTenantRequest {
         let tenant = tenant_of(&current)?;
         let labels = customer::labels(ports, &tenant.name.customer).await?;
         let change = check(ports, &current, (tenant, &labels), self, violations)?;
-        check_etag(&current, given(self.etag())).map_err(StoreError::from)?;
+        check_precondition(&current, &Precondition::of_etag(self.etag())).map_err(StoreError::from)?;
         Ok(Merged { current, change })
     }
 
@@ -92,8 +96,7 @@ impl Write for v1::UpdateTenantRequest {
 
     async fn commit(&self, ports: &Ports, merged: Merged, request: RequestContext) -> Result<Accepted, Error> {
         let Merged { current, change } = merged;
-        // The change was merged into this version, and no other may be overwritten by it.
-        Ok(ports.store.change(&current.name(), Some(&current.etag), change, request).await?)
+        Ok(ports.store.change(&current.name(), merged_into(self, &current), change, request).await?)
     }
 }
 

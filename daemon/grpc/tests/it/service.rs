@@ -243,6 +243,7 @@ async fn the_socket_is_ours_alone() {
         web_origins: Arc::default(),
         figures: landlord_grpc::RpcFigures::default(),
         limits: landlord_grpc::Limits::default(),
+        turns: landlord_grpc::Turns::default(),
         tokens: Arc::new(landlord_grpc::OpaqueTokens::new(&[7; 32]).unwrap()),
         wake: Arc::new(NoEngine),
     };

@@ -1,10 +1,16 @@
 //! TenantService as a client sees it.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use crate::common::{Daemon, PROD, fields, metadata, named, order, reason, tenant, update, violations};
-use landlord_core::{Catalog, ErrorKind, Failure, OperationOutcome, State, stage::RemovedObject};
+use landlord_core::{
+    Catalog, ErrorKind, Failure, OperationOutcome, State,
+    environment::Endpoint,
+    ports::{Commit, EnvironmentPatch, WorkStore as _},
+    stage::RemovedObject,
+};
 use landlord_proto::{google::longrunning::operation::Result as Outcome, v1};
+use tokio::task::JoinSet;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -218,6 +224,42 @@ async fn etags_guard_against_lost_updates() {
     let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
     assert_eq!((got.display_name.as_str(), got.storage_gib, got.node_count), ("both", 500, 3));
     assert!(got.deletion_protection);
+}
+
+/// Writes to a tenant's record as the engine does, without a pause, until dropped.
+fn recording(daemon: &Daemon) -> JoinSet<()> {
+    let store = daemon.store.clone();
+    let mut writer = JoinSet::new();
+    writer.spawn(async move {
+        let claim = store.claim("test", 10, Duration::from_secs(60)).await.unwrap().pop().expect("a tenant is due");
+        for turn in 0_u64.. {
+            let mut status = store.load(&claim).await.unwrap().environment.status;
+            status.endpoints = vec![Endpoint { name: "chat".into(), url: format!("https://{turn}.example.com") }];
+            let patch = EnvironmentPatch { status: Some(status), ..EnvironmentPatch::default() };
+            store.commit(&claim, Commit { environment: patch, ..Commit::default() }).await.unwrap();
+        }
+    });
+    writer
+}
+
+#[tokio::test]
+async fn a_crowd_of_changes_gets_through_while_the_engine_writes() {
+    // No more than a tenant may have labels.
+    const CROWD: usize = 30;
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let _recording = recording(&daemon);
+    let calls = (0..CROWD).map(|index| {
+        let (mut client, path) = (client.clone(), format!("labels.turn-{index}"));
+        let labels = [(format!("turn-{index}"), "seen".to_owned())].into();
+        async move { client.update_tenant(update(&[&path], v1::Tenant { labels, ..v1::Tenant::default() })).await }
+    });
+    for called in futures::future::join_all(calls).await {
+        called.unwrap();
+    }
+    let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!(got.labels.values().filter(|value| *value == "seen").count(), CROWD);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@
 
 use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostCluster, HostClusterId,
-    HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState,
-    State, Tenant, TenantUid, Timestamp,
+    HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, Precondition, ReservePercent, Stage, StageRecord,
+    StageState, State, Tenant, TenantUid, Timestamp,
     audit::Author,
     capacity::COUNT_AFTER_PLACEMENT,
     fleet::{self, Choice, Growth},
@@ -258,12 +258,12 @@ pub(crate) async fn cordon(
     connection: &mut AnyConnection,
     author: Author,
     id: HostClusterId,
-    etag: Option<String>,
+    precondition: Precondition,
     cordoned: bool,
 ) -> Result<Environment, StoreError> {
     let name = EnvironmentName::HostCluster(id);
     let record = environments::find(connection, &name).await?;
-    lifecycle::check_etag(&record, etag.as_deref())?;
+    lifecycle::check_precondition(&record, &precondition)?;
     let Owner::HostCluster(before) = &record.owner else { return Err(StoreError::NotFound(name.to_string())) };
     if record.desired_state == DesiredState::Absent {
         return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
-    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Placement, Stage, StageRecord,
-    Tenant, TenantName, TenantUid,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Placement, Precondition, Stage,
+    StageRecord, Tenant, TenantName, TenantUid,
     audit::Author,
     environment::{CustomerRules, Domain},
     lifecycle::{self, Effect, Transition},
@@ -45,14 +45,14 @@ impl TenantStore for Store {
     async fn cordon(
         &self,
         id: &HostClusterId,
-        etag: Option<&str>,
+        precondition: Precondition,
         cordoned: bool,
         request: RequestContext,
     ) -> Result<Environment, StoreError> {
-        let (id, etag, author) = (id.clone(), etag.map(str::to_owned), Author::from(&request));
+        let (id, author) = (id.clone(), Author::from(&request));
         self.writer
             .write(move |connection| {
-                hosts::cordon(connection, author.clone(), id.clone(), etag.clone(), cordoned).boxed()
+                hosts::cordon(connection, author.clone(), id.clone(), precondition.clone(), cordoned).boxed()
             })
             .await
     }
@@ -115,16 +115,16 @@ impl TenantStore for Store {
     async fn change(
         &self,
         name: &EnvironmentName,
-        etag: Option<&str>,
+        precondition: Precondition,
         change: Change,
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
-        let (name, etag) = (name.clone(), etag.map(str::to_owned));
+        let name = name.clone();
         let events_max = self.events_max;
         self.writer
             .write(move |connection| {
-                let (name, etag, change) = (name.clone(), etag.clone(), change.clone());
-                change_tenant(connection, name, etag, change, request.clone(), events_max).boxed()
+                let (name, precondition, change) = (name.clone(), precondition.clone(), change.clone());
+                change_tenant(connection, name, precondition, change, request.clone(), events_max).boxed()
             })
             .await
     }
@@ -231,7 +231,7 @@ async fn delete_orphan(
     let (new, host) = orphans::stand_in(connection, uid, making).await?;
     let name = EnvironmentName::from(new.name.clone());
     create(connection, new, host, (CustomerRules::default(), events_max)).await?;
-    delete(connection, name, DeleteRequest { force, etag: None, request }, events_max).await
+    delete(connection, name, DeleteRequest { force, precondition: Precondition::None, request }, events_max).await
 }
 
 async fn create_host_cluster(
@@ -255,7 +255,7 @@ async fn create_host_cluster(
 async fn change_tenant(
     connection: &mut AnyConnection,
     name: EnvironmentName,
-    etag: Option<String>,
+    precondition: Precondition,
     change: Change,
     request: RequestContext,
     events_max: u64,
@@ -264,7 +264,7 @@ async fn change_tenant(
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
-    lifecycle::check_etag(&before, etag.as_deref())?;
+    lifecycle::check_precondition(&before, &precondition)?;
     let id = new_operation();
     let (kind, transition) = match change {
         Change::Update { spec, placement } => {
@@ -296,7 +296,7 @@ async fn delete(
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
-    lifecycle::check_etag(&before, request.etag.as_deref())?;
+    lifecycle::check_precondition(&before, &request.precondition)?;
     let (id, now) = (new_operation(), clock::now(connection).await?);
     let running = operations::read(connection, before.operation).await?;
     let running = running.outcome.is_none().then_some(running.kind);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use landlord_core::{
-    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Stage, StageState, State,
-    TenantSpec,
+    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Precondition, Stage,
+    StageState, State, TenantSpec,
     environment::Adoption,
     ports::{
         Change, CustomerStore as _, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext,
@@ -88,7 +88,8 @@ async fn host_clusters_of_an_earlier_version_are_read() {
 
     // And they are worked on.
     assert_refused!(store.delete(&made.name(), delete()).await, StoreError::DeletionProtected(_));
-    let open_again = store.cordon(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
+    let open_again =
+        store.cordon(&host_cluster_id("made"), Precondition::of_etag(&made.etag), false, once()).await.unwrap();
     assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { cordoned: false, ..wanted });
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
@@ -133,7 +134,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!(tenant_of(prod).last_ready, Some((spec(), placement())));
     assert!(prod.cancel_requested && prod.generation == 2);
     let request = RequestContext::of_daemon();
-    let again = store.change(&prod.name(), Some(&prod.etag), update(spec()), request).await.unwrap();
+    let again = store.change(&prod.name(), Precondition::of_etag(&prod.etag), update(spec()), request).await.unwrap();
     assert_eq!(again.environment.unwrap().generation, 3);
 
     // Its host cluster, and what isolates it there.
@@ -147,8 +148,8 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!(stage.state, StageState::Done);
 
     // What failed is retried, what was leaving goes on leaving, what waited is due, and a name that is gone is free.
-    store.change(&tenants[2].name(), None, Change::Retry, once()).await.unwrap();
-    let leaving = store.change(&tenants[3].name(), None, Change::Retry, once()).await.unwrap();
+    store.change(&tenants[2].name(), Precondition::None, Change::Retry, once()).await.unwrap();
+    let leaving = store.change(&tenants[3].name(), Precondition::None, Change::Retry, once()).await.unwrap();
     assert_eq!(leaving.environment.unwrap().status.state, State::Deleting);
     let due: Vec<_> = store.claim("a", 10, LEASE).await.unwrap().iter().map(|claim| claim.uid).collect();
     assert!([0, 2, 3, 4].iter().all(|index| due.contains(&tenants[*index].uid)), "{due:?}");

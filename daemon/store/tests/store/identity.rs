@@ -7,7 +7,7 @@ use std::{
 };
 
 use landlord_core::{
-    DesiredState, FoundObjects, OperationOutcome, Stage, StageState, State,
+    DesiredState, FoundObjects, OperationOutcome, Precondition, Stage, StageState, State,
     placement::ProviderKey,
     ports::{
         Change, Commit, DaemonInfo, DaemonStore as _, InventoryStore as _, Release, StoreError, TenantStore as _,
@@ -164,7 +164,7 @@ async fn nothing_deleted_is_rebuilt(path: &Path, cloud: Vec<FoundObjects>, reaso
     assert!(due[0].reason.contains(reason), "{due:?}");
     assert_eq!((&due[0].key, &due[0].regions), (&key(), &vec!["eu-central-1".to_owned()]));
     // Whatever is due waits, and no hint is sent.
-    store.change(&name("acme", "kept"), None, update(larger_of("kept")), once()).await.unwrap();
+    store.change(&name("acme", "kept"), Precondition::None, update(larger_of("kept")), once()).await.unwrap();
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     assert_eq!(store.next_due("a").await.unwrap(), None);
 
@@ -181,7 +181,7 @@ async fn nothing_deleted_is_rebuilt(path: &Path, cloud: Vec<FoundObjects>, reaso
     assert_eq!(store.load(&claim).await.unwrap().environment.name(), name("acme", "kept"));
 
     // Somebody says what is right.
-    store.change(&name("acme", "gone"), None, Change::Retry, once()).await.unwrap();
+    store.change(&name("acme", "gone"), Precondition::None, Change::Retry, once()).await.unwrap();
     assert_eq!(claim_one(&store).await.uid, held.uid);
     // It stays compared over a restart.
     closed(store).await;

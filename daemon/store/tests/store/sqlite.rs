@@ -56,7 +56,10 @@ async fn a_change_that_can_not_be_recorded_is_not_made() {
     let acme = name("acme", "prod");
     let before = store.get(&acme).await.unwrap();
     assert_refused!(store.create(new(&name("acme", "other"), once())).await, StoreError::Unavailable { .. });
-    assert_refused!(store.change(&acme, None, update(larger()), once()).await, StoreError::Unavailable { .. });
+    assert_refused!(
+        store.change(&acme, landlord_core::Precondition::None, update(larger()), once()).await,
+        StoreError::Unavailable { .. }
+    );
     assert_refused!(store.delete(&acme, delete()).await, StoreError::Unavailable { .. });
     assert_refused!(store.cancel(before.operation, once()).await, StoreError::Unavailable { .. });
     assert_eq!(store.get(&acme).await.unwrap(), before);

@@ -93,7 +93,8 @@ impl Blocks {
 
 /// Lines, and what was not as it must be.
 pub(super) async fn table(world: &World, scene: &Scene, size: Size, problems: &mut Vec<String>) -> Result<()> {
-    let socket = || client::connect(&world.socket());
+    let path = world.socket();
+    let socket = || client::connect(&path);
     let ways = [
         Way { channel: socket().await?, signs: false },
         Way { channel: socket().await?, signs: true },

@@ -277,7 +277,7 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
     fs::copy(binaries().unwrap().plugin(EKS.provider).unwrap(), &plugin).unwrap();
     fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
     let hash = hex::encode(Sha256::digest(fs::read(&plugin).unwrap()));
-    let config = landlord_test_harness::checkout().join("config");
+    let config = landlord_test_harness::binaries::checkout().join("config");
     let mut text = fs::read_to_string(config.join("examples/production.toml")).unwrap();
     // As if this folder were the machine.
     for (there, here) in [

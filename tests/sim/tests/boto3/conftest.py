@@ -31,7 +31,7 @@ class Cloud:
                 "aws_secret_access_key": session["SecretAccessKey"],
                 "aws_session_token": session["SessionToken"],
             }
-        config = Config(retries={"total_max_attempts": retries, "mode": "standard"}, read_timeout=20)
+        config = Config(retries={"total_max_attempts": retries, "mode": "standard"}, read_timeout=60)
         return boto3.client(service, region_name=REGION, endpoint_url=self.url, config=config, **keys)
 
     def sim(self, path, body=None, method=None):
@@ -48,7 +48,7 @@ class Cloud:
         return [json.loads(line) for line in self.sim(f"journal?since={since}").splitlines()]
 
 
-def wait_for(what, probe, seconds=60):
+def wait_for(what, probe, seconds=180):
     """Polls until probe gives a true value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -73,7 +73,7 @@ def start(*arguments, kubernetes=False):
 
 def stop(cloud):
     cloud.process.terminate()
-    assert cloud.process.wait(timeout=30) == 0
+    assert cloud.process.wait(timeout=90) == 0
 
 
 @pytest.fixture

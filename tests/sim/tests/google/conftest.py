@@ -80,7 +80,7 @@ class Cloud:
         return [json.loads(line) for line in self.sim(f"journal?since={since}").splitlines()]
 
 
-def wait_for(what, probe, seconds=60):
+def wait_for(what, probe, seconds=180):
     """Polls until probe gives a true value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -105,7 +105,7 @@ def start(*arguments, kubernetes=False):
 
 def stop(cloud):
     cloud.process.terminate()
-    assert cloud.process.wait(timeout=30) == 0
+    assert cloud.process.wait(timeout=90) == 0
 
 
 @pytest.fixture

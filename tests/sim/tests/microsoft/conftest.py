@@ -97,7 +97,7 @@ class Cloud:
         return [json.loads(line) for line in self.sim(f"journal?since={since}").splitlines()]
 
 
-def wait_for(what, probe, seconds=60):
+def wait_for(what, probe, seconds=180):
     """Polls until probe gives a true value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -123,7 +123,7 @@ def start(*arguments, scale=SCALE, kubernetes=False):
 
 def stop(cloud):
     cloud.process.terminate()
-    assert cloud.process.wait(timeout=30) == 0
+    assert cloud.process.wait(timeout=90) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def nothing_keeps_running():
         process = STARTED.pop()
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=90)
 
 
 @pytest.fixture

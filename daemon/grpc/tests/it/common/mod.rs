@@ -324,6 +324,7 @@ pub fn class(regions: &[&str]) -> Class {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,
@@ -508,6 +509,7 @@ impl Daemon {
             figures: RpcFigures::default(),
             limits,
             web_origins: Arc::new(BTreeSet::from([ORIGIN.to_owned()])),
+            turns: landlord_grpc::Turns::default(),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
