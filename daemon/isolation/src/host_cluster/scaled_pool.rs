@@ -3,7 +3,7 @@
 //!
 //! Sources: <https://karpenter.sh/docs/concepts/nodepools/>, <https://karpenter.sh/docs/concepts/disruption/>.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
@@ -14,22 +14,29 @@ use landlord_core::{
 };
 use serde_json::{Value, json};
 
+use super::pages::Pages;
 use landlord_kube::{
     Doing as _, Error, Result,
     absent::{gone_is_fine, stuck},
     apply::apply_all,
-    markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID},
+    markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID, role_selector},
     object::{Wanted, resource},
     progress::pending,
 };
 
+/// What a pool is for.
+const SCALING_ROLE: &str = "node-scaling";
 const API_VERSION: &str = "karpenter.sh/v1";
 /// Label by which Karpenter marks what it makes for a pool.
-const POOL_OF: &str = "karpenter.sh/nodepool";
+pub(super) const POOL_OF: &str = "karpenter.sh/nodepool";
 const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 const MACHINE_TYPE: &str = "node.kubernetes.io/instance-type";
 /// Nodes stay this long when they are empty: a pod that is restarted finds one, and nobody pays for an hour.
 const EMPTY_FOR: &str = "5m";
+/// As Karpenter's definitions have it where nothing is said. It is said, or each look at the pool would find a difference and write it
+/// again: how many machines may be replaced at once, and how old one becomes.
+const REPLACED_AT_ONCE: &str = "10%";
+const EXPIRE_AFTER: &str = "720h";
 /// Machines named in a sentence.
 const NAMED_MAX: usize = 3;
 
@@ -56,11 +63,13 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok((StageProgress::Done, removed)),
         other => other.doing(|| "listing NodePools".into())?,
     };
-    for found in found {
-        delete(&pools, "NodePool", &found, &mut removed).await?;
+    for found in &found {
+        delete(&pools, "NodePool", found, &mut removed).await?;
     }
+    let going = found.items;
     let claims = kind(client, "NodeClaim");
-    let of_pool = ListParams::default().labels(&format!("{POOL_OF}={}", pool.name));
+    // A pool of that name may be somebody else's by now: its machines do not bear our marks.
+    let of_pool = ListParams::default().labels(&format!("{POOL_OF}={},{}", pool.name, selector(pool)));
     let found = claims.list(&of_pool).await.doing(|| "listing NodeClaims".into())?;
     for claim in &found.items {
         delete(&claims, "NodeClaim", claim, &mut removed).await?;
@@ -68,12 +77,31 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
     if !found.items.is_empty() {
         return Ok((pending(waiting(&found.items)), removed));
     }
+    if let Some(pool) = going.first() {
+        return Ok((pending(format!("waiting until NodePool {} is gone", pool.name_any())), removed));
+    }
     let nodes: Api<Node> = Api::all(client.clone());
     let left = nodes.list_metadata(&of_pool).await.doing(|| "listing the nodes of a NodePool".into())?;
     Ok(match left.items.first() {
         Some(node) => (pending(format!("waiting until node {} is gone", node.name_any())), removed),
         None => (StageProgress::Done, removed),
     })
+}
+
+/// The pools of an installation.
+pub(super) async fn all(client: &Client, installation: &str) -> Result<Vec<ObjectMeta>> {
+    let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, SCALING_ROLE)));
+    let (pools, mut all) = (kind(client, "NodePool"), Vec::new());
+    while let Some(params) = page.next("NodePools")? {
+        let list = match pools.list_metadata(&params).await {
+            // The cluster does not know the kind.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(all),
+            other => other.doing(|| "listing NodePools".into())?,
+        };
+        page.after(list.metadata.continue_);
+        all.extend(list.items.into_iter().map(|found| found.metadata));
+    }
+    Ok(all)
 }
 
 fn kind(client: &Client, kind: &str) -> Api<DynamicObject> {
@@ -100,12 +128,12 @@ fn no_karpenter() -> Error {
 }
 
 fn selector(pool: &ScaledPool) -> String {
-    format!("{INSTALLATION}={},{TENANT_UID}={},{ROLE}=node-scaling", pool.installation, pool.uid)
+    format!("{INSTALLATION}={},{TENANT_UID}={},{ROLE}={SCALING_ROLE}", pool.installation, pool.uid)
 }
 
 /// The NodePool. Pure.
 fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
-    let marks = json!({ INSTALLATION: pool.installation, TENANT_UID: pool.uid.to_string(), ROLE: "node-scaling" });
+    let marks = json!({ INSTALLATION: pool.installation, TENANT_UID: pool.uid.to_string(), ROLE: SCALING_ROLE });
     let mut node_labels = marks.clone();
     node_labels[POOL_KEY] = json!(pool.label);
     let karpenter = &growth.karpenter;
@@ -121,7 +149,9 @@ fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
     }
     let mut limits = json!(karpenter.limits);
     limits["nodes"] = json!(growth.nodes_max.to_string());
-    let mut spec = json!({ "nodeClassRef": karpenter.node_class, "requirements": requirements });
+    let mut spec = json!({
+        "nodeClassRef": karpenter.node_class, "requirements": requirements, "expireAfter": EXPIRE_AFTER,
+    });
     if pool.is_tainted {
         spec["taints"] = json!([{ "key": POOL_KEY, "value": pool.label, "effect": "NoSchedule" }]);
     }
@@ -131,7 +161,9 @@ fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
         "spec": {
             "template": { "metadata": { "labels": node_labels }, "spec": spec },
             // No pod of a customer is moved to save a machine.
-            "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": EMPTY_FOR },
+            "disruption": {
+                "consolidationPolicy": "WhenEmpty", "consolidateAfter": EMPTY_FOR, "budgets": [{ "nodes": REPLACED_AT_ONCE }],
+            },
             "limits": limits,
         },
     })
@@ -188,9 +220,103 @@ fn waiting(claims: &[DynamicObject]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
     use landlord_core::{TenantUid, node_scaling::Karpenter};
 
     use super::*;
+    use crate::host_cluster::tenants;
+
+    /// What was listed, by its selector, and what was deleted.
+    type Requests = Arc<Mutex<Vec<String>>>;
+
+    /// An API server with these objects, by the last part of the path of their kind, whatever is selected; what is deleted goes.
+    fn cluster(objects: &[(&'static str, &'static str)]) -> (Client, Requests) {
+        let (left, requests) = (Arc::new(Mutex::new(objects.to_vec())), Requests::default());
+        let seen = Arc::clone(&requests);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            let mut left = left.lock().unwrap();
+            let value = if *request.method() == Method::DELETE {
+                left.retain(|(kind, name)| !path.ends_with(&format!("{kind}/{name}")));
+                json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" })
+            } else {
+                let of_kind = left.iter().filter(|(kind, _)| path.ends_with(kind));
+                let items: Vec<Value> = of_kind.map(|(_, name)| json!({ "metadata": { "name": name } })).collect();
+                json!({ "metadata": {}, "items": items })
+            };
+            let response = Response::new(Body::from(value.to_string().into_bytes()));
+            async move { Ok::<_, Infallible>(response) }
+        });
+        (Client::new(service, "default"), requests)
+    }
+
+    #[tokio::test]
+    async fn a_pool_is_gone_when_nothing_of_it_is_there_and_machines_of_others_are_left_alone() {
+        let (client, requests) = cluster(&[("nodepools", "landlord-t-1"), ("nodeclaims", "m-1")]);
+        for (round, what) in ["NodePool", "NodeClaim"].iter().enumerate() {
+            let (progress, removed) = remove(&client, &pool(true)).await.unwrap();
+            let named = removed.iter().map(|object| object.r#type.as_str()).collect::<Vec<_>>();
+            let expected: &[&str] = if round == 0 { &["NodePool", "NodeClaim"] } else { &[] };
+            assert_eq!(named, expected, "{what}");
+            assert_eq!(
+                progress == StageProgress::Done,
+                round == 1,
+                "what was there a moment ago may still be: {progress:?}"
+            );
+        }
+        let (client, _) = cluster(&[("nodepools", "landlord-t-1")]);
+        assert_ne!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
+        assert_eq!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
+        let requests = requests.lock().unwrap();
+        let lists: Vec<&String> = requests.iter().filter(|request| request.starts_with("GET")).collect();
+        assert!(
+            lists.iter().any(|list| list.contains("nodeclaims")) && lists.iter().any(|list| list.contains("/nodes"))
+        );
+        for list in lists {
+            let selects = list.contains("landlord-installation%3Dhere") && list.contains("landlord-tenant-uid%3D");
+            assert!(selects, "machines of whoever has a pool of that name: {list}");
+        }
+    }
+
+    #[tokio::test]
+    async fn machines_that_a_provisioner_made_are_not_those_that_are_always_there() {
+        let (client, requests) = cluster(&[]);
+        assert_eq!(tenants::joined(&client, "1").await.unwrap(), 0);
+        let requests = requests.lock().unwrap();
+        assert!(requests[0].contains("%3D1%2C%21karpenter.sh%2Fnodepool"), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn pools_are_found_with_whose_they_are() {
+        let (client, requests) = cluster(&[("nodepools", "without-a-tenant")]);
+        assert_eq!(tenants::found(&client, "here").await.unwrap(), []);
+        assert!(requests.lock().unwrap().iter().any(|list| {
+            list.contains("nodepools") && list.contains("landlord-installation%3Dhere%2Clandlord-role%3Dnode-scaling")
+        }));
+    }
+
+    #[test]
+    fn nothing_is_left_to_the_defaults_of_karpenters_definitions() {
+        let made = manifest(&pool(true), &growth(json!({})));
+        // As the API server stores it: karpenter.sh_nodepools.yaml of Karpenter 1.14.
+        let mut stored = made.clone();
+        for (parent, field, default) in [
+            ("/spec/disruption", "budgets", json!([{ "nodes": "10%" }])),
+            ("/spec/disruption", "consolidationPolicy", json!("WhenEmptyOrUnderutilized")),
+            ("/spec/template/spec", "expireAfter", json!("720h")),
+        ] {
+            let parent = stored.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            parent.entry(field).or_insert(default);
+        }
+        assert!(!landlord_kube::drift::differs(&made, &stored), "it would be written again with each look");
+    }
 
     fn pool(is_tainted: bool) -> ScaledPool {
         ScaledPool {

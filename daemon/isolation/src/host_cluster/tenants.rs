@@ -1,19 +1,25 @@
-//! What tenants have in a cluster, by its labels: nodes that joined, namespaces. Reads only.
+//! What tenants have in a cluster, by its labels: nodes that joined, namespaces, pools. Reads only.
 
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Node},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{Api, Client, api::ListParams};
-use landlord_core::{FoundNamespace, TenantUid};
+use landlord_core::{FoundInHost, HostedKind, TenantUid};
 
-use super::pages::Pages;
+use super::{
+    pages::Pages,
+    scaled_pool::{self, POOL_OF},
+};
 use landlord_kube::{
     Doing as _, Result,
     markers::{POOL_KEY, TENANT_UID, role_selector},
 };
 
-/// Nodes of a pool that are Ready. One that is cordoned has joined.
+/// Nodes of a pool that are always there and Ready, without those that a provisioner made beside them. One that is cordoned has joined.
 pub(crate) async fn joined(client: &Client, pool: &str) -> Result<u32> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let mut page = Pages::new(ListParams::default().labels(&format!("{POOL_KEY}={pool}")));
+    let mut page = Pages::new(ListParams::default().labels(&format!("{POOL_KEY}={pool},!{POOL_OF}")));
     let mut count = 0;
     while let Some(params) = page.next("nodes")? {
         let list = nodes.list(&params).await.doing(|| "listing the nodes of a pool".into())?;
@@ -29,18 +35,27 @@ pub(super) fn is_ready(node: &Node) -> bool {
     conditions.into_iter().flatten().any(|found| found.type_ == "Ready" && found.status == "True")
 }
 
-/// Namespaces of an installation's tenants, with whose they are.
-pub(crate) async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundNamespace>> {
+/// What an installation's tenants have, with whose it is.
+pub(crate) async fn found(client: &Client, installation: &str) -> Result<Vec<FoundInHost>> {
+    let mut all = namespaces(client, installation).await?;
+    let pools: Vec<ObjectMeta> = scaled_pool::all(client, installation).await?;
+    all.extend(pools.into_iter().filter_map(|found| of_tenant(found, HostedKind::NodePool)));
+    Ok(all)
+}
+
+fn of_tenant(found: ObjectMeta, kind: HostedKind) -> Option<FoundInHost> {
+    let uid: TenantUid = found.labels?.get(TENANT_UID)?.parse().ok()?;
+    Some(FoundInHost { uid, kind, name: found.name? })
+}
+
+async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundInHost>> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, "tenant")));
     let mut all = Vec::new();
     while let Some(params) = page.next("namespaces")? {
         let list = namespaces.list_metadata(&params).await.doing(|| "listing tenants' namespaces".into())?;
         page.after(list.metadata.continue_);
-        all.extend(list.items.into_iter().filter_map(|found| {
-            let uid: TenantUid = found.metadata.labels?.get(TENANT_UID)?.parse().ok()?;
-            Some(FoundNamespace { uid, name: found.metadata.name? })
-        }));
+        all.extend(list.items.into_iter().filter_map(|found| of_tenant(found.metadata, HostedKind::Namespace)));
     }
     Ok(all)
 }
