@@ -220,57 +220,19 @@ fn waiting(claims: &[DynamicObject]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::{Arc, Mutex},
-    };
-
-    use http::{Method, Request, Response};
-    use kube::client::Body;
     use landlord_core::{TenantUid, node_scaling::Karpenter};
 
     use super::*;
-    use crate::host_cluster::tenants;
-
-    /// What was listed, by its selector, and what was deleted.
-    type Requests = Arc<Mutex<Vec<String>>>;
-
-    /// An API server with these objects, by the last part of the path of their kind, whatever is selected; what is deleted goes.
-    fn cluster(objects: &[(&'static str, &'static str)]) -> (Client, Requests) {
-        let (left, requests) = (Arc::new(Mutex::new(objects.to_vec())), Requests::default());
-        let seen = Arc::clone(&requests);
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let path = request.uri().path().to_owned();
-            seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
-            let mut left = left.lock().unwrap();
-            let value = if *request.method() == Method::DELETE {
-                left.retain(|(kind, name)| !path.ends_with(&format!("{kind}/{name}")));
-                json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" })
-            } else {
-                let of_kind = left.iter().filter(|(kind, _)| path.ends_with(kind));
-                let items: Vec<Value> = of_kind.map(|(_, name)| json!({ "metadata": { "name": name } })).collect();
-                json!({ "metadata": {}, "items": items })
-            };
-            let response = Response::new(Body::from(value.to_string().into_bytes()));
-            async move { Ok::<_, Infallible>(response) }
-        });
-        (Client::new(service, "default"), requests)
-    }
+    use crate::host_cluster::fake_api::cluster;
 
     #[tokio::test]
     async fn a_pool_is_gone_when_nothing_of_it_is_there_and_machines_of_others_are_left_alone() {
         let (client, requests) = cluster(&[("nodepools", "landlord-t-1"), ("nodeclaims", "m-1")]);
-        for (round, what) in ["NodePool", "NodeClaim"].iter().enumerate() {
-            let (progress, removed) = remove(&client, &pool(true)).await.unwrap();
-            let named = removed.iter().map(|object| object.r#type.as_str()).collect::<Vec<_>>();
-            let expected: &[&str] = if round == 0 { &["NodePool", "NodeClaim"] } else { &[] };
-            assert_eq!(named, expected, "{what}");
-            assert_eq!(
-                progress == StageProgress::Done,
-                round == 1,
-                "what was there a moment ago may still be: {progress:?}"
-            );
-        }
+        let (progress, removed) = remove(&client, &pool(true)).await.unwrap();
+        let types: Vec<&str> = removed.iter().map(|object| object.r#type.as_str()).collect();
+        assert_eq!(types, ["NodePool", "NodeClaim"]);
+        assert_ne!(progress, StageProgress::Done, "what was there a moment ago may still be");
+        assert_eq!(remove(&client, &pool(true)).await.unwrap(), (StageProgress::Done, Vec::new()));
         let (client, _) = cluster(&[("nodepools", "landlord-t-1")]);
         assert_ne!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
         assert_eq!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
@@ -283,23 +245,6 @@ mod tests {
             let selects = list.contains("landlord-installation%3Dhere") && list.contains("landlord-tenant-uid%3D");
             assert!(selects, "machines of whoever has a pool of that name: {list}");
         }
-    }
-
-    #[tokio::test]
-    async fn machines_that_a_provisioner_made_are_not_those_that_are_always_there() {
-        let (client, requests) = cluster(&[]);
-        assert_eq!(tenants::joined(&client, "1").await.unwrap(), 0);
-        let requests = requests.lock().unwrap();
-        assert!(requests[0].contains("%3D1%2C%21karpenter.sh%2Fnodepool"), "{requests:?}");
-    }
-
-    #[tokio::test]
-    async fn pools_are_found_with_whose_they_are() {
-        let (client, requests) = cluster(&[("nodepools", "without-a-tenant")]);
-        assert_eq!(tenants::found(&client, "here").await.unwrap(), []);
-        assert!(requests.lock().unwrap().iter().any(|list| {
-            list.contains("nodepools") && list.contains("landlord-installation%3Dhere%2Clandlord-role%3Dnode-scaling")
-        }));
     }
 
     #[test]

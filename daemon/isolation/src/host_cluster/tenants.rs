@@ -59,3 +59,26 @@ async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundInHo
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_cluster::fake_api::cluster;
+
+    #[tokio::test]
+    async fn machines_that_a_provisioner_made_are_not_those_that_are_always_there() {
+        let (client, requests) = cluster(&[]);
+        assert_eq!(joined(&client, "1").await.unwrap(), 0);
+        let requests = requests.lock().unwrap();
+        assert!(requests[0].contains("%3D1%2C%21karpenter.sh%2Fnodepool"), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn pools_are_found_by_their_installation_and_role() {
+        let (client, requests) = cluster(&[("nodepools", "without-a-tenant")]);
+        assert_eq!(found(&client, "here").await.unwrap(), []);
+        let requests = requests.lock().unwrap();
+        let selects = "landlord-installation%3Dhere%2Clandlord-role%3Dnode-scaling";
+        assert!(requests.iter().any(|list| list.contains("nodepools") && list.contains(selects)), "{requests:?}");
+    }
+}
