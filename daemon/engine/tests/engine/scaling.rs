@@ -14,7 +14,6 @@ use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use crate::{
     cloud::fails_while,
     name, no_faults,
-    shared::host,
     world::{Life, World},
 };
 

@@ -48,7 +48,8 @@ fn of_tenant(found: ObjectMeta, kind: HostedKind) -> Option<FoundInHost> {
     Some(FoundInHost { uid, kind, name: found.name? })
 }
 
-async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundInHost>> {
+/// The namespaces among them.
+pub(super) async fn namespaces(client: &Client, installation: &str) -> Result<Vec<FoundInHost>> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, "tenant")));
     let mut all = Vec::new();
