@@ -24,6 +24,11 @@ use crate::{connection::Connection, error::Error, login, user_files::read};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One name may have several daemons, of which one is being replaced: it takes a connection and ends it, and the next attempt finds
+/// another.
+const CONNECT_ATTEMPTS: u32 = 3;
+/// Before the second attempt, and twice that before the third: whoever waits for an error waits a second longer.
+const CONNECT_BACKOFF: Duration = Duration::from_millis(300);
 /// A page of a thousand tenants.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// A connection through which nothing comes is tried this often, so that a watch notices a daemon that vanished.
@@ -156,7 +161,15 @@ async fn channel(connection: &Connection) -> Result<Channel, Error> {
         let tls = tls(connection)?;
         endpoint = endpoint.tls_config(tls).map_err(|error| Error::Usage(format!("TLS files: {}", chain(&error))))?;
     }
-    endpoint.connect().await.map_err(unreachable)
+    let mut attempt = 1;
+    loop {
+        match endpoint.connect().await {
+            // Nothing was sent yet.
+            Err(_) if attempt < CONNECT_ATTEMPTS => tokio::time::sleep(CONNECT_BACKOFF * attempt).await,
+            connected => return connected.map_err(unreachable),
+        }
+        attempt += 1;
+    }
 }
 
 #[cfg(unix)]
@@ -205,4 +218,29 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_is_not_there_at_first_is_tried_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let connection = Connection { server: format!("http://{address}"), ..Connection::default() };
+        let comes_up = async {
+            tokio::time::sleep(CONNECT_BACKOFF / 3).await;
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            listener.accept().await.unwrap()
+        };
+        let (connected, _peer) = tokio::join!(channel(&connection), comes_up);
+        connected.unwrap();
+        // Somebody who never comes is an error, and soon.
+        let nobody = Connection { server: "http://127.0.0.1:1".to_owned(), ..Connection::default() };
+        let began = std::time::Instant::now();
+        assert!(matches!(channel(&nobody).await, Err(Error::Unreachable { .. })));
+        assert!(began.elapsed() >= CONNECT_BACKOFF * 3);
+    }
 }

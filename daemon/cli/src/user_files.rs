@@ -1,7 +1,7 @@
 //! Folders and files of the user who calls.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -25,6 +25,27 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
     folder.recursive(true).create(path)
+}
+
+/// Held by one program at a time; given back when it is dropped, or its program ends.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// That of a file, beside it. `None`: another program has it.
+    pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        // Kept when it is not needed any more: who removed it could remove another's.
+        let file = File::options().create(true).truncate(false).write(true).open(path.with_extension("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 /// A new file that others can't read, from its beginning.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions, ProviderName,
-    Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
+    ClassName, Domains, Level, NodeScaling, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions,
+    ProviderName, Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
@@ -48,6 +48,9 @@ pub struct Class {
     /// Most nodes that a spec may ask for. Not for NAMESPACE.
     #[serde(default)]
     pub node_count_max: u32,
+    /// Nodes beyond `node_count`, when pods wait for them. Not for NAMESPACE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_scaling: Option<NodeScaling>,
     /// Root disk of a node in GiB; 0: the provider's default.
     #[serde(default)]
     pub disk_size_gib: u32,
@@ -164,6 +167,7 @@ impl Catalog {
             platform_options: class.platform_options.clone(),
             machine_type: class.machine_type.clone(),
             node_count,
+            node_scaling: class.node_scaling.clone(),
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),

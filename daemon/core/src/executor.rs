@@ -47,6 +47,7 @@ impl Stage {
             Self::Inventory => provider("ListOwned", "ListOwned", None),
             Self::Isolation
             | Self::Capacity
+            | Self::NodeScaling
             | Self::Base
             | Self::Platform(_)
             | Self::App(_)

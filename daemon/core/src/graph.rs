@@ -34,15 +34,15 @@ pub fn graph(
         (DesiredState::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
             shared(level, placement, releases)
         }
-        (DesiredState::Present, EnvironmentKind::HostCluster) => host(releases),
+        (DesiredState::Present, EnvironmentKind::HostCluster) => host(placement, releases),
         (DesiredState::Present, EnvironmentKind::AdoptedHostCluster) => {
             vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]
         }
         (DesiredState::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement, releases),
         (DesiredState::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
-            shared_absent(level)
+            shared_absent(level, placement)
         }
-        (DesiredState::Absent, EnvironmentKind::HostCluster) => host_absent(releases),
+        (DesiredState::Absent, EnvironmentKind::HostCluster) => host_absent(placement, releases),
         // What landlord did not make it does not remove; what it put there for its tenants it takes back.
         (DesiredState::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
     }
@@ -60,6 +60,8 @@ fn own_cluster(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
         node(Identity, [Cluster, DnsZone]),
     ];
     let platform = platform(&mut nodes, releases, &[NodePool, Addons, Identity]);
+    // Its provisioner may be the platform's.
+    scaling(&mut nodes, placement, [vec![NodePool], platform.clone()].concat());
     if placement.stack.is_none() {
         return nodes;
     }
@@ -92,6 +94,13 @@ fn platform_absent(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[St
     own.iter().map(|release| release.stage()).collect()
 }
 
+/// What makes more nodes, where the class ever ordered any.
+fn scaling(nodes: &mut Vec<Node>, placement: &Placement, after: Vec<Stage>) -> Vec<Stage> {
+    let ordered: Vec<Stage> = placement.node_scaling.iter().map(|_| Stage::NodeScaling).collect();
+    nodes.extend(ordered.iter().map(|stage| node(stage.clone(), after.clone())));
+    ordered
+}
+
 /// The releases, the records of their entry points, and the judgement over all.
 fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], before_verify: &[Stage]) {
     use Stage::{DnsRecords, DnsZone, Verify};
@@ -112,6 +121,7 @@ fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<
     if level == Level::Node {
         nodes.push(node(NodePool, [Host]));
         before.push(NodePool);
+        scaling(&mut nodes, placement, vec![Host]);
     }
     if placement.stack.is_none() {
         return nodes;
@@ -123,7 +133,7 @@ fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<
 }
 
 /// A tenant's cluster without what is a tenant's: its domain and its apps. What it has is counted when its nodes are there.
-fn host(releases: &[ReleasePlan]) -> Vec<Node> {
+fn host(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Capacity, Cluster, Network, NodePool, Preflight};
     let mut nodes = vec![
         node(Preflight, []),
@@ -133,6 +143,7 @@ fn host(releases: &[ReleasePlan]) -> Vec<Node> {
         node(NodePool, [Cluster]),
     ];
     let platform = platform(&mut nodes, releases, &[Addons, NodePool]);
+    scaling(&mut nodes, placement, [vec![NodePool], platform.clone()].concat());
     // What the platform takes is no tenant's.
     nodes.push(node(Capacity, [vec![Addons, NodePool], platform].concat()));
     nodes
@@ -144,6 +155,8 @@ fn own_cluster_absent(placement: &Placement, releases: &[ReleasePlan]) -> Vec<No
     let first: Vec<Stage> = placement.stack.iter().map(|_| Teardown).collect();
     let mut nodes: Vec<Node> = first.iter().map(|stage| node(stage.clone(), [])).collect();
     nodes.extend([node(DnsRecords, first.clone()), node(DnsZone, [DnsRecords])]);
+    // Nodes that were made in between go while their provisioner works, which may be the platform's.
+    let first = [first.clone(), scaling(&mut nodes, placement, first)].concat();
     // The platform's controllers work until the apps' load balancers and volumes are gone.
     let platform = platform_absent(&mut nodes, releases, &first);
     let last = [first, platform].concat();
@@ -163,12 +176,14 @@ fn own_cluster_absent(placement: &Placement, releases: &[ReleasePlan]) -> Vec<No
 /// controllers still run; an unreachable host cluster delays that and is then passed over, so that
 /// nodes stop costing money. `Isolation` checks once more, and holds the record until the namespace is
 /// known to be gone: what is in it is the customer's data.
-fn shared_absent(level: Level) -> Vec<Node> {
+fn shared_absent(level: Level, placement: &Placement) -> Vec<Node> {
     use Stage::{DnsRecords, DnsZone, Inventory, Isolation, NodePool, Teardown};
     let mut nodes = vec![node(Teardown, []), node(DnsRecords, [Teardown]), node(DnsZone, [DnsRecords])];
     let mut last = vec![Teardown];
     if level == Level::Node {
-        nodes.push(node(NodePool, [Teardown]));
+        let scaling = scaling(&mut nodes, placement, vec![Teardown]);
+        nodes.push(node(NodePool, [vec![Teardown], scaling.clone()].concat()));
+        last.extend(scaling);
         last.push(NodePool);
     }
     nodes.push(node(Isolation, last));
@@ -176,13 +191,15 @@ fn shared_absent(level: Level) -> Vec<Node> {
     nodes
 }
 
-fn host_absent(releases: &[ReleasePlan]) -> Vec<Node> {
+fn host_absent(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Cluster, Inventory, Leftovers, Network, NodePool};
     let mut nodes = Vec::new();
-    let platform = platform_absent(&mut nodes, releases, &[]);
+    let scaling = scaling(&mut nodes, placement, Vec::new());
+    let platform = platform_absent(&mut nodes, releases, &scaling);
+    let last = [scaling, platform].concat();
     nodes.extend([
-        node(Addons, platform.clone()),
-        node(NodePool, platform),
+        node(Addons, last.clone()),
+        node(NodePool, last),
         node(Cluster, [NodePool, Addons]),
         node(Leftovers, [Cluster]),
         node(Network, [Leftovers]),
@@ -209,24 +226,54 @@ mod tests {
         vec![release("certificates", &[]), release("gateway", &[]), release("edge", &["certificates", "gateway"])]
     }
 
+    fn placement(scaled: bool) -> Placement {
+        let key = crate::placement::ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() };
+        let class = "small".parse().unwrap();
+        let placement = Placement::without_choices(class, Level::Cluster, key, String::new(), "here".into());
+        Placement { node_scaling: scaled.then(crate::NodeScaling::withdrawn), ..placement }
+    }
+
+    fn after(nodes: &[Node], stage: &str) -> Vec<String> {
+        let found = nodes.iter().find(|node| node.stage.to_string() == stage).unwrap();
+        found.after.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nodes_made_in_between_go_after_the_apps_and_before_their_provisioner_and_the_pool() {
+        let platform = ["platform/certificates", "platform/gateway", "platform/edge"];
+        for absent in [own_cluster_absent(&placement(true), &releases()), host_absent(&placement(true), &releases())] {
+            assert!(after(&absent, "platform/edge").contains(&"node-scaling".to_owned()));
+            assert!(after(&absent, "node-pool").contains(&"node-scaling".to_owned()));
+        }
+        let absent = shared_absent(Level::Node, &placement(true));
+        assert_eq!(after(&absent, "node-scaling"), ["teardown"]);
+        assert_eq!(after(&absent, "node-pool"), ["teardown", "node-scaling"]);
+        assert_eq!(after(&absent, "isolation"), ["teardown", "node-scaling", "node-pool"]);
+        let present = own_cluster(&placement(true), &releases());
+        assert_eq!(after(&present, "node-scaling"), [&["node-pool"][..], &platform].concat());
+        assert_eq!(after(&shared(Level::Node, &placement(true), &[]), "node-scaling"), ["host"]);
+    }
+
     #[test]
     fn a_platform_goes_backwards_before_the_nodes() {
-        let nodes = host_absent(&releases());
-        let after = |stage: &str| -> Vec<String> {
-            let found = nodes.iter().find(|node| node.stage.to_string() == stage).unwrap();
-            found.after.iter().map(ToString::to_string).collect()
-        };
-        assert_eq!(after("platform/edge"), Vec::<String>::new());
-        assert_eq!(after("platform/gateway"), ["platform/edge"]);
-        assert_eq!(after("node-pool"), ["platform/certificates", "platform/gateway", "platform/edge"]);
+        let nodes = host_absent(&placement(false), &releases());
+        assert_eq!(after(&nodes, "platform/edge"), Vec::<String>::new());
+        assert_eq!(after(&nodes, "platform/gateway"), ["platform/edge"]);
+        assert_eq!(after(&nodes, "node-pool"), ["platform/certificates", "platform/gateway", "platform/edge"]);
     }
 
     #[test]
     fn a_graph_lists_what_must_be_done_first_first() {
         // The sweep of an inventory goes in this order: it is the one order of removal.
-        for nodes in
-            [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())]
-        {
+        let placements = [placement(false), placement(true)];
+        for nodes in placements.iter().flat_map(|placement| {
+            [
+                shared_absent(Level::Node, placement),
+                shared_absent(Level::Namespace, placement),
+                host_absent(placement, &releases()),
+                host(placement, &releases()),
+            ]
+        }) {
             for (index, node) in nodes.iter().enumerate() {
                 let earlier = |stage: &Stage| nodes[..index].iter().any(|node| node.stage == *stage);
                 assert!(node.after.iter().all(earlier), "{} comes before what it waits for", node.stage);

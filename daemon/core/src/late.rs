@@ -38,6 +38,7 @@ pub fn wait(work: &Work, stage: &Stage, time_scale: f64, since_jump: Option<Dura
         | Stage::Cluster
         | Stage::Addons
         | Stage::NodePool
+        | Stage::NodeScaling
         | Stage::DnsZone
         | Stage::Identity
         | Stage::Capacity

@@ -23,6 +23,7 @@ pub mod isolation;
 pub mod journal;
 pub mod late;
 pub mod lifecycle;
+pub mod node_scaling;
 pub mod operation;
 pub mod placement;
 pub mod placement_rule;
@@ -55,6 +56,7 @@ pub use ids::{
     TenantId, TenantName, TenantUid,
 };
 pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
+pub use node_scaling::NodeScaling;
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, PlatformName, PlatformOptions, ProviderName, ServiceRules, StackName, isolation::IsolationSettings,
-    revision::Revisions,
+    ClassName, NodeScaling, PlatformName, PlatformOptions, ProviderName, ServiceRules, StackName,
+    isolation::IsolationSettings, revision::Revisions,
 };
 
 /// Isolation level.
@@ -86,6 +86,9 @@ pub struct Placement {
     pub machine_type: String,
     /// Nodes.
     pub node_count: u32,
+    /// Nodes beyond these, when pods wait for them; `None`: the class never ordered any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_scaling: Option<NodeScaling>,
     /// Root disk in GiB; 0: the provider's default.
     pub disk_size_gib: u32,
     /// The provider's own parameters.
@@ -105,6 +108,14 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Most nodes that it may come to, which its customer's contract counts. `by_cloud`: whether its cloud scales the pool, or
+    /// nobody asks by whom it is scaled.
+    #[must_use]
+    pub fn nodes_max(&self, by_cloud: bool) -> u32 {
+        let scaling = self.node_scaling.as_ref().filter(|_| by_cloud);
+        scaling.map_or(0, |scaling| scaling.nodes_max).max(self.node_count)
+    }
+
     /// Of what no class was resolved for: nothing is chosen but where it is.
     #[must_use]
     pub fn without_choices(class: ClassName, level: Level, key: ProviderKey, account: String, region: String) -> Self {
@@ -121,6 +132,7 @@ impl Placement {
             platform_options: PlatformOptions::default(),
             machine_type: String::new(),
             node_count: 0,
+            node_scaling: None,
             disk_size_gib: 0,
             parameters: serde_json::Map::new(),
             guardrails: None,
@@ -128,6 +140,13 @@ impl Placement {
             service: ServiceRules::default(),
             revisions: Revisions::default(),
         }
+    }
+
+    /// The account on whose rate limits its calls count: provider, and account, or credential scope where no account is named.
+    #[must_use]
+    pub fn account_key(&self) -> String {
+        let account = if self.account.is_empty() { &self.credentials } else { &self.account };
+        format!("{}/{account}", self.provider)
     }
 
     /// The plugin, with its credential scope, that builds it.

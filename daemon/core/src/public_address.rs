@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -53,9 +53,23 @@ const V6: [(Ipv6Net, &str); 9] = [
 /// All that is given out for the internet.
 const GLOBAL_UNICAST: Ipv6Net = v6(0x2000, 0, 0, 3);
 
-/// What an address is for, in words that follow "which is"; `None`: it is one of the internet.
+/// Why an address is not connected to, in words that follow "which is"; `None`: it is one of the internet, or lies in one of these
+/// networks. What holds an address of version 4 lies also where that one does.
 #[must_use]
-pub fn special_purpose(address: IpAddr) -> Option<&'static str> {
+pub fn refusal(address: IpAddr, allowed: &[IpNet]) -> Option<&'static str> {
+    let inner = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => embedded(address).map(IpAddr::V4),
+    };
+    let is_allowed = |address: IpAddr| allowed.iter().any(|net| net.contains(&address));
+    if is_allowed(address) || inner.is_some_and(is_allowed) {
+        return None;
+    }
+    special_purpose(address)
+}
+
+/// What an address is for, in words that follow "which is"; `None`: it is one of the internet.
+fn special_purpose(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => of_v4(address),
         IpAddr::V6(address) => match embedded(address) {
@@ -75,8 +89,7 @@ fn of_v6(address: Ipv6Addr) -> Option<&'static str> {
 }
 
 /// The address of version 4 that one of version 6 leads to: mapped, translated (NAT64), tunnelled (6to4).
-#[must_use]
-pub fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let of = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -114,6 +127,69 @@ mod tests {
         for address in ["192.88.98.1", "2001:200::1", "3fff:1000::1", "3ffe::1", "64:ff9b::101:101", "2002:808:808::1"]
         {
             assert_eq!(special_purpose(address.parse().unwrap()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_lies_inside_is_not_looked_at() {
+        for inside in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "100.100.100.200",
+            "127.0.0.1",
+            "127.255.1.1",
+            "168.63.129.16",
+            "169.254.169.254",
+            "169.254.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::ffff:10.0.0.1",
+            "::7f00:1",
+            "64:ff9b::a00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001:db8::1",
+            "2002:a00:1::1",
+            "2002:7f00:1::",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "febf::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(refusal(inside.parse().unwrap(), &[]).is_some(), "{inside}");
+        }
+        for outside in
+            ["1.1.1.1", "8.8.8.8", "172.32.0.1", "192.0.1.1", "2606:4700::1111", "2002:808:808::1", "64:ff9b::808:808"]
+        {
+            assert_eq!(refusal(outside.parse().unwrap(), &[]), None, "{outside}");
+        }
+        let allowed = ["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        for (address, fine) in [
+            ("10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("::ffff:10.1.2.3", true),
+            ("64:ff9b::a01:203", true),
+            ("64:ff9b::a02:1", false),
+            ("2002:a01:203::1", true),
+            ("fd12::1", true),
+            ("fc12::1", false),
+        ] {
+            assert_eq!(refusal(address.parse().unwrap(), &allowed).is_none(), fine, "{address}");
         }
     }
 }

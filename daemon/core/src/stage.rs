@@ -35,6 +35,8 @@ pub enum Stage {
     Addons,
     /// Node pool.
     NodePool,
+    /// What makes more nodes when pods wait for them, where the cloud does not scale the pool itself.
+    NodeScaling,
     /// DNS zone.
     DnsZone,
     /// Cloud identities of service accounts.
@@ -73,6 +75,7 @@ impl fmt::Display for Stage {
             Self::Cluster => "cluster",
             Self::Addons => "addons",
             Self::NodePool => "node-pool",
+            Self::NodeScaling => "node-scaling",
             Self::DnsZone => "dns-zone",
             Self::Identity => "identity",
             Self::Isolation => "isolation",
@@ -104,6 +107,7 @@ impl FromStr for Stage {
             "cluster" => Self::Cluster,
             "addons" => Self::Addons,
             "node-pool" => Self::NodePool,
+            "node-scaling" => Self::NodeScaling,
             "dns-zone" => Self::DnsZone,
             "identity" => Self::Identity,
             "isolation" => Self::Isolation,

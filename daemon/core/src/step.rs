@@ -3,6 +3,8 @@
 //! Level-triggered: it inspects what is wanted and at the records of the stages, never at how
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
+use std::time::Duration;
+
 use crate::{
     DesiredState, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec,
     Timestamp,
@@ -11,6 +13,11 @@ use crate::{
     lifecycle::{self, Cancellation},
     ports::{ReleasePlan, Work},
 };
+
+/// While an operation is under way, what it has built already is inspected again only so long after its resync was due: whatever the
+/// interval, no resync takes of the machine, and of an API server, what the rest of the work waits for. One that is under way for
+/// hours is repaired all the same.
+const UNSETTLED_RESYNC: Duration = Duration::from_secs(300);
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,10 +178,14 @@ fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
 impl Calls {
     /// Has the stage of a record called when it is due.
     fn at(&mut self, record: &StageRecord, now: Timestamp) {
-        if record.poll_time <= now {
+        self.at_time(record, record.poll_time, now);
+    }
+
+    fn at_time(&mut self, record: &StageRecord, time: Timestamp, now: Timestamp) {
+        if time <= now {
             self.due.push(record.stage.clone());
         } else {
-            self.wake_time = Some(self.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time)));
+            self.wake_time = Some(self.wake_time.map_or(time, |earlier| earlier.min(time)));
         }
     }
 }
@@ -186,6 +197,9 @@ fn checks_again(work: &Work, stage: &Stage) -> bool {
 
 fn calls(work: &Work, nodes: &[Node]) -> Calls {
     let mut calls = Calls::default();
+    let unsettled = work.environment.desired_state == DesiredState::Present
+        && !work.operation_done
+        && !nodes.iter().all(|node| is_done(work, &node.stage));
     for node in nodes {
         match current(work, &node.stage) {
             None => {
@@ -197,6 +211,9 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
                 StageState::Failed | StageState::Skipped => {}
                 StageState::Done
                     if work.environment.desired_state == DesiredState::Absent && !checks_again(work, &node.stage) => {}
+                StageState::Done if unsettled => {
+                    calls.at_time(record, record.poll_time.after(UNSETTLED_RESYNC), work.now);
+                }
                 StageState::Running | StageState::Done => calls.at(record, work.now),
             },
         }

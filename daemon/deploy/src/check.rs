@@ -42,6 +42,8 @@ pub enum Use {
     Documents(ServicePort),
     /// No pod of a neighbour is admitted by the network policies, evaluated as they are in the cluster.
     Closed(Vec<ServicePort>),
+    /// The same, tried from a pod in another namespace. Not more often than every half hour with resyncs.
+    Attempt(Attempt),
     /// A wrong password is refused by WebDAV. Done last, only when all others pass, and not more often than every half
     /// hour: file servers lock out who is wrong too often.
     WrongPassword(Account),
@@ -95,6 +97,19 @@ pub struct ServicePort {
     pub name: String,
     /// Its port.
     pub port: u16,
+}
+
+/// What a neighbour's pod tries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attempt {
+    /// What it must not reach.
+    pub ports: Vec<ServicePort>,
+    /// One of these Services: the pod runs the image of the pods behind it.
+    pub image_of: String,
+    /// What it runs there, without rights and without anything that it can write. Each further argument is `HOST PORT`; those that take a
+    /// connection it prints, one a line, and ends with 0 within half a minute.
+    pub command: Vec<String>,
 }
 
 /// An HTTP request and its expected response.
@@ -161,6 +176,13 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 }
                 Some(&chat.entry_point)
             }
+            Use::Attempt(attempt) => {
+                if attempt.command.is_empty() || !attempt.ports.iter().any(|own| own.name == attempt.image_of) {
+                    problems
+                        .push(format!("check {name}: it needs a command, and imageOf must name one of its Services"));
+                }
+                None
+            }
             Use::Names {} | Use::Certificates { .. } | Use::Documents(_) | Use::Closed(_) | Use::Http(_) => None,
         };
         if let Some(at) = at.filter(|at| !entry_points.contains(&at.as_str())) {
@@ -191,6 +213,9 @@ mod tests {
             { "name": "a", "uses": { "names": {} } },
             { "name": "a", "uses": { "sftp": account } },
             { "name": "c", "uses": { "chat": chat } },
+            { "name": "d", "uses": { "attempt": {
+                "ports": [{ "name": "chat", "port": 1 }], "imageOf": "files", "command": ["sh"],
+            } } },
         ]))
         .unwrap();
         let found = problems(&checks, &["chat"]).join("; ");
@@ -201,6 +226,7 @@ mod tests {
             "no entry point nowhere",
             "\"nothing\"",
             "at most 240",
+            "imageOf must name one",
         ] {
             assert!(found.contains(part), "{part} is missing in: {found}");
         }

@@ -38,7 +38,6 @@
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
 pub mod access;
-mod addresses;
 mod apply;
 mod apps;
 mod base;

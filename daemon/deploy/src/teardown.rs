@@ -82,7 +82,7 @@ pub(crate) async fn teardown(
 }
 
 /// Gateways; none if the cluster does not know them.
-async fn gateways(client: &Client) -> Result<Vec<DynamicObject>> {
+pub(crate) async fn gateways(client: &Client) -> Result<Vec<DynamicObject>> {
     let resource = resource("gateway.networking.k8s.io/v1", "Gateway");
     let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     match gateways.list(&ListParams::default()).await {

@@ -255,6 +255,7 @@ mod tests {
             stack: None,
             platform: None,
             platform_options: Default::default(),
+            node_scaling: None,
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,

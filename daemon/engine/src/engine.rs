@@ -169,6 +169,9 @@ async fn round(
     };
     shared.limits.figures.claimed(claims.len());
     let full = claims.len() == free as usize;
+    for taken in claims.iter().filter_map(|claim| claim.taken_over.as_ref()) {
+        shared.limits.take_over(taken);
+    }
     for claim in claims {
         let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
         let (shared, abort) = (Arc::clone(shared), abort.clone());

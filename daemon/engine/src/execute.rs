@@ -6,6 +6,7 @@
 mod in_cluster;
 mod pay;
 mod removal;
+mod scaling;
 
 use std::{
     net::IpAddr,
@@ -59,6 +60,7 @@ fn capability(stage: &Stage) -> Option<&'static str> {
         | Stage::Cluster
         | Stage::Addons
         | Stage::NodePool
+        | Stage::NodeScaling
         | Stage::Isolation
         | Stage::Capacity
         | Stage::Base
@@ -194,7 +196,7 @@ impl<'a> Call<'a> {
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
-                node_pool: request::checked_pool(self.work),
+                node_pool: self.node_pool_checked(),
                 dns_zone: request::dns_zone(self.work).filter(|_| self.offers(DNS)),
             })
             .await?;
@@ -227,7 +229,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 checkpoint: request::checkpoint(self.work, self.stage),
-                node_pool: Some(request::node_pool(self.work)),
+                node_pool: Some(self.node_pool_wanted()),
             })
             .await?;
         progress(response.progress, response.status.as_ref())
@@ -255,7 +257,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::network(self.work)),
                 cluster: Some(request::cluster(self.work)),
-                spec: Some(request::node_pool(self.work)),
+                spec: Some(self.node_pool_wanted()),
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;

@@ -60,6 +60,8 @@
 //! # impl HostClusters for NoClusters {
 //! #     async fn measure(&self, _: &KubeCredentials, _: &str) -> Result<Measured, Failure> { unimplemented!() }
 //! #     async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> { unimplemented!() }
+//! #     async fn ensure_scaled_pool(&self, _: &KubeCredentials, _: &landlord_core::ports::ScaledPool, _: &landlord_core::ports::PoolGrowth) -> Result<StageProgress, Failure> { unimplemented!() }
+//! #     async fn remove_scaled_pool(&self, _: &KubeCredentials, _: &landlord_core::ports::ScaledPool) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
 //! #     async fn namespaces(&self, _: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> { unimplemented!() }
 //! #     async fn uninstall(&self, _: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> { unimplemented!() }
 //! # }

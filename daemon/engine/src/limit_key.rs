@@ -7,3 +7,10 @@ pub(crate) struct LimitKey {
     pub(crate) account: String,
     pub(crate) region: String,
 }
+
+impl LimitKey {
+    /// Whether it is of an account, as [`landlord_core::Placement::account_key`] names it.
+    pub(crate) fn is_of(&self, account: &str) -> bool {
+        account.strip_prefix(&self.provider).and_then(|rest| rest.strip_prefix('/')) == Some(&self.account)
+    }
+}

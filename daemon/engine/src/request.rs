@@ -20,7 +20,7 @@ const POOL_ROLE: &str = "default";
 pub(crate) const POOL_LABEL: &str = "landlord.dev/tenant";
 
 /// Role of a tenant's node pool, unique within its cluster.
-fn pool_role(work: &Work) -> String {
+pub(crate) fn pool_role(work: &Work) -> String {
     match work.host {
         None => POOL_ROLE.into(),
         Some(_) => format!("t-{}", work.environment.uid.0.simple()),
@@ -179,10 +179,10 @@ pub(crate) fn pool_label(work: &Work) -> String {
     work.host.as_ref().map_or_else(|| uid.to_string(), |_| PoolLabel::of(uid).to_string())
 }
 
-/// The node pool wanted.
-pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
+/// The node pool wanted, which its cloud may scale up to `nodes_max`.
+pub(crate) fn node_pool(work: &Work, nodes_max: u32) -> v1::NodePoolSpec {
     let placement = &work.environment.placement;
-    let count = i32::try_from(placement.node_count).unwrap_or(i32::MAX);
+    let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let label = pool_label(work);
     // In a shared cluster nobody else may run there, and the isolation lets nobody else tolerate it.
     let taint = || v1::Taint { key: POOL_LABEL.into(), value: label.clone(), effect: "NoSchedule".into() };
@@ -190,17 +190,17 @@ pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
     v1::NodePoolSpec {
         role: pool_role(work),
         machine_type: placement.machine_type.clone(),
-        node_count: count,
-        node_count_max: count,
-        disk_size_gib: i32::try_from(placement.disk_size_gib).unwrap_or(i32::MAX),
+        node_count: whole(placement.node_count),
+        node_count_max: whole(nodes_max),
+        disk_size_gib: whole(placement.disk_size_gib),
         labels: [(POOL_LABEL.to_owned(), label.clone())].into(),
         taints,
     }
 }
 
-/// The node pool to be checked before anything is built; `None`: the tenant has none of its own.
-pub(crate) fn checked_pool(work: &Work) -> Option<v1::NodePoolSpec> {
-    (work.environment.kind() != EnvironmentKind::Tenant(Level::Namespace)).then(|| node_pool(work))
+/// Whether the environment has nodes of its own.
+pub(crate) fn has_pool(work: &Work) -> bool {
+    work.environment.kind() != EnvironmentKind::Tenant(Level::Namespace)
 }
 
 /// The domain of a tenant; a host cluster has none, and of an orphan nobody knows it: all its zones are meant.
@@ -263,6 +263,7 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
         installation: installation.to_owned(),
         uid: environment.uid,
         name: environment.name(),
+        cluster_name: cluster(work).name,
         platform: environment.placement.platform.clone()?,
         values: environment.placement.platform_options.values.clone(),
         domain: tenant.map(|tenant| tenant.spec.domain.clone()),

@@ -54,7 +54,7 @@ pub(crate) fn expected(
             let release = releases.iter().find(|release| release.stage() == *stage);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Isolation | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Isolation | Stage::Capacity | Stage::NodeScaling | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
         // An observation of the store.
         Stage::Host => Duration::ZERO,

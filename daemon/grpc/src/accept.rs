@@ -20,6 +20,7 @@ use landlord_core::{
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::google::longrunning::{Operation, operation};
+use tokio::sync::OwnedMutexGuard;
 use tonic::{Request, Response, Status};
 
 use crate::{access::Access, context, convert, error::Error, merge::Merge, ports::Ports};
@@ -121,11 +122,7 @@ async fn accept<W: Write>(
     write: &W,
     (context, violations): (RequestContext, Vec<Violation>),
 ) -> Result<Operation, Error> {
-    let merges_into = write.merges_into().filter(|_| write.etag().is_empty() && !write.validate_only());
-    let _turn = match merges_into {
-        Some(name) => ports.turns.wait(name).await,
-        None => None,
-    };
+    let _turn = turn(ports, write).await;
     let mut merge = Merge::default();
     loop {
         let change = match write.check(ports, violations.clone()).await {
@@ -161,6 +158,14 @@ async fn accept<W: Write>(
             }
         }
     }
+}
+
+/// Waits until no other change is merged. Nobody waits who may not change it: a stranger would delay those who may, and learn
+/// from the time that there is something to wait for.
+async fn turn<W: Write>(ports: &Ports, write: &W) -> Option<OwnedMutexGuard<()>> {
+    let name = write.merges_into().filter(|_| write.etag().is_empty() && !write.validate_only())?;
+    ports.store.get(&name).await.ok()?;
+    ports.turns.wait(name).await
 }
 
 fn shown(accepted: &Accepted) -> Operation {

@@ -35,8 +35,8 @@ use crate::{
     denials::Denials,
     figures::MeasureLayer,
     host_cluster::HostClusters,
-    listen::{self, CONNECTION_AGE_MAX, Listen},
-    operation::{LongRunning, WAIT_MAX},
+    listen::{self, CALL_TIMEOUT, Listen, ListenBounds},
+    operation::LongRunning,
     orphan::Orphans,
     ports::Ports,
     provider::ProviderList,
@@ -67,8 +67,6 @@ const RESPONSE_BYTES_MAX: usize = 64 << 20;
 const STREAMS_MAX: u32 = 256;
 /// Requests of one connection that are worked on; further ones wait.
 const CONCURRENCY_PER_CONNECTION: usize = 256;
-/// No call takes longer, whatever deadline its client set; the longest is a wait.
-const CALL_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// Dead peers are noticed within this and the timeout below.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -87,7 +85,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let incoming = listen::bind(listen).await?;
     let denials = Arc::new(Denials::default());
-    let router = router(&ports, &denials, &stop).await?;
+    let router = router(&ports, &denials, listen.bounds, &stop).await?;
     ready();
     let drained = {
         let stop = stop.clone();
@@ -143,7 +141,12 @@ fn span(request: &Request<()>) -> tracing::Span {
     span
 }
 
-async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
+async fn router(
+    ports: &Ports,
+    denials: &Arc<Denials>,
+    bounds: ListenBounds,
+    stop: &CancellationToken,
+) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let watching = watches.clone();
@@ -182,8 +185,8 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .max_concurrent_streams(STREAMS_MAX)
         .concurrency_limit_per_connection(CONCURRENCY_PER_CONNECTION)
         .timeout(CALL_TIMEOUT)
-        .max_connection_age(CONNECTION_AGE_MAX)
-        .max_connection_age_grace(CALL_TIMEOUT)
+        // Without the transport's grace, with which it sends no GOAWAY: `listen` ends what is open after its own.
+        .max_connection_age(bounds.age_max)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(span)

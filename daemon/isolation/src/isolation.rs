@@ -7,8 +7,8 @@ use landlord_core::{
     CustomerRole, Failure, FoundNamespace, Measured,
     isolation::GatewayRef,
     ports::{
-        CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, StackPlaces, StageProgress,
-        UninstallReport,
+        CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, PoolGrowth, ScaledPool, StackPlaces,
+        StageProgress, UninstallReport,
     },
     stage::RemovedObject,
 };
@@ -17,7 +17,7 @@ use landlord_kube::{client::Clients, gateway_api::Crds};
 use crate::{
     access, enforce,
     error::Error,
-    host_cluster::{capacity, tenants, uninstall},
+    host_cluster::{capacity, scaled_pool, tenants, uninstall},
     remove,
 };
 
@@ -119,6 +119,23 @@ impl HostClusters for KubeIsolation {
 
     async fn joined(&self, kube: &KubeCredentials, pool: &str) -> Result<u32, Failure> {
         self.clients.call(kube, async |client| tenants::joined(&client, pool).await).await
+    }
+
+    async fn ensure_scaled_pool(
+        &self,
+        kube: &KubeCredentials,
+        pool: &ScaledPool,
+        growth: &PoolGrowth,
+    ) -> Result<StageProgress, Failure> {
+        self.clients.call(kube, async |client| scaled_pool::ensure(&client, pool, growth).await).await
+    }
+
+    async fn remove_scaled_pool(
+        &self,
+        kube: &KubeCredentials,
+        pool: &ScaledPool,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        self.clients.call(kube, async |client| scaled_pool::remove(&client, pool).await).await
     }
 
     async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure> {

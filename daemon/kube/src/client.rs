@@ -5,7 +5,11 @@ use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Request};
-use kube::{Client, Config, client::Body, config::AuthInfo};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+    config::AuthInfo,
+};
 use landlord_core::{
     ErrorKind, Failure,
     ports::{KubeCredentials, KubeIdentity},
@@ -17,7 +21,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    traced::TracedLayer,
+};
 
 /// An API server across the world completes a handshake in well under this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -146,7 +153,8 @@ fn connect(access: &KubeCredentials) -> Result<Client> {
     config.reset_reader_on_write = true;
     config.default_retry = false;
     config.auth_info = auth_info(&access.identity);
-    Client::try_from(config).map_err(|error| unusable(error.to_string()))
+    let builder = ClientBuilder::try_from(config).map_err(|error| unusable(error.to_string()))?;
+    Ok(builder.with_layer(&TracedLayer).build())
 }
 
 fn auth_info(identity: &KubeIdentity) -> AuthInfo {

@@ -46,6 +46,7 @@ pub mod object;
 pub mod progress;
 pub mod ready;
 pub mod token;
+mod traced;
 pub mod yaml;
 
 pub use drift::differs;

@@ -1,7 +1,7 @@
 //! What works inside of tenants' clusters, as the configuration wants it: stacks, platforms, Helm, isolation. Knows no provider.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -42,17 +42,42 @@ pub(crate) struct InCluster {
 /// What was read at the start, by name: classes that a reload brings can have nothing else.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    stacks: BTreeSet<StackName>,
-    platforms: BTreeSet<PlatformName>,
+    stacks: BTreeMap<StackName, Stack>,
+    platforms: BTreeMap<PlatformName, Platform>,
     is_shared: bool,
 }
 
 impl Names {
+    fn of(read: &Read, checked: &Checked) -> Self {
+        Self {
+            stacks: read.stacks.clone(),
+            platforms: read.platforms.clone(),
+            is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn read(config: &Config, checked: &Checked) -> Result<Self> {
+        Ok(Self::of(&read(config, checked)?, checked))
+    }
+
+    /// Whether classes want only what was read, and leave out and choose only what is in it.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub(crate) fn check(&self, catalog: &Catalog) -> Result<()> {
+        let unread = self.unread(catalog);
+        if !unread.is_empty() {
+            bail!("restart landlordd, which reads stacks and platforms at its start: {}", unread.join("; "));
+        }
+        fits(catalog, &self.stacks, &self.platforms)
+    }
+
     /// What classes want and was not read, in words.
-    pub(crate) fn lacking(&self, catalog: &Catalog) -> Vec<String> {
-        let lacking = |(name, class): (&ClassName, &Class)| {
-            let stack = class.stack.as_ref().filter(|stack| !self.stacks.contains(*stack));
-            let platform = class.platform.as_ref().filter(|platform| !self.platforms.contains(*platform));
+    fn unread(&self, catalog: &Catalog) -> Vec<String> {
+        let unread = |(name, class): (&ClassName, &Class)| {
+            let stack = class.stack.as_ref().filter(|stack| !self.stacks.contains_key(*stack));
+            let platform = class.platform.as_ref().filter(|platform| !self.platforms.contains_key(*platform));
             let shared = (class.level.is_shared() && !self.is_shared)
                 .then(|| format!("classes.{name} is the first one of a shared level"));
             stack
@@ -60,7 +85,7 @@ impl Names {
                 .or_else(|| platform.map(|platform| format!("classes.{name} has the platform {platform}")))
                 .or(shared)
         };
-        catalog.classes.iter().filter_map(lacking).collect()
+        catalog.classes.iter().filter_map(unread).collect()
     }
 }
 
@@ -91,8 +116,7 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
     } else {
         BTreeMap::new()
     };
-    known_checks(checked, &stacks)?;
-    known_parts(checked, &platforms)?;
+    fits(&checked.catalog, &stacks, &platforms)?;
     Ok(Read { stacks, platforms, gateway_api_crds })
 }
 
@@ -112,27 +136,27 @@ fn on_disk(read: &Read) -> OnDisk {
     on_disk
 }
 
-/// A class leaves out only checks that its stack has.
-fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Result<()> {
-    for (name, class) in &checked.catalog.classes {
-        let Some(stack) = class.stack.as_ref().and_then(|stack| stacks.get(stack)) else { continue };
-        let known: Vec<&str> = stack.manifest.checks.iter().map(|check| check.name.as_str()).collect();
-        if let Some(unknown) = class.skip_checks.iter().find(|skipped| !known.contains(&skipped.as_str())) {
-            bail!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {}", known.join(", "));
+/// Classes leave out only checks that their stack has, and choose only of what their platform has.
+fn fits(
+    catalog: &Catalog,
+    stacks: &BTreeMap<StackName, Stack>,
+    platforms: &BTreeMap<PlatformName, Platform>,
+) -> Result<()> {
+    let mut problems = Vec::new();
+    for (name, class) in &catalog.classes {
+        if let Some(stack) = class.stack.as_ref().and_then(|stack| stacks.get(stack)) {
+            let known: Vec<&str> = stack.manifest.checks.iter().map(|check| check.name.as_str()).collect();
+            let unknown = class.skip_checks.iter().filter(|skipped| !known.contains(&skipped.as_str()));
+            problems.extend(unknown.map(|unknown| {
+                let known = known.join(", ");
+                format!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {known}")
+            }));
         }
+        let platform = class.platform.as_ref().and_then(|platform| platforms.get(platform));
+        let lacking = platform.and_then(|platform| platform.lacking(&class.platform_options));
+        problems.extend(lacking.map(|lacking| format!("classes.{name}.platform_options.{lacking}")));
     }
-    Ok(())
-}
-
-/// A class chooses only of what its platform has.
-fn known_parts(checked: &Checked, platforms: &BTreeMap<PlatformName, Platform>) -> Result<()> {
-    for (name, class) in &checked.catalog.classes {
-        let Some(platform) = class.platform.as_ref().and_then(|platform| platforms.get(platform)) else { continue };
-        if let Some(lacking) = platform.lacking(&class.platform_options) {
-            bail!("classes.{name}.platform_options.{lacking}");
-        }
-    }
-    Ok(())
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("; ")) }
 }
 
 /// An address of `deploy.checks`; empty: none.
@@ -186,11 +210,7 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     let clients = Arc::new(Clients::default());
     let gateway_api_crds = read.gateway_api_crds.clone();
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
-    let names = Names {
-        stacks: read.stacks.keys().cloned().collect(),
-        platforms: read.platforms.keys().cloned().collect(),
-        is_shared: checked.catalog.classes.values().any(|class| class.level.is_shared()),
-    };
+    let names = Names::of(&read, checked);
     let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), Arc::clone(&clients)).await?.map(Arc::new);
     let options = IsolationOptions {

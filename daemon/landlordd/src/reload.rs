@@ -89,10 +89,7 @@ impl Reload {
         next.residency.clone_from(&new.residency);
         next.domains.clone_from(&new.domains);
         let checked = fits(&next).context("beside what only a restart changes")?;
-        let lacking = self.names.lacking(&checked.catalog);
-        if !lacking.is_empty() {
-            bail!("restart landlordd, which reads stacks and platforms at its start: {}", lacking.join("; "));
-        }
+        self.names.check(&checked.catalog)?;
         self.sources.log.set(&next.log.filter)?;
         // Stacks and platforms are those that were read at the start.
         self.catalog.replace(Catalog { revisions: self.catalog.now().revisions.clone(), ..checked.catalog });
@@ -191,6 +188,8 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn class(region: &str) -> landlord_core::Class {
@@ -210,6 +209,47 @@ mod tests {
         let changes = Changes::between(&used, &new).unwrap();
         assert_eq!(changes.in_force, ["classes.small", "log.filter"]);
         assert_eq!(changes.waiting, ["engine.passes_max", "server.metrics_listen"]);
+    }
+
+    /// The shipped stack and platform, and a class that leaves out a check and orders a part.
+    fn offering(folder: &Path, check: &str, part: &str) -> Config {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("config");
+        let text = format!(
+            "[providers.sky]\nplugin = '/nowhere.so'\n[providers.sky.credentials.main]\n[deploy]\nstacks_dir = '{0}/stacks'\n\
+             platforms_dir = '{0}/platforms'\n[classes.small]\nlevel = 'CLUSTER'\nprovider = 'sky'\ncredentials = 'main'\n\
+             regions = ['x-1']\nmachine_type = 'small'\nnode_count = 1\nstack = 'ai-fileserver'\nplatform = 'standard'\n\
+             skip_checks = [{check}]\n[classes.small.platform_options.parts]\n{part}\n",
+            shipped.display()
+        );
+        let file = folder.join("landlord.toml");
+        std::fs::write(&file, text).unwrap();
+        load(&Layers { file: Some(file), ..Layers::default() }).unwrap().config
+    }
+
+    #[tokio::test]
+    async fn a_reload_refuses_classes_that_a_start_would_refuse() {
+        let folder = tempfile::tempdir().unwrap();
+        let used = offering(folder.path(), "", "");
+        let checked = fits(&used).unwrap();
+        let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), Default::default()).await.unwrap();
+        let mut reload = Reload {
+            names: Names::read(&used, &checked).unwrap(),
+            sources: Sources {
+                layers: Layers::default(),
+                log: crate::telemetry::init(&used.log, &used.telemetry).unwrap().0,
+                hangup: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap(),
+            },
+            catalog: Arc::new(CurrentCatalog::new(checked.catalog)),
+            store: Arc::new(store),
+            used,
+        };
+        let refused = reload.apply(&offering(folder.path(), "'no-such-check'", "no-such-part = true")).unwrap_err();
+        let refused = refused.to_string();
+        for expected in ["classes.small.skip_checks", "no-such-check", "platform_options.parts", "no-such-part"] {
+            assert!(refused.contains(expected), "{expected}: {refused}");
+        }
+        let changes = reload.apply(&offering(folder.path(), "'rag'", "")).unwrap();
+        assert_eq!(changes.in_force, ["classes.small"], "{changes:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -35,6 +35,7 @@ fn order(name: TenantName) -> NewTenant {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use landlord_core::public_address::special_purpose;
+use landlord_core::public_address::refusal;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// An address that is no public one.
@@ -30,8 +30,7 @@ impl Allowed {
     }
 
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address)) || special_purpose(address).is_none()
+        refusal(address, &self.0).is_none()
     }
 }
 
@@ -103,9 +102,15 @@ mod tests {
     #[test]
     fn networks_of_the_configuration_are_allowed() {
         let allowed = Allowed::new(&["10.8.0.0/16".parse().unwrap(), "fd00::/64".parse().unwrap()]);
-        for (address, fine) in
-            [("10.8.1.2", true), ("::ffff:10.8.1.2", true), ("10.9.1.2", false), ("fd00::7", true), ("fd01::7", false)]
-        {
+        for (address, fine) in [
+            ("10.8.1.2", true),
+            ("::ffff:10.8.1.2", true),
+            ("64:ff9b::a08:102", true),
+            ("10.9.1.2", false),
+            ("64:ff9b::a09:102", false),
+            ("fd00::7", true),
+            ("fd01::7", false),
+        ] {
             assert_eq!(allowed.allows(address.parse().unwrap()), fine, "{address}");
         }
     }

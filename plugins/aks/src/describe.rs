@@ -106,8 +106,15 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// What the contract has no word for.
-const CAPABILITIES: [&str; 6] =
-    ["network-policy", "pod-identity", "delegation", "leftovers", "first-pool-with-cluster", "metrics-server"];
+const CAPABILITIES: [&str; 7] = [
+    "network-policy",
+    "pod-identity",
+    "delegation",
+    "leftovers",
+    "first-pool-with-cluster",
+    "metrics-server",
+    "node-scaling",
+];
 
 const TABLES: Tables<'_> = Tables { capabilities: &CAPABILITIES, buckets: BUCKETS, costs: COSTS, durations: DURATIONS };
 

@@ -14,7 +14,8 @@ use crate::config::Config;
 /// Role of the only node pool.
 pub(crate) const POOL_ROLE: &str = "default";
 /// The contract's words of what a plugin offers (`DescribeResponse.capabilities`).
-pub(crate) const CAPABILITIES: [&str; 6] = ["networks", "clusters", "node-pools", "dns", "identity", "adopts-clusters"];
+pub(crate) const CAPABILITIES: [&str; 7] =
+    ["networks", "clusters", "node-pools", "node-scaling", "dns", "identity", "adopts-clusters"];
 /// An address for documentation (RFC 5737): nobody is there.
 const RECORD_VALUE: &str = "192.0.2.1";
 const RECORD_TTL_S: i32 = 60;

@@ -43,7 +43,12 @@ fn session_policy(region: &str, zone_id: &str) -> String {
     .to_string()
 }
 
-async fn find(aws: &Clients, names: &Names, namespace: &str, account: &str) -> Result<Option<PodIdentityAssociation>> {
+pub(crate) async fn find(
+    aws: &Clients,
+    names: &Names,
+    namespace: &str,
+    account: &str,
+) -> Result<Option<PodIdentityAssociation>> {
     let request = aws.eks.list_pod_identity_associations().cluster_name(names.cluster());
     let response = request.namespace(namespace).service_account(account).send().await;
     let response = response.map_err(failed(action::LIST_POD_IDENTITIES, account)).or_absent()?;
@@ -54,7 +59,7 @@ async fn find(aws: &Clients, names: &Names, namespace: &str, account: &str) -> R
     }
 }
 
-async fn describe(aws: &Clients, names: &Names, id: &str) -> Result<Option<PodIdentityAssociation>> {
+pub(crate) async fn describe(aws: &Clients, names: &Names, id: &str) -> Result<Option<PodIdentityAssociation>> {
     let request = aws.eks.describe_pod_identity_association().cluster_name(names.cluster()).association_id(id);
     let response = request.send().await.map_err(failed(action::DESCRIBE_POD_IDENTITY, id)).or_absent()?;
     Ok(response.and_then(|a| a.association))
@@ -134,13 +139,13 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Pod
     Ok(found)
 }
 
-fn owned(scope: &v1::Scope, association: &PodIdentityAssociation) -> v1::OwnedObject {
+pub(crate) fn owned(scope: &v1::Scope, association: &PodIdentityAssociation, role: &str) -> v1::OwnedObject {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     v1::OwnedObject {
         r#type: "AWS::EKS::PodIdentityAssociation".to_owned(),
         id: text(association.association_arn()),
         name: format!("{}/{}", text(association.namespace()), text(association.service_account())),
-        role: "identity".to_owned(),
+        role: role.to_owned(),
         tenant_uid: scope.tenant_uid.clone(),
         region: scope.region.clone(),
     }
@@ -154,7 +159,7 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
         let id = association.association_id().unwrap_or_default();
         let request = aws.eks.delete_pod_identity_association().cluster_name(names.cluster()).association_id(id);
         request.send().await.map(drop).map_err(failed(action::DELETE_POD_IDENTITY, id)).or_absent()?;
-        removed.push(owned(scope, &association));
+        removed.push(owned(scope, &association, "identity"));
     }
     Ok((Outcome::Gone, removed))
 }
@@ -168,5 +173,5 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
         n if n == ACCOUNTS.len() => progress::ready(),
         _ => progress::pending(5, "pod identities are missing"),
     };
-    Ok((outcome, found.iter().map(|a| owned(scope, a)).collect()))
+    Ok((outcome, found.iter().map(|a| owned(scope, a, "identity")).collect()))
 }

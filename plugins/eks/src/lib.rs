@@ -29,6 +29,7 @@ mod names;
 mod network;
 mod node_pool;
 mod parameters;
+mod pod_identity;
 mod protection;
 mod provider;
 mod query;

@@ -69,6 +69,7 @@ pub(crate) struct Parameters {
     pub(crate) node_disk_gib: i32,
     pub(crate) addons: Vec<String>,
     pub(crate) addon_versions: BTreeMap<String, String>,
+    pub(crate) pod_identities: BTreeMap<String, String>,
 }
 
 impl Default for Parameters {
@@ -88,6 +89,7 @@ impl Default for Parameters {
             node_disk_gib: NODE_DISK_GIB,
             addons: ADDONS.map(str::to_owned).to_vec(),
             addon_versions: BTreeMap::new(),
+            pod_identities: BTreeMap::new(),
         }
     }
 }
@@ -153,7 +155,8 @@ impl Parameters {
                 "capacity_type": { "enum": ["on_demand", "spot"], "default": "on_demand", "description": "How nodes are bought." },
                 "node_disk_gib": { "type": "integer", "minimum": 20, "maximum": 16384, "default": default.node_disk_gib, "description": "Root disk of a node when the pool names no size, GiB." },
                 "addons": { "type": "array", "items": { "type": "string" }, "default": default.addons, "description": "EKS add-ons of the cluster, by name. vpc-cni, kube-proxy and coredns must be among them; vpc-cni enforces NetworkPolicies." },
-                "addon_versions": { "type": "object", "additionalProperties": { "type": "string" }, "default": {}, "description": "Versions of EKS add-ons by name; EKS's default for the others." }
+                "addon_versions": { "type": "object", "additionalProperties": { "type": "string" }, "default": {}, "description": "Versions of EKS add-ons by name; EKS's default for the others." },
+                "pod_identities": { "type": "object", "additionalProperties": { "type": "string" }, "default": {}, "description": "Roles of yours for service accounts in the cluster, by NAMESPACE/ACCOUNT, as EKS pod identity associations; the role trusts pods.eks.amazonaws.com, and its name begins with landlord-. One that is named no more goes with the cluster." }
             }
         })
     }

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     credentials, describe, dns, identity, inventory, kube_access, leftovers, network, node_pool,
     parameters::{ClassParameters as _, Parameters},
+    pod_identity,
     progress::Outcome,
     protection, validate,
 };
@@ -76,6 +77,7 @@ impl Cluster for Eks {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = need(request.network, "the network")?;
+        pod_identity::ensure(&aws, &scope, &parameters.pod_identities).await?;
         let outcome = addons::ensure(&aws, &scope, &parameters, &network).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
@@ -172,7 +174,11 @@ impl Inventory for Eks {
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
             Kind::Network => network::delete(&aws, &scope).await?,
             Kind::Cluster => cluster::delete(&aws, &scope).await?,
-            Kind::Addons => addons::delete(&aws, &scope).await?,
+            Kind::Addons => {
+                let identities = pod_identity::delete(&aws, &scope).await?;
+                let (outcome, removed) = addons::delete(&aws, &scope).await?;
+                (outcome, [identities, removed].concat())
+            }
             Kind::NodePool => node_pool::delete(&aws, &scope, &request.role).await?,
             Kind::DnsZone => dns::delete(&aws, &self.config, &scope, &request.domain).await?,
             Kind::DnsRecords => dns::records::delete(&aws, &scope, &request.domain).await?,

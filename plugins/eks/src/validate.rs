@@ -12,6 +12,7 @@ use landlord_provider_sdk::{
 use crate::{
     names::{Names, node_group},
     parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, RETENTION_DAYS, Zones},
+    pod_identity,
 };
 
 /// A VPC's network may be this large and this small.
@@ -80,6 +81,16 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
     for (addon, version) in &parameters.addon_versions {
         findings.check(is_label(addon) && version.starts_with('v'), "parameters.addon_versions", || {
             format!("{addon}: {version:?} is not a version of an EKS add-on, like v1.21.1-eksbuild.1")
+        });
+    }
+    for (account, role) in &parameters.pod_identities {
+        let is_account =
+            pod_identity::split(account).is_some_and(|(namespace, name)| is_label(namespace) && is_label(name));
+        let is_role = role.starts_with("arn:aws") && role.contains(":iam::") && role.contains(":role/landlord-");
+        findings.check(is_account && is_role, "parameters.pod_identities", || {
+            format!(
+                "{account}: {role:?}: NAMESPACE/ACCOUNT and the ARN of a role are needed, whose name begins with landlord-"
+            )
         });
     }
 }
@@ -174,7 +185,8 @@ mod tests {
     fn all_violations_come_at_once() {
         let mut bad = request(
             r#"{"kubernetes_version":"2","vpc_cidr":"8.8.0.0/8","availability_zones":5,"control_plane_logs":["x"],"control_plane_log_retention_days":2,
-                "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"}}"#,
+                "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"},
+                "pod_identities":{"x":"y"}}"#,
         );
         if let Some(pool) = &mut bad.node_pool {
             *pool =

@@ -76,8 +76,15 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// What the contract has no word for.
-const CAPABILITIES: [&str; 6] =
-    ["secrets-encryption", "network-policy", "workload-identity", "delegation", "leftovers", "metrics-server"];
+const CAPABILITIES: [&str; 7] = [
+    "secrets-encryption",
+    "network-policy",
+    "workload-identity",
+    "delegation",
+    "leftovers",
+    "metrics-server",
+    "node-scaling",
+];
 
 const TABLES: Tables<'_> = Tables { capabilities: &CAPABILITIES, buckets: BUCKETS, costs: COSTS, durations: DURATIONS };
 

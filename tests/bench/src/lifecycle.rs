@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use landlord_test_harness::{Cloud, World, WorldOptions, process::children};
-use serde_json::{Value, json};
 
 use crate::{
     Bed,
@@ -17,15 +16,6 @@ use crate::{
 const TIMEOUT_MIN: Duration = Duration::from_secs(600);
 /// In simulated time: the slowest of the heavy tails, and the account's own rates with 1,000 tenants.
 const TIMEOUT: Duration = Duration::from_hours(3);
-
-/// No quota of an account: what is measured is the daemon.
-pub(crate) fn lift_quotas(world: &World, account: &str) -> Result<()> {
-    let control = world.simulator().control();
-    let known = control.get(&format!("quotas?account={account}"))?;
-    let names = known.as_object().context("the simulator reports no quotas")?;
-    let limits: serde_json::Map<String, Value> = names.keys().map(|name| (name.clone(), json!(1_000_000))).collect();
-    control.post("quotas", &json!({ "account": account, "limits": limits })).map(drop)
-}
 
 /// How long tenants may take at a time scale.
 pub(crate) fn timeout(time_scale: f64) -> Duration {
@@ -47,7 +37,7 @@ pub(crate) fn table(bed: &Bed, cloud: &'static Cloud, tenants: &[usize], time_sc
 }
 
 async fn row(world: &mut World, cloud: &Cloud, tenants: usize, time_scale: f64) -> Result<String> {
-    lift_quotas(world, cloud.account)?;
+    world.simulator().control().lift_quotas(cloud.account)?;
     let mut memory = Memory::of(world)?;
     let idle = memory.plugin;
     let ready =

@@ -124,6 +124,9 @@ enum Bench {
         /// Tenants, one table line each.
         #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
         tenants: Vec<usize>,
+        /// Also so many in flight in one account, in real time; 0: none.
+        #[arg(long, default_value_t = 0)]
+        in_flight: usize,
     },
     /// What floods do to portals and to the daemon's memory; calls with and without TLS and token; how late webhooks are.
     Portals {
@@ -229,7 +232,15 @@ fn main() -> Result<()> {
             }
             if tenants > 0 { replicas::in_flight(&bed, tenants, time_scale) } else { Ok(()) }
         }
-        Bench::Resting { tenants } => resting::table(&Bed::new(&[&cloud::EKS])?, &tenants),
+        Bench::Resting { tenants, in_flight } => {
+            let bed = Bed::new(&[&cloud::EKS])?;
+            // `--tenants 0`: only those in flight.
+            let tenants: Vec<usize> = tenants.into_iter().filter(|count| *count > 0).collect();
+            if !tenants.is_empty() {
+                resting::table(&bed, &tenants)?;
+            }
+            if in_flight > 0 { resting::flying(&bed, in_flight) } else { Ok(()) }
+        }
         Bench::Portals { short: true, .. } => portals::run(&Bed::new(&[&cloud::EKS])?, SHORT),
         Bench::Portals { idle, watchers, orders, calls, short: false } => {
             let beside = Duration::from_secs(5);

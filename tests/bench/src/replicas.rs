@@ -9,7 +9,7 @@ use landlord_test_harness::{Replica, TenantFile, World, WorldOptions, cloud::EKS
 use crate::{
     Bed,
     figures::{Sample, each},
-    lifecycle::{lift_quotas, timeout},
+    lifecycle::timeout,
     order, requests, say,
 };
 
@@ -103,7 +103,7 @@ pub(crate) fn in_flight(bed: &Bed, tenants: usize, time_scale: f64) -> Result<()
         let server = Server::start("in-flight");
         let options = WorldOptions { time_scale, store_url: server.database(), ..WorldOptions::default() };
         let row = bed.in_world(&options, async |world| {
-            lift_quotas(world, EKS.account)?;
+            world.simulator().control().lift_quotas(EKS.account)?;
             let others = (1..count).map(|turn| Replica::start(world, &format!("r{turn}"), &[]));
             let _others: Vec<Replica> = others.collect::<Result<_>>()?;
             let began = Instant::now();

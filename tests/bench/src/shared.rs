@@ -9,7 +9,7 @@ use landlord_proto::v1::{
 use landlord_test_harness::{HostFile, World, WorldOptions, client, cloud};
 use landlord_test_kube::Artifacts;
 
-use crate::{lifecycle::lift_quotas, order};
+use crate::order;
 
 /// Class of NAMESPACE tenants with all apps.
 pub(crate) const NAMESPACE: &str = "eks-namespace";
@@ -74,7 +74,7 @@ pub(crate) fn options(time_scale: f64, audit: bool, more: &str) -> Result<WorldO
 
 /// Orders the host cluster and waits for it.
 pub(crate) async fn host(world: &World, nodes: u32) -> Result<()> {
-    lift_quotas(world, cloud::EKS.account)?;
+    world.simulator().control().lift_quotas(cloud::EKS.account)?;
     let file = HostFile::new("shared", "bench-host", nodes, TENANTS_MAX);
     world.cli().apply_host(&file)?;
     let client = HostClusterServiceClient::new(client::connect(&world.socket()).await?);

@@ -52,6 +52,9 @@ pub(crate) fn authorities(folder: &Path) -> PathBuf {
     folder.join("authorities.pem")
 }
 
+/// The stack of classes with all apps, TOML. No container runs in them: what asks apps and names is left out.
+const STACK: &str = "stack = 'ai-fileserver'\nskip_checks = ['names', 'certificates', 'files', 'chat']\n";
+
 /// Amazon EKS on the simulated AWS.
 pub const EKS: Cloud = Cloud {
     provider: "eks",
@@ -191,8 +194,8 @@ impl Cloud {
         let mut text = self.class(&self.bare_class(), "own cluster without apps", &bare)
             + &format!("[classes.{}.parameters]\n{parameters}\n", self.bare_class());
         if with_apps {
-            let nodes = "node_count = 2\nnode_count_max = 10\nstack = 'ai-fileserver'\n";
-            text += &self.class(&self.small_class(), "own cluster, 2 nodes, all apps", &(small + nodes));
+            let nodes = format!("node_count = 2\nnode_count_max = 10\n{STACK}");
+            text += &self.class(&self.small_class(), "own cluster, 2 nodes, all apps", &(small + &nodes));
             text += &format!("[classes.{}.parameters]\n{parameters}\n", self.small_class());
             text += &self.shared(
                 "namespace",
@@ -209,7 +212,7 @@ impl Cloud {
     /// A class in host clusters with the label `tier=shared`.
     fn shared(&self, level: &str, what: &str, keys: &str) -> String {
         let name = format!("{}-{level}", self.provider);
-        self.class(&name, what, &format!("{keys}stack = 'ai-fileserver'\n"))
+        self.class(&name, what, &format!("{keys}{STACK}"))
             + &format!("[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n")
     }
 

@@ -19,6 +19,8 @@ const LISTENS: &str = "cloudsim listens on ";
 /// Longest response waited for: the journal's long poll and some.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A quota that no test meets.
+const QUOTA: u64 = 1_000_000;
 /// A journal page of many thousand entries.
 const RESPONSE_BYTES_MAX: u64 = 256 << 20;
 
@@ -131,6 +133,17 @@ impl Control {
     /// No or an unexpected response.
     pub fn objects(&self, account: &str) -> Result<Vec<Value>> {
         list(self.get(&format!("objects?account={account}"))?)
+    }
+
+    /// Sets every quota of an account so high that many tenants meet none.
+    ///
+    /// # Errors
+    /// No or an unexpected response.
+    pub fn lift_quotas(&self, account: &str) -> Result<()> {
+        let known = self.get(&format!("quotas?account={account}"))?;
+        let names = known.as_object().context("the simulator reports no quotas")?;
+        let limits: serde_json::Map<String, Value> = names.keys().map(|name| (name.clone(), QUOTA.into())).collect();
+        self.post("quotas", &serde_json::json!({ "account": account, "limits": limits })).map(drop)
     }
 
     /// GET under `/_sim/`.

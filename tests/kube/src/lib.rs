@@ -34,6 +34,7 @@ mod connect;
 mod cyclonus;
 mod debian;
 mod error;
+mod go_program;
 mod images;
 mod node_artifacts;
 mod older_gateway;
@@ -50,6 +51,8 @@ mod control_plane;
 mod credentials;
 #[cfg(feature = "cluster")]
 mod everything;
+#[cfg(feature = "cluster")]
+mod karpenter;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
 #[cfg(feature = "cluster")]
@@ -78,6 +81,8 @@ pub use venv::python_env;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
+#[cfg(feature = "cluster")]
+pub use karpenter::Karpenter;
 #[cfg(feature = "cluster")]
 pub use node::{AcmeServer, Node, NodeOptions};
 #[cfg(feature = "cluster")]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     DesiredState, OperationOutcome, Placement, Precondition, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
+    ports::{Claim, Commit, DaemonStore, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -100,6 +100,28 @@ pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
     let taken = store.claim("b", 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 2);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+}
+
+/// Whoever claims an account learns since when nobody called it, if that was another: of the two only.
+pub async fn an_account_is_taken_over_with_the_time_it_was_left_alone<S: Store + DaemonStore>(store: Arc<S>) {
+    let idle = Duration::from_millis(30);
+    created(&*store, "acme", "prod").await;
+    let claim = async |owner: &str| store.claim(owner, 10, LEASE).await.unwrap().pop().unwrap();
+    let free = async |claim: &Claim| {
+        let release = Release::After(Duration::ZERO);
+        store.commit(claim, Commit { release, ..Commit::default() }).await.unwrap();
+    };
+    let first = claim("a").await;
+    assert_eq!(first.taken_over, None, "nobody had it before");
+    free(&first).await;
+    let again = claim("a").await;
+    assert_eq!(again.taken_over, None, "it is its own");
+    free(&again).await;
+    store.leave("a").await.unwrap();
+    tokio::time::sleep(idle).await;
+    let other = claim("b").await.taken_over.expect("it was the first's");
+    assert!(other.account.ends_with("/111122223333"), "{other:?}");
+    assert!(other.free_for >= idle && other.free_for < LEASE, "{other:?}");
 }
 
 /// Everything that a claim without right could write.

@@ -108,6 +108,7 @@ pub fn placement() -> Placement {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

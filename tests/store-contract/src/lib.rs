@@ -97,6 +97,7 @@ macro_rules! contract_suite {
             claiming: customers_take_turns;
             claiming: owners_never_share_a_tenant;
             claiming: an_account_is_worked_on_by_one_owner;
+            claiming: an_account_is_taken_over_with_the_time_it_was_left_alone;
             claiming: nothing_is_due_later_than_anything_waits;
             claiming: a_lease_keeps_others_out_until_it_is_over;
             claiming: a_lost_claim_writes_nothing;

@@ -145,11 +145,7 @@ fn next(suites: &[Suite], running: &[Weight], cores: usize) -> Option<usize> {
         return None;
     }
     let of = |weight: Weight| running.iter().filter(|other| **other == weight).count();
-    // A node comes last, beside no more than one: real programs have deadlines (probes, handshakes), which a machine that computes
-    // all the time breaks. Alone it needs three minutes, beside the others it needed twenty.
-    let is_calm = running.len() <= 1 && suites.iter().all(|suite| suite.weight == Weight::Node);
-    let has_room = |weight: Weight| of(weight) < weight.at_once(cores) && (weight != Weight::Node || is_calm);
-    suites.iter().position(|suite| has_room(suite.weight))
+    suites.iter().position(|suite| of(suite.weight) < suite.weight.at_once(cores))
 }
 
 /// A folder of this run, beside the caches.
@@ -220,9 +216,8 @@ mod tests {
         assert_eq!(next(&suites[..2], &[Weight::Kubernetes, Weight::Kubernetes, Weight::Sweep], 2), None);
         assert_eq!(next(&suites, &[Weight::Light; 4], 2), None);
         let with_node = [suite("d", Weight::Node), suite("a", Weight::Light)];
-        assert_eq!(next(&with_node, &[Weight::Light; 1], 2), Some(1), "others come before a node");
-        assert_eq!(next(&with_node[..1], &[Weight::Light; 2], 2), None, "it waits until the machine is calm");
-        assert_eq!(next(&with_node[..1], &[Weight::Light; 1], 2), Some(0));
+        assert_eq!(next(&with_node, &[Weight::Light; 2], 2), Some(0));
+        assert_eq!(next(&with_node, &[Weight::Node; 1], 2), Some(1));
         assert_eq!(next(&with_node[..1], &[Weight::Node; 1], 2), None, "one node after another");
     }
 }

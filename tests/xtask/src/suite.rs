@@ -15,7 +15,8 @@ pub(crate) enum Weight {
     Sweep,
     /// A cargo that compiles; cargo lets only one of them at the target folder.
     Compile,
-    /// Real pods on a real node, one node after another, and after the others: a machine that computes breaks their deadlines.
+    /// Real pods on a real node, one node after another. Real programs have deadlines, which a machine that computes would break; a
+    /// node has a share of its own.
     Node,
 }
 

@@ -211,6 +211,21 @@ fn the_shipped_policies_are_the_table_and_each_of_them_and_of_their_conditions_i
 }
 
 #[test]
+fn the_readme_says_what_is_missed_without_each_shipped_policy() {
+    let all = shipped();
+    let mut table = String::from("| without the policy | the first that is refused wrongly |\n|---|---|\n");
+    for (index, policy) in all.iter().enumerate() {
+        let name = policy.split('"').nth(1).unwrap();
+        let without: String = all.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, text)| &**text).collect();
+        let missed = mismatches(&policies_of(without), policy).next().unwrap();
+        let missed =
+            missed.replace(['[', ']', '"'], "").replace("Some(CustomerId(acme))", "of acme").replace(" None", "");
+        table.push_str(&format!("| `{name}` | {missed} |\n"));
+    }
+    assert!(include_str!("../../README.md").contains(&table), "daemon/auth/README.md must have:\n{table}");
+}
+
+#[test]
 fn policies_speak_of_a_customers_labels() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(

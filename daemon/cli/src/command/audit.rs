@@ -10,12 +10,13 @@ use landlord_audit::{Line, Problem, PublicKey, Verified, Verifier};
 use landlord_proto::v1;
 use serde_json::Value;
 
+use super::pages;
 use crate::{
     arguments::{Audit, AuditCommand},
     client::Client,
     connection::Connection,
     error::Error,
-    output::{self, Column, Listing, text},
+    output::{self, Column, text},
     user_files,
 };
 
@@ -71,18 +72,12 @@ async fn list(server: &Connection, of: &Audit) -> Result<(), Error> {
     if !of.filter.is_empty() {
         filter = format!("{filter} AND ({})", of.filter);
     }
-    let (mut listing, mut page_token) = (Listing::new(of.output, EVENT), String::new());
-    loop {
+    let shown = pages::show((of.output, EVENT), async |page_token| {
         let request = v1::ListAuditEventsRequest { page_size: PAGE, page_token, filter: filter.clone() };
         let page = client.audit.list_audit_events(request).await?.into_inner();
-        let items: Result<Vec<Value>, Error> = page.audit_events.iter().map(output::json).collect();
-        listing.page(&items?)?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    if listing.end()? == 0 {
+        Ok((page.audit_events, page.next_page_token))
+    });
+    if shown.await? == 0 {
         let since = Duration::from_secs(of.since.as_secs());
         super::remark(&format!("no entries of the last {}", humantime::format_duration(since)));
     }
@@ -138,29 +133,21 @@ impl Verifying {
     async fn daemon(&mut self, client: &mut Client) -> Result<Option<(i64, String)>, Error> {
         let (after, _) = self.verifier.so_far();
         let filter = if after > 0 { format!("sequence > {after}") } else { String::new() };
-        let mut page_token = String::new();
-        loop {
+        let mut end = (0, String::new());
+        let page = async |page_token| {
             let request = v1::ListAuditEventsRequest { page_size: PAGE, page_token, filter: filter.clone() };
             let page = client.audit.list_audit_events(request).await?.into_inner();
-            let end = (page.end_sequence, page.end_hash);
-            for event in page.audit_events {
-                if event.sequence == end.0 && event.hash != end.1 {
-                    return Err(wrong(&Problem::Changed(end.0)));
-                }
-                self.take(&Line {
-                    entry: event.entry,
-                    hash: event.hash,
-                    head_key_id: event.head_key_id,
-                    head_signature: event.head_signature,
-                })?;
+            end = (page.end_sequence, page.end_hash);
+            let is_other = |event: &&v1::AuditEvent| event.sequence == end.0 && event.hash != end.1;
+            match page.audit_events.iter().find(is_other) {
+                Some(_) => Err(wrong(&Problem::Changed(end.0))),
+                None => Ok((page.audit_events, page.next_page_token)),
             }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                // The end was read before the page, which may go beyond it.
-                let reached = self.verifier.so_far().0;
-                return Ok(Some(end).filter(|(end, _)| *end > reached));
-            }
-        }
+        };
+        pages::each(page, |events| events.into_iter().try_for_each(|event| self.take(&line(event)))).await?;
+        // The end was read before the last page, which may go beyond it.
+        let reached = self.verifier.so_far().0;
+        Ok(Some(end).filter(|(end, _)| *end > reached))
     }
 
     fn end(self, end: Option<(i64, String)>) -> Result<(), Error> {
@@ -182,6 +169,11 @@ impl Verifying {
         }
         output::print(&report(&verified, self.signed))
     }
+}
+
+fn line(event: v1::AuditEvent) -> Line {
+    let v1::AuditEvent { entry, hash, head_key_id, head_signature, .. } = event;
+    Line { entry, hash, head_key_id, head_signature }
 }
 
 fn wrong(problem: &Problem) -> Error {

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::{
     class, customer, host, metadata,
-    pages::{PAGE, all_tenants, tenant_page},
+    pages::{PAGE, all_tenants, each, show, tenant_page},
     watch,
 };
 use crate::{
@@ -176,17 +176,11 @@ async fn tenants(client: &mut Client, get: &Get, customer: Option<&str>) -> Resu
 }
 
 async fn list_tenants(client: &mut Client, parent: &str, get: &Get) -> Result<(), Error> {
-    let mut list = output::Listing::new(get.output, TENANT);
-    let mut page_token = String::new();
-    loop {
+    let shown = show((get.output, TENANT), async |page_token| {
         let page = tenant_page(client, parent, &get.filter, page_token).await?;
-        list.page(&page.tenants.iter().map(output::json).collect::<Result<Vec<_>, _>>()?)?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    if list.end()? == 0 {
+        Ok((page.tenants, page.next_page_token))
+    });
+    if shown.await? == 0 {
         super::remark("no tenants found");
     }
     Ok(())
@@ -243,8 +237,7 @@ async fn operation(client: &mut Client, name: &str, form: Output) -> Result<(), 
 
 async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
     let mut list = output::Listing::new(get.output, OPERATION);
-    let mut page_token = String::new();
-    loop {
+    let page = async |page_token| {
         let request = ListOperationsRequest {
             name: "operations".into(),
             filter: get.filter.clone(),
@@ -253,26 +246,22 @@ async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
             ..Default::default()
         };
         let page = client.operations.list_operations(request).await?.into_inner();
-        list.page(&page.operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?)?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return list.end().map(|_| ());
-        }
-    }
+        Ok((page.operations, page.next_page_token))
+    };
+    each(page, |operations: Vec<Operation>| {
+        list.page(&operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?)
+    })
+    .await?;
+    list.end().map(|_| ())
 }
 
 async fn daemons(client: &mut Client, get: &Get) -> Result<(), Error> {
-    let mut list = output::Listing::new(get.output, DAEMON);
-    let mut page_token = String::new();
-    loop {
+    let page = async |page_token| {
         let request = v1::ListDaemonsRequest { filter: get.filter.clone(), page_token, ..Default::default() };
         let page = client.daemons.list_daemons(request).await?.into_inner();
-        list.page(&page.daemons.iter().map(output::json).collect::<Result<Vec<_>, _>>()?)?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return list.end().map(|_| ());
-        }
-    }
+        Ok((page.daemons, page.next_page_token))
+    };
+    show((get.output, DAEMON), page).await.map(|_| ())
 }
 
 async fn provider(client: &mut Client, text: &str, form: Output) -> Result<(), Error> {
@@ -289,36 +278,26 @@ pub(crate) async fn providers(client: &mut Client, form: Output) -> Result<(), E
 }
 
 pub(crate) async fn events(client: &mut Client, target: Target, form: Output) -> Result<(), Error> {
-    let mut list = output::Listing::new(form, EVENT);
-    let mut page_token = String::new();
-    loop {
-        let items = match &target {
-            Target::Tenant(name) => {
-                let request = v1::ListTenantEventsRequest {
-                    parent: name.clone(),
-                    page_size: PAGE,
-                    page_token,
-                    ..Default::default()
-                };
+    let (form, page_size) = ((form, EVENT), PAGE);
+    let shown = match target {
+        Target::Tenant(parent) => {
+            let page = async |page_token| {
+                let parent = parent.clone();
+                let request = v1::ListTenantEventsRequest { parent, page_size, page_token, ..Default::default() };
                 let page = client.tenants.list_tenant_events(request).await?.into_inner();
-                page_token = page.next_page_token;
-                page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?
-            }
-            Target::Host(name) => {
-                let request = v1::ListHostClusterEventsRequest {
-                    parent: name.clone(),
-                    page_size: PAGE,
-                    page_token,
-                    ..Default::default()
-                };
-                let page = client.hosts.list_host_cluster_events(request).await?.into_inner();
-                page_token = page.next_page_token;
-                page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?
-            }
-        };
-        list.page(&items)?;
-        if page_token.is_empty() {
-            return list.end().map(|_| ());
+                Ok((page.events, page.next_page_token))
+            };
+            show(form, page).await
         }
-    }
+        Target::Host(parent) => {
+            let page = async |page_token| {
+                let parent = parent.clone();
+                let request = v1::ListHostClusterEventsRequest { parent, page_size, page_token, ..Default::default() };
+                let page = client.hosts.list_host_cluster_events(request).await?.into_inner();
+                Ok((page.events, page.next_page_token))
+            };
+            show(form, page).await
+        }
+    };
+    shown.map(|_| ())
 }

@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         }
         Command::Config { what } => config::run(what, &arguments.connection),
         Command::Login(login) => login::login(login, &arguments.connection).await,
-        Command::Logout => crate::login::forget(&Connection::resolve(&arguments.connection)?),
+        Command::Logout => crate::login::forget(&Connection::resolve(&arguments.connection)?).await,
         command => with_daemon(command, &Connection::resolve(&arguments.connection)?).await,
     }
 }

@@ -4,7 +4,12 @@ use landlord_proto::v1;
 use prost::{Message, Name};
 use serde_json::Value;
 
-use crate::{client::Client, error::Error, output};
+use crate::{
+    arguments::Output,
+    client::Client,
+    error::Error,
+    output::{self, Column, Listing},
+};
 
 /// Items of a page.
 pub(super) const PAGE: i32 = 500;
@@ -21,21 +26,47 @@ pub(super) async fn tenant_page(
     Ok(client.tenants.list_tenants(request).await?.into_inner())
 }
 
-/// All pages of a list, as JSON. `page` gets the token of a page, and gives its items and the token of the next.
-pub(super) async fn all<Item: Message + Name>(
+/// Has every page of a list taken. `page` gets the token of a page, and gives its items and the token of the next.
+pub(super) async fn each<Item>(
     mut page: impl AsyncFnMut(String) -> Result<(Vec<Item>, String), Error>,
-) -> Result<Vec<Value>, Error> {
-    let (mut all, mut page_token) = (Vec::new(), String::new());
+    mut take: impl FnMut(Vec<Item>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut page_token = String::new();
     loop {
         let (items, next) = page(page_token).await?;
-        for item in &items {
-            all.push(output::json(item)?);
-        }
+        take(items)?;
         if next.is_empty() {
-            return Ok(all);
+            return Ok(());
         }
         page_token = next;
     }
+}
+
+fn json<Item: Message + Name>(items: &[Item]) -> Result<Vec<Value>, Error> {
+    items.iter().map(output::json).collect()
+}
+
+/// All pages of a list, as JSON.
+pub(super) async fn all<Item: Message + Name>(
+    page: impl AsyncFnMut(String) -> Result<(Vec<Item>, String), Error>,
+) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    each(page, |items| {
+        all.append(&mut json(&items)?);
+        Ok(())
+    })
+    .await?;
+    Ok(all)
+}
+
+/// Shows all pages of a list, each as it comes. Gives how many items there were.
+pub(super) async fn show<Item: Message + Name>(
+    (form, columns): (Output, &[Column<'_>]),
+    page: impl AsyncFnMut(String) -> Result<(Vec<Item>, String), Error>,
+) -> Result<usize, Error> {
+    let mut listing = Listing::new(form, columns);
+    each(page, |items| listing.page(&json(&items)?)).await?;
+    listing.end()
 }
 
 /// All tenants of a parent that a filter lets through, as JSON.

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     io::Write as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::Connection;
 use crate::{
     error::Error,
-    user_files::{folder, make_file, make_folder},
+    user_files::{Lock, folder, make_file},
 };
+
+/// Another program that changes the file needs milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,15 +85,17 @@ impl Contexts {
 
     /// Makes a context the one in use.
     pub(crate) fn choose(&mut self, name: &str) -> Result<(), Error> {
+        let lock = self.begin()?;
         if !self.file.contexts.contains_key(name) {
             return Err(self.unknown(name));
         }
         name.clone_into(&mut self.file.current_context);
-        self.save()
+        self.save(&lock)
     }
 
     /// Makes or changes a context; the first one is in use from now on.
     pub(crate) fn set(&mut self, name: &str, change: impl FnOnce(&mut Connection)) -> Result<(), Error> {
+        let lock = self.begin()?;
         let context = self.file.contexts.entry(name.to_owned()).or_default();
         change(context);
         // Names of files mean the same wherever the client is run.
@@ -100,30 +107,51 @@ impl Contexts {
         if self.file.current_context.is_empty() {
             name.clone_into(&mut self.file.current_context);
         }
-        self.save()
+        self.save(&lock)
     }
 
     /// Removes a context.
     pub(crate) fn delete(&mut self, name: &str) -> Result<(), Error> {
+        let lock = self.begin()?;
         if self.file.contexts.remove(name).is_none() {
             return Err(self.unknown(name));
         }
         if self.file.current_context == name {
             self.file.current_context.clear();
         }
-        self.save()
+        self.save(&lock)
+    }
+
+    fn known_path(&self) -> Result<&Path, Error> {
+        let unknown = || Error::Usage("no home folder is known; set LANDLORD_CONFIG to a file".into());
+        self.path.as_deref().ok_or_else(unknown)
+    }
+
+    /// Begins a change: of the file as it is now, so that what two programs change at the same moment is both in it.
+    fn begin(&mut self) -> Result<Lock, Error> {
+        let path = self.known_path()?.to_owned();
+        let until = Instant::now() + LOCK_TIMEOUT;
+        let lock = loop {
+            match Lock::of(&path) {
+                Ok(Some(lock)) => break lock,
+                Ok(None) if Instant::now() < until => std::thread::sleep(LOCK_INTERVAL),
+                Ok(None) => {
+                    let secs = LOCK_TIMEOUT.as_secs();
+                    let path = path.display();
+                    return Err(Error::TimedOut(format!("another landlord has been changing {path} for {secs} s")));
+                }
+                Err(error) => return Err(Error::Usage(format!("{} can't be locked: {error}", path.display()))),
+            }
+        };
+        *self = Self::load_from(Some(path))?;
+        Ok(lock)
     }
 
     /// Written beside and renamed, so that no reader sees half of it.
-    fn save(&self) -> Result<(), Error> {
-        let Some(path) = &self.path else {
-            return Err(Error::Usage("no home folder is known; set LANDLORD_CONFIG to a file".into()));
-        };
+    fn save(&self, _: &Lock) -> Result<(), Error> {
+        let path = self.known_path()?;
         let text = serde_saphyr::to_string(&self.file).map_err(|error| Error::Usage(error.to_string()))?;
         let written = (|| {
-            if let Some(folder) = path.parent() {
-                make_folder(folder)?;
-            }
             let beside = path.with_extension(format!("new-{}", std::process::id()));
             // Of a process of the same number that was killed.
             let _ = std::fs::remove_file(&beside);
@@ -147,6 +175,18 @@ fn path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_change_at_the_same_moment_is_both_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        let open = || Contexts::load_from(Some(path.clone())).unwrap();
+        let (mut one, mut other) = (open(), open());
+        one.set("prod", |c| c.server = "https://prod.example.com:7443".into()).unwrap();
+        other.set("test", |c| c.server = "unix:///run/test.sock".into()).unwrap();
+        assert_eq!(open().all().keys().collect::<Vec<_>>(), ["prod", "test"]);
+        assert_eq!(open().current(), Some("prod"));
+    }
 
     #[test]
     fn contexts_are_kept_chosen_and_removed() {

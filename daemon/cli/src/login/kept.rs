@@ -1,7 +1,6 @@
 //! The tokens of a context, in a file that only its user can read.
 
 use std::{
-    fs::{File, TryLockError},
     io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
-    user_files::{folder, make_file, make_folder},
+    user_files::{Lock, folder, make_file},
 };
 
 /// What is kept.
@@ -35,32 +34,50 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(40);
 /// Between two looks whether the other one has ended.
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Who may renew the tokens of a file: one program at a time, since issuers take a refresh token once, and many end the whole login
-/// when it is shown twice. Given back when it is dropped, or its program ends.
-pub(super) struct Renewing {
-    _lock: File,
+/// Who may change the tokens of a file: one program at a time, since issuers take a refresh token once, and many end the whole login
+/// when it is shown twice; and what one renews is no login that another has ended or begun meanwhile.
+pub(super) struct Renewing<'a> {
+    file: &'a Path,
+    _lock: Lock,
 }
 
-impl Renewing {
-    /// Waits for whoever renews them now.
-    pub(super) async fn begin(file: &Path) -> Result<Self, Error> {
-        let path = file.with_extension("lock");
-        let failed = |error: std::io::Error| Error::Usage(format!("{} can't be locked: {error}", path.display()));
-        // Kept when it is not needed any more: who removed it could remove another's.
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+impl<'a> Renewing<'a> {
+    /// Waits for whoever changes them now.
+    pub(super) async fn begin(file: &'a Path) -> Result<Self, Error> {
         let until = std::time::Instant::now() + LOCK_TIMEOUT;
         loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { _lock: lock }),
-                Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => {
-                    tokio::time::sleep(LOCK_INTERVAL).await;
-                }
-                Err(TryLockError::WouldBlock) => {
+            let taken = Lock::of(file);
+            let taken = taken.map_err(|error| Error::Usage(format!("{} can't be locked: {error}", file.display())))?;
+            match taken {
+                Some(lock) => return Ok(Self { file, _lock: lock }),
+                None if std::time::Instant::now() < until => tokio::time::sleep(LOCK_INTERVAL).await,
+                None => {
                     let secs = LOCK_TIMEOUT.as_secs();
                     return Err(Error::TimedOut(format!("another landlord has been renewing the login for {secs} s")));
                 }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
+        }
+    }
+
+    /// Written beside and renamed, so that no reader sees half of it.
+    pub(super) fn save(&self, kept: &Kept) -> Result<(), Error> {
+        let written = (|| {
+            let beside = self.file.with_extension(format!("new-{}", std::process::id()));
+            let _ = std::fs::remove_file(&beside);
+            let mut open = make_file(&beside)?;
+            open.write_all(&serde_json::to_vec(kept)?)?;
+            open.sync_all()?;
+            std::fs::rename(&beside, self.file)
+        })();
+        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", self.file.display())))
+    }
+
+    pub(super) fn forget(&self) -> Result<(), Error> {
+        match std::fs::remove_file(self.file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::Usage(format!("{} can't be removed: {error}", self.file.display())))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -89,31 +106,6 @@ impl Kept {
         }
     }
 
-    /// Written beside and renamed, so that no reader sees half of it.
-    pub(super) fn save(&self, file: &Path) -> Result<(), Error> {
-        let written = (|| {
-            if let Some(folder) = file.parent() {
-                make_folder(folder)?;
-            }
-            let beside = file.with_extension(format!("new-{}", std::process::id()));
-            let _ = std::fs::remove_file(&beside);
-            let mut open = make_file(&beside)?;
-            open.write_all(&serde_json::to_vec(self)?)?;
-            open.sync_all()?;
-            std::fs::rename(&beside, file)
-        })();
-        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", file.display())))
-    }
-
-    pub(super) fn forget(file: &Path) -> Result<(), Error> {
-        match std::fs::remove_file(file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::Usage(format!("{} can't be removed: {error}", file.display())))
-            }
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn ends_within(&self, left: Duration) -> bool {
         self.expire_time.is_some_and(|time| time <= after(left))
     }
@@ -137,8 +129,8 @@ mod tests {
         second.await.unwrap();
     }
 
-    #[test]
-    fn tokens_are_their_users_alone_and_end() {
+    #[tokio::test]
+    async fn tokens_are_their_users_alone_and_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/prod.json");
         assert!(Kept::load(&file).unwrap().is_none());
@@ -148,8 +140,9 @@ mod tests {
             refresh_token: None,
             expire_time: Some(after(Duration::from_secs(1_000)).checked_add_signed(left - 1_000).unwrap()),
         };
-        kept(30).save(&file).unwrap();
-        kept(300).save(&file).unwrap();
+        let renewing = Renewing::begin(&file).await.unwrap();
+        renewing.save(&kept(30)).unwrap();
+        renewing.save(&kept(300)).unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
         let read = Kept::load(&file).unwrap().unwrap();
@@ -159,8 +152,8 @@ mod tests {
         std::fs::write(&file, "{\"token\": \"secret\"").unwrap();
         let damaged = Kept::load(&file).err().unwrap().to_string();
         assert!(damaged.contains("damaged") && !damaged.contains("secret"), "{damaged}");
-        Kept::forget(&file).unwrap();
-        Kept::forget(&file).unwrap();
+        renewing.forget().unwrap();
+        renewing.forget().unwrap();
         assert!(file_of("a/../b").unwrap().ends_with("tokens/a_.._b.json"));
     }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Err
         .await
         .map_err(|_| Error::TimedOut("nobody has logged in; run the command again".into()))??;
     let kept = login.kept(tokens, None)?;
-    kept.save(file)?;
+    // One that renews the login of before ends first, and takes nothing back.
+    Renewing::begin(file).await?.save(&kept)?;
     note(&format!("logged in at {}; the token is in {}", login.issuer, file.display()));
     Ok(())
 }
@@ -51,9 +52,9 @@ fn note(text: &str) {
 }
 
 /// Forgets the tokens.
-pub(crate) fn forget(connection: &Connection) -> Result<(), Error> {
+pub(crate) async fn forget(connection: &Connection) -> Result<(), Error> {
     match &connection.login_file {
-        Some(file) => Kept::forget(file),
+        Some(file) => Renewing::begin(file).await?.forget(),
         None => Ok(()),
     }
 }
@@ -133,7 +134,7 @@ pub(crate) async fn renew(connection: &Connection) -> Result<(), Error> {
     if !kept.ends_within(LEFT_MIN) {
         return Ok(());
     }
-    let _renewing = Renewing::begin(file).await?;
+    let renewing = Renewing::begin(file).await?;
     // Another program may have renewed it meanwhile, and used up the refresh token.
     let kept = Kept::load(file)?.ok_or_else(over)?;
     if !kept.ends_within(LEFT_MIN) {
@@ -145,7 +146,7 @@ pub(crate) async fn renew(connection: &Connection) -> Result<(), Error> {
     };
     let renewed = renewed(login, &kept, refresh_token).await;
     match renewed {
-        Ok(kept) => kept.save(file),
+        Ok(kept) => renewing.save(&kept),
         // An issuer that is away ends nothing before its time.
         Err(Error::IssuerUnreachable { .. }) if !kept.ends_within(Duration::ZERO) => Ok(()),
         Err(error) => Err(error),

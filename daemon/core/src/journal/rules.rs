@@ -102,7 +102,8 @@ pub(super) enum Verdict {
 /// Whether it takes away what only an API server can take away in order.
 pub(super) fn is_teardown(record: &StageRecord) -> bool {
     let platform = matches!(record.stage, Stage::Platform(_)) && record.desired_state == DesiredState::Absent;
-    platform || record.stage == Stage::Teardown
+    let scaling = record.stage == Stage::NodeScaling && record.desired_state == DesiredState::Absent;
+    platform || scaling || record.stage == Stage::Teardown
 }
 
 pub(super) fn verdict(

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::target::StageProgress;
-use crate::{Failure, FoundNamespace, Measured, ports::KubeCredentials, stage::RemovedObject};
+use crate::{
+    Failure, FoundNamespace, Measured, TenantUid, node_scaling::Karpenter, ports::KubeCredentials, stage::RemovedObject,
+};
 
 /// How far an installation is with its removal from a host cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,32 @@ pub struct UninstallReport {
     pub removed: Vec<RemovedObject>,
     /// What was made here and stays because others use it by now, each with the reason in plain words.
     pub kept: Vec<String>,
+}
+
+/// A pool of nodes that a provisioner in a cluster makes when pods wait for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScaledPool {
+    /// Whose it is.
+    pub installation: String,
+    /// The environment that it belongs to.
+    pub uid: TenantUid,
+    /// Its name in the cluster.
+    pub name: String,
+    /// What the pool's label says on its nodes, as on those that are always there.
+    pub label: String,
+    /// Whether its nodes keep the pods of others away.
+    pub is_tainted: bool,
+}
+
+/// How far a pool may grow, and of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolGrowth {
+    /// Most nodes, without those that are always there.
+    pub nodes_max: u32,
+    /// Machine size, where the class requires nothing else.
+    pub machine_type: String,
+    /// The class's.
+    pub karpenter: Karpenter,
 }
 
 /// Counts what host clusters have, and takes back what was put there for all tenants together.
@@ -31,6 +59,27 @@ pub trait HostClusters: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn joined(&self, kube: &KubeCredentials, pool: &str) -> Result<u32, Failure>;
+
+    /// Makes a pool exist that grows and shrinks by itself, with the daemon's own rights. Done when its provisioner takes it.
+    ///
+    /// # Errors
+    /// TRANSIENT: the cluster has no provisioner yet; INVALID: it refuses the pool; else as [`Failure::kind`] says.
+    async fn ensure_scaled_pool(
+        &self,
+        kube: &KubeCredentials,
+        pool: &ScaledPool,
+        growth: &PoolGrowth,
+    ) -> Result<StageProgress, Failure>;
+
+    /// Removes a pool with all its nodes: Done when the cluster knows no machine of it any more. What is absent is success.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn remove_scaled_pool(
+        &self,
+        kube: &KubeCredentials,
+        pool: &ScaledPool,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 
     /// The namespaces of `installation`'s tenants in a host cluster, by their labels. Reads only.
     ///

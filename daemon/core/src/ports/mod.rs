@@ -41,7 +41,7 @@ pub use handover::{
     Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
 };
 pub use history::HistoryStore;
-pub use host_clusters::{HostClusters, UninstallReport};
+pub use host_clusters::{HostClusters, PoolGrowth, ScaledPool, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use logs::{AppLogs, LogLine, LogQuery, LogSink, TenantLogs};
@@ -51,8 +51,8 @@ pub use revisions::RevisionStore;
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
-    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, Via,
-    Work, WorkStore,
+    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TakenOver,
+    TenantStore, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};

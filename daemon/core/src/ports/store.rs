@@ -218,6 +218,17 @@ pub struct Claim {
     pub owner: String,
     /// Raised by every claim; an older fence can't write.
     pub fence: i64,
+    /// Whether another daemon made the calls of its account until this claim.
+    pub taken_over: Option<TakenOver>,
+}
+
+/// An account that another daemon called before. What is left of its rate limits, nobody here knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The account ([`crate::Placement::account_key`]).
+    pub account: String,
+    /// For how long that daemon can have called it no more.
+    pub free_for: Duration,
 }
 
 /// Everything needed to decide what to do for one tenant.

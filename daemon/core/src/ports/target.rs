@@ -65,6 +65,8 @@ pub struct PlatformTarget {
     pub uid: TenantUid,
     /// Name of the tenant or host cluster.
     pub name: EnvironmentName,
+    /// The cluster, as its cloud knows it.
+    pub cluster_name: String,
     /// The platform.
     pub platform: PlatformName,
     /// Values of its class, by release.

@@ -229,6 +229,7 @@ fn class(level: Level) -> Class {
         stack: Some("apps".parse().unwrap()),
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m".into(),
         node_count: u32::from(level != Level::Namespace),
         node_count_max: 3,

@@ -25,6 +25,7 @@ fn placement(node_count: u32) -> Placement {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m".into(),
         node_count,
         disk_size_gib: 0,

@@ -40,6 +40,7 @@ fn placement(stack: bool) -> Placement {
         stack: stack.then(|| "apps".parse().unwrap()),
         platform: stack.then(|| "standard".parse().unwrap()),
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,
@@ -517,4 +518,30 @@ fn a_frozen_tenant_rests_and_can_be_deleted() {
     let mut leaving = frozen;
     leaving.environment.desired_state = DesiredState::Absent;
     assert!(matches!(step::next_step(&leaving, &[]), Step::Call(_)));
+}
+
+#[test]
+fn no_resync_pushes_back_what_is_under_way() {
+    let mut work = work(false);
+    // Everything is built but the node pool, whose machines are awaited.
+    assert!(matches!(turn(&mut work, |_| Response::Done), Steady::Ready { .. }));
+    let pool = work.stages.iter_mut().find(|record| record.stage == Stage::NodePool).unwrap();
+    (pool.state, pool.poll_time) = (StageState::Running, work.now.after(Duration::from_secs(3_600)));
+    // Its resync is due at every look, as with an interval of a second.
+    for record in work.stages.iter_mut().filter(|record| record.stage != Stage::NodePool) {
+        record.poll_time = work.now;
+    }
+    let due = |work: &Work| match step::next_step(work, &releases()) {
+        Step::Call(calls) => (calls.due.len(), calls.wake_time),
+        other => panic!("{other:?}"),
+    };
+    let soon = work.now.after(Duration::from_secs(300));
+    assert_eq!(due(&work), (0, Some(soon)));
+    work.now = soon;
+    let built = work.stages.len() - 1;
+    assert_eq!(due(&work).0, built, "for hours it is repaired all the same");
+    // One that was READY and drifted is inspected as its class says.
+    work.now = Timestamp(soon.0 - 299_000);
+    work.operation_done = true;
+    assert_eq!(due(&work).0, built);
 }

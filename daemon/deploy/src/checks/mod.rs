@@ -14,6 +14,7 @@
 //! # Assumptions
 //! The stack's accounts for checks see nothing else; that is the charts' to see to.
 
+mod attempt;
 mod chat;
 mod closed;
 mod documents;
@@ -25,13 +26,14 @@ pub(crate) mod rotate;
 mod route;
 mod rows;
 mod scene;
+mod seldom;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod web;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
@@ -58,6 +60,7 @@ use chat::Conversation;
 pub(crate) use names::Names;
 use rows::{Row, rows};
 use scene::Scene;
+use seldom::Seldom;
 #[cfg(test)]
 pub(crate) use tests::target as test_target;
 pub(crate) use tls::Trust;
@@ -72,8 +75,6 @@ const FACTS_TIMEOUT: Duration = Duration::from_secs(60);
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs at the same moment that somebody requested.
 const REQUESTED_MAX: usize = 4;
-/// A wrong password is tried at most this often: file servers lock out who is wrong too often.
-const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 /// How checks reach what they use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +109,8 @@ pub(crate) struct Checks {
     running: Mutex<HashSet<TenantUid>>,
     /// Ports of public addresses that are not the usual ones: in tests.
     ports: BTreeMap<u16, u16>,
-    /// When a wrong password was last refused.
-    refused: Mutex<HashMap<TenantUid, Instant>>,
+    /// What is not done with each run.
+    seldom: Seldom,
 }
 
 /// Who has checks run.
@@ -200,7 +201,7 @@ impl Checks {
             asked: Semaphore::new(REQUESTED_MAX),
             running: Mutex::default(),
             ports: BTreeMap::new(),
-            refused: Mutex::default(),
+            seldom: Seldom::default(),
         }
     }
 
@@ -223,6 +224,7 @@ impl Checks {
         };
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
         let mut scene = self.scene(clients, target, manifest, addresses);
+        scene.by = by;
         scene.known = secrets(clients, scene.namespace, manifest).await?;
         Ok(Some(self.all(&mut scene).await))
     }
@@ -236,6 +238,7 @@ impl Checks {
         addresses: BTreeMap<String, String>,
     ) -> Scene<'a> {
         Scene {
+            by: By::Reconciling,
             options: &self.options,
             clients,
             target,
@@ -274,10 +277,12 @@ impl Checks {
             let left = RUN_TIMEOUT.saturating_sub(started.elapsed());
             let ended = match not_to_run(scene, &row, &results) {
                 Some(why) => Ended::NotRun(why),
-                None => timeout(left, self.one(scene, &row, &mut conversation)).await.unwrap_or_else(|_| {
-                    let cause = format!("no end within the {} s that all checks have", RUN_TIMEOUT.as_secs());
-                    Ended::failed(cause, "see what the checks before it waited for")
-                }),
+                None => {
+                    timeout(left, row.traced(self.one(scene, &row, &mut conversation))).await.unwrap_or_else(|_| {
+                        let cause = format!("no end within the {} s that all checks have", RUN_TIMEOUT.as_secs());
+                        Ended::failed(cause, "see what the checks before it waited for")
+                    })
+                }
             };
             results.push(scene.redacted(result(row.name(), ended, begun.elapsed())));
         }
@@ -315,23 +320,10 @@ impl Checks {
             Use::Documents(service) => documents::run(scene, service).await,
             Use::Closed(ports) => closed::run(scene, ports).await,
             Use::Http(request) => request::run(scene, request).await,
-            Use::WrongPassword(account) => self.wrong_password(scene, account).await,
+            Use::WrongPassword(account) => self.seldom.wrong_password(scene, account).await,
+            Use::Attempt(attempt) => self.seldom.attempt(scene, attempt).await,
             Use::Chat(_) => Ended::NotRun("it has results of its own".into()),
         }
-    }
-
-    async fn wrong_password(&self, scene: &mut Scene<'_>, account: &Account) -> Ended {
-        let uid = scene.target.uid;
-        if let Some(at) = self.refused.lock().get(&uid).filter(|at| at.elapsed() < WRONG_PASSWORD_INTERVAL) {
-            return Ended::Passed(format!("tried {} s ago", at.elapsed().as_secs()));
-        }
-        let ended = files::wrong_password(scene, account).await;
-        let mut refused = self.refused.lock();
-        refused.retain(|_, at| at.elapsed() < WRONG_PASSWORD_INTERVAL);
-        if matches!(ended, Ended::Passed(_)) {
-            refused.insert(uid, Instant::now());
-        }
-        ended
     }
 
     /// The file that the chatbot was asked about. If this fails the file server deletes it by itself.

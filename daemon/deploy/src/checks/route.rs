@@ -9,6 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use landlord_core::public_address;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -16,7 +17,6 @@ use tokio::{
 };
 
 use super::names::Names;
-use crate::addresses;
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ pub(super) async fn public(names: &Names, address: &str, port: u16, outside: Out
     let addresses = names.lookup(address).await.map_err(|why| why.to_string())?;
     let mut why = format!("{address} has no address");
     for ip in addresses {
-        if let Some(what) = addresses::refusal(ip, outside.allowed).filter(|_| proxy.is_none()) {
+        if let Some(what) = public_address::refusal(ip, outside.allowed).filter(|_| proxy.is_none()) {
             why = format!("{address} leads to {ip}, which is {what}: it is not connected to");
             continue;
         }

@@ -1,5 +1,7 @@
 //! What results a stack's checks have, in which order, and which needs which. Pure.
 
+use tracing::{Instrument as _, instrument::Instrumented};
+
 use crate::{
     check::{Chat, Check, Use},
     stack::Manifest,
@@ -30,6 +32,11 @@ impl Row<'_> {
         }
     }
 
+    /// Does it in a span of its own: the environment is used from outside.
+    pub(super) fn traced<F: Future>(&self, does: F) -> Instrumented<F> {
+        does.instrument(tracing::debug_span!("check", otel.kind = "client", check = self.name()))
+    }
+
     /// Results without which this one says nothing.
     pub(super) fn needs(&self) -> Vec<String> {
         match self {
@@ -53,6 +60,7 @@ pub(super) fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
         | Use::Webdav(_)
         | Use::Documents(_)
         | Use::Closed(_)
+        | Use::Attempt(_)
         | Use::WrongPassword(_)
         | Use::Http(_) => vec![Row::One(check)],
     });

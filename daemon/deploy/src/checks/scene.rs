@@ -6,7 +6,7 @@ use landlord_core::ports::{CheckResult, DeployTarget};
 use landlord_kube::client::ClusterClients;
 
 use super::{
-    CheckOptions,
+    By, CheckOptions,
     names::Names,
     replace,
     route::{self, Outside, Route},
@@ -20,6 +20,7 @@ const SECRET_CHARS_MIN: usize = 8;
 
 /// What the checks of one run work on, and what they find out on the way.
 pub(super) struct Scene<'a> {
+    pub(super) by: By,
     pub(super) options: &'a CheckOptions,
     pub(super) clients: &'a ClusterClients,
     pub(super) target: &'a DeployTarget,

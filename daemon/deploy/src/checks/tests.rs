@@ -42,6 +42,8 @@ enum Broken {
     Vectors,
     Model,
     Policy,
+    /// The policies are right, and nobody enforces them.
+    Engine,
     Passwords,
 }
 
@@ -128,10 +130,19 @@ impl World {
                 200,
                 json!({
                     "metadata": { "name": "vectors" },
-                    "spec": { "selector": { "app": "vectors" }, "ports": [{ "port": 5432 }] },
+                    "spec": {
+                        "selector": { "app": "vectors" }, "ports": [{ "port": 5432 }], "clusterIP": "10.100.0.7",
+                    },
                 }),
             ),
-            "pods" => list(json!([{ "metadata": { "name": "vectors-0", "labels": { "app": "vectors" } } }])),
+            "pods" => list(json!([{
+                "metadata": { "name": "vectors-0", "labels": { "app": "vectors" } },
+                "spec": { "containers": [{ "name": "vectors", "image": "vectors:1" }] },
+                "status": { "podIP": "10.245.0.9" },
+            }])),
+            "jobs" | "tried" => (200, json!({ "metadata": { "name": "tried" }, "status": { "succeeded": 1 } })),
+            "log" if self.is(Broken::Engine) => (200, json!("10.96.0.1 443\n10.245.0.9 5432\n")),
+            "log" => (200, json!("10.96.0.1 443\n")),
             _ => (404, json!({ "code": 404, "reason": "NotFound", "message": path, "status": "Failure" })),
         }
     }
@@ -140,7 +151,9 @@ impl World {
         let world = Arc::clone(self);
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let (status, value) = world.kubernetes(request.uri().path());
-            let response = Response::builder().status(status).body(Body::from(value.to_string().into_bytes())).unwrap();
+            // Logs are text.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let response = Response::builder().status(status).body(Body::from(text.into_bytes())).unwrap();
             async move { Ok::<_, Infallible>(response) }
         });
         Client::new(service, "default")
@@ -174,6 +187,9 @@ fn manifest() -> Manifest {
                 "files": "webdav", "knownWithinSeconds": 0, "answerWithinSeconds": 5,
             } } },
             { "name": "neighbours", "uses": { "closed": [{ "name": "vectors", "port": 5432 }] } },
+            { "name": "attempt", "uses": { "attempt": {
+                "ports": [{ "name": "vectors", "port": 5432 }], "imageOf": "vectors", "command": ["try"],
+            } } },
         ],
     }))
     .unwrap()
@@ -275,7 +291,7 @@ impl Lab {
 
     async fn all_pass(&self) {
         let results = self.run(Broken::Nothing, &target()).await;
-        assert_eq!(results.len(), 9);
+        assert_eq!(results.len(), 10);
         for result in results.values() {
             assert_eq!(result.outcome, CheckOutcome::Passed, "{result:?}");
         }
@@ -283,7 +299,7 @@ impl Lab {
 }
 
 /// What is broken, the failing check, its cause and its remedy.
-const CASES: [(Broken, &str, &str, &str); 11] = [
+const CASES: [(Broken, &str, &str, &str); 12] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
     (Broken::Certificate, "certificates", "expired", "why it is not renewed"),
@@ -294,6 +310,7 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
     (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
     (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "next resync"),
+    (Broken::Engine, "attempt", "by the address of pod vectors-0", "switch its policy engine on"),
     (Broken::Passwords, "wrong-password", "returns 207 to a wrong password", "accounts"),
 ];
 
@@ -301,6 +318,8 @@ const CASES: [(Broken, &str, &str, &str); 11] = [
 async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
     let mut lab = Lab::start().await;
     for (broken, check, cause, remedy) in CASES {
+        // What was seen a while ago would count.
+        lab.checks.seldom = Seldom::default();
         let results = lab.run(broken, &target()).await;
         let found = &results[check];
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");

@@ -94,7 +94,7 @@ pub(crate) async fn remove(
         return Ok((waiting, removed));
     }
     let releases: Vec<&str> = platform.manifest.releases.iter().map(|release| release.name.as_str()).collect();
-    let left = left::of_the_cloud(client, name.as_str(), &releases).await?;
+    let left = left::of_the_cloud(client, name.as_str(), namespace, &releases).await?;
     if let Some(what) = left.iter().find_map(Left::stuck) {
         return Err(landlord_kube::Error::Stuck { what }.into());
     }

@@ -1,6 +1,8 @@
 //! What of the cloud a release leaves when it goes: load balancers, claims and volumes in the platform's namespaces. Controllers take
 //! away what they made; what a StatefulSet claimed, and what its class retains, nobody does.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Service},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
@@ -17,13 +19,14 @@ use landlord_kube::{
 };
 use serde_json::json;
 
-use crate::{driver::manifests::RELEASE, error::Result};
+use crate::{driver::manifests::RELEASE, error::Result, teardown::gateways};
 
 /// Helm's mark on the objects of a release, and landlord's own, `namespace/release`.
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 /// Label of charts on what belongs to an installed release.
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const SERVICE: &str = "Service";
+const GATEWAY: &str = "Gateway";
 const CLAIM: &str = "PersistentVolumeClaim";
 const VOLUME: &str = "PersistentVolume";
 const RETAIN: &str = "Retain";
@@ -119,14 +122,24 @@ fn is_anothers(meta: &ObjectMeta, release: &str, releases: &[&str]) -> bool {
     owner.is_some_and(|owner| owner != release)
 }
 
+/// Whether an object belongs to a Gateway that nobody has deleted yet: it goes when the release does that has the Gateway, which waits
+/// for it then, and may wait for this one before.
+fn is_of_a_standing_gateway(meta: &ObjectMeta, standing: &BTreeSet<String>) -> bool {
+    let owners = meta.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.kind == GATEWAY && standing.contains(&owner.uid))
+}
+
 /// Load balancers and volumes in namespaces of the platform, but those of other releases. Controllers take away what they made
-/// when a release goes.
-pub(super) async fn of_the_cloud(client: &Client, release: &str, releases: &[&str]) -> Result<Vec<Left>> {
+/// when a release goes. `own` is the release's namespace.
+pub(super) async fn of_the_cloud(client: &Client, release: &str, own: &str, releases: &[&str]) -> Result<Vec<Left>> {
     let selector = ListParams::default().labels(&format!("{ROLE}={PLATFORM_ROLE}"));
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespaces = namespaces.list_metadata(&selector).await.doing(|| "listing the platform's namespaces".into())?;
     let namespaces: Vec<String> = namespaces.items.into_iter().filter_map(|found| found.metadata.name).collect();
     let mut left = volumes(client, &namespaces).await?;
+    let gateways = gateways(client).await?.into_iter().filter(|gateway| gateway.metadata.deletion_timestamp.is_none());
+    let elsewhere = gateways.filter(|gateway| gateway.namespace().as_deref() != Some(own));
+    let standing: BTreeSet<String> = elsewhere.filter_map(|gateway| gateway.uid()).collect();
     for namespace in &namespaces {
         let services: Api<Service> = Api::namespaced(client.clone(), namespace);
         let services =
@@ -138,8 +151,10 @@ pub(super) async fn of_the_cloud(client: &Client, release: &str, releases: &[&st
         let claims =
             claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
         let claims = claims.items.into_iter().map(|claim| (CLAIM, claim.metadata));
-        let own = services.chain(claims).filter(|(_, meta)| !is_anothers(meta, release, releases));
-        left.extend(own.map(|(kind, meta)| Left::new(kind, meta, release)));
+        let is_other =
+            |meta: &ObjectMeta| is_anothers(meta, release, releases) || is_of_a_standing_gateway(meta, &standing);
+        let found = services.chain(claims).filter(|(_, meta)| !is_other(meta));
+        left.extend(found.map(|(kind, meta)| Left::new(kind, meta, release)));
     }
     Ok(left)
 }
@@ -185,6 +200,17 @@ mod tests {
             let releases = ["gateway", "monitoring"];
             assert_eq!(is_anothers(&meta(object.clone()), "gateway", &releases), anothers, "{object}");
         }
+    }
+
+    #[test]
+    fn a_load_balancer_of_a_gateway_that_stands_is_waited_for_by_who_removes_the_gateway() {
+        let service = meta(json!({ "name": "landlord", "ownerReferences": [{
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "name": "landlord", "uid": "g1",
+        }] }));
+        let standing = |uid: &str| BTreeSet::from([uid.to_owned()]);
+        assert!(is_of_a_standing_gateway(&service, &standing("g1")));
+        assert!(!is_of_a_standing_gateway(&service, &standing("g2")), "that one has gone or is going");
+        assert!(!is_of_a_standing_gateway(&ObjectMeta::default(), &standing("g1")));
     }
 
     #[test]

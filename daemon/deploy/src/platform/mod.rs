@@ -114,6 +114,9 @@ pub struct Release {
     /// is (empty: a host cluster's).
     #[serde(default)]
     pub environment: bool,
+    /// Where in the chart's values the cluster's name belongs, as its cloud knows it: keys joined by dots. Empty: nowhere.
+    #[serde(default)]
+    pub cluster_name: String,
     /// Values, over the contract's.
     #[serde(default)]
     pub values: Map<String, Value>,
@@ -273,6 +276,11 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
             "domain": domain.unwrap_or_default(),
         });
     }
+    if !release.cluster_name.is_empty() {
+        let name = json!(target.cluster_name);
+        let nested = release.cluster_name.rsplit('.').fold(name, |inner, key| json!({ key: inner }));
+        merge(&mut values, &nested);
+    }
     merge(&mut values, &Value::Object(release.values.clone()));
     if let Some(own) = target.values.get(&release.name) {
         merge(&mut values, &Value::Object(own.clone()));
@@ -297,7 +305,9 @@ mod tests {
         let all = load_all(&folder, &Values::new(), &ChartMirrors::new()).unwrap();
         let plan = all[&"standard".parse::<PlatformName>().unwrap()].plan();
         let names: Vec<&str> = plan.iter().map(|release| release.app.as_str()).collect();
-        assert_eq!(names, ["certificates", "gateway-crds", "gateway", "edge", "metrics-server", "metrics", "logs"]);
+        let shipped = ["certificates", "gateway-crds", "gateway", "edge", "metrics-server", "metrics", "logs"];
+        assert_eq!(names[..shipped.len()], shipped);
+        assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes"]);
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
         assert_eq!(ordered, 4, "what a class did not order before it does not get now");
         let wrong = |text: &str| {
@@ -306,7 +316,7 @@ mod tests {
         };
         assert_eq!(wrong(r#"{"parts": {"metrics": true}, "values": {"edge": {"proxy": {"replicas": 1}}}}"#), None);
         let named = wrong(r#"{"parts": {"metric": true}}"#).unwrap();
-        assert!(named.contains("no part metric; it has: metrics-server, metrics, logs"), "{named}");
+        assert!(named.contains("no part metric; it has: metrics-server, metrics, logs, node-scaling"), "{named}");
         assert!(wrong(r#"{"values": {"prometheus": {}}}"#).unwrap().contains("no release prometheus"));
     }
 

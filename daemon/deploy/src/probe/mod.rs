@@ -4,7 +4,7 @@
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
-//! - Connects to no address that lies inside (`../addresses.rs`): looked at after the name was resolved, and again of the
+//! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
 //!   connection that was made.
 
 use std::{
@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use landlord_core::{
     environment::Endpoint,
     ports::{PROBE_TIMEOUT, Probe},
+    public_address,
 };
 use parking_lot::Mutex;
 use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
@@ -31,10 +32,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{
-    addresses,
-    checks::{Names, Trust},
-};
+use crate::checks::{Names, Trust};
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -135,14 +133,14 @@ impl WebProbe {
         let mut why = format!("{} has no address", place.host);
         for ip in self.lookup(&place.host).await? {
             let address = SocketAddr::new(ip, place.port);
-            if let Some(what) = addresses::refusal(ip, &self.options.allowed) {
+            if let Some(what) = public_address::refusal(ip, &self.options.allowed) {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
                 continue;
             }
             match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
-                    match addresses::refusal(peer, &self.options.allowed) {
+                    match public_address::refusal(peer, &self.options.allowed) {
                         Some(what) => why = format!("{} led to {peer}, which is {what}", place.host),
                         None => return Ok(stream),
                     }

@@ -55,13 +55,14 @@ fn least(chart: &str) -> Value {
     match chart {
         "metrics" => json!({ "environment": environment() }),
         "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
+        "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
         _ => json!({}),
     }
 }
 
 #[test]
 fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
-    for chart in ["metrics", "logs", "metrics-server"] {
+    for chart in ["metrics", "logs", "metrics-server", "node-classes"] {
         let output = helm_in(&["lint", "--strict"], &platform().join("charts").join(chart), &least(chart))?;
         ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stdout));
         for object in rendered(chart, &least(chart))? {
@@ -81,6 +82,8 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         ("metrics", json!({ "environment": environment(), "interval": "30" })),
         ("metrics", json!({ "environment": environment(), "nope": 1 })),
         ("metrics-server", json!({ "replicas": 0 })),
+        ("node-classes", json!({ "environment": environment() })),
+        ("node-classes", json!({ "environment": environment(), "clusterName": "landlord-1", "image": "latest" })),
     ];
     for (chart, values) in refused {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Secret},
+    api::core::v1::{ConfigMap, Namespace, Secret, Service},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -80,6 +80,7 @@ impl World {
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             name: "hostClusters/shared".parse().unwrap(),
+            cluster_name: "landlord-shared".into(),
             values: BTreeMap::new(),
             platform: "test".parse().unwrap(),
             domain: None,
@@ -205,6 +206,26 @@ async fn the_shared_gateway_goes_first(world: &World, apps: &StackApps) -> Resul
     Ok(())
 }
 
+/// A Gateway of another release that has yet to go, with the load balancer that its controller made for it.
+async fn a_gateway_stands_elsewhere(world: &World) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let namespace = json!({ "metadata": { "name": "edge", "labels": { "landlord-role": "platform" } } });
+    namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
+    let gateways: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), "edge", &resource);
+    let gateway = gateways.create(&PostParams::default(), &DynamicObject::new("edge", &resource)).await?;
+    let owner = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "name": "edge", "uid": gateway.metadata.uid,
+    });
+    let service = json!({
+        "metadata": { "name": "edge", "ownerReferences": [owner] },
+        "spec": { "type": "LoadBalancer", "ports": [{ "port": 80 }] },
+    });
+    let services: Api<Service> = Api::namespaced(world.client.clone(), "edge");
+    services.create(&PostParams::default(), &serde_json::from_value(service)?).await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn definitions_too_large_for_helm_are_applied_have_one_owner_and_stay_while_they_are_used() -> Result<()> {
     let world = World::start().await?;
@@ -267,6 +288,8 @@ async fn definitions_too_large_for_helm_are_applied_have_one_owner_and_stay_whil
     change(record, json!({ "data": { "release": readable } })).await?;
 
     the_shared_gateway_goes_first(&world, &one).await?;
+    // Who removes that one waits for this release, so this one must not wait for it.
+    a_gateway_stands_elsewhere(&world).await?;
     world.make_one("Door").await?;
     let (progress, removed) = one.remove_platform(&world.target(), &release()).await?;
     let StageProgress::Pending { detail, .. } = progress else { panic!("{progress:?}") };

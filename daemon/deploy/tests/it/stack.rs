@@ -177,7 +177,11 @@ async fn accounts_carry_what_their_identities_need(scene: &Scene) -> Result<()> 
 async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(scene.client.clone());
     let labels = namespaces.get(NAMESPACE).await?.metadata.labels.unwrap_or_default();
-    ensure!(labels["pod-security.kubernetes.io/enforce"] == "restricted", "{labels:?}");
+    for mode in ["enforce", "audit", "warn"] {
+        ensure!(labels[&format!("pod-security.kubernetes.io/{mode}")] == "restricted", "{labels:?}");
+        // Pinned: what a newer Kubernetes adds stops no pod.
+        ensure!(labels[&format!("pod-security.kubernetes.io/{mode}-version")].starts_with("v1."), "{labels:?}");
+    }
     ensure!(labels.contains_key("landlord-tenant-uid") && labels["landlord-installation"] == "test", "{labels:?}");
 
     let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), NAMESPACE);

@@ -52,6 +52,9 @@ impl Call<'_> {
         if *self.stage == Stage::Capacity {
             return self.capacity().await;
         }
+        if *self.stage == Stage::NodeScaling {
+            return self.node_scaling().await;
+        }
         if let Stage::Platform(release) = self.stage {
             return self.platform(release).await;
         }
@@ -79,6 +82,11 @@ impl Call<'_> {
         let target = self.target().await?;
         let isolation = &self.shared.ports.isolation;
         if absent && target.cluster.shared().is_some() {
+            if *self.stage == Stage::Isolation
+                && let Some(report) = self.no_scaled_pool().await?
+            {
+                return Ok(report);
+            }
             // Never `teardown`: that empties the whole cluster, which is others' too.
             return self.kube(isolation.remove(&target).await).map(removing);
         }
@@ -175,7 +183,7 @@ impl Call<'_> {
     }
 
     /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.
-    fn bounded(&self, report: CallReport) -> Report {
+    pub(super) fn bounded(&self, report: CallReport) -> Report {
         let record = record_in(self.work, DesiredState::Absent, self.stage);
         let waited = record.map_or(Duration::ZERO, |record| self.work.now.since(record.start_time));
         let limit = REMOVAL_HELD_AFTER.mul_f64(self.shared.options.in_cluster_time_scale);
@@ -302,7 +310,7 @@ impl Call<'_> {
     }
 
     /// Access to the cluster that the environment is in.
-    async fn credentials(&self) -> Result<landlord_core::ports::KubeCredentials, Failure> {
+    pub(super) async fn credentials(&self) -> Result<landlord_core::ports::KubeCredentials, Failure> {
         let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
         self.shared.access.get(uid, &*self.provider, access).await
     }
@@ -315,11 +323,11 @@ impl Call<'_> {
 }
 
 /// A removal in a cluster, with what it took away.
-fn removing((progress, removed): (StageProgress, Vec<RemovedObject>)) -> CallReport {
+pub(super) fn removing((progress, removed): (StageProgress, Vec<RemovedObject>)) -> CallReport {
     CallReport { removed, ..stage_progress(progress) }
 }
 
-fn stage_progress(progress: StageProgress) -> CallReport {
+pub(super) fn stage_progress(progress: StageProgress) -> CallReport {
     match progress {
         StageProgress::Done => CallReport { done: true, ..CallReport::default() },
         StageProgress::Pending { poll_after, detail } => CallReport { poll_after, detail, ..CallReport::default() },

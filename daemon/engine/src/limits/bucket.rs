@@ -46,6 +46,12 @@ impl Bucket {
         }
     }
 
+    /// Others may have taken all of it until a moment: what it has is what it earned since.
+    pub(super) fn emptied(&mut self, at: Instant, now: Instant) {
+        let earned = now.saturating_duration_since(at).as_secs_f64() * self.rate();
+        self.tokens = self.tokens(now).min(earned);
+    }
+
     /// How long until `cost` can be taken; zero: now. A cost above the burst needs a full bucket,
     /// not an impossible one, and leaves a debt.
     pub(super) fn wait(&mut self, cost: f64, now: Instant) -> Duration {
@@ -79,6 +85,11 @@ impl Bucket {
         if let Some(pause) = retry_after {
             self.closed_until = self.closed_until.max(Some(now + pause));
         }
+    }
+
+    /// Whether throttling has slowed it, and success has not brought its rate back yet.
+    pub(super) fn is_slowed(&self) -> bool {
+        self.factor < 1.0
     }
 
     /// Tokens that are there now.

@@ -12,7 +12,7 @@ mod rate_queue;
 
 use std::{collections::HashMap, time::Duration};
 
-use landlord_core::{ErrorKind, Failure};
+use landlord_core::{ErrorKind, Failure, ports::TakenOver};
 use landlord_provider_api::v1::DescribeResponse;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -37,6 +37,8 @@ pub(crate) type Costs = Vec<(String, f64)>;
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     queues: Mutex<HashMap<LimitKey, RateQueue>>,
+    /// Until when another daemon may have called an account; of as many as are configured.
+    taken_over: Mutex<HashMap<String, Instant>>,
     pub(crate) figures: EngineFigures,
 }
 
@@ -56,8 +58,25 @@ impl Drop for QueueTicket<'_> {
 }
 
 impl Limits {
+    /// An account that another daemon has called: its buckets have what the cloud gives in the time that it was left alone, so that
+    /// all daemons together take no more than one.
+    pub(crate) fn take_over(&self, taken: &TakenOver) {
+        let now = Instant::now();
+        // Before this machine started nobody here called anything, and every bucket is full by now.
+        let Some(at) = now.checked_sub(taken.free_for) else { return };
+        self.taken_over.lock().insert(taken.account.clone(), at);
+        for (_, queue) in self.queues.lock().iter_mut().filter(|(key, _)| key.is_of(&taken.account)) {
+            queue.buckets.values_mut().for_each(|bucket| bucket.emptied(at, now));
+        }
+    }
+
+    fn taken_over_at(&self, key: &LimitKey) -> Option<Instant> {
+        self.taken_over.lock().iter().find(|(account, _)| key.is_of(account)).map(|(_, at)| *at)
+    }
+
     /// Makes the buckets of an account known; keeps those that exist.
     pub(crate) fn learn(&self, key: &LimitKey, description: &DescribeResponse, options: &ProviderOptions) {
+        let now = Instant::now();
         let mut queues = self.queues.lock();
         let queue = queues.entry(key.clone()).or_default();
         queue.time_scale = options.time_scale;
@@ -67,7 +86,11 @@ impl Limits {
             }
             let own = BucketFigures { rate_per_second: described.rate_per_second, burst: described.burst };
             let figures = options.buckets.get(&described.name).copied().unwrap_or(own);
-            queue.buckets.insert(described.name.clone(), Bucket::new(figures, options.time_scale, Instant::now()));
+            let mut bucket = Bucket::new(figures, options.time_scale, now);
+            if let Some(at) = self.taken_over_at(key) {
+                bucket.emptied(at, now);
+            }
+            queue.buckets.insert(described.name.clone(), bucket);
             queue.breakers.insert(described.name.clone(), breaker::Breaker::default());
         }
     }

@@ -19,8 +19,11 @@ use super::{Costs, breaker::Breaker, bucket::Bucket};
 
 /// Waiting calls. Each holds a pass, and an account must leave passes to the others.
 pub(super) const QUEUE_MAX: usize = 16;
-/// Longest absence, before scaling: rates recover meanwhile.
-const DEFERRAL_MAX: Duration = Duration::from_secs(60);
+/// Longest absence, before scaling. Whoever comes back only to be put off again costs a claim and a commit: of ten thousand that
+/// wait for one account's ten calls a second, a minute would bring 170 back each second, and most of the daemon's time would go there.
+const DEFERRAL_MAX: Duration = Duration::from_secs(300);
+/// The same while a bucket is slowed by throttling: its rate recovers within a minute, and nobody who could use it would be there.
+const SLOWED_DEFERRAL_MAX: Duration = Duration::from_secs(60);
 /// Waiting this long raises a call by one urgency, before scaling, so that nobody starves.
 const AGE_STEP: Duration = Duration::from_secs(60);
 /// Customers and tenants whose share is remembered; the account is idle long before so many are.
@@ -201,7 +204,7 @@ impl RateQueue {
 
     fn defer(&mut self, at: usize, now: Instant) {
         let waiter = self.waiting.swap_remove(at);
-        let away_max = DEFERRAL_MAX.mul_f64(self.time_scale);
+        let mut away_max = DEFERRAL_MAX;
         let mut wait = Duration::ZERO;
         let mut step = Duration::ZERO;
         for (name, cost) in &waiter.costs {
@@ -210,11 +213,15 @@ impl RateQueue {
             if let Some(bucket) = self.buckets.get_mut(name) {
                 wait = wait.max(bucket.wait(0.0, now)).max(bucket.time_for(ahead));
                 step = step.max(bucket.time_for(*cost));
+                if bucket.is_slowed() {
+                    away_max = SLOWED_DEFERRAL_MAX;
+                }
             }
             wait = wait.max(self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now)));
         }
         let after_others = self.returns.map_or(now, |time| time + step);
-        let back = after_others.max(now + wait).min(now + away_max.max(wait));
+        let away_max = away_max.mul_f64(self.time_scale).max(wait);
+        let back = after_others.max(now + wait).min(now + away_max);
         self.returns = Some(back);
         let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };
         // Whoever is gone meanwhile does not come back.

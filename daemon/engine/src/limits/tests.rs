@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use landlord_core::{ErrorKind, Failure, TenantUid};
+use landlord_core::{ErrorKind, Failure, TenantUid, ports::TakenOver};
 use landlord_provider_api::v1::{DescribeResponse, RateBucket};
 use parking_lot::Mutex;
 use tokio::{task::JoinSet, time::Instant};
@@ -58,6 +58,45 @@ async fn a_burst_passes_and_the_rest_goes_at_the_rate() {
     let took = started.elapsed().as_secs_f64();
     // 200 beyond the burst at 2 a second; whoever was sent away leaves no token unused for long.
     assert!((99.0..115.0).contains(&took), "{took} s");
+}
+
+/// How many calls go out at once.
+async fn at_once(limits: &Limits, costs: &Costs) -> usize {
+    let mut count = 0;
+    while matches!(
+        tokio::time::timeout(Duration::ZERO, limits.acquire(&key(), caller("acme", Urgency::Change), costs)).await,
+        Ok(Ok(()))
+    ) {
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_taken_over_has_what_it_earned_since_it_was_left() {
+    let taken = |free_for| TakenOver { account: "p/a".into(), free_for };
+    let description = |burst| DescribeResponse {
+        rate_buckets: vec![RateBucket { name: "b".into(), rate_per_second: 2.0, burst, source: String::new() }],
+        ..Default::default()
+    };
+    let costs: Costs = vec![("b".into(), 1.0)];
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    for (free_for, expected) in [(0, 0), (3, 6), (60, 10)] {
+        // Before its buckets are known, and after.
+        let limits = Limits::default();
+        limits.take_over(&taken(Duration::from_secs(free_for)));
+        limits.learn(&key(), &description(10.0), &ProviderOptions::default());
+        assert_eq!(at_once(&limits, &costs).await, expected);
+        let limits = Limits::default();
+        limits.learn(&key(), &description(10.0), &ProviderOptions::default());
+        limits.take_over(&taken(Duration::from_secs(free_for)));
+        assert_eq!(at_once(&limits, &costs).await, expected);
+    }
+    // Another's stays full.
+    let limits = Limits::default();
+    limits.learn(&key(), &description(10.0), &ProviderOptions::default());
+    limits.take_over(&TakenOver { account: "p/b".into(), free_for: Duration::ZERO });
+    assert_eq!(at_once(&limits, &costs).await, 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,6 +66,8 @@ struct State {
     in_parts: BTreeSet<Key>,
     /// Isolated namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
+    /// Tenants with machines that a provisioner in their host cluster made.
+    scaled: BTreeSet<String>,
     intents: BTreeSet<(String, String)>,
     /// Whoever shall be removed: an intent towards absence is durable.
     leaving: BTreeSet<String>,
@@ -115,6 +117,9 @@ impl Cloud {
         // What was there before is not landlord's to remove.
         let made = state.objects.keys().filter(|key| key.0 == uid && state.created.contains_key(key));
         let left: Vec<v1::ResourceKind> = made.map(|key| key.1).collect();
+        if state.scaled.contains(uid) {
+            state.violations.push(format!("the record of {uid} went before the machines made for it"));
+        }
         if !left.is_empty() || state.namespaces.contains_key(uid) {
             let namespace = state.namespaces.get(uid).cloned();
             state.violations.push(format!("the record of {uid} went before {left:?}, namespace in {namespace:?}"));
@@ -196,6 +201,26 @@ impl Cloud {
         }
     }
 
+    /// Makes a pool that a provisioner in the host cluster fills.
+    pub(crate) fn scale(&self, uid: &str) {
+        let mut state = self.state.lock();
+        if !state.intents.contains(&(uid.into(), "node-scaling".into())) {
+            state.violations.push("a pool was scaled without a durable intent".into());
+        }
+        if state.scaled.insert(uid.into()) {
+            state.effects.entry(uid.into()).or_default().push("machines made".into());
+        }
+    }
+
+    /// Removes it with its machines; says whether there was one.
+    pub(crate) fn remove_scaled(&self, uid: &str) -> bool {
+        let mut state = self.state.lock();
+        if state.scaled.contains(uid) && state.namespaces.contains_key(uid) {
+            state.violations.push("machines were removed under a namespace".into());
+        }
+        state.scaled.remove(uid)
+    }
+
     /// Puts a namespace there that no record names.
     pub(crate) fn plant(&self, uid: &str, host: &str) {
         self.state.lock().namespaces.insert(uid.into(), host.into());
@@ -260,6 +285,9 @@ impl Cloud {
         }
         if key.1 == Kind::Cluster && state.namespaces.values().any(|host| *host == key.0) {
             state.violations.push("a host cluster was removed with tenants in it".into());
+        }
+        if key.1 == Kind::NodePool && state.scaled.contains(&key.0) {
+            state.violations.push("a pool was removed before the machines made beside it".into());
         }
         if key.1 == Kind::NodePool && state.namespaces.contains_key(&key.0) {
             state.violations.push("nodes were removed under a namespace".into());

@@ -7,7 +7,7 @@ use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, FoundNamespace, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
-        ReleasePlan, StageProgress, UninstallReport, Verified,
+        PoolGrowth, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
     },
     revision::RevisionId,
     stage::RemovedObject,
@@ -155,6 +155,40 @@ impl HostClusters for IsolationOnly {
 
     async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> {
         Ok(3 - self.0.cloud.nodes_missing())
+    }
+
+    async fn ensure_scaled_pool(
+        &self,
+        _: &KubeCredentials,
+        pool: &ScaledPool,
+        growth: &PoolGrowth,
+    ) -> Result<StageProgress, Failure> {
+        assert_eq!((growth.nodes_max, pool.is_tainted), (2, true));
+        let uid = pool.uid.to_string();
+        let key = (format!("{uid} scaled"), ResourceKind::Unspecified);
+        self.0
+            .act("node-scaling", &key, || {
+                self.0.cloud.scale(&uid);
+                Ok(())
+            })
+            .await?;
+        Ok(StageProgress::Done)
+    }
+
+    async fn remove_scaled_pool(
+        &self,
+        _: &KubeCredentials,
+        pool: &ScaledPool,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let uid = pool.uid.to_string();
+        let key = (format!("{uid} scaled"), ResourceKind::Unspecified);
+        let was_there = self.0.act("remove_scaled_pool", &key, || Ok(self.0.cloud.remove_scaled(&uid))).await?;
+        if was_there {
+            let object = RemovedObject { r#type: "NodePool".into(), id: uid, name: String::new() };
+            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
+            return Ok((progress, vec![object]));
+        }
+        Ok((StageProgress::Done, Vec::new()))
     }
 
     async fn namespaces(&self, kube: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> {

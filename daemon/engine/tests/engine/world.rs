@@ -13,11 +13,12 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, EnvironmentName, HostClusterSpec, HostSelector, Level, Operation, OperationId, Placement, State,
-    TenantName, TenantSpec,
+    Amounts, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling, Operation, OperationId, Placement,
+    State, TenantName, TenantSpec,
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
     isolation::IsolationSettings,
+    node_scaling::{Karpenter, NodeClassRef},
     ports::{
         Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
@@ -356,7 +357,12 @@ impl World {
             reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
-        let placement = Placement { level, guardrails: Some(IsolationSettings::default()), ..placement() };
+        let placement = Placement {
+            level,
+            guardrails: Some(IsolationSettings::default()),
+            node_scaling: (level == Level::Node).then(scaling),
+            ..placement()
+        };
         self.try_order(NewTenant {
             adopt: None,
             name: tenant_name(name),
@@ -478,6 +484,14 @@ fn request() -> RequestContext {
     RequestContext::of_daemon()
 }
 
+/// Two nodes beyond the one that is always there, made by a provisioner in the cluster.
+fn scaling() -> NodeScaling {
+    let node_class = NodeClassRef { group: "g".into(), kind: "k".into(), name: "n".into() };
+    let karpenter =
+        Karpenter { node_class, limits: [("cpu".to_owned(), "8".to_owned())].into(), requirements: Vec::new() };
+    NodeScaling { nodes_max: 3, karpenter: Some(karpenter) }
+}
+
 fn placement() -> Placement {
     Placement {
         class: "small".parse().unwrap(),
@@ -490,6 +504,7 @@ fn placement() -> Placement {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

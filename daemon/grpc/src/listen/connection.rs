@@ -19,7 +19,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 use super::{
-    Accepted, CONNECTION_AGE_MAX, activity::Activity, authority::Authority, client_stream::ClientStream, places::Place,
+    Accepted, ListenBounds, activity::Activity, authority::Authority, client_stream::ClientStream, places::Place,
 };
 
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
@@ -50,6 +50,10 @@ struct Leave {
     activity: Arc<Activity>,
     idle_timeout: Duration,
     look: Pin<Box<Sleep>>,
+    /// The transport asks the peer to leave then.
+    old: Instant,
+    /// Whatever is open then ends.
+    over: Pin<Box<Sleep>>,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The peer was asked to leave.
     is_asked: bool,
@@ -61,13 +65,16 @@ struct Greeting {
 }
 
 impl Connection {
-    /// `deadline`: until when the greeting must be there. `idle_timeout`: for how long it may have no call.
-    pub(super) fn new(stream: ClientStream, place: Place, deadline: Instant, idle_timeout: Duration) -> Self {
+    /// `deadline`: until when the greeting must be there.
+    pub(super) fn new(stream: ClientStream, place: Place, deadline: Instant, bounds: ListenBounds) -> Self {
+        let ListenBounds { idle_timeout, age_max, age_grace, .. } = bounds;
         let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep_until(deadline)) };
         let activity = place.activity().clone();
         let leave = Leave {
             look: Box::pin(sleep_until(Instant::now() + idle_timeout)),
             evicted: Box::pin(activity.evicted().cancelled_owned()),
+            old: activity.accepted() + age_max,
+            over: Box::pin(sleep_until(activity.accepted() + age_max + age_grace)),
             activity,
             idle_timeout,
             is_asked: false,
@@ -84,6 +91,9 @@ impl Connection {
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.leave.evicted.as_mut().poll(cx).is_ready() {
             self.tell(cx);
+            return Poll::Ready(());
+        }
+        if self.leave.over.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         loop {
@@ -108,7 +118,7 @@ impl Connection {
 
     /// Has the peer take its further calls elsewhere, if it can be asked.
     fn tell(&mut self, cx: &mut Context<'_>) {
-        if self.leave.is_asked || self.is_blocked || self.greeting.is_some() {
+        if self.leave.is_asked || self.is_blocked || self.greeting.is_some() || self.leave.old <= Instant::now() {
             return;
         }
         self.leave.is_asked = true;
@@ -118,9 +128,10 @@ impl Connection {
         }
     }
 
-    /// Whoever must leave and reads nothing is not waited for: its place is another's already.
-    fn unless_evicted<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_pending() && self.leave.evicted.as_mut().poll(cx).is_ready() {
+    /// Whoever must leave and reads nothing is not waited for: its place is another's already, or its time is over.
+    fn unless_gone<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Leave { evicted, over, .. } = &mut self.leave;
+        if polled.is_pending() && (evicted.as_mut().poll(cx).is_ready() || over.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         polled
@@ -166,7 +177,7 @@ impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         let written = self.written(bytes.len(), written);
-        self.unless_evicted(cx, written)
+        self.unless_gone(cx, written)
     }
 
     fn poll_write_vectored(
@@ -176,7 +187,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         let written = self.written(slices.iter().map(|slice| slice.len()).sum(), written);
-        self.unless_evicted(cx, written)
+        self.unless_gone(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -185,12 +196,12 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.unless_evicted(cx, flushed)
+        self.unless_gone(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.unless_evicted(cx, ended)
+        self.unless_gone(cx, ended)
     }
 }
 
@@ -199,6 +210,6 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Accepted {
         let activity = self.place.activity().clone();
-        Accepted { peer: self.stream.peer(), ends: activity.accepted() + CONNECTION_AGE_MAX, activity }
+        Accepted { peer: self.stream.peer(), ends: self.leave.old, activity }
     }
 }

@@ -9,8 +9,9 @@
 //! - One address has a share of a listener's places at most.
 //! - Where all places are taken, whoever has had no call open for the longest time makes room; without need it may stay for
 //!   [`ListenBounds::idle_timeout`]. Whoever must leave is sent GOAWAY.
-//! - A connection ends after [`CONNECTION_AGE_MAX`] and some grace: whoever holds it must show again who it is, so that a
-//!   revoked certificate or a removed user does not stay for ever.
+//! - A connection that is older than [`ListenBounds::age_max`] is sent GOAWAY, ends with its last call, and is closed after
+//!   [`ListenBounds::age_grace`] whatever is open: whoever holds it must show again who it is, so that a revoked certificate or a
+//!   removed user does not stay for ever.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
 mod activity;
@@ -59,8 +60,8 @@ use crate::serve_error::ServeError;
 
 /// A client that has not sent its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections are requested to end after this long, and end then when their calls have.
-pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// No call but a stream takes longer, whatever deadline its client set; the longest is a wait.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(310);
 /// A listener's share of the process's descriptors: half of them stay for the store, plugins and clusters.
 const SHARE_OF_DESCRIPTORS: usize = 4;
 /// Between two tries to accept while there is no descriptor for it.
@@ -207,14 +208,14 @@ fn unix(
             Ok(allowed.map(|uid| (ClientStream::Unix { stream, uid }, None)))
         }
     });
-    accepted.map(move |accepted| Ok(accepted.connection(bounds.idle_timeout).with_local_authority()))
+    accepted.map(move |accepted| Ok(accepted.connection(bounds).with_local_authority()))
 }
 
 /// Connections over TCP without TLS.
 fn tcp(listener: TcpListener, bounds: ListenBounds) -> impl Stream<Item = io::Result<Connection>> {
     accept_tcp(listener, bounds).map(move |accepted| {
         let Incoming { stream, place, deadline } = accepted;
-        Ok(Connection::new(ClientStream::Tcp(stream), place, deadline, bounds.idle_timeout))
+        Ok(Connection::new(ClientStream::Tcp(stream), place, deadline, bounds))
     })
 }
 
@@ -227,7 +228,7 @@ fn tls(
     let tasks = TaskTracker::new();
     accept_tcp(listener, bounds)
         // Each in a task of its own, so that what it computes runs beside the others. It ends by its deadline.
-        .map(move |accepted| tasks.spawn(handshake(accepted, config.borrow().clone(), bounds.idle_timeout)))
+        .map(move |accepted| tasks.spawn(handshake(accepted, config.borrow().clone(), bounds)))
         // As many as there may be connections: a handshake holds a place already.
         .buffer_unordered(bounds.connections_max)
         .filter_map(|connection| ready(connection.ok().flatten().map(Ok)))
@@ -236,14 +237,14 @@ fn tls(
 async fn handshake(
     accepted: Incoming<TcpStream>,
     config: Arc<ServerConfig>,
-    idle_timeout: Duration,
+    bounds: ListenBounds,
 ) -> Option<Connection> {
     let Incoming { stream, place, deadline } = accepted;
     let address = stream.peer_addr().ok();
     let evicted = place.activity().evicted();
     let accepting = timeout_at(deadline, TlsAcceptor::from(config).accept(stream));
     match evicted.run_until_cancelled(accepting).await? {
-        Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline, idle_timeout)),
+        Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline, bounds)),
         Ok(Err(error)) => {
             tracing::debug!(address = address.map(tracing::field::display), %error, "a TLS handshake failed");
             None
@@ -278,8 +279,8 @@ struct Incoming<S> {
 }
 
 impl Incoming<ClientStream> {
-    fn connection(self, idle_timeout: Duration) -> Connection {
-        Connection::new(self.stream, self.place, self.deadline, idle_timeout)
+    fn connection(self, bounds: ListenBounds) -> Connection {
+        Connection::new(self.stream, self.place, self.deadline, bounds)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::activity::Activity;
+use super::{CALL_TIMEOUT, activity::Activity};
 
 /// How many connections a listener has, and for how long one may do nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct ListenBounds {
     pub connections_per_address_max: usize,
     /// A connection without a call ends after this long.
     pub idle_timeout: Duration,
+    /// After this long a connection takes no further calls, and what its peer has shown counts no more.
+    pub age_max: Duration,
+    /// Calls that are open then have this long to end.
+    pub age_grace: Duration,
 }
 
 impl Default for ListenBounds {
@@ -26,6 +30,10 @@ impl Default for ListenBounds {
             connections_per_address_max: 1_024,
             // Between two calls of a portal at night; clients connect again by themselves.
             idle_timeout: Duration::from_secs(15 * 60),
+            // A revoked certificate is of use no longer than a token of most issuers.
+            age_max: Duration::from_secs(3_600),
+            // Longer than any call but streams, and those end with what the peer has shown.
+            age_grace: CALL_TIMEOUT,
         }
     }
 }

@@ -19,14 +19,15 @@ use crate::{
     access::Access,
     context, convert,
     error::{Error, violation},
+    listen::CALL_TIMEOUT,
     name,
     ports::Ports,
 };
 
 /// The end of an operation is announced by an event; it is searched for this often in case one is missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// Longest wait of one call; a client that wants more calls again.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+/// Longest wait of one call, which is answered before it is ended; a client that wants more calls again.
+const WAIT_MAX: Duration = CALL_TIMEOUT.saturating_sub(Duration::from_secs(10));
 
 /// google.longrunning.Operations.
 pub(crate) struct LongRunning {

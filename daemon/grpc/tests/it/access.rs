@@ -291,6 +291,40 @@ async fn the_table_notices_any_check_that_is_not_made() {
     }
 }
 
+/// The shipped policies without one of them. They only permit, so what one alone permits is what goes with it.
+struct Without {
+    policies: Policies,
+    gone: Arc<Mutex<&'static str>>,
+}
+
+impl Authorizer for Without {
+    fn authorize(&self, principal: &Principal, action: Action, resource: &Resource) -> Decision {
+        let decision = self.policies.authorize(principal, action, resource);
+        let is_gone = decision.policies == [*self.gone.lock().unwrap()];
+        if is_gone { Decision::default() } else { decision }
+    }
+}
+
+#[tokio::test]
+async fn the_table_notices_each_shipped_policy_that_is_gone() {
+    let shipped = include_str!("../../../auth/policies/landlord.cedar");
+    let names: Vec<&str> = shipped.split("@id(\"").skip(1).filter_map(|policy| policy.split('"').next()).collect();
+    assert!(names.len() >= 8 && !shipped.contains("forbid"), "{names:?}");
+    let gone = Arc::new(Mutex::new(""));
+    let world = World::start(Without { policies: Policies::open(None).unwrap(), gone: gone.clone() }).await;
+    for name in names {
+        *gone.lock().unwrap() = name;
+        let mut is_noticed = false;
+        for action in called() {
+            is_noticed = !mismatches(&world, &[action]).await.is_empty();
+            if is_noticed {
+                break;
+            }
+        }
+        assert!(is_noticed, "nobody notices that {name} is gone");
+    }
+}
+
 /// Believes whatever it is shown.
 struct Believes;
 

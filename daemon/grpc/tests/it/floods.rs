@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use crate::common::{Daemon, order, reason};
 use landlord_core::{OperationOutcome, State, ports::TenantStore as _};
 use landlord_grpc::ListenBounds;
-use landlord_proto::v1;
+use landlord_proto::{
+    google::longrunning::{WaitOperationRequest, operations_client::OperationsClient},
+    v1,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -125,6 +128,40 @@ async fn a_connection_without_a_call_is_asked_to_leave_and_none_with_one_is() {
     daemon.tenants().await.create_tenant(order("acme", "next")).await.unwrap();
     let message = tokio::time::timeout(SOON, stream.message()).await.unwrap().unwrap();
     assert!(message.is_some_and(|message| message.event.is_some()));
+}
+
+/// The headers of a request whose message never comes.
+fn begun_call() -> Vec<u8> {
+    // POST, http, a path, an authority: RFC 7541, appendix A.
+    let path = b"/landlord.v1.TenantService/GetTenant";
+    let mut block = vec![0x83, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path);
+    block.extend(b"\x01\x01x\x00\x0ccontent-type\x10application/grpc\x00\x02te\x08trailers");
+    let mut frame = vec![0, 0, u8::try_from(block.len()).unwrap(), 1, 4, 0, 0, 0, 1];
+    frame.extend(block);
+    frame
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_leave_and_ends_with_its_last_call_or_its_grace() {
+    let (age_max, age_grace) = (Duration::from_millis(500), Duration::from_millis(1_500));
+    let daemon = Daemon::with_bounds(ListenBounds { age_max, age_grace, ..ListenBounds::default() }).await;
+    let address = daemon.tcp.unwrap();
+    let mut stuck = greeted(address).await;
+    let began = Instant::now();
+    stuck.write_all(&begun_call()).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let mut tenants = v1::tenant_service_client::TenantServiceClient::new(channel.clone());
+    let operation = tenants.create_tenant(order("acme", "prod")).await.unwrap().into_inner();
+    // A call that is open at the age ends as it should, and the next one takes another connection.
+    let wait = WaitOperationRequest { name: operation.name, timeout: Some(age_max.mul_f32(1.6).try_into().unwrap()) };
+    let waited = OperationsClient::new(channel).wait_operation(wait).await.unwrap().into_inner();
+    assert!(!waited.done && began.elapsed() > age_max);
+    tenants.get_tenant(common::named(common::PROD)).await.unwrap();
+    let frames = frames_until_the_end(&mut stuck).await;
+    assert!(frames.contains(&GOAWAY), "{frames:?}");
+    assert!(began.elapsed() >= age_max + age_grace, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

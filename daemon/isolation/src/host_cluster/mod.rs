@@ -2,5 +2,6 @@
 
 pub(crate) mod capacity;
 mod pages;
+pub(crate) mod scaled_pool;
 pub(crate) mod tenants;
 pub(crate) mod uninstall;

@@ -268,6 +268,7 @@ fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<Stri
             ("node_count", class.node_count > 0),
             ("node_count_max", class.node_count_max > 0),
             ("disk_size_gib", class.disk_size_gib > 0),
+            ("node_scaling", class.node_scaling.is_some()),
         ];
         for (key, _) in sized.iter().filter(|(_, set)| *set) {
             problems.push(format!("{at}.{key}: a class of level {level} has no nodes of its own; leave it out"));
@@ -279,6 +280,8 @@ fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<Stri
         if class.node_count == 0 || class.node_count > class.node_count_max {
             problems.push(format!("{at}.node_count: must be 1 to node_count_max"));
         }
+        let faults = class.node_scaling.iter().flat_map(|scaling| scaling.faults(class.node_count));
+        problems.extend(faults.map(|(path, what)| format!("{at}.node_scaling.{path}: {what}")));
     }
     if !class.level.is_shared() {
         for (key, set) in [("hosts", class.hosts.is_some()), ("guardrails", class.guardrails.is_some())] {

@@ -35,12 +35,15 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
+        // As whoever listens has chosen them, with the reasons.
+        let bounds = ListenBounds::default();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             socket: "/run/landlord/landlord.sock".into(),
             listeners: Vec::new(),
-            connections_max: 4_096,
-            connections_per_address_max: 1_024,
-            idle_timeout: HumanDuration::from_secs(15 * 60),
+            connections_max: count(bounds.connections_max),
+            connections_per_address_max: count(bounds.connections_per_address_max),
+            idle_timeout: HumanDuration::from_secs(bounds.idle_timeout.as_secs()),
             web_origins: Vec::new(),
             metrics_listen: String::new(),
             metrics_open: false,
@@ -57,6 +60,7 @@ impl Server {
             connections_max: count(self.connections_max),
             connections_per_address_max: count(self.connections_per_address_max),
             idle_timeout: self.idle_timeout.get(),
+            ..ListenBounds::default()
         }
     }
 }

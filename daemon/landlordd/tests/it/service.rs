@@ -9,6 +9,7 @@ use std::{
         unix::{
             fs::PermissionsExt as _,
             net::{UnixDatagram, UnixListener, UnixStream},
+            process::ExitStatusExt as _,
         },
     },
     path::{Path, PathBuf},
@@ -172,6 +173,30 @@ fn a_passed_socket_stays_open_over_a_restart() {
     let mut daemon = place.start(Some(&other));
     assert!(!daemon.0.wait().unwrap().success());
     assert!(place.log().contains("other.sock; name them in server.socket"), "{}", place.log());
+}
+
+/// Whether a program that aborts with no limit on cores leaves one.
+fn leaves_a_core(place: &Place, line: &str) -> bool {
+    let mut shell = Command::new("sh");
+    shell.current_dir(place.folder.path()).args(["-c", &format!("ulimit -c unlimited; {line}")]);
+    shell.arg(env!("CARGO_BIN_EXE_landlordd")).arg(place.at("landlord.toml")).env("NOTIFY_SOCKET", place.at("notify"));
+    let mut daemon = Daemon(shell.stderr(fs::File::create(place.at("log")).unwrap()).spawn().unwrap());
+    if line.starts_with("exec") {
+        place.says("READY=1");
+        daemon.signal("-ABRT");
+    }
+    daemon.0.wait().unwrap().core_dumped()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "whoever reads the result shall see what was not tried")]
+fn credentials_in_its_memory_are_in_no_core() {
+    let place = Place::new();
+    if !leaves_a_core(&place, "kill -ABRT $$") {
+        println!("SKIPPED: cores of landlordd: this machine keeps those of no program");
+        return;
+    }
+    assert!(!leaves_a_core(&place, "exec \"$0\" --create-store --config \"$1\""));
 }
 
 fn packaging() -> PathBuf {

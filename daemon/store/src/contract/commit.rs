@@ -176,7 +176,7 @@ async fn patch(
     .bind(after.placement.class.as_str())
     .bind(after.placement.provider.as_str())
     .bind(&after.placement.credentials)
-    .bind(rows::account(&after.placement))
+    .bind(after.placement.account_key())
     .fetch_one(connection)
     .await
     .map_err(unavailable("updating an environment"))?;

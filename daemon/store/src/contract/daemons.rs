@@ -79,11 +79,14 @@ async fn leave(connection: &mut AnyConnection, id: String) -> Result<(), StoreEr
     .execute(&mut *connection)
     .await
     .map_err(&failed)?;
-    for sql in [
-        "DELETE FROM accounts WHERE owner = $1",
-        "DELETE FROM duties WHERE owner = $1",
-        "DELETE FROM daemons WHERE id = $1",
-    ] {
+    // Who had an account, and until when, stays known: its rate limits are not full again at once.
+    sqlx::query("UPDATE accounts SET lease_until = $1 WHERE owner = $2 AND lease_until > $1")
+        .bind(now.0)
+        .bind(&id)
+        .execute(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    for sql in ["DELETE FROM duties WHERE owner = $1", "DELETE FROM daemons WHERE id = $1"] {
         sqlx::query(sql).bind(&id).execute(&mut *connection).await.map_err(&failed)?;
     }
     if let Some(sql) = Dialect::of(connection).announce_hand_over() {

@@ -50,7 +50,7 @@ async fn fill_accounts(connection: &mut AnyConnection) -> Result<(), StoreError>
         sqlx::query("UPDATE tenants SET credentials = $1, account = $3 WHERE uid = $2")
             .bind(&environment.placement.credentials)
             .bind(environment.uid.to_string())
-            .bind(rows::account(&environment.placement))
+            .bind(environment.placement.account_key())
             .execute(&mut *connection)
             .await
             .map_err(&failed)?;

@@ -1,13 +1,13 @@
 //! The engine's face: claims, leases, what is due. Its fenced commits are in `commit.rs`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Timestamp,
     environment::CustomerRules,
-    ports::{Claim, Commit, StoreError, Work, WorkStore},
+    ports::{Claim, Commit, StoreError, TakenOver, Work, WorkStore},
 };
 use sqlx::AnyConnection;
 
@@ -85,7 +85,8 @@ impl WorkStore for Store {
                         .await
                         .map_err(unavailable("searching for what is due too late"))?;
                     // Nor is any lease of an account that long.
-                    sqlx::query("DELETE FROM accounts WHERE lease_until > $1")
+                    sqlx::query("UPDATE accounts SET lease_until = $1 WHERE lease_until > $2")
+                        .bind(now.0)
                         .bind(now.after(longest).0)
                         .execute(connection)
                         .await
@@ -106,7 +107,9 @@ impl WorkStore for Store {
             .write(|connection| {
                 async move {
                     let now = clock::now(connection).await?;
-                    sqlx::query("DELETE FROM accounts")
+                    // They stay known: whoever claims them next goes on from what the earlier run left of their rates.
+                    sqlx::query("UPDATE accounts SET lease_until = $1 WHERE lease_until > $1")
+                        .bind(now.0)
                         .execute(&mut *connection)
                         .await
                         .map_err(unavailable("recovering leases"))?;
@@ -195,12 +198,14 @@ async fn claim(
         .await
         .map_err(&failed)?;
     let until = now.after(lease_ttl);
-    let accounts: BTreeSet<&str> = due.iter().filter_map(|(_, account)| account.as_deref()).collect();
-    for account in accounts {
-        lease_account(connection, account, &owner, until).await?;
+    let mut taken = BTreeMap::new();
+    for account in due.iter().filter_map(|(_, account)| account.as_ref()) {
+        if !taken.contains_key(account) {
+            taken.insert(account.clone(), lease_account(connection, account, &owner, now, until).await?);
+        }
     }
     let mut claims = Vec::with_capacity(due.len());
-    for (uid, _) in due {
+    for (uid, account) in due {
         let fence: i64 = sqlx::query_scalar(
             "UPDATE tenants SET owner = $1, fence = fence + 1, lease_until = $2, \
              next_due = $2, claimed_revision = revision WHERE uid = $3 RETURNING fence",
@@ -212,19 +217,28 @@ async fn claim(
         .await
         .map_err(&failed)?;
         let uid = uid.parse().map_err(|_| StoreError::Corrupt { what: "tenant uid".into(), problem: uid.clone() })?;
-        claims.push(Claim { uid, owner: owner.clone(), fence });
+        let taken_over = account.and_then(|account| taken.get(&account).cloned().flatten());
+        claims.push(Claim { uid, owner: owner.clone(), fence, taken_over });
     }
     Ok(claims)
 }
 
 /// All calls of an account are made by one owner, whose rate limits know of all of them; it keeps the account for a lease after
-/// its last work there.
+/// its last work there. Returns from whom it is taken over, if another had it.
 async fn lease_account(
     connection: &mut AnyConnection,
     account: &str,
     owner: &str,
+    now: Timestamp,
     until: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<TakenOver>, StoreError> {
+    let failed = unavailable("leasing an account");
+    let before: Option<i64> = sqlx::query_scalar("SELECT lease_until FROM accounts WHERE account = $1 AND owner <> $2")
+        .bind(account)
+        .bind(owner)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(&failed)?;
     sqlx::query(
         "INSERT INTO accounts (account, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (account) \
          DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until",
@@ -234,8 +248,8 @@ async fn lease_account(
     .bind(until.0)
     .execute(connection)
     .await
-    .map_err(unavailable("leasing an account"))?;
-    Ok(())
+    .map_err(failed)?;
+    Ok(before.map(|ended| TakenOver { account: account.to_owned(), free_for: now.since(Timestamp(ended)) }))
 }
 
 async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {

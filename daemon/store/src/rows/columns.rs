@@ -139,12 +139,6 @@ pub(crate) const IS_HOST_CLUSTER: &str = "customer = ''";
 /// Condition of a tenant's row, or event.
 pub(crate) const IS_TENANT: &str = "customer <> ''";
 
-/// The account on whose rate limits an environment's calls count.
-pub(crate) fn account(placement: &landlord_core::Placement) -> String {
-    let account = if placement.account.is_empty() { &placement.credentials } else { &placement.account };
-    format!("{}/{account}", placement.provider)
-}
-
 /// The columns `customer` and `tenant` of a name.
 pub(crate) fn key(name: &EnvironmentName) -> (&str, &str) {
     (name.customer().map_or(NO_CUSTOMER, CustomerId::as_str), name.id())

@@ -100,7 +100,7 @@ pub(crate) async fn insert(
     .bind(pods)
     .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
     .bind(&environment.placement.credentials)
-    .bind(rows::account(&environment.placement))
+    .bind(environment.placement.account_key())
     .execute(&mut *connection)
     .await
     .map_err(unavailable("writing a tenant"))?;
@@ -148,7 +148,7 @@ pub(crate) async fn rewrite(
     .bind(environment.uid.to_string())
     .bind(i64::from(environment.cancel_requested))
     .bind(&environment.placement.credentials)
-    .bind(rows::account(&environment.placement))
+    .bind(environment.placement.account_key())
     .fetch_one(&mut *connection)
     .await
     .map_err(unavailable("updating an environment"))?;

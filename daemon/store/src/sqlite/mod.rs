@@ -199,3 +199,39 @@ fn connect_options(path: &Path) -> std::io::Result<AnyConnectOptions> {
     let url = url::Url::from_file_path(std::path::absolute(path)?).map_err(|()| odd())?;
     format!("sqlite://{}?mode=rw", url.path()).parse().map_err(|_| odd())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use futures::future::join_all;
+    use landlord_core::ports::StoreError;
+    use tokio::sync::Semaphore;
+
+    use super::{READERS_MAX, SqliteOptions, open};
+
+    #[tokio::test]
+    async fn the_engine_reads_while_clients_hold_every_connection_of_the_api() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions { create: true, ..SqliteOptions::default() };
+        let store = open(&folder.path().join("landlord.db"), options).await.unwrap();
+        let taken = Semaphore::new(0);
+        let readers = (0..READERS_MAX * 4).map(|_| {
+            store.read(async |_| {
+                taken.add_permits(1);
+                pending::<Result<(), StoreError>>().await
+            })
+        });
+        let engine = async {
+            let _all = taken.acquire_many(u32::try_from(READERS_MAX).unwrap()).await.unwrap();
+            let one = async |connection: &mut sqlx::AnyConnection| {
+                Ok(sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(connection).await.unwrap())
+            };
+            store.engine_snapshot(one).await
+        };
+        tokio::select! {
+            held = join_all(readers) => panic!("they ended: {held:?}"),
+            read = engine => assert_eq!(read.unwrap(), 1),
+        }
+    }
+}

@@ -5,15 +5,16 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use landlord_core::ports::{Commit, EventKind, TenantStore as _, Webhooks as _, WorkStore as _};
 use landlord_store_contract::fixtures;
-use landlord_webhooks::EventType;
+use landlord_webhooks::{EventType, Secret};
 
 use crate::{
-    receiver::{Mode, Receiver, Request},
+    receiver::{self, Mode, Receiver, Request},
     world::{SECRET, World, options},
 };
 
@@ -29,21 +30,26 @@ fn by_tenant(requests: &[Request]) -> BTreeMap<String, Vec<String>> {
 
 /// Has the scheme's own library for Python check every signature.
 fn verify(receiver: &Receiver) {
+    verify_by(SECRET, &receiver.requests());
+}
+
+/// The same with another secret.
+fn verify_by(secret: &str, requests: &[Request]) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standardwebhooks");
     let python = landlord_test_kube::python_env(&own.join("requirements.txt")).unwrap();
     let mut child = Command::new(python)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(own.join("verify.py"))
-        .arg(SECRET)
+        .arg(secret)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(receiver.as_json().to_string().as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(receiver::as_json(requests).to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let verified: usize = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
-    assert_eq!(verified, receiver.requests().len());
+    assert_eq!(verified, requests.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,6 +220,43 @@ async fn what_is_not_taken_in_time_is_parked_shown_and_replayed() {
     let state = world.until("portal", |state| state.delivered_count == 2).await;
     assert_eq!((state.parked_count, state.error.as_str()), (0, ""));
     verify(&receiver);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_rotated_and_both_sign_meanwhile() {
+    const NEXT: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    let lines = Arc::new(Mutex::new(SECRET.to_owned()));
+    let mut rotating = options("portal", &receiver);
+    let read = lines.clone();
+    rotating.secrets = Arc::new(move || Ok(Secret::parse_lines(&read.lock().unwrap().clone().into()).unwrap()));
+    let _daemon = world.daemon("a", vec![rotating]).await;
+    let mut sent = Vec::new();
+    for (tenant, file) in [("one", SECRET.to_owned()), ("two", format!("{NEXT}\n{SECRET}")), ("three", NEXT.to_owned())]
+    {
+        *lines.lock().unwrap() = file;
+        world.order(tenant).await;
+        sent.push(receiver.taken(sent.len() + 1).await.pop().unwrap());
+    }
+    let count = |request: &Request| request.headers["webhook-signature"].split(' ').count();
+    assert_eq!(sent.iter().map(count).collect::<Vec<_>>(), [1, 2, 1]);
+    // Whoever knows the old one alone, or the new one alone, misses nothing while both are there.
+    verify_by(SECRET, &sent[..2]);
+    verify_by(NEXT, &sent[1..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Busy(2)).await);
+    let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;
+    world.order("one").await;
+    receiver.until(1, |_| true).await;
+    let began = Instant::now();
+    receiver.set(Mode::Take);
+    receiver.taken(1).await;
+    // Without it the next attempt comes after 20 ms.
+    assert!(began.elapsed() > Duration::from_millis(1_500), "{:?}", began.elapsed());
+    assert_eq!(receiver.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

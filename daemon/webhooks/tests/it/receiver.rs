@@ -11,7 +11,10 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, Response, StatusCode, header::LOCATION},
+    http::{
+        HeaderMap, Response, StatusCode,
+        header::{LOCATION, RETRY_AFTER},
+    },
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -21,6 +24,8 @@ use tokio::task::JoinSet;
 pub(crate) enum Mode {
     Take,
     Refuse(u16),
+    /// Refuses, and wants to be left alone for so many seconds.
+    Busy(u64),
     /// Refuses events of this tenant only.
     RefuseTenant(&'static str),
     /// Refuses events of this customer only.
@@ -87,7 +92,7 @@ async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
         Mode::Take | Mode::Babble(_) => true,
         Mode::RefuseTenant(tenant) => request.tenant() != *tenant,
         Mode::RefuseCustomer(customer) => request.customer() != *customer,
-        Mode::Refuse(_) | Mode::Sleep(_) | Mode::Redirect(_) => false,
+        Mode::Refuse(_) | Mode::Busy(_) | Mode::Sleep(_) | Mode::Redirect(_) => false,
     };
     let taken = request.taken;
     shared.requests.lock().unwrap().push(request);
@@ -96,6 +101,9 @@ async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
             response(if taken { 204 } else { 500 }, Body::empty())
         }
         Mode::Refuse(status) => response(status, Body::from("no")),
+        Mode::Busy(secs) => {
+            Response::builder().status(503).header(RETRY_AFTER, secs).body(Body::from("later")).unwrap()
+        }
         Mode::Sleep(how_long) => {
             tokio::time::sleep(how_long).await;
             response(204, Body::empty())
@@ -162,15 +170,9 @@ impl Receiver {
         }
         panic!("{count} requests have not come: {:#?}", self.requests());
     }
+}
 
-    /// What came, for a program that checks signatures.
-    pub(crate) fn as_json(&self) -> Value {
-        let requests = self.requests();
-        json!(
-            requests
-                .iter()
-                .map(|request| json!({"headers": request.headers, "body": request.body}))
-                .collect::<Vec<_>>()
-        )
-    }
+/// What came, for a program that checks signatures.
+pub(crate) fn as_json(requests: &[Request]) -> Value {
+    json!(requests.iter().map(|request| json!({"headers": request.headers, "body": request.body})).collect::<Vec<_>>())
 }

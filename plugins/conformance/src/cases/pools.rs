@@ -12,6 +12,10 @@ use crate::{
 /// Texts that are in no request by chance.
 const LABEL: (&str, &str) = ("conformance.example/colour", "ultramarine");
 const OTHER_COLOUR: &str = "vermilion";
+/// The contract's word of a cloud that scales pools itself.
+const NODE_SCALING: &str = "node-scaling";
+/// A number that is in no request by chance.
+const NODES_MAX: i32 = 173;
 const TAINT: (&str, &str, &str) = ("conformance.example/only", "this-run", "NoSchedule");
 
 pub(crate) async fn node_pool(world: &World) -> Step<String> {
@@ -41,8 +45,32 @@ pub(crate) async fn node_pool(world: &World) -> Step<String> {
     }
     reached(&sent, &wanted)?;
     let changed = changed(world, proxy, &mut tenant).await?;
+    let scaled = scaled(world, proxy, &mut tenant).await?;
     world.take_down(&tenant).await?;
-    Ok(format!("{} parts of the order reached the cloud; {changed}", wanted.len()))
+    Ok(format!("{} parts of the order reached the cloud; {changed}{scaled}", wanted.len()))
+}
+
+/// The bounds of the cloud's own scaling, which it then moves the size between as it likes.
+async fn scaled(world: &World, proxy: &Proxy, tenant: &mut Tenant) -> Step<&'static str> {
+    if !world.capabilities().iter().any(|stated| stated == NODE_SCALING) {
+        return Ok("");
+    }
+    tenant.pool.node_count_max = NODES_MAX;
+    tenant.scope.generation += 1;
+    proxy.keep_bodies(true);
+    let bounded = world.until_ready(tenant, &[Stage::NodePool]).await;
+    let sent = proxy.keep_bodies(false);
+    bounded?;
+    reached(&sent, &[("most nodes", &NODES_MAX.to_string())])?;
+    let mark = world.mark();
+    if let Observation::Wait { why, .. } = world.ensure(tenant, Stage::NodePool).await? {
+        fail!("the pool was ready with its bounds, and is not when requested again: {why}");
+    }
+    let changes = world.changes(mark);
+    if !changes.is_empty() {
+        fail!("the pool is within its bounds, and is changed again: {}", changes.join(", "));
+    }
+    Ok(", and the bounds of its scaling")
 }
 
 fn reached(sent: &[String], wanted: &[(&str, &str)]) -> Step {

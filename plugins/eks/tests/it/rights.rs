@@ -8,6 +8,8 @@ use crate::{
 use landlord_provider_api::{Cluster as _, ErrorKind, v1};
 use serde_json::{Value, json};
 
+/// The account of a provisioner of nodes.
+const KARPENTER: &str = "landlord-node-scaling/karpenter";
 const POLICY: &str = include_str!("../../iam-policy.json");
 
 /// Only sessions of the role are held to the policy; other callers come with keys.
@@ -35,6 +37,8 @@ async fn change(cloud: &Cloud, flow: &mut Flow, made: &Made) {
     parameters["addon_versions"] = json!({ "coredns": "v1.12.4-eksbuild.1" });
     parameters["node_disk_gib"] = json!(120);
     parameters["admin_principal_arns"] = json!([format!("arn:aws:iam::{ACCOUNT}:role/admins")]);
+    let of_karpenter = |role: &str| json!({ KARPENTER: format!("arn:aws:iam::{ACCOUNT}:role/landlord-{role}") });
+    parameters["pod_identities"] = of_karpenter("karpenter");
     flow.parameters = parameters.to_string();
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
@@ -42,11 +46,20 @@ async fn change(cloud: &Cloud, flow: &mut Flow, made: &Made) {
     flow.pool.node_count = 3;
     flow.node_pool(&made).await.unwrap();
     flow.addons(&made).await.unwrap();
+    parameters["pod_identities"] = of_karpenter("karpenter-2");
+    flow.parameters = parameters.to_string();
+    flow.addons(&made).await.unwrap();
     // Somebody changes a pod identity's policy: it is put back.
     let path = format!("/clusters/{}/pod-identity-associations", made.cluster.name);
     let listed: Value = serde_json::from_str(&foreign_eks(cloud, "GET", &path, Value::Null).await).unwrap();
     let id = listed["associations"].as_array().unwrap().iter().find(|a| a["serviceAccount"] == "external-dns").unwrap();
     let one = format!("{path}/{}", id["associationId"].as_str().unwrap());
+    let (namespace, account) = KARPENTER.split_once('/').unwrap();
+    let is_karpenters = |a: &&Value| a["namespace"] == namespace && a["serviceAccount"] == account;
+    let karpenters = listed["associations"].as_array().unwrap().iter().find(is_karpenters).unwrap();
+    let path = format!("{path}/{}", karpenters["associationId"].as_str().unwrap());
+    let shown: Value = serde_json::from_str(&foreign_eks(cloud, "GET", &path, Value::Null).await).unwrap();
+    assert!(shown["association"]["roleArn"].as_str().unwrap().ends_with("role/landlord-karpenter-2"), "{shown}");
     foreign_eks(cloud, "POST", &one, json!({ "policy": "{}", "disableSessionTags": true })).await;
     flow.identity(&made).await.unwrap();
 }

@@ -65,6 +65,11 @@ impl Scene {
         endpoint.tls_config(tls.domain_name("localhost"))?.connect().await.context("can't connect over TLS")
     }
 
+    /// One over TCP without TLS.
+    async fn channel_without_tls(&self) -> Result<Channel> {
+        Endpoint::from_shared(format!("http://{}", self.plain))?.connect().await.context("can't connect over TCP")
+    }
+
     fn signed<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.token.clone());

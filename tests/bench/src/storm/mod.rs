@@ -29,7 +29,7 @@ use self::{
     tally::Tally,
     verdict::Watch,
 };
-use crate::{Bed, lifecycle::lift_quotas, say};
+use crate::{Bed, say};
 
 /// What is requested.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,7 @@ fn in_folder(bed: &Bed, storm: Storm, folder: &Path) -> Result<()> {
 
 async fn blow(world: &mut World, storm: Storm) -> Result<()> {
     for cloud in cloud::ALL {
-        lift_quotas(world, cloud.account)?;
+        world.simulator().control().lift_quotas(cloud.account)?;
         world.cli().apply_host(&host_of(cloud))?;
     }
     for cloud in cloud::ALL {

@@ -2,10 +2,10 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -77,6 +77,10 @@ impl Scene {
         }
     }
 
+    fn ca(&self) -> String {
+        self.path("tls.crt").display().to_string()
+    }
+
     fn ok(&self, arguments: &[&str]) -> String {
         let response = self.run(arguments);
         assert_eq!(response.code, 0, "{arguments:?}: {response:?}");
@@ -85,7 +89,7 @@ impl Scene {
 
     /// A context for the TLS listener; `more`: its other flags.
     fn context(&self, name: &str, more: &[&str]) {
-        let ca = self.path("tls.crt").display().to_string();
+        let ca = self.ca();
         let arguments = ["config", "set-context", name, "--server", &self.address, "--ca-file", &ca];
         self.ok(&[&arguments, more].concat());
         self.ok(&["config", "use-context", name]);
@@ -138,7 +142,7 @@ fn a_portal_calls_over_tls_with_a_token_of_its_issuer() {
     assert!(denied.stderr.contains("GenerateOperatorKubeconfig"), "{denied:?}");
     scene.ok(&["delete", "acme/prod", "--wait"]);
     // Without a token, with half of one, and without TLS nobody gets in.
-    let ca = scene.path("tls.crt").display().to_string();
+    let ca = scene.ca();
     let bare = scene.run(&["--server", &scene.address, "--ca-file", &ca, "whoami"]);
     assert_eq!(bare.code, AUTH, "{bare:?}");
     fs::write(&token, &old[..old.len() - 8]).unwrap();
@@ -157,16 +161,61 @@ fn a_portal_calls_over_tls_with_a_token_of_its_issuer() {
     assert_eq!(scene.run(&["whoami"]).code, AUTH);
 }
 
+/// A `landlord login` that has named its page.
+struct LogIn {
+    child: Child,
+    reported: BufReader<ChildStderr>,
+    url: String,
+}
+
+impl LogIn {
+    fn begin(scene: &Scene, arguments: &[&str]) -> Self {
+        let mut command = scene.command(&[&["login", "--issuer", &scene.issuer.url()], arguments].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut reported = BufReader::new(child.stderr.take().unwrap());
+        let url = reported.by_ref().lines().map(Result::unwrap).find(|line| line.trim().starts_with("http"));
+        Self { child, reported, url: url.expect("the client names a page").trim().to_owned() }
+    }
+
+    /// Logs in there as `name`; the page and what the client reported.
+    fn end(mut self, scene: &Scene, name: &str) -> String {
+        let page = scene.issuer.log_in(&self.url, name).unwrap();
+        let reported: Vec<String> = self.reported.lines().map(Result::unwrap).collect();
+        assert!(self.child.wait().unwrap().success(), "{reported:?} {page}");
+        format!("{page}{}", reported.join("\n"))
+    }
+}
+
 /// Logs in as `name`, on the page that the client names; what the client reported.
 fn log_in(scene: &Scene, arguments: &[&str], name: &str) -> String {
-    let mut command = scene.command(&[&["login", "--issuer", &scene.issuer.url()], arguments].concat());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let url = lines.find(|line| line.trim().starts_with("http")).expect("the client names a page");
-    let page = scene.issuer.log_in(url.trim(), name).unwrap();
-    let reported: Vec<String> = lines.collect();
-    assert!(child.wait().unwrap().success(), "{reported:?} {page}");
-    format!("{page}{}", reported.join("\n"))
+    LogIn::begin(scene, arguments).end(scene, name)
+}
+
+/// Two logins at the same moment: in two contexts each keeps its own, in one the last wins whole, and its token is renewed.
+fn two_at_once(scene: &Scene) {
+    let begun = ["one", "other"].map(|context| LogIn::begin(scene, &["--context", context]));
+    for (login, name) in begun.into_iter().zip(["user-acme", "admin"]).rev() {
+        login.end(scene, name);
+    }
+    for (context, name) in [("one", "corp:user-acme"), ("other", "corp:admin")] {
+        let contexts = scene.ok(&["config", "get-contexts"]);
+        assert!(contexts.contains(context), "{contexts}");
+        assert_eq!(kept(scene, context)["issuer"], scene.issuer.url());
+        scene.ok(&["config", "set-context", context, "--server", &scene.address, "--ca-file", &scene.ca()]);
+        let me = scene.ok(&["--context", context, "whoami"]);
+        assert!(me.contains(name), "{me}");
+    }
+    let (first, last) = (LogIn::begin(scene, &["--context", "one"]), LogIn::begin(scene, &["--context", "one"]));
+    first.end(scene, "admin");
+    last.end(scene, "user-acme");
+    for _ in 0..2 {
+        assert!(scene.ok(&["--context", "one", "whoami"]).contains("corp:user-acme"));
+    }
+}
+
+fn kept(scene: &Scene, context: &str) -> serde_json::Value {
+    let text = fs::read(scene.path(&format!("state/landlord/tokens/{context}.json"))).unwrap();
+    serde_json::from_slice(&text).unwrap()
 }
 
 #[test]
@@ -196,6 +245,7 @@ fn people_log_in_with_a_browser_or_on_another_device() {
     assert!(page.contains("Sign-in Success"), "{page}");
     assert!(scene.ok(&["whoami"]).contains("landlord:operators"));
     assert_eq!(scene.ok(&["get", "tenants", "-A", "-o", "name"]).lines().count(), 2);
+    two_at_once(&scene);
     // An issuer that has forgotten them.
     scene.issuer.restart().unwrap();
     let over = scene.run(&["whoami"]);

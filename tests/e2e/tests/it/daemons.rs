@@ -115,3 +115,92 @@ fn two_daemons_share_a_database_and_no_work() {
     judge::nothing_made_twice(&journal, tenants.len()).unwrap();
     judge::everything_is_marked(&journal, EKS.account).unwrap();
 }
+
+/// Keys of one account, one for each daemon: by them the cloud's journal distinguishes the daemons.
+fn key(daemon: usize) -> String {
+    format!("AKIA{}SIM{daemon}", EKS.account)
+}
+
+fn calls_of(journal: &[serde_json::Value], daemon: usize, after: i64) -> Vec<&serde_json::Value> {
+    let key = key(daemon);
+    let is_its = |entry: &&serde_json::Value| entry["access_key"] == *key && entry["origin"] == "call";
+    journal.iter().filter(is_its).filter(|entry| entry["seq"].as_i64().unwrap() > after).collect()
+}
+
+fn signal(replica: &Replica, name: &str) {
+    let pid = replica.service.pid().to_string();
+    assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+/// A daemon is stopped for longer than its lease, in the middle of its work, and goes on where it was: by then the work is another's,
+/// and the cloud hears nothing more from it. Its plugin's process is not stopped: what it was sent before has its end.
+#[expect(clippy::print_stdout, reason = "the figure is shown")]
+fn paused(rounds: usize) {
+    let server = Server::start("paused");
+    // Calls wait for their turn, so that at every moment some are about to go out.
+    let scarce = "[providers.eks.rate_buckets.\"cloudformation/read\"]\nrate_per_second = 0.5\nburst = 1.0\n";
+    let options = WorldOptions {
+        time_scale: 1.0 / 20.0,
+        store_url: server.database(),
+        extra_config: format!("\n[engine]\nlease_ttl = '{}s'\n{scarce}", LEASE.as_secs()),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let start = |daemon: usize| {
+        let own = format!("providers.eks.credentials.default.access_key_id={}", key(daemon));
+        Replica::start(&world, &format!("r{daemon}"), &[own]).unwrap()
+    };
+    let replicas = [start(0), start(1)];
+    let journal = || world.simulator().control().journal(0).unwrap();
+    let last = |journal: &[serde_json::Value]| journal.last().map_or(0, |entry| entry["seq"].as_i64().unwrap());
+    let tenants: Vec<TenantFile> =
+        (0..40).map(|turn| TenantFile::new("acme", &format!("t{turn}"), &EKS.bare_class())).collect();
+    for tenant in &tenants {
+        replicas[0].cli.apply(tenant).unwrap();
+    }
+    let wait_for_calls = |daemon: usize, after: i64| {
+        let began = Instant::now();
+        while calls_of(&journal(), daemon, after).is_empty() {
+            assert!(began.elapsed() < TIMEOUT, "daemon {daemon} calls nothing");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        began.elapsed()
+    };
+    let is_called_by = |daemon: usize| !calls_of(&journal(), daemon, 0).is_empty();
+    while !is_called_by(0) && !is_called_by(1) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut owner = usize::from(is_called_by(1));
+    for _ in 0..rounds {
+        let other = 1 - owner;
+        let before = last(&journal());
+        signal(&replicas[owner], "-STOP");
+        let took = wait_for_calls(other, before);
+        println!("daemon {owner} paused: taken over after {took:?}");
+        std::thread::sleep(LEASE);
+        let resumed = last(&journal());
+        signal(&replicas[owner], "-CONT");
+        // Whatever waited in it has come up by then; the other one is at work all the while.
+        std::thread::sleep(LEASE);
+        let seen = journal();
+        assert!(!calls_of(&seen, other, resumed).is_empty(), "nobody is at work: nothing is shown");
+        let late = calls_of(&seen, owner, resumed);
+        assert!(late.is_empty(), "{} calls of a daemon that was paused: {:#?}", late.len(), late.first());
+        owner = other;
+    }
+    let seen = journal();
+    judge::nothing_made_twice(&seen, tenants.len()).unwrap();
+    judge::never_two_at_once(&seen).unwrap();
+}
+
+#[test]
+fn a_paused_daemon_calls_nothing_any_more_in_the_cloud() {
+    paused(1);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+fn long_daemons_that_are_paused_in_turn_call_nothing_any_more() {
+    paused(6);
+}

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -25,13 +26,54 @@ const NOT_HERE: [&str; 7] = [
     "landlord_rate_queue_deferred_total",
 ];
 
-fn free_port() -> u16 {
+/// One that the kernel gave a moment ago.
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn get(base: &str, path: &str) -> Option<Value> {
-    let text = ureq::get(format!("{base}{path}")).call().ok()?.body_mut().read_to_string().ok()?;
-    serde_json::from_str(&text).ok()
+/// The real one, which scrapes daemons and evaluates rules every second.
+pub(crate) struct Prometheus {
+    base: String,
+    service: Service,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts it, and waits until it has scraped each target (`host:port`) three times, so that rates have two values.
+    pub(crate) fn start(programs: &Path, rules: &Path, targets: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("prometheus.yaml");
+        let text = format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - job_name: landlord\n    \
+             static_configs: [{{ targets: ['{}'] }}]\n",
+            rules.display(),
+            targets.join("', '")
+        );
+        fs::write(&config, text).unwrap();
+        let base = format!("http://127.0.0.1:{}", free_port());
+        let arguments = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+            format!("--web.listen-address={}", base.trim_start_matches("http://")),
+        ];
+        let log = folder.path().join("log");
+        let service = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
+        let prometheus = Self { base, service, _folder: folder };
+        let thrice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
+        let deadline = Instant::now() + TIMEOUT;
+        let scraped = || prometheus.get(&thrice).and_then(|found| found["data"]["result"].as_array().map(Vec::len));
+        while scraped() != Some(targets.len()) {
+            assert!(Instant::now() < deadline, "{}", prometheus.service.log_tail(20));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        prometheus
+    }
+
+    /// The response at a path; `None`: it has none yet.
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        let text = ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -77,31 +119,10 @@ fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
     for page in ["livez", "readyz"] {
         ureq::get(format!("http://{target}/{page}")).call().unwrap();
     }
-    let folder = tempfile::tempdir().unwrap();
     let rules = checkout().join("config/observability/alerts/landlord.yaml");
-    let config = folder.path().join("prometheus.yaml");
-    let text = format!(
-        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - job_name: landlord\n    \
-         static_configs: [{{ targets: ['{target}'] }}]\n",
-        rules.display()
-    );
-    fs::write(&config, text).unwrap();
-    let base = format!("http://127.0.0.1:{}", free_port());
-    let arguments = [
-        format!("--config.file={}", config.display()),
-        format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-        format!("--web.listen-address={}", base.trim_start_matches("http://")),
-    ];
-    let log = folder.path().join("log");
-    let prometheus = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
-    // Twice scraped, so that rates have two values.
-    let twice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
+    let prometheus = Prometheus::start(&programs, &rules, &[target]);
     let deadline = Instant::now() + TIMEOUT;
-    while get(&base, &twice).is_none_or(|found| found["data"]["result"].as_array().is_none_or(Vec::is_empty)) {
-        assert!(Instant::now() < deadline, "{}", prometheus.log_tail(20));
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let found = get(&base, "/api/v1/rules").unwrap();
+    let found = prometheus.get("/api/v1/rules").unwrap();
     let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
     assert!(rules.len() > 10, "{found}");
     let mut asked: BTreeSet<String> = BTreeSet::new();
@@ -112,14 +133,14 @@ fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
         asked.extend(names(rule["query"].as_str().unwrap()));
     }
     for (panel, expression) in panels() {
-        let answer = get(&base, &format!("/api/v1/query?query={}", escaped(&expression)));
+        let answer = prometheus.get(&format!("/api/v1/query?query={}", escaped(&expression)));
         let answer = answer.unwrap_or_else(|| panic!("{panel}: {expression}"));
         assert_eq!(answer["status"], "success", "{panel}: {expression}: {answer}");
         asked.extend(names(&expression));
     }
     // Some are sampled every 10 s, and then scraped.
     loop {
-        let known = get(&base, "/api/v1/label/__name__/values").unwrap();
+        let known = prometheus.get("/api/v1/label/__name__/values").unwrap();
         let known: BTreeSet<&str> = known["data"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let missing: Vec<&String> =
             asked.iter().filter(|name| !known.contains(name.as_str()) && !NOT_HERE.contains(&name.as_str())).collect();

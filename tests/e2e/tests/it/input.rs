@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use landlord_e2e::{FAST, bare_world, binaries};
 use landlord_test_harness::{TenantFile, cloud::EKS, judge};
+use sha2::{Digest as _, Sha256};
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 5;
@@ -250,4 +251,60 @@ fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
     let pin = ["providers.eks.sha256=''".to_owned(), "providers.eks.allow_unpinned=true".to_owned()];
     let (fine, reported) = check(&[&[plugin][..], &pin].concat());
     assert!(!fine && reported.contains("providers.eks") && reported.contains("does not start"), "{reported}");
+}
+
+/// A private key of this kind in a file that is its user's alone.
+fn key_file(path: &Path, key: &rcgen::KeyPair) {
+    fs::write(path, key.serialize_pem()).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_example_for_production_passes_the_check_where_its_files_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["landlord.example.com".into()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    fs::create_dir(at("tls")).unwrap();
+    fs::create_dir(at("policies")).unwrap();
+    for name in ["tls/tls.crt", "tls/clients.crt", "ca.crt"] {
+        fs::write(at(name), &certificate).unwrap();
+    }
+    key_file(&at("tls/tls.key"), &key);
+    key_file(&at("audit.key"), &rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    let plugin = at("plugin.so");
+    fs::copy(binaries().unwrap().plugin(EKS.provider).unwrap(), &plugin).unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    let hash = hex::encode(Sha256::digest(fs::read(&plugin).unwrap()));
+    let config = landlord_test_harness::binaries::checkout().join("config");
+    let mut text = fs::read_to_string(config.join("examples/production.toml")).unwrap();
+    // As if this folder were the machine.
+    for (there, here) in [
+        ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", at("ca.crt").display().to_string()),
+        ("/usr/lib/landlord/liblandlord_plugin_eks.so", plugin.display().to_string()),
+        ("/etc/landlord", folder.path().display().to_string()),
+        ("/var/lib/landlord", folder.path().display().to_string()),
+        (&"0".repeat(64), hash),
+    ] {
+        assert!(text.contains(there), "{there}");
+        text = text.replace(there, &here);
+    }
+    fs::write(at("landlord.toml"), &text).unwrap();
+    let helm = landlord_test_kube::Artifacts::ensure(&mut |_| {}).unwrap().helm;
+    let check = |set: &str| {
+        let mut command = Command::new(&binaries().unwrap().landlordd);
+        command.arg("--config").arg(at("landlord.toml")).arg("--check-config");
+        command.arg(format!("--set=deploy.helm_path={}", helm.display()));
+        command.arg(format!("--set=deploy.stacks_dir={}", config.join("stacks").display()));
+        command.arg(format!("--set=store.path={}", at("landlord.db").display())).arg(set);
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    assert_eq!(check("--set=log.filter=info"), "the configuration is fine\n");
+    // And it looks at what it names.
+    fs::remove_file(at("tls/clients.crt")).unwrap();
+    fs::write(at("policies/site.cedar"), "permit (principal, action, resource) when { resource.colour };").unwrap();
+    let refused = check("--set=log.filter=info");
+    assert!(refused.contains("clients.crt") && refused.contains("site.cedar"), "{refused}");
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adopted;
+mod alerts;
 mod apps;
 mod auth;
 mod clouds;
@@ -11,10 +12,12 @@ mod daemons;
 mod figures;
 mod input;
 mod lifecycle;
+mod outside;
 mod packages;
 mod portals;
 mod replicas;
 mod revisions;
+mod scaling;
 mod shared;
 mod shared_clouds;
 mod store;

@@ -385,6 +385,7 @@ fn long_three_replicas_keep_every_promise_under_faults() {
         ..WorldOptions::default()
     };
     let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    clouds.iter().for_each(|cloud| world.simulator().control().lift_quotas(cloud.account).unwrap());
     assert!(world.stop_daemon().unwrap());
     let mut replicas: Vec<Faulty> = (0..3)
         .map(|index| {

@@ -50,7 +50,7 @@ pub(crate) fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 }
 
 /// The same when the stage began `times` before: a delete has stages of the same names as the create.
-fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize) {
+pub(crate) fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize) {
     for _ in 0..6_000 {
         if begun(world, name, stage) > times {
             world.crash_daemon().unwrap();
@@ -63,7 +63,7 @@ fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize
 }
 
 /// How often a stage of a tenant has begun; of one that is gone, as often as can be.
-fn begun(world: &World, name: &str, stage: &str) -> usize {
+pub(crate) fn begun(world: &World, name: &str, stage: &str) -> usize {
     let started =
         |event: &&Value| judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage;
     let cli = world.cli();

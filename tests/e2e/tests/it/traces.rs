@@ -37,8 +37,9 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 /// A caller's trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
 const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
 
+/// Takes spans and log records as a collector does.
 #[derive(Clone, Default)]
-struct Collector {
+pub(crate) struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
     logs: Arc<Mutex<Vec<LogRecord>>>,
 }
@@ -68,7 +69,7 @@ impl LogsService for Collector {
 }
 
 impl Collector {
-    async fn start(tasks: &mut JoinSet<()>) -> (Self, String) {
+    pub(crate) async fn start(tasks: &mut JoinSet<()>) -> (Self, String) {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -80,13 +81,14 @@ impl Collector {
         (collector, address)
     }
 
-    fn of(&self, trace: &str) -> Vec<Span> {
+    /// The spans of a trace that came until now.
+    pub(crate) fn of(&self, trace: &str) -> Vec<Span> {
         let spans = self.spans.lock().unwrap();
         spans.iter().filter(|span| hex::encode(&span.trace_id) == trace).cloned().collect()
     }
 
     /// Waits until a span of a trace is there.
-    async fn span(&self, trace: &str, is_it: impl Fn(&Span) -> bool) -> Span {
+    pub(crate) async fn span(&self, trace: &str, is_it: impl Fn(&Span) -> bool) -> Span {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(span) = self.of(trace).into_iter().find(&is_it) {
@@ -106,7 +108,7 @@ fn with_caller<T>(message: T) -> Request<T> {
 }
 
 /// Calls of the plugin by method, as the daemon's figures have them.
-fn counted(figures: &str) -> BTreeMap<String, u64> {
+pub(crate) fn counted(figures: &str) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for line in figures.lines().filter(|line| line.starts_with("landlord_plugin_calls_total{")) {
         let method = line.split("method=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();

@@ -11,6 +11,7 @@
 //! - **Nothing is left.** All its processes are in one process namespace, which the kernel ends with its first process,
 //!   which ends with this process, `SIGKILL` included; mounts and interfaces go with them. [`Node::stop`] also removes
 //!   its control groups; after a killed parent they stay as empty folders.
+//! - **It does not starve.** It and its control plane have most of the processors when others compute, too.
 //!
 //! # Caveats
 //! Needs root, Linux with overlayfs, nf_tables, iptables and ipset, `unshare`, `nsenter` and `ip`. The API server reaches
@@ -126,6 +127,9 @@ impl Node {
         files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
         cgroups::make(&cgroup)?;
         let mut node = Self::spawn(artifacts, files, cgroup, control_plane.port())?;
+        if options.number == 0 {
+            cgroups::take(&node.cgroup, &control_plane.pids());
+        }
         node.until_containers_can_run().await?;
         let init = node.init()?;
         if options.number > 0 {
@@ -144,10 +148,12 @@ impl Node {
         let nodebox = artifacts.program("nodebox");
         let mut relay = Command::new(&nodebox);
         relay.arg("relay").arg(format!("unix:{}", files.apiserver.display())).arg(format!("tcp:127.0.0.1:{api_port}"));
-        let relay = Process::start("relay", relay, &files.logs.join("relay.log"))?;
+        let relay = Process::start("relay", cgroups::within(&cgroup, &relay), &files.logs.join("relay.log"))?;
         let mut init = Command::new("unshare");
         init.args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]).arg(&nodebox);
-        init.arg("init").arg(&files.spec).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        init.arg("init").arg(&files.spec);
+        let mut init = cgroups::within(&cgroup, &init);
+        init.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let process = Process::start("node", init, &files.logs.join("node.log"))?;
         Ok(Self { process, relay, artifacts: artifacts.clone(), files, cgroup })
     }

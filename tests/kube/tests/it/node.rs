@@ -13,6 +13,10 @@ use serde_json::json;
 
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Exit code of what was ended since its time was over.
+const TERMINATED: i32 = 143;
+/// Of a program's log, in an error.
+const LOG_LINES: usize = 30;
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -144,16 +148,19 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     let other = shown("wget -qO- http://web.two.svc.cluster.local/index.html")?;
     ensure!(other.trim() == "two", "{other:?}");
     policies_are_enforced(&kubectl, folder.path(), || {
-        inside("wget -T 2 -qO- http://web.two.svc.cluster.local/index.html")
-    })?;
+        inside("busybox timeout 2 wget -qO- http://web.two.svc.cluster.local/index.html")
+    })
+    .with_context(|| log(node.folder(), "policies"))?;
     // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
     for outside in ["http://example.com/", "http://203.0.113.1/"] {
-        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} responds");
+        ensure!(!inside(&format!("busybox timeout 3 wget -qO- {outside}"))?.status.success(), "{outside} responds");
     }
     let limit = format!("/sys/fs/cgroup/memory/{}", node.cgroup());
     if Path::new(&limit).is_dir() {
         ensure!(memory_limits(Path::new(&limit))?.contains(&(32 << 20)), "no control group has the limit");
     }
+
+    has_its_share(node.cgroup(), &control_plane)?;
 
     let address = kubectl.ok(&["-n", "two", "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
     let mut stream = std::net::TcpStream::connect(node.forward(&format!("{address}:80"))?)?;
@@ -172,6 +179,13 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     Ok(())
 }
 
+/// The end of what a program of the node has written.
+fn log(node: &Path, program: &str) -> String {
+    let text = std::fs::read_to_string(node.join(format!("logs/{program}.log"))).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
+
 /// Nobody is let in once a policy says so, and everybody when it is gone.
 fn policies_are_enforced(kubectl: &Kubectl<'_>, folder: &Path, attempt: impl Fn() -> Result<Output>) -> Result<()> {
     let policy = json!({
@@ -183,10 +197,41 @@ fn policies_are_enforced(kubectl: &Kubectl<'_>, folder: &Path, attempt: impl Fn(
     for (change, open) in [("apply", false), ("delete", true)] {
         kubectl.ok(&[change, "-f", &path.display().to_string()])?;
         let started = Instant::now();
-        while attempt()?.status.success() != open {
-            ensure!(started.elapsed() < TIMEOUT, "after {change} of a policy the neighbour is as it was");
+        loop {
+            let output = attempt()?;
+            let seen = String::from_utf8_lossy(&output.stderr);
+            // A program that crashes was not refused.
+            ensure!([Some(0), Some(1), Some(TERMINATED)].contains(&output.status.code()), "{}: {seen}", output.status);
+            if output.status.success() == open {
+                break;
+            }
+            ensure!(started.elapsed() < TIMEOUT, "after {change} of a policy the neighbour is as it was: {seen}");
         }
         say(&format!("{change} of a policy took {:?}", started.elapsed()));
+    }
+    Ok(())
+}
+
+/// The control plane and the node's programs are in the branch of its pods, which outweighs whatever else computes.
+fn has_its_share(cgroup: &str, control_plane: &ControlPlane) -> Result<()> {
+    let older = Path::new("/sys/fs/cgroup/cpu").join(cgroup);
+    let (branch, file, usual) = if older.is_dir() {
+        (older, "cpu.shares", 1024)
+    } else {
+        (Path::new("/sys/fs/cgroup").join(cgroup), "cpu.weight", 100)
+    };
+    let weight: u32 = std::fs::read_to_string(branch.join(file))?.trim().parse()?;
+    ensure!(weight >= 10 * usual, "{file} of {} is {weight}", branch.display());
+    let members = std::fs::read_to_string(branch.join("programs/cgroup.procs"))?;
+    let members: Vec<u32> = members.lines().filter_map(|process| process.parse().ok()).collect();
+    for process in control_plane.pids() {
+        ensure!(members.contains(&process), "process {process} of the control plane is not among {members:?}");
+    }
+    let names = members.iter().filter_map(|process| std::fs::read(format!("/proc/{process}/cmdline")).ok());
+    let names: String = names.map(|line| String::from_utf8_lossy(&line).replace('\0', " ") + "\n").collect();
+    for program in ["containerd --config", "nodebox kubelet", "nodebox kube-proxy", "nodebox relay", "containerd-shim"]
+    {
+        ensure!(names.contains(program), "{program} is not in {names}");
     }
     Ok(())
 }

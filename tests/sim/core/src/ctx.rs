@@ -215,6 +215,7 @@ impl<'a> Ctx<'a> {
             objects: Vec::new(),
             outcome: "ok".to_owned(),
             caller: String::new(),
+            access_key: String::new(),
             client_token: None,
             ready_in_ms: None,
             detail: None,

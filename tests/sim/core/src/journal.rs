@@ -60,6 +60,9 @@ pub struct Entry {
     pub outcome: String,
     /// The caller's ARN, or the service that acted.
     pub caller: String,
+    /// Public name of the credential that signed, where the cloud has one: an access key's id on AWS, Entra's tenant on Azure.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access_key: String,
     /// The client token or caller reference, if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_token: Option<String>,

@@ -171,6 +171,7 @@ fn apply(
     let mut entry = Entry {
         request_id: call.request_id.clone(),
         caller: call.caller.arn.clone(),
+        access_key: call.caller.access_key.clone(),
         client_token: call.client_token(),
         ..entry
     };
@@ -201,6 +202,7 @@ fn record(world: &mut World, call: &Call, now: Micros, outcome: &str, detail: Op
     ctx.flush(Entry {
         request_id: call.request_id.clone(),
         caller: call.caller.arn.clone(),
+        access_key: call.caller.access_key.clone(),
         client_token: call.client_token(),
         outcome: outcome.to_owned(),
         detail,

@@ -227,7 +227,7 @@ impl Helm {
         deadline: Duration,
     ) -> Result<String> {
         let slot = self.slots.acquire(environment).await;
-        let span = tracing::debug_span!("helm", command = what);
+        let span = tracing::debug_span!("helm", otel.kind = "client", command = what);
         let result = self.run_now(folder, what, arguments, deadline).instrument(span).await;
         if result.is_err() {
             self.slots.forget(environment);

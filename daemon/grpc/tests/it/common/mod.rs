@@ -324,6 +324,7 @@ pub fn class(regions: &[&str]) -> Class {
         stack: None,
         platform: None,
         platform_options: Default::default(),
+        node_scaling: None,
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,

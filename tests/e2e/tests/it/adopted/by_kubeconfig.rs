@@ -160,7 +160,7 @@ fn config(cellar: &Cellar, attic: &Cellar) -> String {
          [providers.kubernetes.credentials.cellar]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
          [providers.kubernetes.credentials.attic]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
          [classes.cellar-namespace]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['cellar']\n\
-         stack = 'ai-fileserver'\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n\
+         stack = 'ai-fileserver'\nskip_checks = ['names', 'certificates', 'files', 'chat']\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n\
          [classes.attic-bare]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['attic']\n\
          [engine]\nteardown_timeout = '{}s'\nresync_interval = '10s'\n",
         plugin.display(),

@@ -1,0 +1,240 @@
+//! A pool of nodes that Karpenter makes when pods wait for them, and takes away when they are empty. landlord says what the pool is
+//! and accounts for its machines: each is a NodeClaim, and a pool is gone when none of them is left.
+//!
+//! Sources: <https://karpenter.sh/docs/concepts/nodepools/>, <https://karpenter.sh/docs/concepts/disruption/>.
+
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
+};
+use landlord_core::{
+    ports::{PoolGrowth, ScaledPool, StageProgress},
+    stage::RemovedObject,
+};
+use serde_json::{Value, json};
+
+use landlord_kube::{
+    Doing as _, Error, Result,
+    absent::{gone_is_fine, stuck},
+    apply::apply_all,
+    markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID},
+    object::{Wanted, resource},
+    progress::pending,
+};
+
+const API_VERSION: &str = "karpenter.sh/v1";
+/// Label by which Karpenter marks what it makes for a pool.
+const POOL_OF: &str = "karpenter.sh/nodepool";
+const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
+const MACHINE_TYPE: &str = "node.kubernetes.io/instance-type";
+/// Nodes stay this long when they are empty: a pod that is restarted finds one, and nobody pays for an hour.
+const EMPTY_FOR: &str = "5m";
+/// Machines named in a sentence.
+const NAMED_MAX: usize = 3;
+
+/// Makes the pool exist; Done when Karpenter says that it is ready.
+pub(crate) async fn ensure(client: &Client, pool: &ScaledPool, growth: &PoolGrowth) -> Result<StageProgress> {
+    let pools = kind(client, "NodePool");
+    match pools.get_opt(&pool.name).await {
+        // Of an object that is not there the API server says the same as of a kind that it does not know; only the list shows which.
+        Ok(None) if !is_known(&pools).await? => return Err(no_karpenter()),
+        other => other.map(drop).doing(|| format!("reading NodePool {}", pool.name))?,
+    }
+    apply_all(client, &[Wanted::new(manifest(pool, growth))], &selector(pool), true).await?;
+    let found = pools.get_opt(&pool.name).await.doing(|| format!("reading NodePool {}", pool.name))?;
+    Ok(found.map_or_else(|| pending("the NodePool is being made"), |found| readiness(&found.data, &pool.name)))
+}
+
+/// Removes the pool, then its machines, and waits until none is left.
+pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageProgress, Vec<RemovedObject>)> {
+    let mut removed = Vec::new();
+    let pools = kind(client, "NodePool");
+    let ours = ListParams::default().labels(&selector(pool));
+    let found = match pools.list(&ours).await {
+        // The cluster does not know the kind any more, and so has none.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok((StageProgress::Done, removed)),
+        other => other.doing(|| "listing NodePools".into())?,
+    };
+    for found in found {
+        delete(&pools, "NodePool", &found, &mut removed).await?;
+    }
+    let claims = kind(client, "NodeClaim");
+    let of_pool = ListParams::default().labels(&format!("{POOL_OF}={}", pool.name));
+    let found = claims.list(&of_pool).await.doing(|| "listing NodeClaims".into())?;
+    for claim in &found.items {
+        delete(&claims, "NodeClaim", claim, &mut removed).await?;
+    }
+    if !found.items.is_empty() {
+        return Ok((pending(waiting(&found.items)), removed));
+    }
+    let nodes: Api<Node> = Api::all(client.clone());
+    let left = nodes.list_metadata(&of_pool).await.doing(|| "listing the nodes of a NodePool".into())?;
+    Ok(match left.items.first() {
+        Some(node) => (pending(format!("waiting until node {} is gone", node.name_any())), removed),
+        None => (StageProgress::Done, removed),
+    })
+}
+
+fn kind(client: &Client, kind: &str) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), &api_resource(kind))
+}
+
+fn api_resource(kind: &str) -> ApiResource {
+    resource(API_VERSION, kind)
+}
+
+async fn is_known(pools: &Api<DynamicObject>) -> Result<bool> {
+    match pools.list_metadata(&ListParams::default().limit(1)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        other => other.map(|_| true).doing(|| "listing NodePools".into()),
+    }
+}
+
+fn no_karpenter() -> Error {
+    Error::Lacking {
+        what: "the cluster knows no NodePool of Karpenter (karpenter.sh/v1)".into(),
+        remedy: "whoever operates the cluster installs Karpenter (the platform's part node-scaling does), or leaves \
+                 node_scaling out of the class; landlord tries again by itself",
+    }
+}
+
+fn selector(pool: &ScaledPool) -> String {
+    format!("{INSTALLATION}={},{TENANT_UID}={},{ROLE}=node-scaling", pool.installation, pool.uid)
+}
+
+/// The NodePool. Pure.
+fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
+    let marks = json!({ INSTALLATION: pool.installation, TENANT_UID: pool.uid.to_string(), ROLE: "node-scaling" });
+    let mut node_labels = marks.clone();
+    node_labels[POOL_KEY] = json!(pool.label);
+    let karpenter = &growth.karpenter;
+    let mut requirements = json!(karpenter.requirements);
+    if karpenter.requirements.is_empty() {
+        requirements = json!([{ "key": MACHINE_TYPE, "operator": "In", "values": [growth.machine_type] }]);
+    }
+    // Machines that may be taken back at any moment are for whoever orders them.
+    if let Some(requirements) = requirements.as_array_mut()
+        && !karpenter.requirements.iter().any(|requirement| requirement.key == CAPACITY_TYPE)
+    {
+        requirements.push(json!({ "key": CAPACITY_TYPE, "operator": "In", "values": ["on-demand"] }));
+    }
+    let mut limits = json!(karpenter.limits);
+    limits["nodes"] = json!(growth.nodes_max.to_string());
+    let mut spec = json!({ "nodeClassRef": karpenter.node_class, "requirements": requirements });
+    if pool.is_tainted {
+        spec["taints"] = json!([{ "key": POOL_KEY, "value": pool.label, "effect": "NoSchedule" }]);
+    }
+    json!({
+        "apiVersion": API_VERSION, "kind": "NodePool",
+        "metadata": { "name": pool.name, "labels": marks },
+        "spec": {
+            "template": { "metadata": { "labels": node_labels }, "spec": spec },
+            // No pod of a customer is moved to save a machine.
+            "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": EMPTY_FOR },
+            "limits": limits,
+        },
+    })
+}
+
+/// By the condition that Karpenter keeps; without one nobody has looked at the pool yet.
+fn readiness(pool: &Value, name: &str) -> StageProgress {
+    let conditions = pool.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    let Some(ready) = conditions.into_iter().find(|condition| condition["type"] == "Ready") else {
+        return pending(format!(
+            "waiting until Karpenter takes NodePool {name}; if it lasts, its controller does not run"
+        ));
+    };
+    if ready["status"] == "True" {
+        return StageProgress::Done;
+    }
+    let (reason, message) = (text(ready, "reason"), text(ready, "message"));
+    pending(format!(
+        "NodePool {name} is not ready: {reason}: {message}; whoever operates the cluster sees after its node class"
+    ))
+}
+
+/// Exactly this object, unless it is going already.
+async fn delete(
+    api: &Api<DynamicObject>,
+    kind: &str,
+    object: &DynamicObject,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<()> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let name = object.name_any();
+    let preconditions = Preconditions { uid: object.uid(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    gone_is_fine(api.delete(&name, &params).await).doing(|| format!("deleting {kind} {name}"))?;
+    // The machine's own id, once there is one: what the cloud's bill names.
+    let machine = object.data.pointer("/status/providerID").and_then(Value::as_str).map(str::to_owned);
+    let id = machine.or(object.uid()).unwrap_or_default();
+    removed.push(RemovedObject { r#type: kind.to_owned(), id, name });
+    Ok(())
+}
+
+fn waiting(claims: &[DynamicObject]) -> String {
+    let why = "Karpenter's controller ends machines, and its log says what holds this one";
+    let held = claims.iter().find_map(|claim| {
+        let started = claim.metadata.deletion_timestamp.as_ref()?;
+        stuck(&format!("NodeClaim {}", claim.name_any()), started, why)
+    });
+    let names: Vec<String> = claims.iter().take(NAMED_MAX).map(|claim| claim.name_any()).collect();
+    held.unwrap_or_else(|| format!("waiting until {} machines are gone: {}", claims.len(), names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::{TenantUid, node_scaling::Karpenter};
+
+    use super::*;
+
+    fn pool(is_tainted: bool) -> ScaledPool {
+        ScaledPool {
+            installation: "here".into(),
+            uid: TenantUid(uuid::Uuid::nil()),
+            name: "landlord-t-1".into(),
+            label: "1".into(),
+            is_tainted,
+        }
+    }
+
+    fn growth(karpenter: Value) -> PoolGrowth {
+        let mut whole = json!({ "node_class": { "group": "g", "kind": "K", "name": "n" }, "limits": { "cpu": "32" } });
+        whole.as_object_mut().unwrap().extend(karpenter.as_object().unwrap().clone());
+        let karpenter: Karpenter = serde_json::from_value(whole).unwrap();
+        PoolGrowth { nodes_max: 4, machine_type: "m1".into(), karpenter }
+    }
+
+    #[test]
+    fn a_pools_nodes_are_the_tenants_and_bounded() {
+        let made = manifest(&pool(true), &growth(json!({})));
+        assert_eq!(made["spec"]["limits"], json!({ "cpu": "32", "nodes": "4" }));
+        let template = &made["spec"]["template"];
+        assert_eq!(template["metadata"]["labels"][POOL_KEY], "1");
+        assert_eq!(template["spec"]["taints"][0], json!({ "key": POOL_KEY, "value": "1", "effect": "NoSchedule" }));
+        assert_eq!(template["spec"]["requirements"][0]["values"], json!(["m1"]));
+        assert_eq!(template["spec"]["requirements"][1]["values"], json!(["on-demand"]));
+        let spot = json!([{ "key": "k", "operator": "Exists" }, { "key": CAPACITY_TYPE, "operator": "Exists" }]);
+        let own = manifest(&pool(false), &growth(json!({ "requirements": spot })));
+        assert_eq!(own["spec"]["template"]["spec"].get("taints"), None);
+        assert_eq!(own["spec"]["template"]["spec"]["requirements"], spot);
+    }
+
+    #[test]
+    fn a_pool_is_ready_when_karpenter_says_so() {
+        let with = |status: &str| {
+            let condition =
+                json!({ "type": "Ready", "status": status, "reason": "NodeClassNotFound", "message": "no n" });
+            readiness(&json!({ "status": { "conditions": [condition] } }), "p")
+        };
+        assert_eq!(with("True"), StageProgress::Done);
+        let StageProgress::Pending { detail, .. } = with("False") else { panic!("ready") };
+        assert!(detail.contains("NodeClassNotFound: no n"), "{detail}");
+        let StageProgress::Pending { detail, .. } = readiness(&json!({}), "p") else { panic!("ready") };
+        assert!(detail.contains("controller does not run"), "{detail}");
+    }
+}
