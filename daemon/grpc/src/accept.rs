@@ -160,7 +160,7 @@ async fn accept<W: Write>(
     }
 }
 
-/// Waits until no other change is merged. Nobody waits who may not change it: a stranger would delay those who may, and learn
+/// Waits until no other change is merged. Nobody waits who may not change it: others would delay those who may, and learn
 /// from the time that there is something to wait for.
 async fn turn<W: Write>(ports: &Ports, write: &W) -> Option<OwnedMutexGuard<()>> {
     let name = write.merges_into().filter(|_| write.etag().is_empty() && !write.validate_only())?;

@@ -219,7 +219,7 @@ fn the_readme_says_what_is_missed_without_each_shipped_policy() {
         let without: String = all.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, text)| &**text).collect();
         let missed = mismatches(&policies_of(without), policy).next().unwrap();
         let missed =
-            missed.replace(['[', ']', '"'], "").replace("Some(CustomerId(acme))", "of acme").replace(" None", "");
+            missed.replace(['{', '}', '"'], "").replace("Some(CustomerId(acme))", "of acme").replace(" None", "");
         table.push_str(&format!("| `{name}` | {missed} |\n"));
     }
     assert!(include_str!("../../README.md").contains(&table), "daemon/auth/README.md must have:\n{table}");

@@ -7,6 +7,7 @@ mod charts;
 mod checkov;
 mod documents;
 mod leaving;
+mod metrics_server;
 mod monitoring;
 mod platform;
 mod shared;

@@ -32,7 +32,7 @@ fn environment() -> Value {
     json!({ "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme", "domain": "acme.example.com" })
 }
 
-fn rendered(chart: &str, values: &Value) -> Result<Vec<Value>> {
+pub(crate) fn rendered(chart: &str, values: &Value) -> Result<Vec<Value>> {
     let output = helm_in(
         &["template", "--namespace", "landlord-metrics", "metrics"],
         &platform().join("charts").join(chart),

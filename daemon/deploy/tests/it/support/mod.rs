@@ -93,10 +93,21 @@ impl Scene {
         Self::start_with(removal_timeout, crds).await
     }
 
+    /// With more arguments for the API server.
+    pub(crate) async fn start_with_arguments(removal_timeout: Duration, arguments: Vec<String>) -> Result<Self> {
+        let crds = artifacts()?.gateway_crds;
+        Self::start_as(removal_timeout, crds, arguments).await
+    }
+
     pub(crate) async fn start_with(removal_timeout: Duration, gateway_crds: PathBuf) -> Result<Self> {
+        Self::start_as(removal_timeout, gateway_crds, Vec::new()).await
+    }
+
+    async fn start_as(removal_timeout: Duration, gateway_crds: PathBuf, arguments: Vec<String>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
-        let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
+        let mut options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
+        options.extra_apiserver_args = arguments;
         let control_plane = ControlPlane::start(options).await?;
         let client = control_plane.kube_client()?;
         let deployer = Deployer::open(DeployOptions {
