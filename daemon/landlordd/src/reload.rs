@@ -215,10 +215,10 @@ mod tests {
     fn offering(folder: &Path, check: &str, part: &str) -> Config {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("config");
         let text = format!(
-            "[providers.sky]\nplugin = '/nowhere.so'\n[providers.sky.credentials.main]\n[deploy]\nstacks_dir = '{0}/stacks'\n\
-             platforms_dir = '{0}/platforms'\n[classes.small]\nlevel = 'CLUSTER'\nprovider = 'sky'\ncredentials = 'main'\n\
-             regions = ['x-1']\nmachine_type = 'small'\nnode_count = 1\nstack = 'ai-fileserver'\nplatform = 'standard'\n\
-             skip_checks = [{check}]\n[classes.small.platform_options.parts]\n{part}\n",
+            "[providers.sky]\nplugin = '/nowhere.so'\nallow_unpinned = true\n[providers.sky.credentials.main]\n\
+             [deploy]\nstacks_dir = '{0}/stacks'\nplatforms_dir = '{0}/platforms'\n[classes.small]\nlevel = 'CLUSTER'\nprovider = 'sky'\ncredentials = 'main'\n\
+             regions = ['x-1']\nmachine_type = 'small'\nnode_count = 1\nnode_count_max = 1\n\
+             stack = 'ai-fileserver-pg'\nplatform = 'standard'\nskip_checks = [{check}]\n[classes.small.platform_options.parts]\n{part}\n",
             shipped.display()
         );
         let file = folder.join("landlord.toml");
@@ -231,7 +231,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let used = offering(folder.path(), "", "");
         let checked = fits(&used).unwrap();
-        let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), Default::default()).await.unwrap();
+        let options = landlord_store::SqliteOptions { create: true, ..Default::default() };
+        let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
         let mut reload = Reload {
             names: Names::read(&used, &checked).unwrap(),
             sources: Sources {
@@ -248,8 +249,8 @@ mod tests {
         for expected in ["classes.small.skip_checks", "no-such-check", "platform_options.parts", "no-such-part"] {
             assert!(refused.contains(expected), "{expected}: {refused}");
         }
-        let changes = reload.apply(&offering(folder.path(), "'rag'", "")).unwrap();
-        assert_eq!(changes.in_force, ["classes.small"], "{changes:?}");
+        let changes = reload.apply(&offering(folder.path(), "'documents'", "")).unwrap();
+        assert_eq!(changes.in_force, ["classes.small.skip_checks"], "{changes:?}");
     }
 
     #[tokio::test(start_paused = true)]
