@@ -56,7 +56,7 @@ pub(super) async fn api_server(client: &Client) -> Result<ApiServer, String> {
 
 fn places(slice: &EndpointSlice) -> Vec<Place> {
     let ports = || slice.ports.iter().flatten().filter_map(|port| u16::try_from(port.port?).ok());
-    let hosts = slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
+    let hosts = slice.endpoints.iter().flatten().flat_map(|endpoint| &endpoint.addresses);
     let hosts = hosts.filter_map(|address| address.parse::<IpAddr>().ok());
     hosts.flat_map(|host| ports().map(move |port| (host, port))).collect()
 }
