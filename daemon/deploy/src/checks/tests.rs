@@ -1,6 +1,7 @@
 //! Every check, against servers that answer as the real ones do, and broken on purpose: each fails for its own reason, and
 //! passes again when that is mended.
 
+mod left_out;
 mod neighbour;
 mod servers;
 
@@ -394,17 +395,5 @@ async fn what_a_killed_run_left_is_removed_by_the_next_one_and_what_runs_is_not(
     assert!(webdav.detail.contains("1 files of earlier checks removed"), "{webdav:?}");
     let left: Vec<String> = lab.world.files.lock().keys().cloned().collect();
     assert_eq!(left, [name(now - 30)]);
-    lab.servers.shutdown().await;
-}
-
-#[tokio::test]
-async fn what_a_class_leaves_out_is_reported_and_what_depends_on_it_is_not_run() {
-    let mut lab = Lab::start().await;
-    let target = DeployTarget { skip_checks: vec!["webdav".into()], ..target() };
-    let results = lab.run(Broken::Nothing, &target).await;
-    assert!(results["webdav"].detail.contains("the class orders"), "{results:?}");
-    assert_eq!(results["chat-signs-in"].outcome, CheckOutcome::Passed);
-    assert!(results["chat-knows-the-file"].detail.contains("it needs webdav"), "{results:?}");
-    assert_eq!(results["chat-answers"].outcome, CheckOutcome::NotRun);
     lab.servers.shutdown().await;
 }
