@@ -4,7 +4,7 @@
 //! really needs and for nothing else.
 
 use crate::{
-    DesiredState, EnvironmentKind, Level, Placement, Stage,
+    DesiredState, EnvironmentKind, Level, NodeScaling, Placement, Stage,
     ports::{ReleaseOf, ReleasePlan},
 };
 
@@ -59,9 +59,7 @@ fn own_cluster(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
         node(NodePool, [Cluster]),
         node(Identity, [Cluster, DnsZone]),
     ];
-    let platform = platform(&mut nodes, releases, &[NodePool, Addons, Identity]);
-    // Its provisioner may be the platform's.
-    scaling(&mut nodes, placement, [vec![NodePool], platform.clone()].concat());
+    let platform = scaled_platform(&mut nodes, placement, releases, &[NodePool, Addons, Identity]);
     if placement.stack.is_none() {
         return nodes;
     }
@@ -76,22 +74,54 @@ fn of(releases: &[ReleasePlan], whose: ReleaseOf) -> impl Iterator<Item = &Relea
     releases.iter().filter(move |release| release.of == whose)
 }
 
-/// The releases of the platform, each after `before` and those that it depends on; returns their stages.
-fn platform(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage]) -> Vec<Stage> {
+/// The platform, and what makes more nodes, whose provisioner may be the platform's: it comes after the platform, and goes before
+/// anything of the platform does. Returns the platform's stages.
+fn scaled_platform(
+    nodes: &mut Vec<Node>,
+    placement: &Placement,
+    releases: &[ReleasePlan],
+    before: &[Stage],
+) -> Vec<Stage> {
+    let is_withdrawn = placement.node_scaling.as_ref().is_some_and(NodeScaling::is_withdrawn);
+    let going = if is_withdrawn { scaling(nodes, placement, vec![Stage::NodePool]) } else { Vec::new() };
+    let platform = platform(nodes, placement, releases, (before, &going));
+    if !is_withdrawn {
+        scaling(nodes, placement, [vec![Stage::NodePool], platform.clone()].concat());
+    }
+    platform
+}
+
+/// The releases of the platform, each after `before` and those that it depends on; those that the class does not order go backwards,
+/// after `going` too. Returns their stages.
+fn platform(
+    nodes: &mut Vec<Node>,
+    placement: &Placement,
+    releases: &[ReleasePlan],
+    (before, going): (&[Stage], &[Stage]),
+) -> Vec<Stage> {
+    let orders =
+        |release: &ReleasePlan| release.part.as_ref().is_none_or(|part| placement.platform_options.orders(part));
     let own = || of(releases, ReleaseOf::Platform);
-    nodes.extend(own().map(|release| node(release.stage(), before.iter().cloned().chain(release.needs()))));
+    let (ordered, withdrawn): (Vec<&ReleasePlan>, Vec<&ReleasePlan>) = own().partition(|release| orders(release));
+    backwards(nodes, &withdrawn, &[before, going].concat());
+    nodes.extend(ordered.iter().map(|release| node(release.stage(), before.iter().cloned().chain(release.needs()))));
     own().map(ReleasePlan::stage).collect()
 }
 
-/// The same towards absence: a release goes when those are gone that depend on it.
+/// The same towards absence.
 fn platform_absent(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage]) -> Vec<Stage> {
     let own: Vec<&ReleasePlan> = of(releases, ReleaseOf::Platform).collect();
+    backwards(nodes, &own, before);
+    own.iter().map(|release| release.stage()).collect()
+}
+
+/// Releases that go: each when those are gone that depend on it.
+fn backwards(nodes: &mut Vec<Node>, releases: &[&ReleasePlan], before: &[Stage]) {
     // A plan names what a release needs before the release: backwards, each comes after what it waits for.
-    for release in own.iter().rev() {
-        let users = own.iter().filter(|user| user.depends_on.contains(&release.app)).map(|user| user.stage());
+    for release in releases.iter().rev() {
+        let users = releases.iter().filter(|user| user.depends_on.contains(&release.app)).map(|user| user.stage());
         nodes.push(node(release.stage(), before.iter().cloned().chain(users)));
     }
-    own.iter().map(|release| release.stage()).collect()
 }
 
 /// What makes more nodes, where the class ever ordered any.
@@ -142,8 +172,7 @@ fn host(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
         node(Addons, [Cluster]),
         node(NodePool, [Cluster]),
     ];
-    let platform = platform(&mut nodes, releases, &[Addons, NodePool]);
-    scaling(&mut nodes, placement, [vec![NodePool], platform.clone()].concat());
+    let platform = scaled_platform(&mut nodes, placement, releases, &[Addons, NodePool]);
     // What the platform takes is no tenant's.
     nodes.push(node(Capacity, [vec![Addons, NodePool], platform].concat()));
     nodes
@@ -249,9 +278,45 @@ mod tests {
         assert_eq!(after(&absent, "node-scaling"), ["teardown"]);
         assert_eq!(after(&absent, "node-pool"), ["teardown", "node-scaling"]);
         assert_eq!(after(&absent, "isolation"), ["teardown", "node-scaling", "node-pool"]);
-        let present = own_cluster(&placement(true), &releases());
+        let ordered = NodeScaling { nodes_max: 3, ..NodeScaling::withdrawn() };
+        let present = own_cluster(&Placement { node_scaling: Some(ordered), ..placement(true) }, &releases());
         assert_eq!(after(&present, "node-scaling"), [&["node-pool"][..], &platform].concat());
         assert_eq!(after(&shared(Level::Node, &placement(true), &[]), "node-scaling"), ["host"]);
+    }
+
+    #[test]
+    fn machines_that_are_not_ordered_any_more_go_before_their_provisioner_and_that_before_its_definitions() {
+        let part = |name: &str, is_default| {
+            Some(crate::PlatformPart { name: name.parse().unwrap(), is_default, capability: None })
+        };
+        let mut plan = releases();
+        for (app, needs) in
+            [("definitions", None), ("controller", Some("definitions")), ("classes", Some("controller"))]
+        {
+            plan.push(ReleasePlan {
+                app: app.parse().unwrap(),
+                depends_on: needs.iter().map(|app| app.parse().unwrap()).collect(),
+                part: part("node-scaling", false),
+                ..plan[0].clone()
+            });
+        }
+        for nodes in [own_cluster(&placement(true), &plan), host(&placement(true), &plan)] {
+            let waits = |stage: &str, other: &str| after(&nodes, stage).contains(&other.to_owned());
+            assert_eq!(after(&nodes, "node-scaling"), ["node-pool"]);
+            for release in ["definitions", "controller", "classes"] {
+                assert!(waits(&format!("platform/{release}"), "node-scaling"), "{release}");
+            }
+            assert!(waits("platform/definitions", "platform/controller"));
+            assert!(waits("platform/controller", "platform/classes"));
+            assert!(!waits("platform/controller", "platform/definitions"));
+            // What stays is not held by what goes.
+            assert!(!waits("platform/gateway", "node-scaling") && waits("platform/edge", "platform/gateway"));
+        }
+        // Where the part is ordered all is as it was.
+        let parts = [("node-scaling".parse().unwrap(), true)].into();
+        let options = crate::PlatformOptions { parts, ..Default::default() };
+        let ordered = Placement { platform_options: options, ..placement(false) };
+        assert!(after(&host(&ordered, &plan), "platform/controller").contains(&"platform/definitions".to_owned()));
     }
 
     #[test]
@@ -272,6 +337,7 @@ mod tests {
                 shared_absent(Level::Namespace, placement),
                 host_absent(placement, &releases()),
                 host(placement, &releases()),
+                own_cluster(placement, &releases()),
             ]
         }) {
             for (index, node) in nodes.iter().enumerate() {

@@ -39,11 +39,22 @@ pub struct HostsDue {
     pub known: BTreeSet<TenantUid>,
 }
 
-/// A tenant's namespace in a host cluster.
+/// What a tenant has in a host cluster of its own, beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostedKind {
+    /// The namespace that it lives in.
+    Namespace,
+    /// What a provisioner makes its machines for.
+    NodePool,
+}
+
+/// An object of a tenant in a host cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundNamespace {
+pub struct FoundInHost {
     /// Whose, by its label.
     pub uid: TenantUid,
+    /// What it is.
+    pub kind: HostedKind,
     /// Its name.
     pub name: String,
 }

@@ -31,7 +31,7 @@ pub fn left(by_records: Option<Duration>, end: Option<&BootTime>, now: Option<&B
 pub fn wait(work: &Work, stage: &Stage, time_scale: f64, since_jump: Option<Duration>) -> Option<Duration> {
     let makes: fn(&Stage) -> bool = match stage {
         Stage::Inventory => |stage| stage.resource().is_some(),
-        Stage::Isolation => |stage| *stage == Stage::Isolation,
+        Stage::Isolation => |stage| matches!(stage, Stage::Isolation | Stage::NodeScaling),
         Stage::Host
         | Stage::Preflight
         | Stage::Network

@@ -55,7 +55,7 @@ pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,
     TenantId, TenantName, TenantUid,
 };
-pub use inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan};
+pub use inventory::{FoundInHost, FoundObjects, HostedKind, HostsDue, InventoryDue, InventoryReport, Orphan};
 pub use node_scaling::NodeScaling;
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};

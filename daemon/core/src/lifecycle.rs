@@ -146,7 +146,7 @@ pub fn update(
         }
         return Ok(Transition { environment, effect: Effect::Recorded { due: pause_changed } });
     }
-    environment.placement = placement;
+    environment.placement = placement.instead_of(&before.placement);
     environment.generation += 1;
     Ok(begin(environment, operation, false))
 }
@@ -166,7 +166,7 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
     }
     let mut environment = before.clone();
     environment.generation += 1;
-    environment.placement = placement;
+    environment.placement = placement.instead_of(&before.placement);
     // Going back would also undo an accepted change that has not been made yet.
     environment.placement.revisions.trial_generation = is_settled(before).then_some(environment.generation);
     Ok(begin(environment, operation, false))
@@ -303,7 +303,7 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
             }
             if let Some((spec, placement)) = &patch.revert {
                 tenant.spec = spec.clone();
-                after.placement = placement.clone();
+                after.placement = placement.clone().instead_of(&before.placement);
                 after.generation += 1;
             }
         }

@@ -116,6 +116,13 @@ impl Placement {
         scaling.map_or(0, |scaling| scaling.nodes_max).max(self.node_count)
     }
 
+    /// This placement for an environment that is placed as `left` says: machines that were ordered there are not forgotten, but go.
+    #[must_use]
+    pub fn instead_of(self, left: &Self) -> Self {
+        let withdrawn = left.node_scaling.as_ref().map(|_| NodeScaling::withdrawn());
+        Self { node_scaling: self.node_scaling.or(withdrawn), ..self }
+    }
+
     /// Of what no class was resolved for: nothing is chosen but where it is.
     #[must_use]
     pub fn without_choices(class: ClassName, level: Level, key: ProviderKey, account: String, region: String) -> Self {

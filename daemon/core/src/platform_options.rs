@@ -27,11 +27,16 @@ impl PlatformOptions {
         *self == Self::default()
     }
 
+    /// Whether a part is ordered, by the class or by the platform where the class says nothing.
+    #[must_use]
+    pub fn orders(&self, part: &PlatformPart) -> bool {
+        self.parts.get(&part.name).copied().unwrap_or(part.is_default)
+    }
+
     /// Why a part is not installed; `None`: it is. `offers`: whether the provider's cloud brings what a capability names.
     #[must_use]
     pub fn left_out(&self, part: &PlatformPart, offers: impl Fn(&str) -> bool) -> Option<LeftOut> {
-        let chosen = self.parts.get(&part.name).copied();
-        if !chosen.unwrap_or(part.is_default) {
+        if !self.orders(part) {
             return Some(LeftOut::NotOrdered);
         }
         let brought = part.capability.as_deref().filter(|capability| offers(capability));

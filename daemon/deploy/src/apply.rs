@@ -23,7 +23,7 @@ use crate::{
     driver::{Content, Delivered, DeliveryState, Driver, ReleaseRef},
     error::Result,
     render,
-    stack::Stack,
+    stack::{Release, Stack},
 };
 
 /// Life of a driver's token: the shortest that the API server issues, and three times the longest run of Helm.
@@ -62,6 +62,21 @@ pub(crate) async fn ensure(
         chart_policy::check(&clients.admin, app.as_str(), &manifest, namespace).await?;
     }
     deliver(client, driver, release, content, found).await
+}
+
+/// What a release renders to. Talks to no cluster.
+pub(crate) async fn rendered(
+    driver: &dyn Driver,
+    target: &DeployTarget,
+    stack: &Stack,
+    release: &Release,
+    routing: Routing,
+) -> Result<String> {
+    let chart = stack.chart(release);
+    let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
+    let namespace = render::namespace(target, &stack.manifest);
+    let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
+    driver.manifest(place, Content { chart: &chart, values: &rendered.values, digest: &rendered.digest }).await
 }
 
 /// How a release stands that is delivered as it shall be; `None`: it is to be delivered.

@@ -31,10 +31,9 @@ use crate::{
     apply, base,
     chart::{self, ChartMirrors},
     checks::{CheckOptions, Checks},
-    driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
+    driver::{Driver, helm::Helm, manifests::Manifests},
     error::{Error, Result},
     platform::{DriverKind, Platform, install},
-    render,
     revisions::Revised,
     service_accounts,
     stack::{self, Stack},
@@ -110,12 +109,12 @@ impl StackApps {
         let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
             manifests: Manifests::new(Arc::clone(&driver)),
-            driver,
+            driver: Arc::clone(&driver),
             stacks: Revised::new(options.stacks, |stack| stack.packed.as_ref().map(|packed| packed.id.clone())),
             platforms: Revised::new(options.platforms, |own| own.packed.as_ref().map(|packed| packed.id.clone())),
             unpacked,
             crds: options.gateway_api_crds,
-            checks: Checks::new(options.checks),
+            checks: Checks::new(options.checks, driver),
             clients,
         })
     }
@@ -143,12 +142,7 @@ impl StackApps {
         release: &stack::Release,
         routing: Routing,
     ) -> Result<String> {
-        let chart = stack.chart(release);
-        let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
-        let namespace = render::namespace(target, &stack.manifest);
-        let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
-        let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
-        self.driver.manifest(place, content).await
+        apply::rendered(&*self.driver, target, stack, release, routing).await
     }
 
     pub(crate) fn helm(&self) -> &dyn Driver {

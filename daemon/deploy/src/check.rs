@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use landlord_core::AppName;
 use serde::Deserialize;
 
 /// One check.
@@ -105,10 +106,12 @@ pub struct ServicePort {
 pub struct Attempt {
     /// What it must not reach.
     pub ports: Vec<ServicePort>,
-    /// One of these Services: the pod runs the image of the pods behind it.
-    pub image_of: String,
-    /// What it runs there, without rights and without anything that it can write. Each further argument is `HOST PORT`; those that take a
-    /// connection it prints, one a line, and ends with 0 within half a minute.
+    /// A release of the stack: the pod runs the image that its first workload renders to, without the tenant's own values. One that is
+    /// pulled with `imagePullSecrets` can't be: then it is not tried.
+    pub image_of: AppName,
+    /// What it runs there, without rights and without anything that it can write. Each further argument is `HOST PORT`: for each
+    /// it writes a line into the file that `$RESULT` names, `open HOST PORT` where that takes a connection, else `closed HOST PORT`, and
+    /// ends with 0 within half a minute. Any other line or end means that nothing was tried.
     pub command: Vec<String>,
 }
 
@@ -143,7 +146,7 @@ pub struct Request {
 const ANSWER_SECONDS_MAX: u64 = 240;
 
 /// What does not fit of a stack's checks.
-pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
+pub(crate) fn problems(checks: &[Check], entry_points: &[&str], releases: &[&AppName]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for check in checks {
@@ -177,9 +180,9 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 Some(&chat.entry_point)
             }
             Use::Attempt(attempt) => {
-                if attempt.command.is_empty() || !attempt.ports.iter().any(|own| own.name == attempt.image_of) {
-                    problems
-                        .push(format!("check {name}: it needs a command, and imageOf must name one of its Services"));
+                if attempt.command.is_empty() || attempt.ports.is_empty() || !releases.contains(&&attempt.image_of) {
+                    let needs = "a command, ports, and imageOf a release of the stack";
+                    problems.push(format!("check {name}: it needs {needs}"));
                 }
                 None
             }
@@ -218,7 +221,7 @@ mod tests {
             } } },
         ]))
         .unwrap();
-        let found = problems(&checks, &["chat"]).join("; ");
+        let found = problems(&checks, &["chat"], &[&"chat".parse().unwrap()]).join("; ");
         for part in [
             "a is there twice",
             "must be /NAME",
@@ -226,7 +229,7 @@ mod tests {
             "no entry point nowhere",
             "\"nothing\"",
             "at most 240",
-            "imageOf must name one",
+            "imageOf a release",
         ] {
             assert!(found.contains(part), "{part} is missing in: {found}");
         }

@@ -149,6 +149,12 @@ pub enum Error {
         /// Name and revision.
         name: String,
     },
+    /// A release that others still use.
+    #[error("{what}")]
+    InUse {
+        /// The release, and what uses it.
+        what: String,
+    },
     /// No such credential in the stack.
     #[error("the stack has no credential {name:?}; it has: {known}")]
     UnknownCredential {
@@ -225,7 +231,7 @@ impl Error {
             Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } | Self::RevisionNotLoaded { .. } => ErrorKind::Transient,
-            Self::Record { .. } => ErrorKind::Conflict,
+            Self::Record { .. } | Self::InUse { .. } => ErrorKind::Conflict,
         }
     }
 
@@ -270,6 +276,9 @@ impl Error {
             }
             Self::UnknownCredential { .. } | Self::UnknownApp { .. } => "name one that the stack has",
             Self::NoCredentialYet { .. } => "wait until the tenant is READY",
+            Self::InUse { .. } => {
+                "whoever made what the message names removes it, or the class orders the part again; landlord tries again by itself"
+            }
             Self::NoRotation { .. } => "change it in the app itself",
             Self::NotRotated { .. } => {
                 "see the app's log; then rotate it again, which goes on with the value made already"

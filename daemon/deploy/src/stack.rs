@@ -201,6 +201,12 @@ impl Stack {
         Ok(())
     }
 
+    /// One that lies nowhere, for tests whose driver renders without charts.
+    #[cfg(test)]
+    pub(crate) fn of(manifest: Manifest) -> Self {
+        Self { manifest, charts: BTreeMap::new(), packed: None }
+    }
+
     /// A release by name.
     ///
     /// # Errors
@@ -277,8 +283,8 @@ fn problems(manifest: &Manifest) -> Vec<String> {
         }
     }
     let records: Vec<&str> = manifest.entry_points.iter().map(|entry| entry.record.as_str()).collect();
-    problems.extend(check::problems(&manifest.checks, &records));
     let releases: Vec<&AppName> = manifest.releases.iter().map(|release| &release.name).collect();
+    problems.extend(check::problems(&manifest.checks, &records, &releases));
     let generated = |secret: &str, key: &str| {
         let secret = manifest.secrets.iter().find(|own| own.name == secret);
         matches!(secret.and_then(|own| own.keys.get(key)), Some(SecretKey::Generate(_)))

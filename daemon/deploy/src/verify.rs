@@ -90,7 +90,7 @@ pub(crate) async fn verify(
         return Ok(waiting(why));
     }
     let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    let results = checks.run(By::Reconciling, clients, target, &stack.manifest, addressed.collect()).await?;
+    let results = checks.run(By::Reconciling, clients, target, stack, addressed.collect()).await?;
     let Some(results) = results else { return Ok(None) };
     if results.iter().any(|result| result.outcome == CheckOutcome::Failed) {
         let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail: CheckResult::summary(&results) };
@@ -107,7 +107,7 @@ pub(crate) async fn check(
     stack: &Stack,
 ) -> Result<Option<Vec<CheckResult>>> {
     let addressed = addressed(clients, target, stack).await?;
-    checks.run(By::Request, clients, target, &stack.manifest, addressed).await
+    checks.run(By::Request, clients, target, stack, addressed).await
 }
 
 /// Address by record, of entry points that have one.

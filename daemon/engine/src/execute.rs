@@ -93,10 +93,6 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
             });
         return Some(call.judge_late(call.judge_absence(report)));
     };
-    if let Some(description) = &shared.ports.providers.description(&key) {
-        let options = shared.provider_options(&environment.placement.provider);
-        shared.limits.learn(&limit_key(work), description, &options);
-    }
     let paid = match call.pay(method, stage).await {
         Ok(paid) => paid,
         Err(_) if shared.stopping.is_cancelled() => return None,
@@ -139,7 +135,9 @@ impl<'a> Call<'a> {
         if self.work.environment.desired_state == DesiredState::Absent {
             return self.absent().await;
         }
-        if let Some(capability) = capability(self.stage).filter(|capability| !self.offers(capability)) {
+        if let Some(capability) = capability(self.stage)
+            && !self.offers(capability).await?
+        {
             let provider = &self.work.environment.placement.provider;
             let detail = format!("provider {provider} does not offer it (capability {capability})");
             return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
@@ -162,17 +160,24 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is called.
-    fn offers(&self, capability: &str) -> bool {
-        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        description.is_none_or(|description| description.capabilities.iter().any(|stated| stated == capability))
+    /// What the provider says of itself. When the daemon has just begun, its plugin may still be starting: the start is waited for, or
+    /// made, and whatever stops it is the result. Without it a pool that the cloud scales would lose its scaling, and calls their limits.
+    async fn description(&self) -> Result<v1::DescribeResponse, Failure> {
+        match self.shared.ports.providers.description(&self.work.environment.placement.provider_key()) {
+            Some(description) => Ok(description),
+            None => Ok(self.provider.describe(v1::DescribeRequest {}).await?),
+        }
+    }
+
+    /// Whether the provider has a capability, at whatever level.
+    async fn offers(&self, capability: &str) -> Result<bool, Failure> {
+        Ok(states(&self.description().await?, capability))
     }
 
     /// A cluster that was there before is reached, and left as it is. A provider that does nothing else checks whether it
     /// is fit, and shows which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
-        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        if description.is_some() && self.offers(ADOPTS) {
+        if self.offers(ADOPTS).await? {
             return self.cluster().await;
         }
         let mut cluster = self.adoption().map(request::adopted).unwrap_or_default();
@@ -185,7 +190,8 @@ impl<'a> Call<'a> {
     }
 
     async fn preflight(&self) -> Report {
-        if self.work.host.is_none() && !self.offers(CLUSTERS) && !self.offers(ADOPTS) {
+        let description = self.description().await?;
+        if self.work.host.is_none() && !states(&description, CLUSTERS) && !states(&description, ADOPTS) {
             let provider = &self.work.environment.placement.provider;
             return Err(Failure::new(ErrorKind::Invalid, format!("provider {provider} makes no clusters")).with_remedy(
                 "the operator names a provider with the capability `clusters` in the class, or makes it one of level NODE or NAMESPACE",
@@ -196,8 +202,8 @@ impl<'a> Call<'a> {
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
-                node_pool: self.node_pool_checked(),
-                dns_zone: request::dns_zone(self.work).filter(|_| self.offers(DNS)),
+                node_pool: self.node_pool_checked().await?,
+                dns_zone: request::dns_zone(self.work).filter(|_| states(&description, DNS)),
             })
             .await?;
         if response.violations.is_empty() {
@@ -229,7 +235,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 checkpoint: request::checkpoint(self.work, self.stage),
-                node_pool: Some(self.node_pool_wanted()),
+                node_pool: Some(self.node_pool_wanted().await?),
             })
             .await?;
         progress(response.progress, response.status.as_ref())
@@ -257,7 +263,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::network(self.work)),
                 cluster: Some(request::cluster(self.work)),
-                spec: Some(self.node_pool_wanted()),
+                spec: Some(self.node_pool_wanted().await?),
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
@@ -285,7 +291,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 cluster: Some(request::status(self.work, &Stage::Cluster)),
-                zone: self.offers(DNS).then(|| request::status(self.work, &Stage::DnsZone)),
+                zone: self.offers(DNS).await?.then(|| request::status(self.work, &Stage::DnsZone)),
             })
             .await?;
         let report = progress(response.progress, response.status.as_ref())?;
@@ -323,6 +329,10 @@ impl<'a> Call<'a> {
             .await?;
         progress(response.progress, None::<&v1::Gone>)
     }
+}
+
+fn states(description: &v1::DescribeResponse, capability: &str) -> bool {
+    description.capabilities.iter().any(|stated| stated == capability)
 }
 
 fn misplaced(stage: &Stage) -> Failure {

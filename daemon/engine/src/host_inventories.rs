@@ -1,10 +1,11 @@
-//! Tenants' namespaces in host clusters, compared with the records: whose record was lost with a copy of the store has left its
-//! namespace there, and no inventory of a cloud lists it. Lists, and changes nothing.
+//! What tenants have in host clusters, compared with the records: whose record was lost with a copy of the store, or whose removal
+//! was forced, has left its namespace there, or the pool of its machines, and no inventory of a cloud lists them. Lists, and changes
+//! nothing.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use landlord_core::{
-    Failure, FoundNamespace, HostView, TenantUid,
+    Failure, FoundInHost, HostView, TenantUid,
     ports::{HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
 };
 use tokio_util::sync::CancellationToken;
@@ -79,23 +80,23 @@ impl HostInventories {
                     continue;
                 }
             };
-            found.retain(|namespace| !due.known.contains(&namespace.uid));
-            let orphans: BTreeSet<TenantUid> = self.store.compare_namespaces(host, found).await?.into_iter().collect();
+            found.retain(|object| !due.known.contains(&object.uid));
+            let orphans: BTreeSet<TenantUid> = self.store.compare_host(host, found).await?.into_iter().collect();
             if !orphans.is_empty() {
                 let uids: Vec<String> = orphans.iter().take(NAMED_MAX).map(ToString::to_string).collect();
                 tracing::warn!(
                     host_cluster = %host.host.id, tenants = orphans.len(), uids = uids.join(", "),
-                    "the host cluster has namespaces of tenants that have no record; see `landlord orphans`"
+                    "the host cluster has namespaces or node pools of tenants that have no record; see `landlord orphans`"
                 );
             }
         }
         Ok(open)
     }
 
-    async fn list(&self, host: &HostView) -> Result<Vec<FoundNamespace>, Failure> {
+    async fn list(&self, host: &HostView) -> Result<Vec<FoundInHost>, Failure> {
         let request = request::host_access(&self.installation, host);
         let provider = self.providers.provider(&host.placement.provider_key())?;
         let kube: KubeCredentials = provider.kube_access(request).await?.try_into()?;
-        self.host_clusters.namespaces(&kube, &self.installation).await
+        self.host_clusters.of_tenants(&kube, &self.installation).await
     }
 }

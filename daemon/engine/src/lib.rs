@@ -27,7 +27,7 @@
 //! # use std::{collections::BTreeMap, sync::Arc, time::Duration};
 //! #
 //! # use landlord_core::{
-//! #     ErrorKind, Failure, FoundNamespace, Measured,
+//! #     ErrorKind, Failure, FoundInHost, Measured,
 //! #     environment::State,
 //! #     ports::*,
 //! #     stage::RemovedObject,
@@ -62,7 +62,7 @@
 //! #     async fn joined(&self, _: &KubeCredentials, _: &str) -> Result<u32, Failure> { unimplemented!() }
 //! #     async fn ensure_scaled_pool(&self, _: &KubeCredentials, _: &landlord_core::ports::ScaledPool, _: &landlord_core::ports::PoolGrowth) -> Result<StageProgress, Failure> { unimplemented!() }
 //! #     async fn remove_scaled_pool(&self, _: &KubeCredentials, _: &landlord_core::ports::ScaledPool) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
-//! #     async fn namespaces(&self, _: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> { unimplemented!() }
+//! #     async fn of_tenants(&self, _: &KubeCredentials, _: &str) -> Result<Vec<FoundInHost>, Failure> { unimplemented!() }
 //! #     async fn uninstall(&self, _: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> { unimplemented!() }
 //! # }
 //! # #[tokio::main]

@@ -76,8 +76,7 @@ pub(crate) fn host(description: Option<&DescribeResponse>, scales: Scales) -> Du
 }
 
 /// What a method costs. `Delete…` methods without figures of their own cost what `Delete` does.
-pub(crate) fn costs(method: &str, description: Option<&DescribeResponse>) -> Costs {
-    let Some(description) = description else { return Costs::new() };
+pub(crate) fn costs(method: &str, description: &DescribeResponse) -> Costs {
     let of = |name: &str| -> Costs {
         let costs = description.method_costs.iter().filter(|cost| cost.method == name);
         costs.map(|cost| (cost.bucket.clone(), cost.cost)).collect()

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    CustomerRole, Failure, FoundNamespace, Measured,
+    CustomerRole, Failure, FoundInHost, Measured,
     isolation::GatewayRef,
     ports::{
         CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, PoolGrowth, ScaledPool, StackPlaces,
@@ -138,8 +138,8 @@ impl HostClusters for KubeIsolation {
         self.clients.call(kube, async |client| scaled_pool::remove(&client, pool).await).await
     }
 
-    async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure> {
-        self.clients.call(kube, async |client| tenants::namespaces(&client, installation).await).await
+    async fn of_tenants(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundInHost>, Failure> {
+        self.clients.call(kube, async |client| tenants::found(&client, installation).await).await
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, installation: &str) -> Result<UninstallReport, Failure> {

@@ -82,15 +82,26 @@ async fn apply(client: &Client, object: &Wanted, known: Option<&Value>, selector
         tracing::info!(object = object.what(), "reconciled");
     }
     // Server-side apply leaves what another manager added to a map; that goes too.
-    let version = patched.metadata.resource_version.clone();
-    if differs(&object.body, &serde_json::to_value(&patched).unwrap_or_default()) {
-        let mut body = object.body.clone();
-        body["metadata"]["resourceVersion"] = json!(version);
-        let body: DynamicObject = serde_json::from_value(body)
+    let patched = serde_json::to_value(&patched).unwrap_or_default();
+    if differs(&object.body, &patched) {
+        let body: DynamicObject = serde_json::from_value(corrected(&object.body, &patched))
             .map_err(|_| Error::Stuck { what: format!("{} can't be written", object.what()) })?;
         api.replace(&object.name, &PostParams::default(), &body).await.doing(doing)?;
     }
     Ok(())
+}
+
+/// Every part of an object as it shall be, in the version that was found. Marks and finalizers of others stay: a controller that keeps
+/// its books there would begin again.
+fn corrected(wanted: &Value, found: &Value) -> Value {
+    let mut body = wanted.clone();
+    body["metadata"] = found["metadata"].clone();
+    for marks in ["labels", "annotations"] {
+        for (key, value) in wanted["metadata"][marks].as_object().into_iter().flatten() {
+            body["metadata"][marks][key] = value.clone();
+        }
+    }
+    body
 }
 
 /// Fields that the API server never changes, of the kinds that are recreated for it. None of them is cluster-scoped: while
@@ -124,6 +135,27 @@ async fn recreate(api: &Api<DynamicObject>, object: &Wanted, known: Option<&Valu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_whole_keeps_the_marks_of_others() {
+        let wanted = json!({ "kind": "K", "metadata": { "name": "n", "labels": { "ours": "1" } }, "spec": { "a": 1 } });
+        let found = json!({
+            "kind": "K", "spec": { "a": 2, "b": 3 }, "status": {},
+            "metadata": {
+                "name": "n", "resourceVersion": "7", "finalizers": ["theirs"],
+                "labels": { "ours": "2", "theirs": "3" }, "annotations": { "karpenter.sh/nodepool-hash": "h" },
+            },
+        });
+        let written = corrected(&wanted, &found);
+        assert_eq!(written["spec"], json!({ "a": 1 }));
+        assert_eq!(written["metadata"]["labels"], json!({ "ours": "1", "theirs": "3" }));
+        assert_eq!(written["metadata"]["annotations"], json!({ "karpenter.sh/nodepool-hash": "h" }));
+        assert_eq!(
+            (&written["metadata"]["resourceVersion"], &written["metadata"]["finalizers"]),
+            (&json!("7"), &json!(["theirs"]))
+        );
+        assert_eq!(written.get("status"), None);
+    }
 
     #[test]
     fn only_an_immutable_field_of_a_namespaced_object_has_it_recreated() {

@@ -13,6 +13,8 @@ pub const INSTALLATION: &str = "landlord-installation";
 pub const TENANT_UID: &str = "landlord-tenant-uid";
 /// Label: what an object is for.
 pub const ROLE: &str = "landlord-role";
+/// Role of the namespace that pods of checks run in.
+pub const CHECKS_ROLE: &str = "checks";
 /// Key of the label and taint of a tenant's own nodes, and of the label of its namespace that names which they are.
 pub const POOL_KEY: &str = "landlord.dev/tenant";
 /// Label of a tenant's namespace: its isolation level. The policies know tenants' namespaces by it.
@@ -46,6 +48,13 @@ pub fn selector(target: &DeployTarget) -> String {
 #[must_use]
 pub fn role_selector(installation: &str, role: &str) -> String {
     format!("{INSTALLATION}={installation},{ROLE}={role}")
+}
+
+/// The namespace that an installation's checks run pods in. Kubernetes takes it where the installation's name has at most 47
+/// characters.
+#[must_use]
+pub fn checks_namespace(installation: &str) -> String {
+    format!("{RESERVED_PREFIX}{installation}-checks")
 }
 
 /// Whether an object carries this tenant's marker.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    DesiredState, FoundNamespace, FoundObjects, Level, OperationKind, Placement, TenantUid,
+    DesiredState, FoundInHost, FoundObjects, HostedKind, Level, OperationKind, Placement, TenantUid,
     ports::{NewTenant, StoreError},
     stage::RemovedObject,
 };
@@ -83,11 +83,11 @@ pub async fn a_namespace_without_a_record_is_listed_until_it_is_gone<S: Store>(s
     assert!(due.known.contains(&hosted.uid));
     let view = store.host_of(&hosted).await.unwrap().unwrap();
     let uid = TenantUid(Uuid::new_v4());
-    let seen = |uid| FoundNamespace { uid, name: "t-lost".into() };
+    let seen = |uid| FoundInHost { uid, kind: HostedKind::Namespace, name: "t-lost".into() };
     // Whoever has a record by now is no orphan.
     let found = vec![seen(uid), seen(hosted.uid)];
-    assert_eq!(store.compare_namespaces(&view, found).await.unwrap(), [uid]);
-    assert_eq!(store.compare_namespaces(&view, vec![seen(uid)]).await.unwrap(), [], "it is known by now");
+    assert_eq!(store.compare_host(&view, found).await.unwrap(), [uid]);
+    assert_eq!(store.compare_host(&view, vec![seen(uid)]).await.unwrap(), [], "it is known by now");
     // What its provider lists is kept beside it, and takes nothing off the list.
     let pool = RemovedObject { r#type: "node-group".into(), id: "pool".into(), name: String::new() };
     let found = FoundObjects { uid, region: "eu-central-1".into(), objects: vec![pool] };
@@ -99,6 +99,15 @@ pub async fn a_namespace_without_a_record_is_listed_until_it_is_gone<S: Store>(s
     let refused = store.check_adoption(uid, &placement(), None).await;
     assert!(refusal(refused).contains("is in hostClusters/shared, and the tenant would be in a cluster of its own"));
     store.check_adoption(uid, &placement(), Some(&view.host)).await.unwrap();
-    store.compare_namespaces(&view, Vec::new()).await.unwrap();
+    // The pool that a provisioner there makes machines for is listed beside it, and alone where a forced removal left nothing else.
+    let machines = |uid| FoundInHost { uid, kind: HostedKind::NodePool, name: "landlord-t-lost".into() };
+    store.compare_host(&view, vec![seen(uid), machines(uid)]).await.unwrap();
+    assert_eq!(store.orphans().await.unwrap()[0].objects.len(), 3);
+    store.compare_host(&view, vec![machines(uid)]).await.unwrap();
+    let left = store.orphans().await.unwrap().remove(0);
+    let ids: Vec<&str> = left.objects.iter().map(|object| object.id.as_str()).collect();
+    assert_eq!(ids, ["pool", "hostClusters/shared/nodepools/landlord-t-lost"]);
+    store.check_adoption(uid, &placement(), Some(&view.host)).await.unwrap();
+    store.compare_host(&view, Vec::new()).await.unwrap();
     assert_eq!(store.orphans().await.unwrap()[0].objects.len(), 1);
 }

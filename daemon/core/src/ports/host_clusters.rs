@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::target::StageProgress;
 use crate::{
-    Failure, FoundNamespace, Measured, TenantUid, node_scaling::Karpenter, ports::KubeCredentials, stage::RemovedObject,
+    Failure, FoundInHost, Measured, TenantUid, node_scaling::Karpenter, ports::KubeCredentials, stage::RemovedObject,
 };
 
 /// How far an installation is with its removal from a host cluster.
@@ -53,8 +53,8 @@ pub trait HostClusters: Send + Sync + 'static {
     /// As [`Failure::kind`] says.
     async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure>;
 
-    /// Counts the nodes that carry the label of one tenant's pool and are Ready: those that have joined the cluster, its own or
-    /// a host cluster. Reads only.
+    /// Counts the nodes that carry the label of one tenant's pool, are always there and are Ready: those that have joined the cluster,
+    /// its own or a host cluster. What a provisioner in the cluster made is not counted. Reads only.
     ///
     /// # Errors
     /// As [`Failure::kind`] says.
@@ -81,11 +81,12 @@ pub trait HostClusters: Send + Sync + 'static {
         pool: &ScaledPool,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 
-    /// The namespaces of `installation`'s tenants in a host cluster, by their labels. Reads only.
+    /// What `installation`'s tenants have in a host cluster, by its labels: namespaces, and the pools that a provisioner there makes
+    /// machines for. Reads only.
     ///
     /// # Errors
     /// As [`Failure::kind`] says.
-    async fn namespaces(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundNamespace>, Failure>;
+    async fn of_tenants(&self, kube: &KubeCredentials, installation: &str) -> Result<Vec<FoundInHost>, Failure>;
 
     /// Takes back what `installation` put on a host cluster for all its tenants together: admission policies, the shared
     /// Gateway with its namespace, custom resources that it brought along. Nothing of another installation, of the

@@ -17,7 +17,7 @@ use crate::{
     HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Precondition, Stage,
     StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
-    inventory::{FoundNamespace, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
+    inventory::{FoundInHost, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
 };
 
@@ -360,14 +360,10 @@ pub trait InventoryStore: Send + Sync + 'static {
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError>;
 
-    /// Host clusters whose namespaces can be listed, with everybody who is known now.
+    /// Host clusters that can be asked what tenants have there, with everybody who is known now.
     async fn hosts_due(&self) -> Result<HostsDue, StoreError>;
 
-    /// Replaces what is kept of tenants' namespaces without a record in one host cluster; gives the tenants that were not on
+    /// Replaces what is kept of objects of tenants without a record in one host cluster; gives the tenants that were not on
     /// the list. Of `found`, those whose tenant has a record are left out.
-    async fn compare_namespaces(
-        &self,
-        host: &HostView,
-        found: Vec<FoundNamespace>,
-    ) -> Result<Vec<TenantUid>, StoreError>;
+    async fn compare_host(&self, host: &HostView, found: Vec<FoundInHost>) -> Result<Vec<TenantUid>, StoreError>;
 }

@@ -1,10 +1,11 @@
 //! The rules of an environment's life, over every combination of what they depend on.
 
 use landlord_core::{
-    DesiredState, Environment, Level, OperationId, OperationKind, Owner, Placement, State, Tenant, TenantSpec,
-    TenantUid, Timestamp,
+    DesiredState, Environment, Level, NodeScaling, OperationId, OperationKind, Owner, Placement, State, Tenant,
+    TenantSpec, TenantUid, Timestamp,
     environment::{NodeCount, SpecInput, StorageSize},
     lifecycle::{self, Cancellation, Effect, Refusal, cancellation, may_unwind},
+    ports::EnvironmentPatch,
 };
 use proptest::prelude::*;
 
@@ -149,6 +150,27 @@ fn a_cancelled_update_takes_back_what_can_be_taken_back() {
     // Nor of one of what was never READY.
     tenant_of(&mut record).last_ready = None;
     assert_eq!(cancellation(&record, OperationKind::Update, false, 2), Some(Cancellation::Stop));
+}
+
+#[test]
+fn machines_that_were_ordered_are_not_forgotten_by_whatever_orders_none() {
+    let scaled = Placement { node_scaling: Some(NodeScaling { nodes_max: 4, karpenter: None }), ..placement(1) };
+    let ready = Environment { placement: scaled.clone(), ..record(State::Ready, 1) };
+    let withdrawn = Some(NodeScaling::withdrawn());
+    // An update on trial ordered them, and is taken back.
+    let patch = EnvironmentPatch { revert: Some((spec(), placement(1))), ..EnvironmentPatch::default() };
+    let reverted = lifecycle::patched(&ready, &patch, Timestamp(3));
+    assert_eq!((reverted.generation, &reverted.placement.node_scaling), (2, &withdrawn));
+    let larger = TenantSpec { storage: StorageSize::try_from(20).unwrap(), ..spec() };
+    let updated = lifecycle::update(&ready, larger.clone(), placement(1), operation(2)).unwrap();
+    assert_eq!(updated.environment.placement.node_scaling, withdrawn);
+    let renewed = lifecycle::renew(&ready, placement(1), operation(2)).unwrap();
+    assert_eq!(renewed.environment.placement.node_scaling, withdrawn);
+    // What is ordered is what is ordered, and who never had any has nothing to lose.
+    let kept = lifecycle::update(&ready, larger.clone(), scaled.clone(), operation(2)).unwrap();
+    assert_eq!(kept.environment.placement.node_scaling, scaled.node_scaling);
+    let plain = lifecycle::update(&record(State::Ready, 1), larger, placement(1), operation(2)).unwrap();
+    assert_eq!(plain.environment.placement.node_scaling, None);
 }
 
 /// A tenant at rest, or not.

@@ -18,8 +18,11 @@ mod attempt;
 mod chat;
 mod closed;
 mod documents;
+mod ended;
 pub(crate) mod facts;
+mod fence;
 mod files;
+mod image;
 mod names;
 mod request;
 pub(crate) mod rotate;
@@ -36,6 +39,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -44,7 +48,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
     TenantUid,
-    ports::{AccessFacts, CheckOutcome, CheckResult, Concern, DeployTarget},
+    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
@@ -53,10 +57,12 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     check::{Account, Chat, Check, Use},
+    driver::Driver,
     render,
-    stack::Manifest,
+    stack::{Manifest, Stack},
 };
 use chat::Conversation;
+use ended::Ended;
 pub(crate) use names::Names;
 use rows::{Row, rows};
 use scene::Scene;
@@ -98,6 +104,8 @@ pub struct CheckOptions {
 /// Runs checks.
 pub(crate) struct Checks {
     options: CheckOptions,
+    /// Renders releases: what checks run is what these run.
+    driver: Arc<dyn Driver>,
     turns: Semaphore,
     /// Runs that somebody requested have turns of their own: they keep nobody from READY.
     requested: Semaphore,
@@ -137,43 +145,6 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What one check came to.
-#[derive(Debug)]
-enum Ended {
-    Passed(String),
-    /// It holds, and somebody should know something of it all the same.
-    Warned {
-        detail: String,
-        remedy: String,
-        concern: Option<Concern>,
-    },
-    Failed {
-        cause: String,
-        remedy: String,
-        concern: Option<Concern>,
-    },
-    NotRun(String),
-}
-
-impl Ended {
-    fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Failed { cause: cause.into(), remedy: remedy.into(), concern: None }
-    }
-
-    fn warned(detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Warned { detail: detail.into(), remedy: remedy.into(), concern: None }
-    }
-
-    /// What a warning or a failure is about.
-    fn about(mut self, about: Concern) -> Self {
-        match &mut self {
-            Self::Warned { concern, .. } | Self::Failed { concern, .. } => *concern = Some(about),
-            Self::Passed(_) | Self::NotRun(_) => {}
-        }
-        self
-    }
-}
-
 /// How far one check is.
 enum Step {
     Ended(Ended),
@@ -192,9 +163,10 @@ fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
 }
 
 impl Checks {
-    pub(crate) fn new(options: CheckOptions) -> Self {
+    pub(crate) fn new(options: CheckOptions, driver: Arc<dyn Driver>) -> Self {
         Self {
             options,
+            driver,
             turns: Semaphore::new(RUNS_MAX),
             requested: Semaphore::new(REQUESTED_MAX),
             asking: Mutex::default(),
@@ -211,9 +183,10 @@ impl Checks {
         by: By,
         clients: &ClusterClients,
         target: &DeployTarget,
-        manifest: &Manifest,
+        stack: &Stack,
         addresses: BTreeMap<String, String>,
     ) -> Result<Option<Vec<CheckResult>>> {
+        let manifest = &stack.manifest;
         if manifest.checks.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -225,6 +198,7 @@ impl Checks {
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
         let mut scene = self.scene(clients, target, manifest, addresses);
         scene.by = by;
+        scene.stack = Some(stack);
         scene.known = secrets(clients, scene.namespace, manifest).await?;
         Ok(Some(self.all(&mut scene).await))
     }
@@ -240,6 +214,8 @@ impl Checks {
         Scene {
             by: By::Reconciling,
             options: &self.options,
+            driver: &*self.driver,
+            stack: None,
             clients,
             target,
             manifest,
@@ -320,8 +296,8 @@ impl Checks {
             Use::Documents(service) => documents::run(scene, service).await,
             Use::Closed(ports) => closed::run(scene, ports).await,
             Use::Http(request) => request::run(scene, request).await,
-            Use::WrongPassword(account) => self.seldom.wrong_password(scene, account).await,
-            Use::Attempt(attempt) => self.seldom.attempt(scene, attempt).await,
+            Use::WrongPassword(account) => self.seldom.wrong_password(scene, &check.name, account).await,
+            Use::Attempt(attempt) => self.seldom.attempt(scene, &check.name, attempt).await,
             Use::Chat(_) => Ended::NotRun("it has results of its own".into()),
         }
     }

@@ -16,7 +16,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::checks::{CheckOptions, tests::target};
+use crate::checks::{
+    CheckOptions,
+    tests::{Rendering, target},
+};
 
 struct Server {
     secret: Mutex<Value>,
@@ -105,7 +108,7 @@ fn manifest(rotation: Value) -> Manifest {
 }
 
 fn checks() -> Checks {
-    Checks::new(CheckOptions {
+    let options = CheckOptions {
         from_outside: false,
         proxy: None,
         allowed: Vec::new(),
@@ -113,7 +116,8 @@ fn checks() -> Checks {
         trusted_ca: None,
         sftp_path: "/usr/bin/sftp".into(),
         runs: std::env::temp_dir(),
-    })
+    };
+    Checks::new(options, Arc::new(Rendering))
 }
 
 async fn rotated(server: &Arc<Server>, manifest: &Manifest, id: &str) -> Result<()> {

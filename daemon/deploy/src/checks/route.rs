@@ -213,7 +213,8 @@ pub(super) async fn pods(
     Ok(list.map_err(|error| format!("listing pods in {namespace}: {error}"))?.items)
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether it takes connections, as its probes say.
+pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| all.iter().any(|own| own.type_ == "Ready" && own.status == "True"))
 }

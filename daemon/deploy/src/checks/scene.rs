@@ -13,7 +13,12 @@ use super::{
     tls::Trust,
     web::Web,
 };
-use crate::{check::ServicePort, render, stack::Manifest};
+use crate::{
+    check::ServicePort,
+    driver::Driver,
+    render,
+    stack::{Manifest, Stack},
+};
 
 /// A shorter value is no secret, and may be part of any word.
 const SECRET_CHARS_MIN: usize = 8;
@@ -22,6 +27,9 @@ const SECRET_CHARS_MIN: usize = 8;
 pub(super) struct Scene<'a> {
     pub(super) by: By,
     pub(super) options: &'a CheckOptions,
+    pub(super) driver: &'a dyn Driver,
+    /// Whose releases may be rendered; `None`: not all checks are run.
+    pub(super) stack: Option<&'a Stack>,
     pub(super) clients: &'a ClusterClients,
     pub(super) target: &'a DeployTarget,
     pub(super) manifest: &'a Manifest,

@@ -10,6 +10,7 @@ use kube::{
 };
 use landlord_core::{
     AppName,
+    node_scaling::NODE_SCALING,
     ports::{PlatformTarget, StageProgress},
     stage::RemovedObject,
 };
@@ -26,12 +27,12 @@ use serde_json::json;
 use super::{
     DriverKind, Platform, Release,
     left::{self, Left, PLATFORM_ROLE},
-    values,
+    machines, values,
 };
 use crate::{
     apply::{self, Judged},
     driver::{Content, Driver, ReleaseRef},
-    error::Result,
+    error::{Error, Result},
     render,
     stack::Stack,
 };
@@ -109,7 +110,8 @@ pub(crate) async fn remove(
 }
 
 /// Takes one release away while the rest of the platform stays; done at once if it is not there. Volumes of the release stay
-/// until the cluster goes: they may hold what was measured.
+/// until the cluster goes: they may hold what was measured. What makes nodes stays as long as there are any that it made, or a pool to
+/// make them for: without it nobody would end these machines, and their definitions would take every pool along.
 pub(crate) async fn withdraw(
     client: &Client,
     driver: &dyn Driver,
@@ -119,6 +121,13 @@ pub(crate) async fn withdraw(
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let (release, _) = platform.release(name)?;
     let mut removed = Vec::new();
+    let makes_nodes = platform.part(release).and_then(|part| part.capability).is_some_and(|word| word == NODE_SCALING);
+    if makes_nodes
+        && driver.delivered(client, &release.namespace, name.as_str()).await?.is_some()
+        && let Some(found) = machines::any(client).await?
+    {
+        return Err(Error::InUse { what: format!("release {name} makes nodes, and {found} is there") });
+    }
     let waiting = remove_delivered(client, driver, target, release, &mut removed).await?;
     Ok((waiting.unwrap_or(StageProgress::Done), removed))
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod install;
 mod left;
+mod machines;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

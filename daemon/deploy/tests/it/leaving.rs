@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::support::{Deployer, Scene, done, eventually, node};
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{
     Api,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
@@ -345,7 +345,14 @@ impl World {
 
         configs.delete("note", &DeleteParams::default()).await?;
         routes.delete("theirs", &DeleteParams::default()).await?;
+        // Where checks ran pods.
+        let namespaces: Api<Namespace> = Api::all(self.scene.client.clone());
+        let labels = json!({ "landlord-installation": "test", "landlord-role": "checks" });
+        let checks = json!({ "metadata": { "name": "landlord-test-checks", "labels": labels } });
+        namespaces.create(&PostParams::default(), &serde_json::from_value(checks)?).await?;
         let reported = left(newer, acme).await?;
+        let gone = |name: &str| reported.removed.iter().any(|object| object.name == name);
+        ensure!(gone("landlord-test-checks"), "{:?}", reported.removed);
         ensure!(reported.kept.is_empty(), "{:?}", reported.kept);
         let again = left(newer, acme).await?;
         ensure!(again.removed.is_empty() && again.kept.is_empty(), "a second time: {again:?}");

@@ -141,11 +141,12 @@ async fn long_the_metrics_server_serves_its_api_and_is_named_when_it_is_gone() -
     let server = start(&program, &scene, &objects, port)?;
     let log = || std::fs::read_to_string(scene.folder.path().join("metrics-server.log")).unwrap_or_default();
     aggregate(&scene.client, &objects, port).await?;
-    let served = async || match available(&scene.client).await? {
+    eventually("the API is served", async || match available(&scene.client).await? {
         (true, _) => Ok(Ok(())),
         (false, why) => Ok(Err(why)),
-    };
-    eventually("the API is served", served).await.with_context(log)?;
+    })
+    .await
+    .with_context(log)?;
     let request = http::Request::get("/apis/metrics.k8s.io/v1beta1").body(Vec::new())?;
     let listed: Value = scene.client.request(request).await?;
     let names: Vec<&str> =

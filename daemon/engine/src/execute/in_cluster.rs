@@ -11,7 +11,7 @@ use landlord_core::{
     step::record_in,
 };
 
-use super::{Call, Report, misplaced};
+use super::{Call, Report, misplaced, states};
 use crate::request::{self, POOL_LABEL};
 
 /// A host cluster that is not there yet is requested this often; it is an observation of the store.
@@ -70,8 +70,10 @@ impl Call<'_> {
                 self.refuse_held().await?;
             }
             if is_orphan && self.work.host.is_some() {
-                let target = self.target().await?;
-                return self.kube(self.shared.ports.isolation.remove(&target).await).map(removing);
+                return self.leave_host(&self.target().await?).await;
+            }
+            if self.work.host.is_some() && *self.stage == Stage::Isolation {
+                return self.no_scaled_pool().await;
             }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
@@ -82,13 +84,7 @@ impl Call<'_> {
         let target = self.target().await?;
         let isolation = &self.shared.ports.isolation;
         if absent && target.cluster.shared().is_some() {
-            if *self.stage == Stage::Isolation
-                && let Some(report) = self.no_scaled_pool().await?
-            {
-                return Ok(report);
-            }
-            // Never `teardown`: that empties the whole cluster, which is others' too.
-            return self.kube(isolation.remove(&target).await).map(removing);
+            return self.leave_host(&target).await;
         }
         match self.stage {
             Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
@@ -116,9 +112,23 @@ impl Call<'_> {
         }
     }
 
+    /// Takes away what a tenant has in a host cluster: its namespace, and after that the machines that were made for its pods. Never
+    /// `teardown`: that empties the whole cluster, which is others' too.
+    async fn leave_host(&self, target: &DeployTarget) -> Report {
+        let report = removing(self.kube(self.shared.ports.isolation.remove(target).await)?);
+        if *self.stage != Stage::Isolation || !report.done {
+            return Ok(report);
+        }
+        if !report.removed.is_empty() {
+            // What went is recorded first.
+            return Ok(CallReport { done: false, ..report });
+        }
+        self.no_scaled_pool().await
+    }
+
     /// What is removed in a cluster of its own is gone for good: what would hold the removal of the cluster itself is named
     /// before that. Once something of it is gone there is nothing left to spare.
-    async fn refuse_held(&self) -> Result<(), Failure> {
+    pub(super) async fn refuse_held(&self) -> Result<(), Failure> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         if !absent || self.work.host.is_some() || self.adoption().is_some() {
             return Ok(());
@@ -153,7 +163,7 @@ impl Call<'_> {
         if absent {
             return self.bounded(removing(self.kube(self.apps()?.remove_platform(&target, release).await)?));
         }
-        let Some(left_out) = self.left_out(&target, release)? else {
+        let Some(left_out) = self.left_out(&target, release).await? else {
             return self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress);
         };
         let (detail, removed) = match left_out {
@@ -174,12 +184,13 @@ impl Call<'_> {
     }
 
     /// Why a release is not installed; `None`: it is.
-    fn left_out(&self, target: &PlatformTarget, release: &AppName) -> Result<Option<LeftOut>, Failure> {
+    async fn left_out(&self, target: &PlatformTarget, release: &AppName) -> Result<Option<LeftOut>, Failure> {
         let releases = self.apps()?.platform(&target.platform, target.revision.as_ref())?;
         let part = releases.into_iter().find(|plan| plan.app == *release).and_then(|plan| plan.part);
         let options = &self.work.environment.placement.platform_options;
-        // Its plugin has just led to the cluster, so what its cloud brings is known.
-        Ok(part.and_then(|part| options.left_out(&part, |capability| self.offers(capability))))
+        let Some(part) = part else { return Ok(None) };
+        let description = self.description().await?;
+        Ok(options.left_out(&part, |capability| states(&description, capability)))
     }
 
     /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.

@@ -37,11 +37,17 @@ fn deferral(deferred: &Deferred) -> Failure {
 }
 
 impl<'a> Call<'a> {
-    /// Takes the tokens of a method, for a stage whose objects it is about. Waiting for them is shown as throttling.
+    /// Takes the tokens of a method, for a stage whose objects it is about. Waiting for them is shown as throttling. What a call costs
+    /// its provider says: until it did, nothing goes out.
     pub(in crate::execute) async fn pay(&self, method: &str, stage: &Stage) -> Result<Paid<'a>, Failure> {
-        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        let costs = timing::costs(method, description.as_ref());
+        let Some(description) = self.shared.stopping.run_until_cancelled(self.description()).await else {
+            return Err(Failure::new(ErrorKind::Throttled, "the daemon ended before the call went out"));
+        };
+        let description = description?;
+        let costs = timing::costs(method, &description);
         let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
+        let options = self.shared.provider_options(&self.work.environment.placement.provider);
+        self.shared.limits.learn(&key, &description, &options);
         let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs);
         let Some(admitted) = self.shared.stopping.run_until_cancelled(admitted).await else {
             return Err(Failure::new(ErrorKind::Throttled, "the daemon ended before the call went out"));

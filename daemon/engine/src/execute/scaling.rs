@@ -2,7 +2,7 @@
 //! a provisioner in the cluster, which gets a NodePool.
 
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Stage,
+    DesiredState, ErrorKind, Failure, Stage, Tenant,
     journal::CallReport,
     node_scaling::NODE_SCALING,
     ports::{PoolGrowth, ScaledPool},
@@ -19,29 +19,24 @@ use crate::request;
 
 impl Call<'_> {
     /// The node pool wanted, which its cloud may scale.
-    pub(super) fn node_pool_wanted(&self) -> v1::NodePoolSpec {
-        let most = self.work.environment.placement.nodes_max(self.states(NODE_SCALING));
-        request::node_pool(self.work, most)
-    }
-
-    /// Whether the provider says so; one of which nothing is known yet says nothing.
-    fn states(&self, capability: &str) -> bool {
-        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        description.is_some_and(|description| description.capabilities.iter().any(|stated| stated == capability))
+    pub(super) async fn node_pool_wanted(&self) -> Result<v1::NodePoolSpec, Failure> {
+        let most = self.work.environment.placement.nodes_max(self.offers(NODE_SCALING).await?);
+        Ok(request::node_pool(self.work, most))
     }
 
     /// The node pool to be checked before anything is built; `None`: the tenant has none of its own.
-    pub(super) fn node_pool_checked(&self) -> Option<v1::NodePoolSpec> {
-        request::has_pool(self.work).then(|| self.node_pool_wanted())
+    pub(super) async fn node_pool_checked(&self) -> Result<Option<v1::NodePoolSpec>, Failure> {
+        if request::has_pool(self.work) { self.node_pool_wanted().await.map(Some) } else { Ok(None) }
     }
 
     pub(super) async fn node_scaling(&self) -> Report {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         if absent {
-            return match record_in(self.work, DesiredState::Present, &Stage::NodeScaling) {
-                Some(_) => self.remove_scaled_pool().await,
-                None => Ok(CallReport { done: true, detail: "nothing was ordered".into(), ..CallReport::default() }),
-            };
+            if record_in(self.work, DesiredState::Present, &Stage::NodeScaling).is_none() {
+                return Ok(CallReport { done: true, detail: "nothing was ordered".into(), ..CallReport::default() });
+            }
+            self.refuse_held().await?;
+            return self.remove_scaled_pool().await;
         }
         let placement = &self.work.environment.placement;
         let scaling = placement.node_scaling.as_ref().ok_or_else(|| misplaced(self.stage))?;
@@ -51,14 +46,15 @@ impl Call<'_> {
             return Ok(if report.done { CallReport { skipped: true, detail, ..report } } else { report });
         }
         let provider = &placement.provider;
-        // Its plugin has then led to the cluster, so what its cloud does is known.
         let kube = self.credentials().await?;
-        if self.states(NODE_SCALING) {
+        if self.offers(NODE_SCALING).await? {
+            // Of before its plugin said so there may be a pool, whose machines would be beyond the cloud's.
+            let report = self.remove_scaled_pool().await?;
             let most = placement.nodes_max(true);
             let detail = format!(
                 "the cloud scales the pool up to {most} nodes (capability {NODE_SCALING} of provider {provider})"
             );
-            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
+            return Ok(if report.done { CallReport { skipped: true, detail, ..report } } else { report });
         }
         let Some(karpenter) = scaling.karpenter.clone() else {
             let problem = format!("provider {provider} scales no pools (capability {NODE_SCALING})");
@@ -75,13 +71,14 @@ impl Call<'_> {
         self.kube(made).map(stage_progress)
     }
 
-    /// Nodes that a provisioner made for the tenant hold the record of its removal like its namespace.
-    pub(super) async fn no_scaled_pool(&self) -> Result<Option<CallReport>, Failure> {
-        if record_in(self.work, DesiredState::Present, &Stage::NodeScaling).is_none() {
-            return Ok(None);
+    /// Nodes that a provisioner made for the tenant hold the record of its removal like its namespace. What an orphan ordered nobody
+    /// knows any more.
+    pub(super) async fn no_scaled_pool(&self) -> Report {
+        let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
+        if !is_orphan && record_in(self.work, DesiredState::Present, &Stage::NodeScaling).is_none() {
+            return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let report = self.remove_scaled_pool().await?;
-        Ok((!report.done || !report.removed.is_empty()).then_some(CallReport { done: false, ..report }))
+        self.remove_scaled_pool().await
     }
 
     async fn remove_scaled_pool(&self) -> Report {

@@ -66,8 +66,10 @@ struct State {
     in_parts: BTreeSet<Key>,
     /// Isolated namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
-    /// Tenants with machines that a provisioner in their host cluster made.
-    scaled: BTreeSet<String>,
+    /// Tenants with machines that a provisioner in a cluster made, with that cluster.
+    scaled: BTreeMap<String, String>,
+    /// Most nodes that pools were requested with.
+    most: BTreeMap<String, BTreeSet<i32>>,
     intents: BTreeSet<(String, String)>,
     /// Whoever shall be removed: an intent towards absence is durable.
     leaving: BTreeSet<String>,
@@ -97,8 +99,12 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
     state: Mutex<State>,
-    /// What its provider says that it can do; `None`: nothing is known.
+    /// What its provider says that it can do; `None`: everything but scaling and adopting.
     pub(crate) capabilities: Mutex<Option<Vec<String>>>,
+    /// Its plugin has not started yet: nothing is known of it.
+    pub(crate) starting: AtomicBool,
+    /// Methods that take a token each of an account that has one and gets no other.
+    pub(crate) costly: Mutex<Vec<String>>,
 }
 
 impl Cloud {
@@ -117,13 +123,53 @@ impl Cloud {
         // What was there before is not landlord's to remove.
         let made = state.objects.keys().filter(|key| key.0 == uid && state.created.contains_key(key));
         let left: Vec<v1::ResourceKind> = made.map(|key| key.1).collect();
-        if state.scaled.contains(uid) {
+        if state.scaled.contains_key(uid) {
             state.violations.push(format!("the record of {uid} went before the machines made for it"));
         }
         if !left.is_empty() || state.namespaces.contains_key(uid) {
             let namespace = state.namespaces.get(uid).cloned();
             state.violations.push(format!("the record of {uid} went before {left:?}, namespace in {namespace:?}"));
         }
+    }
+
+    fn description(&self) -> v1::DescribeResponse {
+        let all = || ["networks", "clusters", "node-pools", "dns", "identity"].map(str::to_owned).to_vec();
+        let costly = self.costly.lock();
+        let cost = |method: &String| v1::MethodCost { method: method.clone(), bucket: "calls".into(), cost: 1.0 };
+        let bucket =
+            || v1::RateBucket { name: "calls".into(), rate_per_second: 1e-6, burst: 1.0, ..v1::RateBucket::default() };
+        v1::DescribeResponse {
+            capabilities: self.capabilities.lock().clone().unwrap_or_else(all),
+            method_costs: costly.iter().map(cost).collect(),
+            rate_buckets: costly.first().map(|_| bucket()).into_iter().collect(),
+            ..v1::DescribeResponse::default()
+        }
+    }
+
+    /// Most nodes that a tenant's pool was requested with, each once.
+    pub(crate) fn most(&self, uid: &str) -> Vec<i32> {
+        self.state.lock().most.get(uid).into_iter().flatten().copied().collect()
+    }
+
+    /// Whether a tenant has machines that a provisioner made.
+    pub(crate) fn is_scaled(&self, uid: &str) -> bool {
+        self.state.lock().scaled.contains_key(uid)
+    }
+
+    /// Whose pools a provisioner in a cluster fills.
+    pub(crate) fn scaled_in(&self, host: &str) -> Vec<String> {
+        let state = self.state.lock();
+        state.scaled.iter().filter(|(_, of)| *of == host).map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Puts a pool there that no record names.
+    pub(crate) fn plant_scaled(&self, uid: &str, host: &str) {
+        self.state.lock().scaled.insert(uid.into(), host.into());
+    }
+
+    /// How many calls were made.
+    pub(crate) fn calls(&self) -> u64 {
+        self.state.lock().calls
     }
 
     /// What was made and removed of a tenant so far.
@@ -201,13 +247,13 @@ impl Cloud {
         }
     }
 
-    /// Makes a pool that a provisioner in the host cluster fills.
-    pub(crate) fn scale(&self, uid: &str) {
+    /// Makes a pool that a provisioner in a cluster fills.
+    pub(crate) fn scale(&self, uid: &str, host: &str) {
         let mut state = self.state.lock();
         if !state.intents.contains(&(uid.into(), "node-scaling".into())) {
             state.violations.push("a pool was scaled without a durable intent".into());
         }
-        if state.scaled.insert(uid.into()) {
+        if state.scaled.insert(uid.into(), host.into()).is_none() {
             state.effects.entry(uid.into()).or_default().push("machines made".into());
         }
     }
@@ -215,10 +261,10 @@ impl Cloud {
     /// Removes it with its machines; says whether there was one.
     pub(crate) fn remove_scaled(&self, uid: &str) -> bool {
         let mut state = self.state.lock();
-        if state.scaled.contains(uid) && state.namespaces.contains_key(uid) {
+        if state.scaled.contains_key(uid) && state.leaving.contains(uid) && state.namespaces.contains_key(uid) {
             state.violations.push("machines were removed under a namespace".into());
         }
-        state.scaled.remove(uid)
+        state.scaled.remove(uid).is_some()
     }
 
     /// Puts a namespace there that no record names.
@@ -286,7 +332,7 @@ impl Cloud {
         if key.1 == Kind::Cluster && state.namespaces.values().any(|host| *host == key.0) {
             state.violations.push("a host cluster was removed with tenants in it".into());
         }
-        if key.1 == Kind::NodePool && state.scaled.contains(&key.0) {
+        if key.1 == Kind::NodePool && state.scaled.contains_key(&key.0) {
             state.violations.push("a pool was removed before the machines made beside it".into());
         }
         if key.1 == Kind::NodePool && state.namespaces.contains_key(&key.0) {
@@ -410,6 +456,7 @@ impl Cluster for Scripted {
 impl NodePool for Scripted {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Result<v1::EnsureNodePoolResponse> {
         let (scope, spec) = (request.scope.clone().unwrap_or_default(), request.spec.unwrap_or_default());
+        self.cloud.state.lock().most.entry(scope.tenant_uid.clone()).or_default().insert(spec.node_count_max);
         let uid = scope.tenant_uid.replace('-', "");
         let shared = !scope.host_cluster.is_empty();
         let kept_apart = spec.role == format!("t-{uid}")
@@ -448,6 +495,9 @@ impl Identity for Scripted {
 #[async_trait]
 impl Inventory for Scripted {
     async fn observe(&self, _: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
+        if let Some(Fault::Fails(kind)) = (self.faults)("observe", 0) {
+            return Err(ProviderError::new(kind, "deletion protection is set"));
+        }
         Ok(v1::ObserveResponse::default())
     }
 
@@ -470,7 +520,10 @@ impl Inventory for Scripted {
 #[async_trait]
 impl Provider for Scripted {
     async fn describe(&self, _: v1::DescribeRequest) -> Result<v1::DescribeResponse> {
-        Ok(v1::DescribeResponse::default())
+        while self.cloud.starting.load(Ordering::SeqCst) {
+            tokio::time::sleep(CALL_TIME).await;
+        }
+        Ok(self.cloud.description())
     }
 
     async fn validate(&self, _: v1::ValidateRequest) -> Result<v1::ValidateResponse> {
@@ -488,8 +541,7 @@ impl Providers for Only {
     }
 
     fn description(&self, _: &ProviderKey) -> Option<v1::DescribeResponse> {
-        let capabilities = self.0.cloud.capabilities.lock().clone()?;
-        Some(v1::DescribeResponse { capabilities, ..v1::DescribeResponse::default() })
+        (!self.0.cloud.starting.load(Ordering::SeqCst)).then(|| self.0.cloud.description())
     }
 
     fn start_failure(&self, _: &ProviderKey) -> Option<String> {

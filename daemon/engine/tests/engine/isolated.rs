@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, FoundNamespace, Measured, PlatformName, StackName,
+    Amounts, AppName, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         PoolGrowth, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
@@ -159,16 +159,17 @@ impl HostClusters for IsolationOnly {
 
     async fn ensure_scaled_pool(
         &self,
-        _: &KubeCredentials,
+        kube: &KubeCredentials,
         pool: &ScaledPool,
         growth: &PoolGrowth,
     ) -> Result<StageProgress, Failure> {
-        assert_eq!((growth.nodes_max, pool.is_tainted), (2, true));
         let uid = pool.uid.to_string();
+        // In a cluster of its own nobody else is kept away.
+        assert_eq!((growth.nodes_max, pool.is_tainted), (2, kube.endpoint != uid));
         let key = (format!("{uid} scaled"), ResourceKind::Unspecified);
         self.0
             .act("node-scaling", &key, || {
-                self.0.cloud.scale(&uid);
+                self.0.cloud.scale(&uid, &kube.endpoint);
                 Ok(())
             })
             .await?;
@@ -191,9 +192,14 @@ impl HostClusters for IsolationOnly {
         Ok((StageProgress::Done, Vec::new()))
     }
 
-    async fn namespaces(&self, kube: &KubeCredentials, _: &str) -> Result<Vec<FoundNamespace>, Failure> {
-        let inside = self.0.cloud.namespaces(&kube.endpoint);
-        Ok(inside.iter().map(|uid| FoundNamespace { uid: uid.parse().unwrap(), name: format!("t-{uid}") }).collect())
+    async fn of_tenants(&self, kube: &KubeCredentials, _: &str) -> Result<Vec<FoundInHost>, Failure> {
+        let found = |kind, uid: String, name| FoundInHost { uid: uid.parse().unwrap(), kind, name };
+        let namespaces = self.0.cloud.namespaces(&kube.endpoint).into_iter();
+        let namespaces = namespaces.map(|uid| found(HostedKind::Namespace, uid.clone(), format!("t-{uid}")));
+        let pools = self.0.cloud.scaled_in(&kube.endpoint).into_iter();
+        Ok(namespaces
+            .chain(pools.map(|uid| found(HostedKind::NodePool, uid.clone(), format!("landlord-t-{uid}"))))
+            .collect())
     }
 
     async fn uninstall(&self, kube: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> {

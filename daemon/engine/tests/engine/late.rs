@@ -104,6 +104,27 @@ async fn a_namespace_that_comes_late_is_removed_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_machines_that_comes_late_is_removed_too() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), unreachable("node-scaling"));
+    let host = world.create_host_cluster("shared-1", None).await.uid.to_string();
+    world.wait_for(&crate::shared::host("shared-1"), Some(landlord_core::State::Ready)).await;
+    let tenant = name("one");
+    let created = world.create_shared(&tenant, Level::Node, false).await;
+    let uid = created.uid.to_string();
+    while world.store.operation(created.id).await.unwrap().stages.iter().all(|stage| stage.failure.is_none()) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    world.delete(&tenant).await;
+    found_nothing(&world, &tenant).await;
+    world.cloud.scale(&uid, &host);
+    world.wait_for(&tenant, None).await;
+    assert!(!world.cloud.is_scaled(&uid));
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removal_that_is_reported_goes_on_when_the_provider_is_well_again() {
     let broken = Arc::new(AtomicBool::new(true));
     let mut world = World::new(false).await;

@@ -7,6 +7,7 @@ mod cloud;
 mod following;
 mod isolated;
 mod late;
+mod scaling;
 mod shared;
 mod sweeps;
 mod world;

@@ -325,6 +325,12 @@ impl World {
         self.order(new_tenant(name)).await
     }
 
+    /// Orders a tenant whose own cluster gets more nodes by a provisioner in it.
+    pub(crate) async fn create_scaled(&self, name: &EnvironmentName) -> Operation {
+        let placement = Placement { node_scaling: Some(scaling()), ..placement() };
+        self.order(NewTenant { placement, ..new_tenant(name) }).await
+    }
+
     /// Orders a tenant with a stack.
     pub(crate) async fn create_with_stack(&self, name: &EnvironmentName, stack: &str) -> Operation {
         let placement = Placement { stack: Some(stack.parse().unwrap()), ..placement() };

@@ -3,7 +3,7 @@
 //!
 //! Sources: <https://karpenter.sh/docs/concepts/nodepools/>, <https://karpenter.sh/docs/concepts/disruption/>.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
@@ -14,22 +14,29 @@ use landlord_core::{
 };
 use serde_json::{Value, json};
 
+use super::pages::Pages;
 use landlord_kube::{
     Doing as _, Error, Result,
     absent::{gone_is_fine, stuck},
     apply::apply_all,
-    markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID},
+    markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID, role_selector},
     object::{Wanted, resource},
     progress::pending,
 };
 
+/// What a pool is for.
+const SCALING_ROLE: &str = "node-scaling";
 const API_VERSION: &str = "karpenter.sh/v1";
 /// Label by which Karpenter marks what it makes for a pool.
-const POOL_OF: &str = "karpenter.sh/nodepool";
+pub(super) const POOL_OF: &str = "karpenter.sh/nodepool";
 const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 const MACHINE_TYPE: &str = "node.kubernetes.io/instance-type";
 /// Nodes stay this long when they are empty: a pod that is restarted finds one, and nobody pays for an hour.
 const EMPTY_FOR: &str = "5m";
+/// As Karpenter's definitions have it where nothing is said. It is said, or each look at the pool would find a difference and write it
+/// again: how many machines may be replaced at once, and how old one becomes.
+const REPLACED_AT_ONCE: &str = "10%";
+const EXPIRE_AFTER: &str = "720h";
 /// Machines named in a sentence.
 const NAMED_MAX: usize = 3;
 
@@ -56,11 +63,13 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok((StageProgress::Done, removed)),
         other => other.doing(|| "listing NodePools".into())?,
     };
-    for found in found {
-        delete(&pools, "NodePool", &found, &mut removed).await?;
+    for found in &found {
+        delete(&pools, "NodePool", found, &mut removed).await?;
     }
+    let going = found.items;
     let claims = kind(client, "NodeClaim");
-    let of_pool = ListParams::default().labels(&format!("{POOL_OF}={}", pool.name));
+    // A pool of that name may be somebody else's by now: its machines do not bear our marks.
+    let of_pool = ListParams::default().labels(&format!("{POOL_OF}={},{}", pool.name, selector(pool)));
     let found = claims.list(&of_pool).await.doing(|| "listing NodeClaims".into())?;
     for claim in &found.items {
         delete(&claims, "NodeClaim", claim, &mut removed).await?;
@@ -68,12 +77,31 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
     if !found.items.is_empty() {
         return Ok((pending(waiting(&found.items)), removed));
     }
+    if let Some(pool) = going.first() {
+        return Ok((pending(format!("waiting until NodePool {} is gone", pool.name_any())), removed));
+    }
     let nodes: Api<Node> = Api::all(client.clone());
     let left = nodes.list_metadata(&of_pool).await.doing(|| "listing the nodes of a NodePool".into())?;
     Ok(match left.items.first() {
         Some(node) => (pending(format!("waiting until node {} is gone", node.name_any())), removed),
         None => (StageProgress::Done, removed),
     })
+}
+
+/// The pools of an installation.
+pub(super) async fn all(client: &Client, installation: &str) -> Result<Vec<ObjectMeta>> {
+    let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, SCALING_ROLE)));
+    let (pools, mut all) = (kind(client, "NodePool"), Vec::new());
+    while let Some(params) = page.next("NodePools")? {
+        let list = match pools.list_metadata(&params).await {
+            // The cluster does not know the kind.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(all),
+            other => other.doing(|| "listing NodePools".into())?,
+        };
+        page.after(list.metadata.continue_);
+        all.extend(list.items.into_iter().map(|found| found.metadata));
+    }
+    Ok(all)
 }
 
 fn kind(client: &Client, kind: &str) -> Api<DynamicObject> {
@@ -100,12 +128,12 @@ fn no_karpenter() -> Error {
 }
 
 fn selector(pool: &ScaledPool) -> String {
-    format!("{INSTALLATION}={},{TENANT_UID}={},{ROLE}=node-scaling", pool.installation, pool.uid)
+    format!("{INSTALLATION}={},{TENANT_UID}={},{ROLE}={SCALING_ROLE}", pool.installation, pool.uid)
 }
 
 /// The NodePool. Pure.
 fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
-    let marks = json!({ INSTALLATION: pool.installation, TENANT_UID: pool.uid.to_string(), ROLE: "node-scaling" });
+    let marks = json!({ INSTALLATION: pool.installation, TENANT_UID: pool.uid.to_string(), ROLE: SCALING_ROLE });
     let mut node_labels = marks.clone();
     node_labels[POOL_KEY] = json!(pool.label);
     let karpenter = &growth.karpenter;
@@ -121,7 +149,9 @@ fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
     }
     let mut limits = json!(karpenter.limits);
     limits["nodes"] = json!(growth.nodes_max.to_string());
-    let mut spec = json!({ "nodeClassRef": karpenter.node_class, "requirements": requirements });
+    let mut spec = json!({
+        "nodeClassRef": karpenter.node_class, "requirements": requirements, "expireAfter": EXPIRE_AFTER,
+    });
     if pool.is_tainted {
         spec["taints"] = json!([{ "key": POOL_KEY, "value": pool.label, "effect": "NoSchedule" }]);
     }
@@ -131,7 +161,9 @@ fn manifest(pool: &ScaledPool, growth: &PoolGrowth) -> Value {
         "spec": {
             "template": { "metadata": { "labels": node_labels }, "spec": spec },
             // No pod of a customer is moved to save a machine.
-            "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": EMPTY_FOR },
+            "disruption": {
+                "consolidationPolicy": "WhenEmpty", "consolidateAfter": EMPTY_FOR, "budgets": [{ "nodes": REPLACED_AT_ONCE }],
+            },
             "limits": limits,
         },
     })
@@ -191,6 +223,45 @@ mod tests {
     use landlord_core::{TenantUid, node_scaling::Karpenter};
 
     use super::*;
+    use crate::host_cluster::fake_api::cluster;
+
+    #[tokio::test]
+    async fn a_pool_is_gone_when_nothing_of_it_is_there_and_machines_of_others_are_left_alone() {
+        let (client, requests) = cluster(&[("nodepools", "landlord-t-1"), ("nodeclaims", "m-1")]);
+        let (progress, removed) = remove(&client, &pool(true)).await.unwrap();
+        let types: Vec<&str> = removed.iter().map(|object| object.r#type.as_str()).collect();
+        assert_eq!(types, ["NodePool", "NodeClaim"]);
+        assert_ne!(progress, StageProgress::Done, "what was there a moment ago may still be");
+        assert_eq!(remove(&client, &pool(true)).await.unwrap(), (StageProgress::Done, Vec::new()));
+        let (client, _) = cluster(&[("nodepools", "landlord-t-1")]);
+        assert_ne!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
+        assert_eq!(remove(&client, &pool(true)).await.unwrap().0, StageProgress::Done);
+        let requests = requests.lock().unwrap();
+        let lists: Vec<&String> = requests.iter().filter(|request| request.starts_with("GET")).collect();
+        assert!(
+            lists.iter().any(|list| list.contains("nodeclaims")) && lists.iter().any(|list| list.contains("/nodes"))
+        );
+        for list in lists {
+            let selects = list.contains("landlord-installation%3Dhere") && list.contains("landlord-tenant-uid%3D");
+            assert!(selects, "machines of whoever has a pool of that name: {list}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_the_defaults_of_karpenters_definitions() {
+        let made = manifest(&pool(true), &growth(json!({})));
+        // As the API server stores it: karpenter.sh_nodepools.yaml of Karpenter 1.14.
+        let mut stored = made.clone();
+        for (parent, field, default) in [
+            ("/spec/disruption", "budgets", json!([{ "nodes": "10%" }])),
+            ("/spec/disruption", "consolidationPolicy", json!("WhenEmptyOrUnderutilized")),
+            ("/spec/template/spec", "expireAfter", json!("720h")),
+        ] {
+            let parent = stored.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            parent.entry(field).or_insert(default);
+        }
+        assert!(!landlord_kube::drift::differs(&made, &stored), "it would be written again with each look");
+    }
 
     fn pool(is_tainted: bool) -> ScaledPool {
         ScaledPool {

@@ -1,6 +1,6 @@
 //! Takes back what an installation put on a host cluster for all its tenants together, so that a cluster which was
-//! adopted is left as it was found: the shared Gateway with its namespace, admission policies, custom resources that were
-//! brought along.
+//! adopted is left as it was found: the shared Gateway with its namespace, that of the checks, admission policies, custom
+//! resources that were brought along.
 //!
 //! Ours is what carries this installation's marker, and nothing else is inspected. What others have come to use since
 //! (objects in that namespace, routes of those kinds) is theirs: then it stays, and is reported. Each call does what it finds
@@ -24,7 +24,7 @@ use landlord_kube::{
     absent::gone_is_fine,
     content::content,
     gateway_api::{DIGEST_ANNOTATION, GROUP, OWNER_ANNOTATION},
-    markers::{LEVEL_LABEL, role_selector},
+    markers::{CHECKS_ROLE, LEVEL_LABEL, role_selector},
     progress::pending,
 };
 
@@ -81,6 +81,9 @@ impl Uninstall<'_> {
             return Ok(Some(detail));
         }
         if let Some(detail) = self.namespaces().await? {
+            return Ok(Some(detail));
+        }
+        if let Some(detail) = self.checks().await? {
             return Ok(Some(detail));
         }
         for kind in POLICIES {
@@ -174,6 +177,14 @@ impl Uninstall<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The namespace that pods of checks ran in, which is landlord's alone.
+    async fn checks(&mut self) -> Result<Option<String>> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
+        let ours = ListParams::default().labels(&role_selector(self.installation, CHECKS_ROLE));
+        let left = self.remove_all(&resource, &ours, &|_| true).await?;
+        Ok(left.map(|name| format!("namespace {name} is ending")))
     }
 
     async fn others_in(&self, namespace: &str) -> Result<Content> {

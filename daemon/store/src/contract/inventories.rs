@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    DesiredState, Environment, EnvironmentKind, FoundNamespace, FoundObjects, HostView, HostsDue, InventoryDue,
+    DesiredState, Environment, EnvironmentKind, FoundInHost, FoundObjects, HostView, HostsDue, InventoryDue,
     InventoryReport, OperationOutcome, Orphan, StageRecord, StageState, TenantUid, Timestamp,
     audit::Author,
     lifecycle::{self, HELD},
@@ -42,11 +42,7 @@ impl InventoryStore for Store {
         self.snapshot(async |connection| namespaces::due(connection).await).await
     }
 
-    async fn compare_namespaces(
-        &self,
-        host: &HostView,
-        found: Vec<FoundNamespace>,
-    ) -> Result<Vec<TenantUid>, StoreError> {
+    async fn compare_host(&self, host: &HostView, found: Vec<FoundInHost>) -> Result<Vec<TenantUid>, StoreError> {
         let host = host.clone();
         self.writer.write(move |connection| namespaces::compare(connection, host.clone(), found.clone()).boxed()).await
     }

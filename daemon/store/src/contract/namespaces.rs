@@ -1,13 +1,13 @@
-//! Tenants' namespaces in host clusters, compared with the records: no inventory of a cloud lists them.
+//! What tenants have in host clusters, namespaces and pools, compared with the records: no inventory of a cloud lists it.
 
 use std::collections::BTreeSet;
 
-use landlord_core::{FoundNamespace, HostView, HostsDue, Orphan, TenantUid, Timestamp, ports::StoreError};
+use landlord_core::{FoundInHost, HostView, HostsDue, Orphan, TenantUid, Timestamp, ports::StoreError};
 use sqlx::AnyConnection;
 
 use super::{
     hosts,
-    orphans::{self, host_in, namespace_object},
+    orphans::{self, host_in, hosted_object},
 };
 use crate::rows::{self, clock, unavailable};
 
@@ -31,11 +31,11 @@ pub(super) async fn known(connection: &mut AnyConnection) -> Result<BTreeSet<Ten
     Ok(uids.iter().filter_map(|uid| uid.parse().ok()).collect())
 }
 
-/// Replaces what is kept of a host cluster's namespaces; gives who was not on the list.
+/// Replaces what is kept of a host cluster's objects; gives who was not on the list.
 pub(super) async fn compare(
     connection: &mut AnyConnection,
     host: HostView,
-    found: Vec<FoundNamespace>,
+    found: Vec<FoundInHost>,
 ) -> Result<Vec<TenantUid>, StoreError> {
     let now = clock::now(connection).await?;
     let (known, key, id) = (known(connection).await?, host.placement.provider_key(), host.host.id.as_str());
@@ -46,16 +46,17 @@ pub(super) async fn compare(
     for orphan in &mut after {
         orphan.objects.retain(|object| host_in(object) != Some(id));
     }
-    for namespace in found.into_iter().filter(|namespace| !known.contains(&namespace.uid)) {
-        let is_it = |orphan: &Orphan| orphan.uid == namespace.uid;
+    for found in found.into_iter().filter(|found| !known.contains(&found.uid)) {
+        let uid = found.uid;
+        let is_it = |orphan: &Orphan| orphan.uid == uid;
         if !before.iter().any(is_it) {
-            new.insert(namespace.uid);
+            new.insert(uid);
         }
-        let object = namespace_object(id, namespace.name);
+        let object = hosted_object(id, found);
         let here = |orphan: &&mut Orphan| is_it(orphan) && orphan.region == host.placement.region;
         match after.iter_mut().find(here) {
             Some(orphan) => orphan.objects.push(object),
-            None => after.push(orphan(namespace.uid, &host, object, now)),
+            None => after.push(orphan(uid, &host, object, now)),
         }
     }
     for orphan in after.iter().filter(|orphan| !before.contains(orphan)) {

@@ -1,7 +1,8 @@
 //! Objects of tenants that have no record: shown, taken over by a new tenant, or removed.
 
 use landlord_core::{
-    CustomerId, Environment, HostClusterRef, Level, Orphan, Placement, TenantName, TenantSpec, TenantUid, Timestamp,
+    CustomerId, Environment, FoundInHost, HostClusterRef, HostedKind, Level, Orphan, Placement, TenantName, TenantSpec,
+    TenantUid, Timestamp,
     environment::{ORPHANS, SpecInput},
     placement::ProviderKey,
     ports::{NewTenant, RequestContext, StoreError},
@@ -16,19 +17,32 @@ const GLOBAL: &str = "global";
 /// Class of the tenants that stand for orphans while they are removed.
 const CLASS: &str = "orphan";
 
-/// Type of the objects that are namespaces in host clusters, and what their ids begin with before the host cluster's own.
-const NAMESPACE: &str = "Namespace";
+/// What the ids of objects in host clusters begin with, before the host cluster's own.
 const HOST_CLUSTERS: &str = "hostClusters/";
 
-/// A tenant's namespace in a host cluster as an object of an orphan.
-pub(super) fn namespace_object(host: &str, name: String) -> RemovedObject {
-    RemovedObject { r#type: NAMESPACE.into(), id: format!("{HOST_CLUSTERS}{host}/namespaces/{name}"), name }
+/// Type of an object in a host cluster, and its collection in ids.
+const fn type_of(kind: HostedKind) -> (&'static str, &'static str) {
+    match kind {
+        HostedKind::Namespace => ("Namespace", "namespaces"),
+        HostedKind::NodePool => ("NodePool", "nodepools"),
+    }
+}
+
+/// What a tenant has in a host cluster as an object of an orphan.
+pub(super) fn hosted_object(host: &str, found: FoundInHost) -> RemovedObject {
+    let (r#type, collection) = type_of(found.kind);
+    let id = format!("{HOST_CLUSTERS}{host}/{collection}/{}", found.name);
+    RemovedObject { r#type: r#type.into(), id, name: found.name }
 }
 
 /// The id of the host cluster of such an object; `None`: it is another one.
 pub(super) fn host_in(object: &RemovedObject) -> Option<&str> {
-    let rest = object.id.strip_prefix(HOST_CLUSTERS).filter(|_| object.r#type == NAMESPACE)?;
-    rest.split_once('/').map(|(host, _)| host)
+    let (host, rest) = object.id.strip_prefix(HOST_CLUSTERS)?.split_once('/')?;
+    let is_of = |kind| {
+        let (r#type, collection) = type_of(kind);
+        object.r#type == r#type && rest.starts_with(collection)
+    };
+    [HostedKind::Namespace, HostedKind::NodePool].into_iter().any(is_of).then_some(host)
 }
 
 fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {

@@ -2,6 +2,8 @@
 //! refused.
 
 use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,6 +12,9 @@ use landlord_test_harness::TenantFile;
 use landlord_test_kube::python_env;
 
 use crate::scene::Scene;
+
+/// How the node's proxy begins when a connection was taken.
+const ACCEPTED: &[u8; 12] = b"HTTP/1.1 200";
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../kube/tests/use").join(name)
@@ -77,11 +82,27 @@ fn from_a_pod(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile, is_sha
         let name = format!("{service}.{namespace}.svc.cluster.local");
         targets.push((format!("Service {service}, port {port}, by its name"), name, port));
     }
-    // Its own pods reach all of it: a port that nobody serves would prove nothing.
-    for (what, outcome) in from(scene, tenant, &targets) {
-        assert_eq!(outcome, "open", "the tenant's own {what}");
+    // A port that nobody serves would prove nothing. In a namespace that is shared its own pods reach all of it; in a cluster of its
+    // own each of them has what it needs only, and the node reaches all.
+    if is_shared {
+        for (what, outcome) in from(scene, tenant, &targets) {
+            assert_eq!(outcome, "open", "the tenant's own {what}");
+        }
+    } else {
+        for (what, host, port) in &targets {
+            assert!(is_open_to_the_node(&scene.socket(tenant), &format!("{host}:{port}")), "the tenant's own {what}");
+        }
     }
     from(scene, neighbour, &targets)
+}
+
+/// Whether an address takes a connection from the tenant's node, which policies let in.
+fn is_open_to_the_node(socket: &Path, target: &str) -> bool {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").unwrap();
+    let mut begun = [0; ACCEPTED.len()];
+    stream.read_exact(&mut begun).unwrap();
+    begun == *ACCEPTED
 }
 
 /// From the file server of a tenant.

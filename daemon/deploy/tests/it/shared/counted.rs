@@ -44,12 +44,12 @@ impl World {
             ensure!(isolation.joined(kube, &pool.to_string()).await? == 1, "nodes of {pool}");
         }
         ensure!(isolation.joined(kube, "nobodys").await? == 0, "nodes of nobody");
-        let namespaces = isolation.namespaces(kube, "test").await?;
+        let namespaces = isolation.of_tenants(kube, "test").await?;
         for tenant in &self.tenants {
             let name = place(tenant).namespace.as_str();
             ensure!(namespaces.iter().any(|found| found.uid == tenant.uid && found.name == name), "{namespaces:?}");
         }
-        ensure!(isolation.namespaces(kube, "other").await?.is_empty(), "of another installation");
+        ensure!(isolation.of_tenants(kube, "other").await?.is_empty(), "of another installation");
         // Another installation's tenants are not ours, but take what is there all the same.
         let foreign = self.scene.deployer.isolation.measure(kube, "other").await?;
         ensure!(foreign.by_tenants.pods == 0 && foreign.requested == found, "{foreign:?}");
