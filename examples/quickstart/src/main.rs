@@ -5,9 +5,10 @@
 mod build;
 mod narrate;
 mod real;
+mod token;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::{
         Arc,
@@ -21,6 +22,7 @@ use clap::Parser;
 use landlord_test_harness::{Cloud, World, WorldOptions, binaries::checkout, cloud, real::values as real_values};
 use landlord_test_kube::Artifacts;
 use narrate::{say, say_block};
+use token::Token;
 
 /// Host cluster that its example file describes.
 const HOST: &str = "hostcluster/shared-1";
@@ -140,6 +142,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         real::announce()?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
+    let token = Token::give(&folder)?;
     let options = WorldOptions {
         time_scale: arguments.time_scale,
         seed: arguments.seed,
@@ -147,12 +150,16 @@ fn run(arguments: &Arguments) -> Result<()> {
         durable: true,
         clouds: vec![cloud],
         real_node: arguments.real,
-        extra_config: if arguments.real { cloud.real_classes() + &real_values() } else { String::new() },
+        extra_config: if arguments.real {
+            token.config.clone() + &cloud.real_classes() + &real_values()
+        } else {
+            token.config.clone()
+        },
         ..WorldOptions::default()
     };
     let mut world = World::start(&folder, &binaries, &options)?;
     say(&format!("simulated {} and landlordd are up", cloud.title));
-    let session = Session { world: &mut world, interrupted: &interrupted, restarts: 0 };
+    let session = Session { world: &mut world, token: &token.file, interrupted: &interrupted, restarts: 0 };
     let result = session.show(arguments, cloud, &artifacts);
     say(&format!("stopping landlordd, the simulated {} and its Kubernetes", cloud.title));
     let clean = world.stop()?;
@@ -167,6 +174,8 @@ fn run(arguments: &Arguments) -> Result<()> {
 /// A world as its user has it: whatever they do, the daemon is looked after.
 struct Session<'a> {
     world: &'a mut World,
+    /// By which every command shows whose it is.
+    token: &'a Path,
     interrupted: &'a AtomicBool,
     restarts: u32,
 }
@@ -179,6 +188,7 @@ impl Session<'_> {
         let real = if arguments.real { REAL_PODS_TIMEOUT } else { REAL_TIMEOUT };
         let timeout = real + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
         let timeout = format!("--timeout={}s", timeout.as_secs());
+        self.landlord(&["whoami"])?;
         if arguments.level != Level::Cluster {
             self.landlord(&["apply", "-f", &host_file])?;
             self.landlord(&["wait", HOST, "--for=ready", &timeout])?;
@@ -203,7 +213,7 @@ impl Session<'_> {
         if arguments.once {
             return self.take_down(cloud, arguments.level, &timeout);
         }
-        hints(self.world, tenant);
+        hints(self.world, self.token, tenant);
         while !self.interrupted.load(Ordering::Relaxed) {
             std::thread::sleep(WATCH_INTERVAL);
             self.look_after_daemon()?;
@@ -237,6 +247,8 @@ impl Session<'_> {
         let mut client = Command::new(&self.world.binaries().landlord)
             .arg("--server")
             .arg(format!("unix://{}", self.world.socket().display()))
+            .arg("--token-file")
+            .arg(self.token)
             .args(arguments)
             .spawn()
             .context("can't run the landlord client")?;
@@ -304,18 +316,19 @@ fn text<'a>(object: &'a serde_json::Value, key: &str) -> &'a str {
     object[key].as_str().unwrap_or("?")
 }
 
-fn hints(world: &World, tenant: &str) {
+fn hints(world: &World, token: &Path, tenant: &str) {
     let client = world.binaries().landlord.display().to_string();
     say_block(&format!(
         "Try next, in another terminal:\n\
-         \x20 export LANDLORD_SERVER=unix://{}\n\
+         \x20 export LANDLORD_SERVER=unix://{} LANDLORD_TOKEN_FILE={}\n\
          \x20 alias landlord={client}\n\
          \x20 landlord get tenants\n\
          \x20 landlord describe {tenant}\n\
          \x20 landlord kubeconfig {tenant} > kubeconfig && kubectl --kubeconfig kubeconfig get pods -A\n\
          \x20 landlord delete {tenant} --wait\n\
          Ctrl-C stops everything; a second run continues from here. A landlordd that you kill is started again.",
-        world.socket().display()
+        world.socket().display(),
+        token.display()
     ));
 }
 
