@@ -14,6 +14,8 @@ use landlord_test_harness::{CliOutput, Issuer, TenantFile, World, WorldOptions, 
 
 const NOT_FOUND: i32 = 5;
 const AUTH: i32 = 7;
+/// Far above what it takes: a busy machine is no failure.
+const LISTENING: Duration = Duration::from_secs(60);
 /// Longer than the daemon waits before it calls an issuer for unknown keys again.
 const NEW_KEYS: Duration = Duration::from_secs(30);
 
@@ -46,11 +48,22 @@ impl Scene {
         );
         let options = WorldOptions { time_scale: FAST, clouds: vec![&EKS], extra_config, ..WorldOptions::default() };
         let world = World::temporary(binaries().unwrap(), &options).unwrap();
-        let log = world.log_tail(500);
-        let listening = log.lines().rfind(|line| line.contains("listening with TLS")).expect("a TLS listener");
-        let address = listening.split("address=127.0.0.1:").nth(1).unwrap();
-        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-        Self { world, issuer, address: format!("https://localhost:{port}"), folder }
+        let address = format!("https://localhost:{}", Self::port(&world));
+        Self { world, issuer, address, folder }
+    }
+
+    /// Of the TLS listener, which opens a moment after the socket.
+    fn port(world: &World) -> String {
+        let deadline = Instant::now() + LISTENING;
+        loop {
+            let log = world.log_tail(500);
+            if let Some(line) = log.lines().rfind(|line| line.contains("listening with TLS")) {
+                let address = line.split("address=127.0.0.1:").nth(1).unwrap();
+                return address.chars().take_while(char::is_ascii_digit).collect();
+            }
+            assert!(Instant::now() < deadline, "no TLS listener: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
