@@ -61,6 +61,8 @@ pub struct NodeRequirement {
 
 /// Operators of requirements.
 const OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
+/// Those that have no values.
+const VALUELESS: [&str; 2] = ["Exists", "DoesNotExist"];
 /// What `nodes_max` says already.
 const NODES: &str = "nodes";
 const CPU: &str = "cpu";
@@ -108,7 +110,7 @@ impl NodeScaling {
             let NodeRequirement { key, operator, values } = requirement;
             if !OPERATORS.contains(&operator.as_str()) {
                 add("karpenter.requirements", format!("{key}: the operators are {}", OPERATORS.join(", ")));
-            } else if values.is_empty() != operator.ends_with("Exist") && values.is_empty() != (operator == "Exists") {
+            } else if values.is_empty() != VALUELESS.contains(&operator.as_str()) {
                 add(
                     "karpenter.requirements",
                     format!("{key}: {operator} and {} values don't go together", values.len()),

@@ -3,7 +3,7 @@
 
 use crate::{
     common::{self, Flow, Made, PARAMETERS},
-    simulator::{ACCOUNT, Cloud, foreign_eks, zone},
+    simulator::{ACCOUNT, Cloud, foreign_eks, foreign_query, zone},
 };
 use landlord_provider_api::{Cluster as _, ErrorKind, v1};
 use serde_json::{Value, json};
@@ -28,6 +28,16 @@ async fn flow(cloud: &Cloud, config: &str) -> Flow {
     flow
 }
 
+/// Roles that the account has without landlord.
+async fn roles(cloud: &Cloud, names: &[&str]) {
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
+        "Principal": { "Service": "pods.eks.amazonaws.com" }, "Action": ["sts:AssumeRole", "sts:TagSession"] }] });
+    for name in names {
+        let role = [("Action", "CreateRole"), ("RoleName", name), ("AssumeRolePolicyDocument", &trust.to_string())];
+        foreign_query(cloud, "iam", "2010-05-08", &role).await;
+    }
+}
+
 /// Whatever the class may change, once.
 async fn change(cloud: &Cloud, flow: &mut Flow, made: &Made) {
     // Other labels: every tagged object of the stack changes. One gateway for all zones: a route changes.
@@ -37,6 +47,7 @@ async fn change(cloud: &Cloud, flow: &mut Flow, made: &Made) {
     parameters["addon_versions"] = json!({ "coredns": "v1.12.4-eksbuild.1" });
     parameters["node_disk_gib"] = json!(120);
     parameters["admin_principal_arns"] = json!([format!("arn:aws:iam::{ACCOUNT}:role/admins")]);
+    roles(cloud, &["landlord-karpenter", "landlord-karpenter-2"]).await;
     let of_karpenter = |role: &str| json!({ KARPENTER: format!("arn:aws:iam::{ACCOUNT}:role/landlord-{role}") });
     parameters["pod_identities"] = of_karpenter("karpenter");
     flow.parameters = parameters.to_string();
