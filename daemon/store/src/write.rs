@@ -267,8 +267,11 @@ impl Writing {
             let Ok(mut connection) = self.database.connection().await else { continue };
             let status =
                 sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection);
-            let Ok(status) = self.database.dialect.responded::<Option<String>, sqlx::Error>(status).await else {
-                continue;
+            let status = match self.database.dialect.responded::<Option<String>, sqlx::Error>(status).await {
+                Ok(status) => status,
+                // A server that crashed knows of no such transaction yet: nothing of it had reached its log.
+                Err(refused) if is_in_the_future(&refused) => Some("aborted".to_owned()),
+                Err(_) => continue,
             };
             self.connection = Some(connection);
             match status.as_deref() {
@@ -323,6 +326,11 @@ impl Writing {
         }
         let _ = self.database.dialect.responded(connection.close()).await;
     }
+}
+
+/// Whether the server says of a transaction that its id was not given to any yet (invalid_parameter_value).
+fn is_in_the_future(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "22023")
 }
 
 #[cfg(test)]

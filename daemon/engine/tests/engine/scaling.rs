@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Level, Operation, Stage, StageRecord, State, ports::TenantStore as _};
+use landlord_core::{DesiredState, Level, Operation, Stage, StageRecord, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
@@ -62,7 +62,8 @@ async fn a_pool_keeps_its_scaling_when_a_daemon_works_before_its_plugins_have_st
         assert_eq!(world.cloud.most(uid), [3]);
     }
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
-    world.stop().await;
+    // The daemon of before is dead, and does not end.
+    world.stop_at_once();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +102,7 @@ async fn machines_in_a_cluster_go_when_its_cloud_comes_to_scale_pools_itself() {
     assert!(world.cloud.is_scaled(&uid));
     scales(&world);
     let is_left_to_it = async || {
-        let record = stage(&world, &created, &Stage::NodeScaling).await;
+        let record = world.store.stage(created.uid, DesiredState::Present, &Stage::NodeScaling).await.unwrap();
         record.is_some_and(|record| record.detail.contains("the cloud scales the pool up to 3 nodes"))
     };
     while world.cloud.is_scaled(&uid) || !is_left_to_it().await {
