@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
 use landlord_core::{EnvironmentName, Level, State, ports::TenantStore as _};
-use landlord_provider_api::{ErrorKind, v1::ResourceKind};
+use landlord_provider_api::v1::ResourceKind;
 
 use crate::{
     WORLDS,
     cloud::{Fault, Faults},
     name, no_faults, random_faults,
     shared::host,
+    throttles_half,
     world::{Life, World},
 };
 
@@ -164,8 +165,7 @@ async fn random_faults_and_a_kill_only_delay_a_shared_life() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn throttling_and_panics_fail_nothing_of_a_shared_life() {
-    let throttled: Faults = Arc::new(|_, call| (call % 2 == 0).then_some(Fault::Fails(ErrorKind::Throttled)));
-    shared_life(Life::until(None), throttled).await;
+    shared_life(Life::until(None), throttles_half()).await;
     let panics: Faults = Arc::new(|_, call| (call % 9 == 5).then_some(Fault::Panics));
     shared_life(Life::until(None), panics).await;
 }

@@ -147,6 +147,8 @@ fn paused(rounds: usize) {
     };
     let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
     assert!(world.stop_daemon().unwrap());
+    // A network that the account has no room for is rolled back and tried again, which is no second one.
+    world.simulator().control().lift_quotas(EKS.account).unwrap();
     let start = |daemon: usize| {
         let own = format!("providers.eks.credentials.default.access_key_id={}", key(daemon));
         Replica::start(&world, &format!("r{daemon}"), &[own]).unwrap()
