@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::{
-    Catalog, Class, Environment, EnvironmentKind, NodeScaling, Placement, Tenant,
+    Catalog, Class, Environment, EnvironmentKind, Placement, Tenant,
     catalog::of_customer,
     revision::{Part, Revisions},
 };
@@ -50,8 +50,6 @@ impl Catalog {
 fn of_class(class: &Class, environment: &Environment) -> Placement {
     let placement = environment.placement.clone();
     let tenant = environment.tenant();
-    // Of an order that is not made any more it is kept that something has to go.
-    let withdrawn = placement.node_scaling.as_ref().map(|_| NodeScaling::withdrawn());
     let guardrails = class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default());
     // One that does not fit the customer any more differs as it is written.
     let guardrails = guardrails.map(|guardrails| match tenant {
@@ -67,7 +65,7 @@ fn of_class(class: &Class, environment: &Environment) -> Placement {
         platform: class.platform.clone(),
         platform_options: class.platform_options.clone(),
         machine_type: class.machine_type.clone(),
-        node_scaling: class.node_scaling.clone().or(withdrawn),
+        node_scaling: class.node_scaling.clone(),
         disk_size_gib: class.disk_size_gib,
         parameters: class.parameters.clone(),
         guardrails,
@@ -75,6 +73,7 @@ fn of_class(class: &Class, environment: &Environment) -> Placement {
         service: class.service,
         ..placement
     }
+    .instead_of(&environment.placement)
 }
 
 impl Catalog {

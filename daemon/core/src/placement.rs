@@ -108,12 +108,10 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Most nodes that it may come to, which its customer's contract counts. `by_cloud`: whether its cloud scales the pool, or
-    /// nobody asks by whom it is scaled.
+    /// Most nodes that it may come to, whoever scales its pool, which its customer's contract counts.
     #[must_use]
-    pub fn nodes_max(&self, by_cloud: bool) -> u32 {
-        let scaling = self.node_scaling.as_ref().filter(|_| by_cloud);
-        scaling.map_or(0, |scaling| scaling.nodes_max).max(self.node_count)
+    pub fn nodes_max(&self) -> u32 {
+        self.node_scaling.as_ref().map_or(0, |scaling| scaling.nodes_max).max(self.node_count)
     }
 
     /// This placement for an environment that is placed as `left` says: machines that were ordered there are not forgotten, but go.

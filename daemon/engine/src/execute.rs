@@ -202,7 +202,7 @@ impl<'a> Call<'a> {
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
-                node_pool: self.node_pool_checked().await?,
+                node_pool: request::has_pool(self.work).then(|| self.node_pool_wanted(&description)),
                 dns_zone: request::dns_zone(self.work).filter(|_| states(&description, DNS)),
             })
             .await?;
@@ -235,7 +235,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 checkpoint: request::checkpoint(self.work, self.stage),
-                node_pool: Some(self.node_pool_wanted().await?),
+                node_pool: Some(self.node_pool_wanted(&self.description().await?)),
             })
             .await?;
         progress(response.progress, response.status.as_ref())
@@ -263,7 +263,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::network(self.work)),
                 cluster: Some(request::cluster(self.work)),
-                spec: Some(self.node_pool_wanted().await?),
+                spec: Some(self.node_pool_wanted(&self.description().await?)),
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;

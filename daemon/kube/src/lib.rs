@@ -38,7 +38,7 @@ pub mod absent;
 pub mod apply;
 pub mod client;
 pub mod content;
-pub mod drift;
+mod drift;
 pub mod error;
 pub mod gateway_api;
 pub mod markers;

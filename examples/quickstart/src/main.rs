@@ -143,6 +143,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let token = Token::give(&folder)?;
+    let real = if arguments.real { cloud.real_classes() + &real_values() } else { String::new() };
     let options = WorldOptions {
         time_scale: arguments.time_scale,
         seed: arguments.seed,
@@ -150,11 +151,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         durable: true,
         clouds: vec![cloud],
         real_node: arguments.real,
-        extra_config: if arguments.real {
-            token.config.clone() + &cloud.real_classes() + &real_values()
-        } else {
-            token.config.clone()
-        },
+        extra_config: token.config.clone() + &real,
         ..WorldOptions::default()
     };
     let mut world = World::start(&folder, &binaries, &options)?;

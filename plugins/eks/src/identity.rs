@@ -16,6 +16,8 @@ use crate::{
     tags,
 };
 
+/// What the associations are marked with.
+const MARKER: &str = "identity";
 /// Namespace, service account, network attribute that names the role.
 const ACCOUNTS: [(&str, &str, &str); 2] = [
     ("external-dns", "external-dns", "external_dns_role_arn"),
@@ -77,7 +79,9 @@ pub(crate) async fn ensure(
     for (namespace, account, role) in ACCOUNTS {
         let role = cluster::attribute(network, role)?;
         let Some(present) = find(aws, &names, namespace, account).await? else {
-            create(aws, scope, &names, (namespace, account), &role, &policy).await?;
+            let policy = Some(policy.as_str());
+            let new = NewAssociation { namespace, account, role_arn: &role, policy, marker: MARKER, token: account };
+            create(aws, scope, &names, new).await?;
             continue;
         };
         if !tags::is_ours(scope, &present.tags()) {
@@ -100,31 +104,55 @@ pub(crate) async fn ensure(
     Ok(progress::ready())
 }
 
-async fn create(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-    (namespace, account): (&str, &str),
-    role: &str,
-    policy: &str,
-) -> Result<()> {
+/// An association to be made.
+pub(crate) struct NewAssociation<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) role_arn: &'a str,
+    /// What narrows the role.
+    pub(crate) policy: Option<&'a str>,
+    /// What it is marked with.
+    pub(crate) marker: &'a str,
+    /// What distinguishes its request from others of the marker.
+    pub(crate) token: &'a str,
+}
+
+/// Makes one; that there is one by now is fine.
+pub(crate) async fn create(aws: &Clients, scope: &v1::Scope, names: &Names, new: NewAssociation<'_>) -> Result<()> {
     let request = aws
         .eks
         .create_pod_identity_association()
         .cluster_name(names.cluster())
-        .namespace(namespace)
-        .service_account(account)
-        .role_arn(role)
+        .namespace(new.namespace)
+        .service_account(new.account)
+        .role_arn(new.role_arn)
         // A session policy and EKS's session tags exclude each other.
-        .disable_session_tags(true)
-        .policy(policy)
-        .client_request_token(names.token("identity", format_args!("{account}/{}", scope.generation)))
-        .set_tags(Some(tags::all(scope, "identity").into_iter().collect()));
-    match request.send().await.map_err(failed(action::CREATE_POD_IDENTITY, account)) {
+        .set_disable_session_tags(new.policy.map(|_| true))
+        .set_policy(new.policy.map(str::to_owned))
+        .client_request_token(names.token(new.marker, format_args!("{}/{}", new.token, scope.generation)))
+        .set_tags(Some(tags::all(scope, new.marker).into_iter().collect()));
+    match request.send().await.map_err(failed(action::CREATE_POD_IDENTITY, new.account)) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == "ResourceInUseException" => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Removes those, which are all marked the same; what they were.
+pub(crate) async fn remove(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    (associations, marker): (Vec<PodIdentityAssociation>, &str),
+) -> Result<Vec<v1::OwnedObject>> {
+    let mut removed = Vec::new();
+    for association in associations {
+        let id = association.association_id().unwrap_or_default();
+        let request = aws.eks.delete_pod_identity_association().cluster_name(names.cluster()).association_id(id);
+        request.send().await.map(drop).map_err(failed(action::DELETE_POD_IDENTITY, id)).or_absent()?;
+        removed.push(owned(scope, &association, marker));
+    }
+    Ok(removed)
 }
 
 async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<PodIdentityAssociation>> {
@@ -154,14 +182,8 @@ pub(crate) fn owned(scope: &v1::Scope, association: &PodIdentityAssociation, rol
 /// Makes the associations be absent.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
-    let mut removed = Vec::new();
-    for association in list(aws, scope, &names).await? {
-        let id = association.association_id().unwrap_or_default();
-        let request = aws.eks.delete_pod_identity_association().cluster_name(names.cluster()).association_id(id);
-        request.send().await.map(drop).map_err(failed(action::DELETE_POD_IDENTITY, id)).or_absent()?;
-        removed.push(owned(scope, &association, "identity"));
-    }
-    Ok((Outcome::Gone, removed))
+    let associations = list(aws, scope, &names).await?;
+    Ok((Outcome::Gone, remove(aws, scope, &names, (associations, MARKER)).await?))
 }
 
 /// Observes.
@@ -173,5 +195,5 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
         n if n == ACCOUNTS.len() => progress::ready(),
         _ => progress::pending(5, "pod identities are missing"),
     };
-    Ok((outcome, found.iter().map(|a| owned(scope, a, "identity")).collect()))
+    Ok((outcome, found.iter().map(|a| owned(scope, a, MARKER)).collect()))
 }

@@ -11,7 +11,7 @@ use crate::{
     aws::Clients,
     cluster,
     error::{Absent as _, Result, failed, invalid},
-    identity::{describe, find, owned},
+    identity::{NewAssociation, create, describe, find, remove},
     names::Names,
     tags,
 };
@@ -25,7 +25,8 @@ pub(crate) async fn ensure(aws: &Clients, scope: &v1::Scope, wanted: &BTreeMap<S
     for (key, role) in wanted {
         let (namespace, account) = split(key).ok_or_else(|| invalid(format!("parameters.pod_identities: {key:?}")))?;
         let Some(present) = find(aws, &names, namespace, account).await? else {
-            create(aws, scope, &names, (namespace, account), role).await?;
+            let new = NewAssociation { namespace, account, role_arn: role, policy: None, marker: ROLE, token: key };
+            create(aws, scope, &names, new).await?;
             continue;
         };
         if !is_ours(scope, &present) {
@@ -48,29 +49,6 @@ pub(crate) async fn ensure(aws: &Clients, scope: &v1::Scope, wanted: &BTreeMap<S
 /// Namespace and account.
 pub(crate) fn split(key: &str) -> Option<(&str, &str)> {
     key.split_once('/').filter(|(namespace, account)| !namespace.is_empty() && !account.is_empty())
-}
-
-async fn create(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-    (namespace, account): (&str, &str),
-    role: &str,
-) -> Result<()> {
-    let request = aws
-        .eks
-        .create_pod_identity_association()
-        .cluster_name(names.cluster())
-        .namespace(namespace)
-        .service_account(account)
-        .role_arn(role)
-        .client_request_token(names.token(ROLE, format_args!("{namespace}/{account}/{}", scope.generation)))
-        .set_tags(Some(tags::all(scope, ROLE).into_iter().collect()));
-    match request.send().await.map_err(failed(action::CREATE_POD_IDENTITY, account)) {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == "ResourceInUseException" => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 fn is_ours(scope: &v1::Scope, association: &PodIdentityAssociation) -> bool {
@@ -98,12 +76,5 @@ pub(crate) async fn list(aws: &Clients, scope: &v1::Scope) -> Result<Vec<PodIden
 
 /// Makes them be absent.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<Vec<v1::OwnedObject>> {
-    let (names, mut removed) = (Names::new(scope)?, Vec::new());
-    for association in list(aws, scope).await? {
-        let id = association.association_id().unwrap_or_default();
-        let request = aws.eks.delete_pod_identity_association().cluster_name(names.cluster()).association_id(id);
-        request.send().await.map(drop).map_err(failed(action::DELETE_POD_IDENTITY, id)).or_absent()?;
-        removed.push(owned(scope, &association, ROLE));
-    }
-    Ok(removed)
+    remove(aws, scope, &Names::new(scope)?, (list(aws, scope).await?, ROLE)).await
 }

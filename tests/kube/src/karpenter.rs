@@ -1,7 +1,6 @@
 //! Karpenter with its provider of kwok nodes, against a control plane: nodes for pods that wait, without a cloud.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -9,6 +8,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     go_program::GoProgram,
+    ports,
     process::Process,
 };
 
@@ -51,13 +51,13 @@ impl Karpenter {
     /// A program that can't be started, an unusable folder.
     pub fn start(program: &Path, kubeconfig: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        let port = || free_port().map_err(Error::file("find a free port for", program));
+        let [metrics, health] = ports::free().map_err(Error::file("find free ports for", program))?;
         command
             .env("KUBECONFIG", kubeconfig)
             .env("SYSTEM_NAMESPACE", "kube-system")
             .env("DISABLE_LEADER_ELECTION", "true")
-            .env("METRICS_PORT", port()?.to_string())
-            .env("HEALTH_PROBE_PORT", port()?.to_string());
+            .env("METRICS_PORT", metrics.to_string())
+            .env("HEALTH_PROBE_PORT", health.to_string());
         Ok(Self { process: Process::start("karpenter", command, &folder.join("karpenter.log"))? })
     }
 
@@ -68,8 +68,4 @@ impl Karpenter {
     pub fn check(&mut self) -> Result<()> {
         self.process.check()
     }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

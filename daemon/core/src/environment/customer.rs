@@ -178,9 +178,9 @@ impl CustomerSpec {
             }
         }
         let had = before.map_or((0, 0, 0), |(spec, placement)| {
-            (1, u64::from(spec.storage.gib()), u64::from(placement.nodes_max(true)))
+            (1, u64::from(spec.storage.gib()), u64::from(placement.nodes_max()))
         });
-        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(placement.nodes_max(true)));
+        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(placement.nodes_max()));
         let limits = [
             ("limits.tenants_max", self.limits.tenants, used.tenants, (had.0, 1), "tenants"),
             ("limits.storage_gib_max", self.limits.storage_gib, used.storage_gib, (had.1, storage), "GiB of storage"),

@@ -196,10 +196,9 @@ impl Checks {
             By::Request => &self.requested,
         };
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
-        let mut scene = self.scene(clients, target, manifest, addresses);
-        scene.by = by;
-        scene.stack = Some(stack);
-        scene.known = secrets(clients, scene.namespace, manifest).await?;
+        let scene = self.scene(clients, target, manifest, addresses);
+        let known = secrets(clients, scene.namespace, manifest).await?;
+        let mut scene = Scene { by, stack: Some(stack), known, ..scene };
         Ok(Some(self.all(&mut scene).await))
     }
 

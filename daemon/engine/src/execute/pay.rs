@@ -36,12 +36,16 @@ fn deferral(deferred: &Deferred) -> Failure {
     failure
 }
 
+fn ended() -> Failure {
+    Failure::new(ErrorKind::Throttled, "the daemon ended before the call went out")
+}
+
 impl<'a> Call<'a> {
     /// Takes the tokens of a method, for a stage whose objects it is about. Waiting for them is shown as throttling. What a call costs
     /// its provider says: until it did, nothing goes out.
     pub(in crate::execute) async fn pay(&self, method: &str, stage: &Stage) -> Result<Paid<'a>, Failure> {
         let Some(description) = self.shared.stopping.run_until_cancelled(self.description()).await else {
-            return Err(Failure::new(ErrorKind::Throttled, "the daemon ended before the call went out"));
+            return Err(ended());
         };
         let description = description?;
         let costs = timing::costs(method, &description);
@@ -50,7 +54,7 @@ impl<'a> Call<'a> {
         self.shared.limits.learn(&key, &description, &options);
         let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs);
         let Some(admitted) = self.shared.stopping.run_until_cancelled(admitted).await else {
-            return Err(Failure::new(ErrorKind::Throttled, "the daemon ended before the call went out"));
+            return Err(ended());
         };
         admitted.map_err(|deferred| deferral(&deferred))?;
         // Waiting for tokens may have taken any time: whoever took over makes this call.

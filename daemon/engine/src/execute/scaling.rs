@@ -13,20 +13,16 @@ use landlord_provider_api::v1;
 use super::{
     Call, Report,
     in_cluster::{removing, stage_progress},
-    misplaced,
+    misplaced, states,
 };
 use crate::request;
 
 impl Call<'_> {
-    /// The node pool wanted, which its cloud may scale.
-    pub(super) async fn node_pool_wanted(&self) -> Result<v1::NodePoolSpec, Failure> {
-        let most = self.work.environment.placement.nodes_max(self.offers(NODE_SCALING).await?);
-        Ok(request::node_pool(self.work, most))
-    }
-
-    /// The node pool to be checked before anything is built; `None`: the tenant has none of its own.
-    pub(super) async fn node_pool_checked(&self) -> Result<Option<v1::NodePoolSpec>, Failure> {
-        if request::has_pool(self.work) { self.node_pool_wanted().await.map(Some) } else { Ok(None) }
+    /// The node pool wanted of a provider that describes itself so, which its cloud may scale.
+    pub(super) fn node_pool_wanted(&self, description: &v1::DescribeResponse) -> v1::NodePoolSpec {
+        let placement = &self.work.environment.placement;
+        let is_scaled = states(description, NODE_SCALING);
+        request::node_pool(self.work, if is_scaled { placement.nodes_max() } else { placement.node_count })
     }
 
     pub(super) async fn node_scaling(&self) -> Report {
@@ -41,21 +37,19 @@ impl Call<'_> {
         let placement = &self.work.environment.placement;
         let scaling = placement.node_scaling.as_ref().ok_or_else(|| misplaced(self.stage))?;
         if scaling.is_withdrawn() {
-            let report = self.remove_scaled_pool().await?;
-            let detail = format!("class {} does not order it", placement.class);
-            return Ok(if report.done { CallReport { skipped: true, detail, ..report } } else { report });
+            return self.no_pool(format!("class {} does not order it", placement.class)).await;
         }
         let provider = &placement.provider;
-        let kube = self.credentials().await?;
         if self.offers(NODE_SCALING).await? {
             // Of before its plugin said so there may be a pool, whose machines would be beyond the cloud's.
-            let report = self.remove_scaled_pool().await?;
-            let most = placement.nodes_max(true);
-            let detail = format!(
-                "the cloud scales the pool up to {most} nodes (capability {NODE_SCALING} of provider {provider})"
-            );
-            return Ok(if report.done { CallReport { skipped: true, detail, ..report } } else { report });
+            let most = placement.nodes_max();
+            return self
+                .no_pool(format!(
+                    "the cloud scales the pool up to {most} nodes (capability {NODE_SCALING} of provider {provider})"
+                ))
+                .await;
         }
+        let kube = self.credentials().await?;
         let Some(karpenter) = scaling.karpenter.clone() else {
             let problem = format!("provider {provider} scales no pools (capability {NODE_SCALING})");
             let remedy =
@@ -79,6 +73,12 @@ impl Call<'_> {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
         self.remove_scaled_pool().await
+    }
+
+    /// No NodePool of a provisioner: skipped for this reason once there is none.
+    async fn no_pool(&self, detail: String) -> Report {
+        let report = self.remove_scaled_pool().await?;
+        Ok(if report.done { CallReport { skipped: true, detail, ..report } } else { report })
     }
 
     async fn remove_scaled_pool(&self) -> Report {

@@ -260,7 +260,7 @@ mod tests {
             let parent = stored.pointer_mut(parent).unwrap().as_object_mut().unwrap();
             parent.entry(field).or_insert(default);
         }
-        assert!(!landlord_kube::drift::differs(&made, &stored), "it would be written again with each look");
+        assert!(!landlord_kube::differs(&made, &stored), "it would be written again with each look");
     }
 
     fn pool(is_tainted: bool) -> ScaledPool {

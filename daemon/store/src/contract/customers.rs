@@ -268,7 +268,7 @@ async fn used(connection: &mut AnyConnection, but: &TenantName) -> Result<Used, 
     let tenants = rows.len() as u64;
     let all = rows.iter().filter_map(rows::readable).fold(Used::default(), |used, environment| Used {
         storage_gib: used.storage_gib + environment.tenant().map_or(0, |t| u64::from(t.spec.storage.gib())),
-        nodes: used.nodes + u64::from(environment.placement.nodes_max(true)),
+        nodes: used.nodes + u64::from(environment.placement.nodes_max()),
         ..used
     });
     Ok(Used { tenants, ..all })
