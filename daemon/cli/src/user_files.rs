@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -48,8 +48,23 @@ impl Lock {
     }
 }
 
+/// Gives a file new content, which others can't read. Written beside and renamed, so that no reader sees half of it; the lock is the
+/// file's own.
+pub(crate) fn replace(path: &Path, _: &Lock, content: &[u8]) -> Result<(), Error> {
+    let written = (|| {
+        let beside = path.with_extension(format!("new-{}", std::process::id()));
+        // Of a process of the same number that was killed.
+        let _ = std::fs::remove_file(&beside);
+        let mut file = make_file(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    })();
+    written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", path.display())))
+}
+
 /// A new file that others can't read, from its beginning.
-pub(crate) fn make_file(path: &Path) -> io::Result<File> {
+fn make_file(path: &Path) -> io::Result<File> {
     let mut file = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);

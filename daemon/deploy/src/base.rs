@@ -31,7 +31,7 @@ use landlord_kube::{
     Doing as _, Error,
     client::ClusterClients,
     gateway_api::{self, Crds},
-    markers::{FIELD_MANAGER, is_ours, labels},
+    markers::{FIELD_MANAGER, is_ours, labels, pod_security},
     progress::pending,
 };
 
@@ -64,12 +64,7 @@ pub(crate) async fn ensure(
 async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> landlord_kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut labels = labels(target, "apps");
-    // Pinned: what a newer Kubernetes adds to `restricted` must not stop a tenant's pods in an upgrade.
-    let version = PodSecurityVersion::default().to_string();
-    for mode in ["enforce", "audit", "warn"] {
-        labels.insert(format!("pod-security.kubernetes.io/{mode}"), "restricted".into());
-        labels.insert(format!("pod-security.kubernetes.io/{mode}-version"), version.clone());
-    }
+    labels.extend(pod_security(PodSecurityVersion::default()));
     let wanted = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": { "name": name, "labels": labels },

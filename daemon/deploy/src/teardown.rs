@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams},
     core::NamespaceResourceScope,
 };
 use landlord_core::{
@@ -31,7 +31,7 @@ use crate::{
 };
 use landlord_kube::{
     Doing as _, Result,
-    absent::{PROVISIONED_BY, gone_is_fine, stuck},
+    absent::{PROVISIONED_BY, exactly, gone_is_fine, known, stuck},
     markers::is_ours,
     object::resource,
     progress::pending,
@@ -85,10 +85,9 @@ pub(crate) async fn teardown(
 pub(crate) async fn gateways(client: &Client) -> Result<Vec<DynamicObject>> {
     let resource = resource("gateway.networking.k8s.io/v1", "Gateway");
     let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    match gateways.list(&ListParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        other => Ok(other.doing(|| "listing all objects of kind Gateway".into())?.items),
-    }
+    let found =
+        known(gateways.list(&ListParams::default()).await).doing(|| "listing all objects of kind Gateway".into())?;
+    Ok(found.map(|found| found.items).unwrap_or_default())
 }
 
 fn is_system(namespace: &str) -> bool {
@@ -202,7 +201,7 @@ where
 {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    gone_is_fine(api.delete(&name, &DeleteParams::background()).await)
+    gone_is_fine(api.delete(&name, &exactly(object.uid())).await)
         .doing(|| format!("deleting {} {namespace}/{name}", K::kind(&())))
 }
 
@@ -262,7 +261,7 @@ impl Sweep {
             if self.note("Gateway", &gateway.metadata) {
                 let api: Api<DynamicObject> =
                     Api::namespaced_with(client.clone(), &gateway.namespace().unwrap_or_default(), &resource);
-                gone_is_fine(api.delete(&gateway.name_any(), &DeleteParams::default()).await)
+                gone_is_fine(api.delete(&gateway.name_any(), &exactly(gateway.uid())).await)
                     .doing(|| format!("deleting Gateway {}", gateway.name_any()))?;
             }
         }
@@ -340,7 +339,7 @@ async fn remove_apps(
         removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {
-        gone_is_fine(namespaces.delete(name, &DeleteParams::background()).await)
+        gone_is_fine(namespaces.delete(name, &exactly(found.metadata.uid.clone())).await)
             .doing(|| format!("deleting namespace {name}"))?;
         removed.push(RemovedObject {
             r#type: "Namespace".into(),

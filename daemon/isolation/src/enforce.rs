@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
     isolation::{GatewayRef, SharedTarget},
@@ -24,7 +24,7 @@ use crate::{
 };
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::{gone_is_fine, since},
+    absent::{exactly, gone_is_fine, since},
     apply::apply_all,
     differs,
     gateway_api::{self, Crds},
@@ -191,7 +191,7 @@ async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Resu
     if name != ROUTES_QUOTA || made < RECOUNT_AFTER {
         return Ok(());
     }
-    gone_is_fine(quotas.delete(&name, &DeleteParams::default()).await).doing(|| format!("recreating quota {name}"))
+    gone_is_fine(quotas.delete(&name, &exactly(quota.uid())).await).doing(|| format!("recreating quota {name}"))
 }
 
 /// A pod that is fine but for `what`.

@@ -7,7 +7,7 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use landlord_core::{
     isolation::{Certificate, GatewayRef, SharedGateway, SharedTarget},
@@ -22,7 +22,7 @@ use crate::{
 };
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::gone_is_fine,
+    absent::{exactly, gone_is_fine, known},
     apply::apply_all,
     gateway_api::{self, GROUP, Routing, accepted},
     markers::{self, LEVEL_LABEL, LISTENERS},
@@ -180,12 +180,10 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
     let ours = markers::selector(target);
-    let found = match api.list(&ListParams::default().labels(&ours)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        other => other.doing(|| "listing listener sets".into())?,
-    };
+    let found = known(api.list(&ListParams::default().labels(&ours)).await).doing(|| "listing listener sets".into())?;
+    let Some(found) = found else { return Ok(()) };
     for set in found {
-        gone_is_fine(api.delete(&set.name_any(), &DeleteParams::default()).await)
+        gone_is_fine(api.delete(&set.name_any(), &exactly(set.uid())).await)
             .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
     }
     remove_elsewhere(client, target, place).await.map(drop)
@@ -201,16 +199,13 @@ pub(crate) async fn remove_elsewhere(
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1beta1", "ReferenceGrant"));
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let ours = markers::selector(target);
-    let found = match all.list(&ListParams::default().labels(&ours)).await {
-        // The cluster has no Gateway API.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
-        other => other.doing(|| "listing reference grants".into())?,
-    };
+    let found =
+        known(all.list(&ListParams::default().labels(&ours)).await).doing(|| "listing reference grants".into())?;
     let mut removed = Vec::new();
-    for grant in found {
+    for grant in found.into_iter().flatten() {
         let (namespace, name) = (grant.namespace().unwrap_or_default(), grant.name_any());
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
-        gone_is_fine(api.delete(&name, &DeleteParams::default()).await)
+        gone_is_fine(api.delete(&name, &exactly(grant.uid())).await)
             .doing(|| format!("deleting ReferenceGrant {namespace}/{name}"))?;
         let id = grant.uid().unwrap_or_default();
         removed.push(RemovedObject { r#type: "ReferenceGrant".into(), id, name: format!("{namespace}/{name}") });

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::gone_is_fine,
+    absent::{gone_is_fine, known},
     differs,
     gateway_api::GROUP,
     markers::{FIELD_MANAGER, INSTALLATION, role_selector},
@@ -239,12 +239,8 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
     let namespace = place.namespace.as_str();
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource());
     let ours = role_selector(&target.installation, HOST_ROLE);
-    let found = match all.list(&ListParams::default().labels(&ours)).await {
-        // The cluster has no Gateway API.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        other => other.doing(|| "listing Gateways".into())?,
-    };
-    for gateway in found {
+    let found = known(all.list(&ListParams::default().labels(&ours)).await).doing(|| "listing Gateways".into())?;
+    for gateway in found.into_iter().flatten() {
         let at = GatewayRef { name: gateway.name_any(), namespace: gateway.namespace().unwrap_or_default() };
         let mut mine = vec![manager(namespace), format!("{}-issuer", manager(namespace))];
         mine.retain(|name| gateway.managed_fields().iter().any(|field| field.manager.as_ref() == Some(name)));

@@ -37,11 +37,7 @@ const REVISIONS_FACTOR: u32 = 6;
 /// The namespace. Its labels decide what Pod Security and our policies demand.
 pub(crate) fn namespace(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut labels = markers::labels(target, "tenant");
-    for mode in ["enforce", "audit", "warn"] {
-        let key = format!("pod-security.kubernetes.io/{mode}");
-        labels.insert(format!("{key}-version"), place.settings.pod_security_version().to_string());
-        labels.insert(key, "restricted".into());
-    }
+    labels.extend(markers::pod_security(place.settings.pod_security_version()));
     let level = match &place.isolation {
         IsolationLevel::Namespace => "namespace",
         IsolationLevel::Node { pool } => {

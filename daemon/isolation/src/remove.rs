@@ -16,7 +16,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, Preconditions},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use landlord_core::{
     isolation::SharedTarget,
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::gateway;
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::{PROVISIONED_BY, gone_is_fine, since},
+    absent::{PROVISIONED_BY, exactly, gone_is_fine, since},
     content::content,
     markers::is_ours,
     progress::pending,
@@ -97,9 +97,8 @@ async fn begin(
 ) -> Result<Vec<RemovedObject>> {
     let mut removed = inventory(client, name).await?;
     release_volumes(client, name).await?;
-    let preconditions = Preconditions { uid: found.metadata.uid.clone(), resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    gone_is_fine(namespaces.delete(name, &params).await).doing(|| format!("deleting namespace {name}"))?;
+    gone_is_fine(namespaces.delete(name, &exactly(found.metadata.uid.clone())).await)
+        .doing(|| format!("deleting namespace {name}"))?;
     removed.push(RemovedObject {
         r#type: "Namespace".into(),
         id: found.metadata.uid.clone().unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{DeleteParams, Preconditions};
 
 /// Annotation that a dynamic provisioner sets: only its volumes are released by somebody.
 pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
@@ -22,10 +23,24 @@ pub fn stuck(what: &str, started: &Time, why: &str) -> Option<String> {
 /// # Errors
 /// Every other error as it is.
 pub fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    known(result).map(drop)
+}
+
+/// Takes "not found" for `None`: of a list it says that the cluster does not know the kind, of an object that there is none.
+///
+/// # Errors
+/// Every other error as it is.
+pub fn known<T>(result: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        other => other.map(Some),
     }
+}
+
+/// Deletes exactly the object with this uid: one that was recreated under its name since is somebody else's.
+#[must_use]
+pub fn exactly(uid: Option<String>) -> DeleteParams {
+    DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::background() }
 }
 
 /// How long ago it was by this machine's clock; zero for what is still to come.

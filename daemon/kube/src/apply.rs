@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    absent::gone_is_fine,
+    absent::{exactly, gone_is_fine},
     drift::differs,
     error::{Doing as _, Error, Result},
     markers::{FIELD_MANAGER, carries},
@@ -43,9 +43,9 @@ async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str, prune
         .into_iter()
         .filter_map(|object| Some((object.metadata.name.clone()?, serde_json::to_value(object).ok()?)))
         .collect();
-    for name in found.keys().filter(|name| prune && !wanted.iter().any(|object| object.name == **name)) {
+    for (name, object) in found.iter().filter(|(name, _)| prune && !wanted.iter().any(|object| object.name == **name)) {
         tracing::info!(kind = first.resource.kind, name, "is not wanted any more");
-        gone_is_fine(api.delete(name, &DeleteParams::default()).await)
+        gone_is_fine(api.delete(name, &exactly(uid(object))).await)
             .doing(|| format!("removing {} {name}", first.resource.kind))?;
     }
     for object in wanted {
@@ -114,6 +114,10 @@ fn immutable_field_differs(object: &Wanted, known: &Value) -> bool {
     of_kind.into_iter().any(|(_, field)| object.body.pointer(field) != known.pointer(field))
 }
 
+fn uid(object: &Value) -> Option<String> {
+    object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned)
+}
+
 /// Deletes exactly the object that was seen, and applies it again; not before the API server reported that it would take it.
 async fn recreate(api: &Api<DynamicObject>, object: &Wanted, known: Option<&Value>) -> Result<DynamicObject> {
     let doing = || format!("recreating {}", object.what());
@@ -124,10 +128,7 @@ async fn recreate(api: &Api<DynamicObject>, object: &Wanted, known: Option<&Valu
         .map_err(|_| Error::Stuck { what: format!("{} can't be written", object.what()) })?;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     api.create(&dry_run, &trial).await.doing(doing)?;
-    let uid = known.and_then(|known| known.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
-    let preconditions = Preconditions { uid, resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    gone_is_fine(api.delete(&object.name, &params).await).doing(doing)?;
+    gone_is_fine(api.delete(&object.name, &exactly(known.and_then(uid))).await).doing(doing)?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
     api.patch(&object.name, &params, &Patch::Apply(&object.body)).await.doing(doing)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use landlord_core::ports::DeployTarget;
+use landlord_core::{isolation::PodSecurityVersion, ports::DeployTarget};
 
 /// Who landlord is in server-side apply.
 pub const FIELD_MANAGER: &str = "landlord";
@@ -36,6 +36,15 @@ pub fn labels(target: &DeployTarget, role: &str) -> BTreeMap<String, String> {
     [(INSTALLATION, target.installation.clone()), (TENANT_UID, target.uid.to_string()), (ROLE, role.to_owned())]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
+}
+
+/// Labels of a namespace whose pods are held to `restricted`. Pinned: what a newer Kubernetes adds to it must not stop a tenant's pods
+/// in an upgrade.
+pub fn pod_security(version: PodSecurityVersion) -> impl Iterator<Item = (String, String)> {
+    ["enforce", "audit", "warn"].into_iter().flat_map(move |mode| {
+        let key = format!("pod-security.kubernetes.io/{mode}");
+        [(format!("{key}-version"), version.to_string()), (key, "restricted".to_owned())]
+    })
 }
 
 /// Label selector of all objects of a tenant.

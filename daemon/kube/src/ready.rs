@@ -9,6 +9,7 @@ use kube::{
 use serde_json::Value;
 
 use crate::{
+    absent::known,
     error::{Doing as _, Result},
     object::{ObjectRef, resource},
 };
@@ -80,11 +81,9 @@ pub async fn get(client: &Client, object: &ObjectRef) -> Result<Option<Value>> {
         DEFINITION => Api::all_with(client.clone(), &resource),
         _ => Api::namespaced_with(client.clone(), &object.namespace, &resource),
     };
-    let found = match api.get_opt(&object.name).await {
-        // The kind itself is gone.
-        Err(kube::Error::Api(status)) if status.code == 404 => None,
-        other => other.doing(|| format!("reading {} {}/{}", object.kind, object.namespace, object.name))?,
-    };
+    // The object is gone, or the kind itself.
+    let found = known(api.get(&object.name).await)
+        .doing(|| format!("reading {} {}/{}", object.kind, object.namespace, object.name))?;
     Ok(found.and_then(|found| serde_json::to_value(found).ok()))
 }
 

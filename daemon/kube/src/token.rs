@@ -12,7 +12,10 @@ use landlord_core::{
     ports::{KubeCredentials, KubeIdentity},
 };
 
-use crate::error::{Doing as _, Error, Result};
+use crate::{
+    absent::known,
+    error::{Doing as _, Error, Result},
+};
 
 /// Name by which the API server knows a service account.
 #[must_use]
@@ -38,12 +41,9 @@ pub async fn issue(
         ..TokenRequest::default()
     };
     let what = || format!("issuing a token of {namespace}/{account}");
-    let issued = match accounts.create_token_request(account, &PostParams::default(), &request).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            return Err(Error::AccountMissing { account: format!("{namespace}/{account}") });
-        }
-        other => other.doing(what)?,
-    };
+    let issued = known(accounts.create_token_request(account, &PostParams::default(), &request).await).doing(what)?;
+    let missing = || Error::AccountMissing { account: format!("{namespace}/{account}") };
+    let issued = issued.ok_or_else(missing)?;
     let issued = issued.status.and_then(|status| Some((status.token?, status.expiration_timestamp?)));
     let Some((token, expires)) = issued else {
         return Err(Error::Access { problem: format!("the API server issued no token for {namespace}/{account}") });

@@ -24,6 +24,11 @@ const ACCOUNTS: [(&str, &str, &str); 2] = [
     ("cert-manager", "cert-manager", "cert_manager_role_arn"),
 ];
 
+/// `NAMESPACE/ACCOUNT` is one of them.
+pub(crate) fn is_landlords(key: &str) -> bool {
+    ACCOUNTS.iter().any(|(namespace, account, _)| key.split_once('/') == Some((*namespace, *account)))
+}
+
 /// What the tenant's DNS identities may do at most: change this zone, list to find it.
 fn session_policy(region: &str, zone_id: &str) -> String {
     let partition = aws::partition(region);

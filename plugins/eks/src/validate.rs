@@ -10,6 +10,7 @@ use landlord_provider_sdk::{
 };
 
 use crate::{
+    identity,
     names::{Names, node_group},
     parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, RETENTION_DAYS, Zones},
     pod_identity,
@@ -83,14 +84,23 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
             format!("{addon}: {version:?} is not a version of an EKS add-on, like v1.21.1-eksbuild.1")
         });
     }
+    check_pod_identities(parameters, findings);
+}
+
+fn check_pod_identities(parameters: &Parameters, findings: &mut Findings) {
+    let field = "parameters.pod_identities";
     for (account, role) in &parameters.pod_identities {
         let is_account =
             pod_identity::split(account).is_some_and(|(namespace, name)| is_label(namespace) && is_label(name));
         let is_role = role.starts_with("arn:aws") && role.contains(":iam::") && role.contains(":role/landlord-");
-        findings.check(is_account && is_role, "parameters.pod_identities", || {
+        findings.check(is_account && is_role, field, || {
             format!(
                 "{account}: {role:?}: NAMESPACE/ACCOUNT and the ARN of a role are needed, whose name begins with landlord-"
             )
+        });
+        // Two stages would write one association by turns.
+        findings.check(!identity::is_landlords(account), field, || {
+            format!("{account}: landlord gives this service account its role itself; leave it out")
         });
     }
 }
@@ -186,7 +196,7 @@ mod tests {
         let mut bad = request(
             r#"{"kubernetes_version":"2","vpc_cidr":"8.8.0.0/8","availability_zones":5,"control_plane_logs":["x"],"control_plane_log_retention_days":2,
                 "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"},
-                "pod_identities":{"x":"y"}}"#,
+                "pod_identities":{"x":"y","cert-manager/cert-manager":"arn:aws:iam::1:role/landlord-x"}}"#,
         );
         if let Some(pool) = &mut bad.node_pool {
             *pool =

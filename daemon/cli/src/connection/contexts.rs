@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Connection;
 use crate::{
     error::Error,
-    user_files::{Lock, folder, make_file},
+    user_files::{Lock, folder, replace},
 };
 
 /// Another program that changes the file needs milliseconds.
@@ -147,20 +146,9 @@ impl Contexts {
         Ok(lock)
     }
 
-    /// Written beside and renamed, so that no reader sees half of it.
-    fn save(&self, _: &Lock) -> Result<(), Error> {
-        let path = self.known_path()?;
+    fn save(&self, lock: &Lock) -> Result<(), Error> {
         let text = serde_saphyr::to_string(&self.file).map_err(|error| Error::Usage(error.to_string()))?;
-        let written = (|| {
-            let beside = path.with_extension(format!("new-{}", std::process::id()));
-            // Of a process of the same number that was killed.
-            let _ = std::fs::remove_file(&beside);
-            let mut file = make_file(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)
-        })();
-        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", path.display())))
+        replace(self.known_path()?, lock, text.as_bytes())
     }
 }
 

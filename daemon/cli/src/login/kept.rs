@@ -1,7 +1,6 @@
 //! The tokens of a context, in a file that only its user can read.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
-    user_files::{Lock, folder, make_file},
+    user_files::{Lock, folder, replace},
 };
 
 /// What is kept.
@@ -38,7 +37,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 /// when it is shown twice; and what one renews is no login that another has ended or begun meanwhile.
 pub(super) struct Renewing<'a> {
     file: &'a Path,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl<'a> Renewing<'a> {
@@ -49,7 +48,7 @@ impl<'a> Renewing<'a> {
             let taken = Lock::of(file);
             let taken = taken.map_err(|error| Error::Usage(format!("{} can't be locked: {error}", file.display())))?;
             match taken {
-                Some(lock) => return Ok(Self { file, _lock: lock }),
+                Some(lock) => return Ok(Self { file, lock }),
                 None if std::time::Instant::now() < until => tokio::time::sleep(LOCK_INTERVAL).await,
                 None => {
                     let secs = LOCK_TIMEOUT.as_secs();
@@ -59,17 +58,9 @@ impl<'a> Renewing<'a> {
         }
     }
 
-    /// Written beside and renamed, so that no reader sees half of it.
     pub(super) fn save(&self, kept: &Kept) -> Result<(), Error> {
-        let written = (|| {
-            let beside = self.file.with_extension(format!("new-{}", std::process::id()));
-            let _ = std::fs::remove_file(&beside);
-            let mut open = make_file(&beside)?;
-            open.write_all(&serde_json::to_vec(kept)?)?;
-            open.sync_all()?;
-            std::fs::rename(&beside, self.file)
-        })();
-        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", self.file.display())))
+        let text = serde_json::to_vec(kept).map_err(|error| Error::Usage(error.to_string()))?;
+        replace(self.file, &self.lock, &text)
     }
 
     pub(super) fn forget(&self) -> Result<(), Error> {
@@ -89,9 +80,15 @@ pub(super) fn after(left: Duration) -> u64 {
 
 /// The file of a context's tokens; `None`: no home is known.
 pub(crate) fn file_of(context: &str) -> Option<PathBuf> {
-    // A context's name is the user's own; a file's has no slash.
-    let name: String = context.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
-    Some(folder("XDG_STATE_HOME", ".local/state")?.join("landlord").join("tokens").join(format!("{name}.json")))
+    let tokens = folder("XDG_STATE_HOME", ".local/state")?.join("landlord").join("tokens");
+    Some(tokens.join(format!("{}.json", file_name(context))))
+}
+
+/// A context's name is the user's own; a file's has nothing that some system takes for more than a character. Two contexts have two.
+fn file_name(context: &str) -> String {
+    let special = |c: char| c.is_control() || r#"/\:*?"<>|%"#.contains(c);
+    let written = |c: char| if special(c) { format!("%{:02X}", u32::from(c)) } else { c.to_string() };
+    context.chars().map(written).collect()
 }
 
 impl Kept {
@@ -154,6 +151,7 @@ mod tests {
         assert!(damaged.contains("damaged") && !damaged.contains("secret"), "{damaged}");
         renewing.forget().unwrap();
         renewing.forget().unwrap();
-        assert!(file_of("a/../b").unwrap().ends_with("tokens/a_.._b.json"));
+        assert!(file_of("a/../b").unwrap().ends_with("tokens/a%2F..%2Fb.json"));
+        assert_ne!(file_of("a/b"), file_of("a%2Fb"));
     }
 }

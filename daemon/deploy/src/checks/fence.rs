@@ -80,9 +80,8 @@ fn objects(installation: &str) -> [Wanted; 2] {
         "metadata": { "name": "default-deny", "namespace": name, "labels": labels },
         "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] },
     });
-    for mode in ["enforce", "audit", "warn"] {
-        labels[format!("pod-security.kubernetes.io/{mode}")] = json!("restricted");
-        labels[format!("pod-security.kubernetes.io/{mode}-version")] = json!(PodSecurityVersion::default().to_string());
+    for (key, value) in markers::pod_security(PodSecurityVersion::default()) {
+        labels[key] = json!(value);
     }
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
     [Wanted::new(namespace), Wanted::new(policy)]

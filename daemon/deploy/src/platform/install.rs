@@ -6,7 +6,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, PostParams},
+    api::{DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
     AppName,
@@ -16,7 +16,7 @@ use landlord_core::{
 };
 use landlord_kube::{
     Doing as _,
-    absent::gone_is_fine,
+    absent::{exactly, gone_is_fine, known},
     gateway_api::{self, Crds},
     markers::{FIELD_MANAGER, INSTALLATION, ROLE},
     object::resource,
@@ -39,8 +39,6 @@ use crate::{
 
 /// The API server's response to a create of what is there.
 const CONFLICT: u16 = 409;
-/// And to a question about a kind that it does not know.
-const NOT_FOUND: u16 = 404;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 
@@ -167,16 +165,12 @@ async fn shared_gateway(
         Api::namespaced_with(client.clone(), namespace, &resource("gateway.networking.k8s.io/v1", "Gateway"));
     let ours = ListParams::default().labels(&format!("{INSTALLATION}={installation}"));
     let doing = || format!("removing Gateways in {namespace}");
-    let found = match gateways.list(&ours).await {
-        // The cluster does not know the kind.
-        Err(kube::Error::Api(status)) if status.code == NOT_FOUND => return Ok(None),
-        found => found.doing(doing)?,
-    };
+    let found = known(gateways.list(&ours).await).doing(doing)?;
     let mut left = None;
-    for gateway in found {
+    for gateway in found.into_iter().flatten() {
         let name = gateway.name_any();
         if gateway.metadata.deletion_timestamp.is_none() {
-            gone_is_fine(gateways.delete(&name, &DeleteParams::default()).await).doing(doing)?;
+            gone_is_fine(gateways.delete(&name, &exactly(gateway.uid())).await).doing(doing)?;
             let id = gateway.uid().unwrap_or_default();
             removed.push(RemovedObject { r#type: "Gateway".into(), id, name: format!("{namespace}/{name}") });
         }

@@ -9,12 +9,12 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use landlord_core::stage::RemovedObject;
 use landlord_kube::{
     Doing as _,
-    absent::{PROVISIONED_BY, gone_is_fine, stuck},
+    absent::{PROVISIONED_BY, exactly, gone_is_fine, stuck},
     markers::ROLE,
 };
 use serde_json::json;
@@ -84,7 +84,7 @@ impl Left {
     pub(super) async fn release(&self, client: &Client) -> Result<Option<RemovedObject>> {
         if self.is_abandoned {
             let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &self.namespace);
-            gone_is_fine(claims.delete(&self.name, &DeleteParams::background()).await)
+            gone_is_fine(claims.delete(&self.name, &exactly(Some(self.uid.clone()))).await)
                 .doing(|| format!("deleting {}", self.what()))?;
         } else if self.is_retained {
             let volumes: Api<PersistentVolume> = Api::all(client.clone());

@@ -4,7 +4,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, ListParams},
 };
-use landlord_kube::{Doing as _, object::resource};
+use landlord_kube::{Doing as _, absent::known, object::resource};
 
 use crate::error::Result;
 
@@ -16,12 +16,9 @@ const KINDS: [&str; 2] = ["NodePool", "NodeClaim"];
 pub(super) async fn any(client: &Client) -> Result<Option<String>> {
     for kind in KINDS {
         let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource(API_VERSION, kind));
-        let found = match all.list_metadata(&ListParams::default().limit(1)).await {
-            // The cluster does not know the kind.
-            Err(kube::Error::Api(status)) if status.code == 404 => continue,
-            other => other.doing(|| format!("listing objects of kind {kind}"))?,
-        };
-        if let Some(found) = found.items.first() {
+        let found = known(all.list_metadata(&ListParams::default().limit(1)).await)
+            .doing(|| format!("listing objects of kind {kind}"))?;
+        if let Some(found) = found.iter().flat_map(|found| &found.items).next() {
             return Ok(Some(format!("{kind} {}", found.name_any())));
         }
     }

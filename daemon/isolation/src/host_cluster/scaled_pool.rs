@@ -6,7 +6,7 @@
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions},
+    api::{ApiResource, DynamicObject, ListParams},
 };
 use landlord_core::{
     ports::{PoolGrowth, ScaledPool, StageProgress},
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::pages::Pages;
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::{gone_is_fine, stuck},
+    absent::{exactly, gone_is_fine, known, stuck},
     apply::apply_all,
     markers::{INSTALLATION, POOL_KEY, ROLE, TENANT_UID, role_selector},
     object::{Wanted, resource},
@@ -43,13 +43,14 @@ const NAMED_MAX: usize = 3;
 /// Makes the pool exist; Done when Karpenter says that it is ready.
 pub(crate) async fn ensure(client: &Client, pool: &ScaledPool, growth: &PoolGrowth) -> Result<StageProgress> {
     let pools = kind(client, "NodePool");
-    match pools.get_opt(&pool.name).await {
-        // Of an object that is not there the API server says the same as of a kind that it does not know; only the list shows which.
-        Ok(None) if !is_known(&pools).await? => return Err(no_karpenter()),
-        other => other.map(drop).doing(|| format!("reading NodePool {}", pool.name))?,
+    let read = || pools.get_opt(&pool.name);
+    let doing = || format!("reading NodePool {}", pool.name);
+    // Of an object that is not there the API server says the same as of a kind that it does not know; only the list shows which.
+    if read().await.doing(doing)?.is_none() && !is_known(&pools).await? {
+        return Err(no_karpenter());
     }
     apply_all(client, &[Wanted::new(manifest(pool, growth))], &selector(pool), true).await?;
-    let found = pools.get_opt(&pool.name).await.doing(|| format!("reading NodePool {}", pool.name))?;
+    let found = read().await.doing(doing)?;
     Ok(found.map_or_else(|| pending("the NodePool is being made"), |found| readiness(&found.data, &pool.name)))
 }
 
@@ -58,11 +59,9 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
     let mut removed = Vec::new();
     let pools = kind(client, "NodePool");
     let ours = ListParams::default().labels(&selector(pool));
-    let found = match pools.list(&ours).await {
-        // The cluster does not know the kind any more, and so has none.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok((StageProgress::Done, removed)),
-        other => other.doing(|| "listing NodePools".into())?,
-    };
+    let found = known(pools.list(&ours).await).doing(|| "listing NodePools".into())?;
+    // The cluster does not know the kind any more, and so has none.
+    let Some(found) = found else { return Ok((StageProgress::Done, removed)) };
     for found in &found {
         delete(&pools, "NodePool", found, &mut removed).await?;
     }
@@ -93,11 +92,8 @@ pub(super) async fn all(client: &Client, installation: &str) -> Result<Vec<Objec
     let mut page = Pages::new(ListParams::default().labels(&role_selector(installation, SCALING_ROLE)));
     let (pools, mut all) = (kind(client, "NodePool"), Vec::new());
     while let Some(params) = page.next("NodePools")? {
-        let list = match pools.list_metadata(&params).await {
-            // The cluster does not know the kind.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(all),
-            other => other.doing(|| "listing NodePools".into())?,
-        };
+        let list = known(pools.list_metadata(&params).await).doing(|| "listing NodePools".into())?;
+        let Some(list) = list else { return Ok(all) };
         page.after(list.metadata.continue_);
         all.extend(list.items.into_iter().map(|found| found.metadata));
     }
@@ -113,10 +109,8 @@ fn api_resource(kind: &str) -> ApiResource {
 }
 
 async fn is_known(pools: &Api<DynamicObject>) -> Result<bool> {
-    match pools.list_metadata(&ListParams::default().limit(1)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        other => other.map(|_| true).doing(|| "listing NodePools".into()),
-    }
+    let listed = known(pools.list_metadata(&ListParams::default().limit(1)).await);
+    Ok(listed.doing(|| "listing NodePools".into())?.is_some())
 }
 
 fn no_karpenter() -> Error {
@@ -198,9 +192,7 @@ async fn delete(
         return Ok(());
     }
     let name = object.name_any();
-    let preconditions = Preconditions { uid: object.uid(), resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    gone_is_fine(api.delete(&name, &params).await).doing(|| format!("deleting {kind} {name}"))?;
+    gone_is_fine(api.delete(&name, &exactly(object.uid())).await).doing(|| format!("deleting {kind} {name}"))?;
     // The machine's own id, once there is one: what the cloud's bill names.
     let machine = object.data.pointer("/status/providerID").and_then(Value::as_str).map(str::to_owned);
     let id = machine.or(object.uid()).unwrap_or_default();

@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Preconditions},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
 use landlord_core::{
     ports::{StageProgress, UninstallReport},
@@ -21,7 +21,7 @@ use landlord_core::{
 use crate::{admission, listener::HOST_ROLE};
 use landlord_kube::{
     Doing as _, Result,
-    absent::gone_is_fine,
+    absent::{exactly, gone_is_fine, known},
     content::content,
     gateway_api::{DIGEST_ANNOTATION, GROUP, OWNER_ANNOTATION},
     markers::{CHECKS_ROLE, LEVEL_LABEL, role_selector},
@@ -114,11 +114,8 @@ impl Uninstall<'_> {
         is_ours: &(dyn Fn(&DynamicObject) -> bool + Sync),
     ) -> Result<Option<String>> {
         let all: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
-        let found = match all.list(ours).await {
-            // The cluster does not know the kind.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-            other => other.doing(|| format!("listing objects of kind {}", resource.kind))?,
-        };
+        let doing = || format!("listing objects of kind {}", resource.kind);
+        let Some(found) = known(all.list(ours).await).doing(doing)? else { return Ok(None) };
         let mut left = None;
         for object in found.items.into_iter().filter(|object| is_ours(object)) {
             let name = object.name_any();
@@ -134,7 +131,7 @@ impl Uninstall<'_> {
         }
         // Without finalizers it went at once.
         if left.is_some() {
-            let again = all.list(ours).await.doing(|| format!("listing objects of kind {}", resource.kind))?;
+            let again = all.list(ours).await.doing(doing)?;
             left = again.items.into_iter().find(|object| is_ours(object)).map(|object| object.name_any());
         }
         Ok(left)
@@ -148,9 +145,8 @@ impl Uninstall<'_> {
         shown: &str,
         kind: &str,
     ) -> Result<()> {
-        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        gone_is_fine(api.delete(&object.name_any(), &params).await).doing(|| format!("deleting {kind} {shown}"))?;
+        gone_is_fine(api.delete(&object.name_any(), &exactly(object.uid())).await)
+            .doing(|| format!("deleting {kind} {shown}"))?;
         tracing::info!(kind, object = shown, "taken back from the host cluster");
         let id = object.uid().unwrap_or_default();
         self.report.removed.push(RemovedObject { r#type: kind.to_owned(), id, name: shown.to_owned() });
@@ -245,11 +241,9 @@ impl Uninstall<'_> {
         let kind = GroupVersionKind::gvk(&crd.spec.group, &version.name, &names.kind);
         let resource = ApiResource::from_gvk_with_plural(&kind, &names.plural);
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let found = match api.list_metadata(&ListParams::default().limit(1)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-            other => other.doing(|| format!("listing objects of kind {}", names.kind))?,
-        };
-        Ok(found.items.first().map(|object| {
+        let found = known(api.list_metadata(&ListParams::default().limit(1)).await)
+            .doing(|| format!("listing objects of kind {}", names.kind))?;
+        Ok(found.iter().flat_map(|found| &found.items).next().map(|object| {
             let namespace = object.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
             format!("{} {namespace}{}", names.kind, object.name_any())
         }))

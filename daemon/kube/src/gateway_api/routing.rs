@@ -2,7 +2,10 @@
 
 use kube::Client;
 
-use crate::error::{Doing as _, Result};
+use crate::{
+    absent::known,
+    error::{Doing as _, Result},
+};
 
 /// What of the Gateway API a cluster knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +21,9 @@ pub enum Routing {
 /// What of the Gateway API the cluster knows: read from what it serves, a hundredth of the definitions, since every observation
 /// makes one.
 pub async fn routing(client: &Client) -> Result<Routing> {
-    let served = match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Routing::Unknown),
-        other => other.doing(|| "asking for the Gateway API".into())?,
-    };
+    let served = known(client.list_api_group_resources("gateway.networking.k8s.io/v1").await)
+        .doing(|| "asking for the Gateway API".into())?;
+    let Some(served) = served else { return Ok(Routing::Unknown) };
     let knows = |name: &str| served.resources.iter().any(|resource| resource.name == name);
     Ok(match (knows("httproutes"), knows("listenersets")) {
         (false, _) => Routing::Unknown,

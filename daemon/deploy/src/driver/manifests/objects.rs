@@ -8,13 +8,13 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Discovery,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
     core::GroupVersionKind,
     discovery::Scope,
 };
 use landlord_kube::{
     Doing as _, Error, Result,
-    absent::{self, gone_is_fine},
+    absent::{self, exactly, gone_is_fine, known},
     markers::FIELD_MANAGER,
     object::{ObjectRef, resource},
 };
@@ -228,24 +228,15 @@ async fn remove_one(client: &Client, owner: &Owner, entry: &Entry) -> Result<()>
     let object = &entry.object;
     let api = api(client, &object.namespace, &resource(&object.api_version, &object.kind));
     let doing = || format!("removing {} {}", object.kind, object.name);
-    let found = match api.get_metadata_opt(&object.name).await {
-        // The kind itself is gone.
-        Err(kube::Error::Api(status)) if status.code == 404 => None,
-        other => other.doing(doing)?,
-    };
-    let Some(found) = found else { return Ok(()) };
+    // The object is gone, or the kind itself.
+    let Some(found) = known(api.get_metadata(&object.name).await).doing(doing)? else { return Ok(()) };
     match whose(owner, &entry.uid, &found.metadata) {
         Whose::Anothers => Ok(()),
         // What the record says we made is ours to account for: it is not gone since its mark is.
         Whose::Unmarked => {
             Err(Error::Unmarked { what: format!("{} {}", object.kind, object.name), mark: owner.mark() })
         }
-        Whose::Ours => {
-            // What is recreated under the name between the look and the delete is not what was looked at.
-            let this = Preconditions { uid: found.metadata.uid, resource_version: None };
-            let params = DeleteParams { preconditions: Some(this), ..DeleteParams::background() };
-            gone_is_fine(api.delete(&object.name, &params).await).doing(doing)
-        }
+        Whose::Ours => gone_is_fine(api.delete(&object.name, &exactly(found.metadata.uid)).await).doing(doing),
     }
 }
 
@@ -259,11 +250,10 @@ async fn users(client: &Client, owner: &Owner, definition: &str) -> Result<Users
     let kind = GroupVersionKind::gvk(&spec.group, &version.name, &spec.names.kind);
     let kind = ApiResource::from_gvk_with_plural(&kind, &spec.names.plural);
     let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-    let listed = match objects.list_metadata(&ListParams::default().limit(USERS_MAX)).await {
-        // It is not served yet, or not any more: nobody can have made one.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Users::Nobody),
-        listed => listed.doing(|| format!("listing the objects of {definition}"))?,
-    };
+    let listed = known(objects.list_metadata(&ListParams::default().limit(USERS_MAX)).await)
+        .doing(|| format!("listing the objects of {definition}"))?;
+    // It is not served yet, or not any more: nobody can have made one.
+    let Some(listed) = listed else { return Ok(Users::Nobody) };
     judged(owner, &spec.names.kind, listed.items.iter().map(|object| &object.metadata))
 }
 
