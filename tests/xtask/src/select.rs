@@ -51,17 +51,17 @@ pub(crate) fn real() -> Selection {
 
 /// What takes many minutes, and runs when it is asked for.
 pub(crate) fn long() -> Selection {
-    let suite = format!("{LONG} {PROGRAM}");
+    let suites = LONG.map(|package| format!("{package} {PROGRAM}"));
     Selection {
-        packages: vec![LONG.to_owned()],
-        words: vec![suite.clone()],
-        ignored: [(suite.clone(), "--ignored")].into(),
-        filters: [(suite, "long_".to_owned())].into(),
+        packages: LONG.map(str::to_owned).into(),
+        words: suites.clone().into(),
+        ignored: suites.clone().map(|suite| (suite, "--ignored")).into(),
+        filters: suites.map(|suite| (suite, "long_".to_owned())).into(),
     }
 }
 
-/// Has tests whose names begin with `long_`.
-const LONG: &str = "landlord-e2e";
+/// Have tests whose names begin with `long_`.
+const LONG: [&str; 2] = ["landlord-e2e", "landlord-deploy"];
 
 /// The program that holds a crate's tests; what needs a process of its own is beside it.
 const PROGRAM: &str = "it";
