@@ -75,6 +75,7 @@ pub struct StackApps {
     /// Where earlier revisions are unpacked.
     unpacked: PathBuf,
     clients: Arc<Clients>,
+    figures: DeployFigures,
 }
 
 impl fmt::Debug for StackApps {
@@ -104,6 +105,7 @@ impl StackApps {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
+        let figures = helm.figures().clone();
         keep_charts(&mut options)?;
         let unpacked = options.state_dir.join("revisions");
         let driver: Arc<dyn Driver> = Arc::new(helm);
@@ -116,7 +118,14 @@ impl StackApps {
             crds: options.gateway_api_crds,
             checks: Checks::new(options.checks, driver),
             clients,
+            figures,
         })
+    }
+
+    /// What is measured of Helm.
+    #[must_use]
+    pub fn figures(&self) -> &DeployFigures {
+        &self.figures
     }
 
     /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no
