@@ -33,6 +33,7 @@ use crate::{
     checks::{CheckOptions, Checks},
     driver::{Driver, helm::Helm, manifests::Manifests},
     error::{Error, Result},
+    figures::DeployFigures,
     platform::{DriverKind, Platform, install},
     revisions::Revised,
     service_accounts,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use landlord_core::{
-    CredentialReading, FoundObjects, TenantUid, Timestamp,
+    CredentialReading, FoundObjects, Stage, TenantUid, Timestamp,
     environment::{CustomerLimits, CustomerSpec},
     ports::{
         Caller, CredentialStore as _, CustomerStore as _, DaemonInfo, DaemonStore as _, EnvironmentQuery, EventQuery,
@@ -48,7 +48,7 @@ async fn filled(path: &Path) -> Place {
                 make_gone(&store).await;
             }
             "ready" => make_ready(&store).await,
-            _ => {}
+            _ => make_failed(&store, Stage::Network).await,
         }
     }
     fill_more(&store).await;
