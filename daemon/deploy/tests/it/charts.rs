@@ -92,9 +92,10 @@ fn who_guesses_passwords_locks_out_itself_and_nobody_else() -> Result<()> {
     let header = ["PROXY_ALLOWED", "CLIENT_IP_PROXY_HEADER", "CLIENT_IP_HEADER_DEPTH"];
     let values = ["\"10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10\"", "X-Forwarded-For", "\"0\""];
     let of_sftpgo = ["HTTPD", "WEBDAVD"].iter().flat_map(|server| {
-        header.iter().zip(values).map(move |(key, value)| {
-            format!("name: SFTPGO_{server}__BINDINGS__0__{key}, value: {value} ")
-        })
+        header
+            .iter()
+            .zip(values)
+            .map(move |(key, value)| format!("name: SFTPGO_{server}__BINDINGS__0__{key}, value: {value} "))
     });
     let of_copyparty = ["rproxy: -1\n", "xff-src: 10.0.0.0/8, "].map(str::to_owned);
     for (chart, needed) in [("sftpgo", of_sftpgo.collect::<Vec<_>>()), ("files", of_copyparty.to_vec())] {
