@@ -108,6 +108,18 @@ impl Server {
         format!("postgres://{USER}@localhost/{name}?host={socket}")
     }
 
+    /// What a query of one value gives, in a database of [`Server::database`].
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn query(&self, url: &str, sql: &str) -> String {
+        let name = url.rsplit('/').find_map(|part| part.split_once("?host=")).map_or(url, |(name, _)| name);
+        let socket = self.folder.display().to_string();
+        let asked = self.run("psql", &["-h", &socket, "-U", USER, "-d", name, "-At", "-c", sql]);
+        assert!(asked.status.success(), "{asked:?}");
+        String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+    }
+
     /// Where its socket is.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -308,6 +308,8 @@ const MINUTES: u64 = 10;
 const LEASE: Duration = Duration::from_secs(3);
 /// A change waits no longer for its answer: the daemon that got it may be stopped.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a killed replica had is another's after a lease; the rest is for a busy machine, and for replicas that suffer still.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(LEASE.as_secs() + 10);
 /// Of the calls of an account at most one in so many is throttled: a daemon that takes it over goes on from what is left.
 const THROTTLED_ONE_IN: usize = 500;
 
@@ -331,12 +333,15 @@ impl Faulty {
     }
 
     /// One fault, and its end.
-    fn suffer(&mut self, world: &World, server: &Server) -> &'static str {
-        match rand::random::<u32>() % 5 {
+    fn suffer(&mut self, world: &World, (server, database): (&Server, &str)) -> String {
+        let fault = match rand::random::<u32>() % 5 {
             0 => {
-                self.replica.take().unwrap().service.crash().unwrap();
+                let killed = self.replica.take().unwrap();
+                let pid = killed.service.pid();
+                killed.service.crash().unwrap();
+                let began = Instant::now();
                 self.start(world);
-                "killed"
+                return format!("killed, taken over after {:.1?}", taken_over(server, database, (pid, began)));
             }
             1 => {
                 // Longer than its lease: whatever it was about to write is another's by then.
@@ -360,7 +365,22 @@ impl Faulty {
                 server.up();
                 "the database restarted"
             }
+        };
+        fault.to_owned()
+    }
+}
+
+/// Waits until nothing is left of what a killed daemon had claimed; gives how long that took since it was killed.
+fn taken_over(server: &Server, database: &str, (pid, began): (u32, Instant)) -> Duration {
+    let left = format!("SELECT COUNT(*) FROM tenants WHERE owner IN (SELECT id FROM daemons WHERE pid = {pid})");
+    loop {
+        let count = server.query(database, &left);
+        let took = began.elapsed();
+        if count == "0" {
+            return took;
         }
+        assert!(took < TAKE_OVER_MAX, "{count} environments are still those of a replica that was killed {took:?} ago");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -391,6 +411,46 @@ fn rates_are_kept(journal: &[serde_json::Value], account: &str) {
     let throttled = calls.iter().filter(|e| is_throttled(judge::text(e, "outcome"))).count();
     println!("account {account}: {} calls, {throttled} throttled", calls.len());
     assert!(throttled * THROTTLED_ONE_IN <= calls.len(), "{throttled} of {} calls were throttled", calls.len());
+}
+
+/// What AWS takes of an account in a region: the service, whether reads or changes, what a full bucket holds, calls a second. The first
+/// is documented (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>), the others are the simulator's.
+const AWS_RATES: [(&str, Option<bool>, f64, f64); 5] = [
+    ("route53", None, 5.0, 5.0),
+    ("eks", Some(true), 60.0, 20.0),
+    ("eks", Some(false), 20.0, 5.0),
+    ("cloudformation", Some(true), 40.0, 10.0),
+    ("cloudformation", Some(false), 20.0, 5.0),
+];
+/// Simulated time in which calls are counted.
+const WINDOW_MS: i64 = 60_000;
+/// Calls arrive later than they were sent, and some of them together.
+const WINDOW_SLACK: f64 = 1.1;
+
+/// In no window did the daemons together call more than a full bucket and what it earns meanwhile, throttled calls included.
+#[expect(clippy::print_stdout, reason = "the figures are shown")]
+fn windows_are_kept(journal: &[serde_json::Value], account: &str) {
+    for (service, reads, burst, rate) in AWS_RATES {
+        let is_read = |e: &serde_json::Value| {
+            ["Describe", "List", "Get"].iter().any(|verb| judge::text(e, "action").starts_with(verb))
+        };
+        let is_one = |e: &&serde_json::Value| {
+            e["origin"] == "call"
+                && e["account"] == account
+                && e["service"] == service
+                && reads.is_none_or(|reads| reads == is_read(e))
+        };
+        let mut times: Vec<i64> = journal.iter().filter(is_one).filter_map(|e| e["sim_ms"].as_i64()).collect();
+        times.sort_unstable();
+        let within = |(at, end): (usize, &i64)| at + 1 - times.partition_point(|time| *time <= end - WINDOW_MS);
+        let most = times.iter().enumerate().map(within).max().unwrap_or(0);
+        let allowed = (burst + rate * WINDOW_MS as f64 / 1_000.0) * WINDOW_SLACK;
+        println!(
+            "account {account}, {service}, reads {reads:?}: {} calls, {most} of {allowed:.0} in a minute",
+            times.len()
+        );
+        assert!(most as f64 <= allowed, "{service}: {most} calls in a minute, where {allowed:.0} are taken");
+    }
 }
 
 #[test]
@@ -431,7 +491,7 @@ fn long_three_replicas_keep_every_promise_under_faults() {
         }
         if !over {
             let victim = &mut replicas[rand::random::<u32>() as usize % 3];
-            let fault = victim.suffer(&world, &server);
+            let fault = victim.suffer(&world, (&server, &options.store_url));
             println!("replica {}: {fault}", victim.index);
         }
         // Orders come in all the while; one that is refused is repeated, as its customer would.
@@ -480,6 +540,7 @@ fn long_three_replicas_keep_every_promise_under_faults() {
     judge::only_ours_is_touched(&entries).unwrap();
     clouds.iter().for_each(|cloud| judge::everything_is_marked(&entries, cloud.account).unwrap());
     clouds.iter().for_each(|cloud| rates_are_kept(&entries, cloud.account));
+    windows_are_kept(&entries, EKS.account);
     for tenant in &tenants {
         cli(1).ok(&["delete", &tenant.name()]).unwrap();
     }
