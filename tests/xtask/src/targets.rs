@@ -14,11 +14,8 @@ use landlord_test_kube::{cache_folder, python_env};
 use crate::report::{cargo, checkout, run};
 
 /// The target as Rust calls it, and as zig does.
-const TARGETS: [(&str, &str); 3] = [
-    ("aarch64-apple-darwin", "aarch64-macos"),
-    ("x86_64-apple-darwin", "x86_64-macos"),
-    ("x86_64-pc-windows-gnu", "x86_64-windows-gnu"),
-];
+const TARGETS: [(&str, &str); 2] =
+    [("aarch64-apple-darwin", "aarch64-macos"), ("x86_64-pc-windows-gnu", "x86_64-windows-gnu")];
 
 /// Names the target as zig does, and leaves out what build scripts say of it for other compilers.
 const COMPILER: &str = r#"#!/bin/sh
