@@ -105,6 +105,11 @@ impl Writer {
         let _ = self.signer.set(signer);
     }
 
+    /// Who signs the audit log; `None`: nobody does.
+    pub(crate) fn signer(&self) -> Option<Arc<dyn HeadSigner>> {
+        self.signer.get().cloned()
+    }
+
     /// Waits until the database is found to be another one than was opened; says what happened to it.
     pub(crate) async fn lost(&self) -> String {
         let mut lost = self.lost.clone();
