@@ -34,7 +34,7 @@ enum State {
 }
 
 /// Waits for a part of the start that may take longer than the unit's `TimeoutStartSec`, and that has a bound of its own: systemd learns
-/// that it goes on. A long migration that were killed would begin anew for ever.
+/// that it goes on. A long migration that were killed would begin again for ever.
 pub(crate) async fn starting<T>(part: impl Future<Output = T>) -> T {
     let mut part = pin!(part);
     loop {

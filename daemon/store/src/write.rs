@@ -291,7 +291,7 @@ impl Writing {
             let status = sqlx::query_scalar(FATE).bind(id).fetch_optional(&mut connection);
             let status = match self.database.dialect.responded::<Option<Option<String>>, sqlx::Error>(status).await {
                 Ok(Some(status)) => status,
-                // A standby: it may not have been told yet.
+                // A standby: it may not have heard of it yet.
                 Ok(None) => continue,
                 // A server that crashed knows of no such transaction yet: nothing of it had reached its log.
                 Err(refused) if is_in_the_future(&refused) => Some("aborted".to_owned()),

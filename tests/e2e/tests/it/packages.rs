@@ -235,7 +235,7 @@ fn the_debian_package_is_installed_and_removed() {
 }
 
 /// Runs the package's script as dpkg does on a machine with systemd, of which only a shell and programs that write down how they are
-/// called are there; gives their calls and what the operator is told. `check`: how the new daemon's check of its configuration ends.
+/// called are there; gives their calls and what the operator reads. `check`: how the new daemon's check of its configuration ends.
 fn configured(check: u8) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let (programs, calls) = (folder.path().join("programs"), folder.path().join("calls"));
@@ -267,16 +267,16 @@ fn an_upgrade_restarts_no_daemon_that_would_refuse_its_configuration() {
         return;
     }
     let checked = "runuser -u landlord -- timeout 120 /usr/bin/landlordd --check-config";
-    let (calls, told) = configured(0);
+    let (calls, shown) = configured(0);
     assert!(
-        calls.contains(checked) && calls.contains("try-restart landlordd.service") && told.is_empty(),
-        "{calls}{told}"
+        calls.contains(checked) && calls.contains("try-restart landlordd.service") && shown.is_empty(),
+        "{calls}{shown}"
     );
-    let (calls, told) = configured(1);
+    let (calls, shown) = configured(1);
     assert!(calls.contains(checked) && !calls.contains("restart"), "{calls}");
     assert!(
-        told.contains("NOT restarted") && told.contains("SHA256SUMS") && told.contains("systemctl restart"),
-        "{told}"
+        shown.contains("NOT restarted") && shown.contains("SHA256SUMS") && shown.contains("systemctl restart"),
+        "{shown}"
     );
 }
 

@@ -27,7 +27,7 @@ use tonic::{Code, Status, transport::Channel};
 
 /// Far above what it takes: a busy machine is no failure.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
-/// The service config that operators are told (`config/packaging/replicas.md`): attempts, first and longest backoff, each doubled. Only
+/// The service config that operators are given (`config/packaging/replicas.md`): attempts, first and longest backoff, each doubled. Only
 /// UNAVAILABLE is repeated.
 const ATTEMPTS_MAX: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -263,7 +263,7 @@ fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
 }
 
 #[test]
-fn operators_are_told_the_retry_policy_that_is_tested() {
+fn the_retry_policy_that_is_tested_is_the_documented_one() {
     let page = landlord_test_harness::binaries::checkout().join("config/packaging/replicas.md");
     let seconds = |duration: Duration| format!("\"{}s\"", duration.as_secs_f64());
     let policy = format!(
