@@ -105,6 +105,11 @@ impl Writer {
         let _ = self.signer.set(signer);
     }
 
+    /// Who signs the audit log; `None`: nobody does.
+    pub(crate) fn signer(&self) -> Option<Arc<dyn HeadSigner>> {
+        self.signer.get().cloned()
+    }
+
     /// Waits until the database is found to be another one than was opened; says what happened to it.
     pub(crate) async fn lost(&self) -> String {
         let mut lost = self.lost.clone();
@@ -286,7 +291,7 @@ impl Writing {
             let status = sqlx::query_scalar(FATE).bind(id).fetch_optional(&mut connection);
             let status = match self.database.dialect.responded::<Option<Option<String>>, sqlx::Error>(status).await {
                 Ok(Some(status)) => status,
-                // A standby: it may not have been notified yet.
+                // A standby: it may not have heard of it yet.
                 Ok(None) => continue,
                 // A server that crashed knows of no such transaction yet: nothing of it had reached its log.
                 Err(refused) if is_in_the_future(&refused) => Some("aborted".to_owned()),

@@ -62,6 +62,7 @@ macro_rules! contract_suite {
             customers: orders_at_once_never_exceed_a_limit;
             customers: a_customer_that_orders_is_known_or_refused;
             customers: tenants_of_a_suspended_customer_are_left_as_they_are;
+            customers: of_a_suspended_customer_more_can_be_kept_and_nothing_changed;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;
@@ -138,6 +139,7 @@ macro_rules! contract_suite {
             webhooks: a_webhook_is_delivered_by_one_daemon;
             webhooks: a_webhook_goes_on_where_it_was;
             webhooks: a_replay_ends_the_claim_and_what_waits;
+            webhooks: a_replay_skips_nothing;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

@@ -263,7 +263,7 @@ fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
 }
 
 #[test]
-fn operators_read_the_retry_policy_that_is_tested() {
+fn the_retry_policy_that_is_tested_is_the_documented_one() {
     let page = landlord_test_harness::binaries::checkout().join("config/packaging/replicas.md");
     let seconds = |duration: Duration| format!("\"{}s\"", duration.as_secs_f64());
     let policy = format!(
