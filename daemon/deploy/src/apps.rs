@@ -31,7 +31,11 @@ use crate::{
     apply, base,
     chart::{self, ChartMirrors},
     checks::{CheckOptions, Checks},
-    driver::{Driver, helm::Helm, manifests::Manifests},
+    driver::{
+        Driver,
+        helm::{Helm, Registries},
+        manifests::Manifests,
+    },
     error::{Error, Result},
     platform::{DriverKind, Platform, install},
     revisions::Revised,
@@ -58,6 +62,8 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How Helm reaches the registries of charts.
+    pub registries: Registries,
     /// How environments are used before they count as answering.
     pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
@@ -101,9 +107,13 @@ impl StackApps {
     /// # Errors
     /// An incompatible Helm, unusable files; each says what to do.
     pub async fn open(mut options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
-        let helm =
-            Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
-                .await?;
+        let helm = Helm::open(
+            &options.helm_path,
+            &options.helm_version,
+            &options.state_dir,
+            (options.helm_processes_max, options.registries.clone()),
+        )
+        .await?;
         keep_charts(&mut options)?;
         let unpacked = options.state_dir.join("revisions");
         let driver: Arc<dyn Driver> = Arc::new(helm);
@@ -326,8 +336,9 @@ impl Apps for StackApps {
     }
 
     async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
-        let call =
-            async |stack: &Stack, clients: ClusterClients| Ok(verify::entry_points(&clients, target, stack).await?);
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::entry_points(&clients, &self.checks, target, stack).await?)
+        };
         self.call(target, call).await
     }
 

@@ -65,6 +65,7 @@ mod verify;
 
 pub use apps::{DeployOptions, StackApps};
 pub use checks::CheckOptions;
+pub use driver::helm::Registries;
 pub use error::{Error, Result};
 pub use offers::StackOffers;
 pub use probe::{ProbeOptions, WebProbe};
