@@ -185,7 +185,8 @@ impl Scene<'_> {
             Ended::Passed(detail) if !inside.is_empty() => {
                 Ended::warned(format!("{detail}; {}", inside.join("; ")), CLOSED).about(Concern::CheckedFromInside)
             }
-            Ended::Failed { cause, .. } if inside.iter().any(|why| cause.contains(why)) => {
+            // What has a cause of its own keeps it: a Gateway closes a name whose certificate ended.
+            Ended::Failed { cause, concern: None, .. } if inside.iter().any(|why| cause.contains(why)) => {
                 Ended::failed(cause, CLOSED).about(Concern::CheckedFromInside)
             }
             Ended::Passed(_) | Ended::Warned { .. } | Ended::Failed { .. } | Ended::NotRun(_) => ended,
