@@ -37,6 +37,7 @@ use crate::{
         manifests::Manifests,
     },
     error::{Error, Result},
+    figures::DeployFigures,
     platform::{DriverKind, Platform, install},
     revisions::Revised,
     service_accounts,
@@ -81,6 +82,7 @@ pub struct StackApps {
     /// Where earlier revisions are unpacked.
     unpacked: PathBuf,
     clients: Arc<Clients>,
+    figures: DeployFigures,
 }
 
 impl fmt::Debug for StackApps {
@@ -114,6 +116,7 @@ impl StackApps {
             (options.helm_processes_max, options.registries.clone()),
         )
         .await?;
+        let figures = helm.figures().clone();
         keep_charts(&mut options)?;
         let unpacked = options.state_dir.join("revisions");
         let driver: Arc<dyn Driver> = Arc::new(helm);
@@ -126,7 +129,14 @@ impl StackApps {
             crds: options.gateway_api_crds,
             checks: Checks::new(options.checks, driver),
             clients,
+            figures,
         })
+    }
+
+    /// What is measured of Helm.
+    #[must_use]
+    pub fn figures(&self) -> &DeployFigures {
+        &self.figures
     }
 
     /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no

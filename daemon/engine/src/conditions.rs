@@ -319,7 +319,7 @@ mod tests {
 
     /// Nobody who waits for READY learns what to do otherwise.
     #[test]
-    fn a_domain_that_is_not_delegated_is_told_while_it_is_waited_for_and_stays_told_while_nobody_knows() {
+    fn a_domain_that_is_not_delegated_is_shown_while_it_is_waited_for_and_stays_while_nobody_knows() {
         let check = |outcome, detail: &str, concern| CheckResult {
             name: "names".into(),
             outcome,
@@ -331,10 +331,10 @@ mod tests {
         let mut status = ready();
         let failed = check(CheckOutcome::Failed, "knows no name", Some(Concern::DomainNotDelegated));
         of_concerns(&mut status, &[failed], Timestamp(1));
-        let told = "names: knows no name; set its NS records to ns1.cloud.example.".to_owned();
-        assert_eq!(holds(&status, "DomainDelegated"), Some((false, told.clone())));
+        let message = "names: knows no name; set its NS records to ns1.cloud.example.".to_owned();
+        assert_eq!(holds(&status, "DomainDelegated"), Some((false, message.clone())));
         of_concerns(&mut status, &[check(CheckOutcome::NotRun, "nobody responds", None)], Timestamp(2));
-        assert_eq!(holds(&status, "DomainDelegated"), Some((false, told)));
+        assert_eq!(holds(&status, "DomainDelegated"), Some((false, message)));
         of_concerns(&mut status, &[check(CheckOutcome::Passed, "3 names", None)], Timestamp(3));
         assert_eq!(holds(&status, "DomainDelegated"), Some((true, String::new())));
     }

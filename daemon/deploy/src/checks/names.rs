@@ -76,14 +76,14 @@ impl Names {
             // response at all: which of them it was its name servers say themselves.
             Err(error) if error.to_string().contains("Temporary failure") => {
                 let why = Unknown::NoResponse(format!("{name}: {error}"));
-                self.asked_anew(name, why).await
+                self.asked_again(name, why).await
             }
             Err(error) => Err(Unknown::NotThere(format!("{name}: {error}"))),
         }
     }
 
     /// What the machine's name servers say of a name; `why`, where none of them responds.
-    async fn asked_anew(&self, name: &str, why: Unknown) -> Result<BTreeSet<IpAddr>, Unknown> {
+    async fn asked_again(&self, name: &str, why: Unknown) -> Result<BTreeSet<IpAddr>, Unknown> {
         let file = self.resolv_conf.clone().unwrap_or_else(|| PathBuf::from(RESOLV_CONF));
         let servers = tokio::fs::read_to_string(file).await.unwrap_or_default();
         for server in name_servers(&servers) {
@@ -310,7 +310,7 @@ mod tests {
         };
         let asked = async |port: u16| {
             let names = Names { port: Some(port), resolv_conf: Some(resolv_conf.clone()), ..Names::default() };
-            names.asked_anew("chat.acme.example.com", Unknown::NoResponse("temporary".into())).await.unwrap_err()
+            names.asked_again("chat.acme.example.com", Unknown::NoResponse("temporary".into())).await.unwrap_err()
         };
         let refused = tokio::select! { refused = asked(port) => refused, () = answers => unreachable!() };
         assert!(matches!(&refused, Unknown::Refused(why) if why.contains("ServerFailure")), "{refused:?}");

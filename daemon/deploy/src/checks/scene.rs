@@ -151,7 +151,7 @@ impl Scene<'_> {
         match forward {
             Ok(route) if !self.options.from_outside => Ok(route),
             Ok(route) => {
-                // One without an address is told apart from that: the class allows it none, or it has no Gateway.
+                // One without an address is another matter: the class allows it none, or it has no Gateway.
                 let closed = format!("{host} is not reached from outside: {outside}");
                 if address.is_some() {
                     self.inside.insert(record.to_owned(), closed.clone());

@@ -1,4 +1,4 @@
-//! Addresses that are closed to the daemon: what is behind them is used instead, and that is told; or it will not do.
+//! Addresses that are closed to the daemon: what is behind them is used instead, and that is reported; or it will not do.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ async fn sftp(lab: &Lab, broken: Broken, checks_from: ChecksFrom, address: Optio
 }
 
 #[tokio::test]
-async fn what_is_closed_is_told_and_keeps_from_ready_where_the_class_says_so() {
+async fn what_is_closed_is_reported_and_keeps_from_ready_where_the_class_says_so() {
     let mut lab = Lab::start().await;
     for checks_from in [ChecksFrom::Outside, ChecksFrom::Any] {
         let open = sftp(&lab, Broken::Nothing, checks_from, Some("127.0.0.1")).await;
@@ -36,22 +36,22 @@ async fn what_is_closed_is_told_and_keeps_from_ready_where_the_class_says_so() {
     }
     // As by a firewall: nothing of this machine counts as outside any more.
     lab.checks.options.allowed = Vec::new();
-    let told = "sftp.acme.example.com is not reached from outside: 127.0.0.1 leads to 127.0.0.1";
+    let reported = "sftp.acme.example.com is not reached from outside: 127.0.0.1 leads to 127.0.0.1";
     let closed = sftp(&lab, Broken::Nothing, ChecksFrom::Outside, Some("127.0.0.1")).await;
     let Ended::Failed { cause, remedy, concern } = closed else { panic!("{closed:?}") };
-    assert!(cause.contains(told) && remedy.contains("checks_from"), "{cause}; {remedy}");
+    assert!(cause.contains(reported) && remedy.contains("checks_from"), "{cause}; {remedy}");
     assert_eq!(concern, Some(Concern::CheckedFromInside));
     // A customer that names who may connect closed it on purpose.
     for (broken, checks_from) in [(Broken::Nothing, ChecksFrom::Any), (Broken::SourceRanges, ChecksFrom::Outside)] {
         let used = sftp(&lab, broken, checks_from, Some("127.0.0.1")).await;
         let Ended::Warned { detail, concern, .. } = used else { panic!("{broken:?}: {used:?}") };
-        assert!(detail.contains("by port-forward to pod vectors-0") && detail.contains(told), "{detail}");
+        assert!(detail.contains("by port-forward to pod vectors-0") && detail.contains(reported), "{detail}");
         assert_eq!(concern, Some(Concern::CheckedFromInside));
     }
     // A class that allows no load balancer says so by the condition EndpointsPending.
     let without = sftp(&lab, Broken::Nothing, ChecksFrom::Outside, None).await;
     assert!(matches!(&without, Ended::Passed(detail) if detail.contains("by port-forward")), "{without:?}");
-    // A daemon that is told to stay inside asks nobody.
+    // A daemon that is to stay inside asks nobody.
     lab.checks.options.from_outside = false;
     let inside = sftp(&lab, Broken::Nothing, ChecksFrom::Outside, Some("127.0.0.1")).await;
     assert!(matches!(&inside, Ended::Passed(detail) if detail.contains("by port-forward")), "{inside:?}");

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::{chart::ChartMirrors, driver::helm::process::Registries};
 
-    /// A program in Helm's place that says its version, and writes what it is told to pull.
+    /// A program in Helm's place that says its version, and writes what it is to pull.
     const HELM: &str = "#!/bin/sh\nif [ \"$1\" = version ]; then echo v4.3.1; exit; fi\n\
                         [ \"$1 $2 $3 $4 $5\" = 'pull oci://a/b --version 1.0.0 --destination' ] || exit 1\n\
                         printf chart > \"$6/b-1.0.0.tgz\"\n";
