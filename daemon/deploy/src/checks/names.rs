@@ -292,7 +292,7 @@ mod tests {
 
     /// The machine's own resolver has one word for servers that refuse and for servers that are silent.
     #[tokio::test]
-    async fn what_refuses_is_told_from_what_is_silent_by_the_machines_name_servers() {
+    async fn what_refuses_is_another_matter_than_what_is_silent_by_the_machines_name_servers() {
         let folder = tempfile::tempdir().unwrap();
         let resolv_conf = folder.path().join("resolv.conf");
         std::fs::write(&resolv_conf, "search example.com\nnameserver 127.0.0.1\noptions timeout:1\n").unwrap();
