@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, Mismatch, NodeScaling, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions,
-    ProviderName, Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
+    ChecksFrom, ClassName, Domains, Level, Mismatch, NodeScaling, Orderer, Placement, PlacementRule, PlatformName,
+    PlatformOptions, ProviderName, Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
@@ -66,9 +66,23 @@ pub struct Class {
     /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
+    /// From where addresses of its tenants must be reached before they are READY; `None`: as [`Class::checks_from`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks_from: Option<ChecksFrom>,
     /// What the class promises of an environment once it is READY.
     #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
     pub service: ServiceRules,
+}
+
+impl Class {
+    /// From where addresses of its tenants must be reached: from outside where landlord itself sees to a Gateway, by the platform or
+    /// among the guardrails, unless the class says otherwise.
+    #[must_use]
+    pub fn checks_from(&self) -> ChecksFrom {
+        let has_gateway = self.platform.is_some()
+            || self.guardrails.as_ref().is_some_and(|guardrails| guardrails.gateway().is_some());
+        self.checks_from.unwrap_or(if has_gateway { ChecksFrom::Outside } else { ChecksFrom::Any })
+    }
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -172,6 +186,7 @@ impl Catalog {
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
             skip_checks: class.skip_checks.clone(),
+            checks_from: class.checks_from(),
             service: class.service,
             revisions: self.revisions.of(class.stack.as_ref(), class.platform.as_ref()),
         })

@@ -70,6 +70,7 @@ fn of_class(class: &Class, environment: &Environment) -> Placement {
         parameters: class.parameters.clone(),
         guardrails,
         skip_checks: class.skip_checks.clone(),
+        checks_from: class.checks_from(),
         service: class.service,
         ..placement
     }
@@ -117,6 +118,7 @@ impl Catalog {
             renewed.parameters = offered.parameters;
             renewed.guardrails = offered.guardrails;
             renewed.skip_checks = offered.skip_checks;
+            renewed.checks_from = offered.checks_from;
             renewed.platform_options = offered.platform_options;
             renewed.service = offered.service;
             renewed.node_scaling = offered.node_scaling;
@@ -154,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Level, OperationId, Owner, State, TenantSpec, TenantUid, Timestamp,
+        ChecksFrom, Level, OperationId, Owner, State, TenantSpec, TenantUid, Timestamp,
         environment::SpecInput,
         lifecycle,
         revision::{CurrentRevisions, RevisionId},
@@ -212,6 +214,19 @@ mod tests {
             (&class.revisions.stack, class.skip_checks.len(), class.machine_type.as_str()),
             (&Some(id('a')), 1, "m1")
         );
+        // What was placed before there was a choice keeps what it has until it is renewed.
+        class_of(&mut new).platform = Some("standard".parse().unwrap());
+        class_of(&mut new).checks_from = None;
+        assert_eq!(
+            (tenant.placement.checks_from, class_of(&mut new).checks_from()),
+            (ChecksFrom::Any, ChecksFrom::Outside)
+        );
+        assert!(fields(&new, &tenant).contains(&"checks_from".to_owned()));
+        class_of(&mut new).checks_from = Some(ChecksFrom::Any);
+        assert!(!fields(&new, &tenant).contains(&"checks_from".to_owned()));
+        class_of(&mut new).platform = None;
+        class_of(&mut new).checks_from = Some(ChecksFrom::Outside);
+        assert_eq!(new.renewed(&tenant, &[Part::Class]).unwrap().checks_from, ChecksFrom::Outside);
         class_of(&mut new).stack = Some("other".parse().unwrap());
         assert!(new.renewed(&tenant, &Part::ALL).unwrap_err().contains("landlord move"));
         // On trial in the generation that it made, and accepted as work.

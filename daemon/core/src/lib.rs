@@ -63,6 +63,6 @@ pub use placement_rule::{Mismatch, Orderer, PlacementRule, RuleVerdict};
 pub use platform_options::{LeftOut, PlatformOptions, PlatformPart};
 pub use precondition::{Order, Precondition};
 pub use residency::{Residencies, Residency};
-pub use service_rules::{CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
+pub use service_rules::{ChecksFrom, CredentialReading, CustomerRole, ServiceRules, WhenUnavailable};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};
 pub use time::Timestamp;

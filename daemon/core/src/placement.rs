@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, NodeScaling, PlatformName, PlatformOptions, ProviderName, ServiceRules, StackName,
+    ChecksFrom, ClassName, NodeScaling, PlatformName, PlatformOptions, ProviderName, ServiceRules, StackName,
     isolation::IsolationSettings, revision::Revisions,
 };
 
@@ -99,6 +99,9 @@ pub struct Placement {
     /// Checks of the stack that the class leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
+    /// From where its addresses must be reached before it is READY; what was placed before there was a choice: from anywhere.
+    #[serde(default, skip_serializing_if = "ChecksFrom::is_default")]
+    pub checks_from: ChecksFrom,
     /// What the class promises of an environment once it is READY.
     #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
     pub service: ServiceRules,
@@ -142,6 +145,7 @@ impl Placement {
             parameters: serde_json::Map::new(),
             guardrails: None,
             skip_checks: Vec::new(),
+            checks_from: ChecksFrom::default(),
             service: ServiceRules::default(),
             revisions: Revisions::default(),
         }

@@ -28,6 +28,25 @@ pub enum WhenUnavailable {
     Repair,
 }
 
+/// From where the addresses of an environment must be reached before it is READY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChecksFrom {
+    /// From outside, as its customer reaches them: whatever has none, or is closed, keeps it from READY.
+    Outside,
+    /// Where an address is not reached, the API server's port-forward to what is behind it will do, with a warning.
+    #[default]
+    Any,
+}
+
+impl ChecksFrom {
+    /// Whether it need not be written down.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a customer may do with the kubeconfig of a cluster of its own, in the namespace of its apps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -31,7 +31,11 @@ use crate::{
     apply, base,
     chart::{self, ChartMirrors},
     checks::{CheckOptions, Checks},
-    driver::{Driver, helm::Helm, manifests::Manifests},
+    driver::{
+        Driver,
+        helm::{Helm, Registries},
+        manifests::Manifests,
+    },
     error::{Error, Result},
     figures::DeployFigures,
     platform::{DriverKind, Platform, install},
@@ -59,6 +63,8 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How Helm reaches the registries of charts.
+    pub registries: Registries,
     /// How environments are used before they count as answering.
     pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
@@ -103,9 +109,13 @@ impl StackApps {
     /// # Errors
     /// An incompatible Helm, unusable files; each says what to do.
     pub async fn open(mut options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
-        let helm =
-            Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
-                .await?;
+        let helm = Helm::open(
+            &options.helm_path,
+            &options.helm_version,
+            &options.state_dir,
+            (options.helm_processes_max, options.registries.clone()),
+        )
+        .await?;
         let figures = helm.figures().clone();
         keep_charts(&mut options)?;
         let unpacked = options.state_dir.join("revisions");
@@ -336,8 +346,9 @@ impl Apps for StackApps {
     }
 
     async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
-        let call =
-            async |stack: &Stack, clients: ClusterClients| Ok(verify::entry_points(&clients, target, stack).await?);
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::entry_points(&clients, &self.checks, target, stack).await?)
+        };
         self.call(target, call).await
     }
 

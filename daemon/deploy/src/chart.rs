@@ -24,31 +24,45 @@ pub(crate) struct ChartRef {
     pub(crate) version: Option<String>,
     /// Changes when the chart does.
     pub(crate) digest: String,
+    /// SHA-256 of the archive, as 64 hexadecimal digits, that a referenced chart must have; `None`: whatever the registry gives.
+    pub(crate) pinned: Option<String>,
     /// Whether it is a folder whose files the digest is over.
     is_folder: bool,
 }
 
+/// How a digest is written.
+const DIGEST_PREFIX: &str = "sha256:";
+
 impl ChartRef {
-    /// A referenced chart, or what stands for it.
-    pub(crate) fn referenced(chart: &str, version: &str, mirrors: &ChartMirrors) -> Self {
+    /// A referenced chart, or what stands for it; `pinned` is empty, or its digest.
+    pub(crate) fn referenced(chart: &str, version: &str, pinned: &str, mirrors: &ChartMirrors) -> Self {
         let location = mirrors.get(chart).map_or(chart, String::as_str);
+        let digest =
+            if pinned.is_empty() { format!("{chart}@{version}") } else { format!("{chart}@{version}@{pinned}") };
         Self {
             location: location.to_owned(),
             version: is_reference(location).then(|| version.to_owned()),
-            digest: format!("{chart}@{version}"),
+            digest,
+            pinned: pinned.strip_prefix(DIGEST_PREFIX).map(str::to_owned),
             is_folder: false,
         }
     }
 
     /// What no release has: Helm finds nothing there.
     pub(crate) fn missing(release: &str) -> Self {
-        Self { location: format!("the chart of {release}"), version: None, digest: String::new(), is_folder: false }
+        Self {
+            location: format!("the chart of {release}"),
+            version: None,
+            digest: String::new(),
+            pinned: None,
+            is_folder: false,
+        }
     }
 
     /// A chart in a folder.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, String> {
         let (location, digest) = (folder.display().to_string(), digest(folder)?);
-        Ok(Self { location, version: None, digest, is_folder: true })
+        Ok(Self { location, version: None, digest, pinned: None, is_folder: true })
     }
 
     /// Takes a copy of a chart in a folder, from which Helm reads from now on: what was hashed is what is delivered, whatever
@@ -108,9 +122,15 @@ pub(crate) fn is_reference(chart: &str) -> bool {
 }
 
 /// What does not fit in where a release's chart is reported to be.
-pub(crate) fn problem(chart: &str, version: &str) -> Option<&'static str> {
+pub(crate) fn problem(chart: &str, version: &str, pinned: &str) -> Option<&'static str> {
     if is_reference(chart) == version.is_empty() {
         return Some("a referenced chart needs a version, a folder must not have one");
+    }
+    let hexadecimal =
+        |digest: &str| digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_digest = pinned.strip_prefix(DIGEST_PREFIX).is_some_and(hexadecimal);
+    if !pinned.is_empty() && (!is_reference(chart) || !is_digest) {
+        return Some("digest must be sha256: and 64 hexadecimal digits, of the archive of a referenced chart");
     }
     let escapes = Path::new(chart).components().any(|part| part == Component::ParentDir);
     (escapes || chart.starts_with('/')).then_some("the chart's folder must lie beside the manifest")
@@ -149,9 +169,9 @@ mod tests {
     #[test]
     fn a_mirror_stands_for_a_reference() {
         let mirrors: ChartMirrors = [("oci://a/b".to_owned(), "/charts/b.tgz".to_owned())].into();
-        let mirrored = ChartRef::referenced("oci://a/b", "1.0.0", &mirrors);
+        let mirrored = ChartRef::referenced("oci://a/b", "1.0.0", "", &mirrors);
         assert_eq!((mirrored.location.as_str(), mirrored.version.as_deref()), ("/charts/b.tgz", None));
-        let direct = ChartRef::referenced("oci://a/b", "1.0.0", &ChartMirrors::new());
+        let direct = ChartRef::referenced("oci://a/b", "1.0.0", "", &ChartMirrors::new());
         assert_eq!((direct.location.as_str(), direct.version.as_deref()), ("oci://a/b", Some("1.0.0")));
         assert_eq!(mirrored.digest, direct.digest, "the same chart from elsewhere is no change");
     }

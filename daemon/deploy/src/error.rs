@@ -74,6 +74,14 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// A chart is not the one that is pinned.
+    #[error("chart {chart}: {problem}")]
+    ChartDigest {
+        /// Where it was taken from.
+        chart: String,
+        /// What it is instead.
+        problem: String,
+    },
     /// Helm ended with an error.
     #[error("helm {command} failed: {output}")]
     Helm {
@@ -226,6 +234,7 @@ impl Error {
             | Self::ForbiddenValue { .. }
             | Self::Manifests { .. }
             | Self::UnknownCredential { .. }
+            | Self::ChartDigest { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
             Self::NoCredentialYet { .. } | Self::NoRotation { .. } | Self::NotRotated { .. } => ErrorKind::Conflict,
             Self::RotationUnproved { .. } => ErrorKind::Transient,
@@ -241,6 +250,10 @@ impl Error {
             Self::Stack { .. } => "the operator corrects the stack's manifest, then retry",
             Self::UnknownStack { .. } | Self::UnknownRelease { .. } => {
                 "the operator puts the stack back under deploy.stacks_dir, or the class names one that is there; then retry"
+            }
+            Self::ChartDigest { .. } => {
+                "the operator finds out who changed it, or pins the digest of a chart that was reviewed (sha256sum of what helm pull \
+                 writes); then retry"
             }
             Self::NoStack => "the operator names a stack in the class, for tenants that are ordered from then on",
             Self::UnknownPlatform { .. } => {

@@ -66,6 +66,7 @@ mod verify;
 
 pub use apps::{DeployOptions, StackApps};
 pub use checks::CheckOptions;
+pub use driver::helm::Registries;
 pub use error::{Error, Result};
 pub use figures::DeployFigures;
 pub use offers::StackOffers;

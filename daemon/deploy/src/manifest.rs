@@ -23,6 +23,8 @@ pub(crate) struct ReleaseFacts<'a> {
     pub(crate) depends_on: &'a [AppName],
     pub(crate) chart: &'a str,
     pub(crate) version: &'a str,
+    /// Empty, or the digest of a referenced chart's archive.
+    pub(crate) digest: &'a str,
 }
 
 /// Reads a manifest, and has it checked.
@@ -50,9 +52,9 @@ pub(crate) fn charts<'a>(
     mirrors: &ChartMirrors,
 ) -> Result<BTreeMap<AppName, ChartRef>> {
     let found = |release: ReleaseFacts<'_>| {
-        let ReleaseFacts { name, chart, version, .. } = release;
+        let ReleaseFacts { name, chart, version, digest, .. } = release;
         let found = if chart::is_reference(chart) {
-            ChartRef::referenced(chart, version, mirrors)
+            ChartRef::referenced(chart, version, digest, mirrors)
         } else {
             ChartRef::in_folder(&path.with_file_name(chart)).map_err(|p| problem(path, format!("{name}: {p}")))?
         };
@@ -84,7 +86,7 @@ where
 
 /// What does not fit in a release that comes after those that were `seen`.
 pub(crate) fn release_problems(release: &ReleaseFacts<'_>, seen: &mut BTreeSet<AppName>) -> Vec<String> {
-    let ReleaseFacts { name, depends_on, chart, version } = release;
+    let ReleaseFacts { name, depends_on, chart, version, digest } = release;
     // Dependencies on earlier releases only: there can be no circle.
     let later = depends_on.iter().filter(|needed| !seen.contains(*needed));
     let mut problems: Vec<String> =
@@ -92,7 +94,7 @@ pub(crate) fn release_problems(release: &ReleaseFacts<'_>, seen: &mut BTreeSet<A
     if !seen.insert((*name).clone()) {
         problems.push(format!("{name} stands there twice"));
     }
-    if let Some(problem) = chart::problem(chart, version) {
+    if let Some(problem) = chart::problem(chart, version, digest) {
         problems.push(format!("{name}: {problem}"));
     }
     problems

@@ -240,6 +240,7 @@ mod tests {
             stack: Some("ai-fileserver".parse().unwrap()),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
+            checks_from: landlord_core::ChecksFrom::default(),
             revision: None,
         }
     }

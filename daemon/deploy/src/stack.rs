@@ -91,6 +91,10 @@ pub struct Release {
     /// Version of a referenced chart.
     #[serde(default)]
     pub version: String,
+    /// `sha256:` and the digest of a referenced chart's archive (what `helm pull` writes), which no other may have; empty: whatever the
+    /// registry gives.
+    #[serde(default)]
+    pub digest: String,
     /// Releases that must be ready before.
     #[serde(default)]
     pub depends_on: Vec<AppName>,
@@ -145,7 +149,13 @@ pub struct EndpointSpec {
 
 impl Release {
     fn facts(&self) -> ReleaseFacts<'_> {
-        ReleaseFacts { name: &self.name, depends_on: &self.depends_on, chart: &self.chart, version: &self.version }
+        ReleaseFacts {
+            name: &self.name,
+            depends_on: &self.depends_on,
+            chart: &self.chart,
+            version: &self.version,
+            digest: &self.digest,
+        }
     }
 }
 
@@ -337,6 +347,7 @@ mod tests {
         let text = "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: kube-system\nreleases:\n\
                     - { name: a, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
                     - { name: a, chart: 'oci://x/y', expectedSeconds: 1, gateway: true }\n\
+                    - { name: c, chart: 'oci://x/z', version: '1', digest: 'sha256:12', expectedSeconds: 1 }\n\
                     secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
                     entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
@@ -346,6 +357,7 @@ mod tests {
             "depends on b",
             "twice",
             "needs a version",
+            "c: digest must be sha256:",
             "beside the manifest",
             "names none",
             "s.k",

@@ -80,8 +80,11 @@ pub(crate) async fn verify(
             (Some(_), Some(None) | None) => {
                 endpoints.push(Endpoint { name: name.clone(), url: render::replace(&entry.endpoint.url, target) });
             }
-            (None, _) if required(target, entry) => {
-                return Ok(waiting(format!("the load balancer of {} has no address", entry.record)));
+            (None, _) if required(target, entry, checks) => {
+                return Ok(waiting(match entry.service {
+                    Some(_) => format!("the load balancer of {} has no address", entry.record),
+                    None => without_address(target, &stack.manifest, entry),
+                }));
             }
             (None, _) => missing.push(format!("{name}: {}", without_address(target, &stack.manifest, entry))),
         }
@@ -165,6 +168,7 @@ async fn refusals(
 /// Names and addresses for DNS; `None` while a load balancer of our own has no address.
 pub(crate) async fn entry_points(
     clients: &ClusterClients,
+    checks: &Checks,
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Option<BTreeMap<String, String>>> {
@@ -174,17 +178,20 @@ pub(crate) async fn entry_points(
             Some(address) => {
                 records.insert(format!("{}.{}", entry.record, target.spec.domain.as_str()), address);
             }
-            None if required(target, entry) => return Ok(None),
+            None if required(target, entry, checks) => return Ok(None),
             None => {}
         }
     }
     Ok(Some(records))
 }
 
-/// The Gateway is the operator's: without it the environment has no web addresses, but stands. So it does without load
-/// balancers where the class allows none.
-fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
-    entry.service.is_some() && target.cluster.shared().is_none_or(|place| place.settings.load_balancers() > 0)
+/// Where landlord does not see to the Gateway the environment has no web addresses without it, but stands: the class may order
+/// otherwise. So it does without load balancers where the class allows none.
+fn required(target: &DeployTarget, entry: &EntryPoint, checks: &Checks) -> bool {
+    match entry.service {
+        Some(_) => target.cluster.shared().is_none_or(|place| place.settings.load_balancers() > 0),
+        None => entry.gateway && checks.outside_only(target),
+    }
 }
 
 /// How a release stands.

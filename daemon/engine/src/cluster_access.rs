@@ -262,6 +262,7 @@ mod tests {
             parameters: serde_json::Map::new(),
             guardrails: Some(IsolationSettings::default()),
             skip_checks: Vec::new(),
+            checks_from: landlord_core::ChecksFrom::default(),
             service: landlord_core::ServiceRules::default(),
             revisions: landlord_core::revision::Revisions::default(),
         };

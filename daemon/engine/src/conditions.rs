@@ -37,6 +37,9 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
         // What is taken away leads nowhere, and waits for no address.
         status.endpoints.clear();
         status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
+    } else if let Some(verified) = verified(work) {
+        // What keeps it from READY is known while it is waited for.
+        of_concerns(&mut status, &verified.checks, work.now);
     }
     let missing = drifted(work);
     if state != State::Updating {
@@ -183,24 +186,46 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     set_while_any(status, CHECKS_NOT_RUN, ("LeftOut", "AllRun"), &not_run, now);
     let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
-    let with_remedy = |check: &CheckResult| format!("{}: {}; {}", check.name, check.detail, check.remedy);
     let warned: Vec<String> = warned.map(with_remedy).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
+    of_concerns(status, checks, now);
+}
+
+fn with_remedy(check: &CheckResult) -> String {
+    format!("{}: {}; {}", check.name, check.detail, check.remedy)
+}
+
+/// Each concern of the checks is a condition, from the first time on. A check that was not run says nothing of what it had found.
+fn of_concerns(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
     for concern in Concern::ALL {
         let found = checks.iter().filter(|check| check.concern == Some(concern));
         let found: Vec<String> = found.map(with_remedy).collect();
-        let (kind, reasons) = of_concern(concern);
-        set_while_any(status, kind, reasons, &found, now);
+        let (kind, (some, none), holds) = of_concern(concern);
+        let before = status.conditions.iter().find(|condition| condition.r#type == kind);
+        let is_unknown = before.is_some_and(|condition| {
+            let not_run = |check: &&CheckResult| check.outcome == CheckOutcome::NotRun;
+            let mut not_run = checks.iter().filter(not_run);
+            condition.status == holds
+                && not_run.any(|check| condition.message.starts_with(&format!("{}: ", check.name)))
+        });
+        if !found.is_empty() {
+            set(status, kind, holds, some, &found.join("; "), now);
+        } else if before.is_some() && !is_unknown {
+            set(status, kind, !holds, none, "", now);
+        }
     }
 }
 
-/// The condition of a concern, with its reasons while there is something to report, and when it is over.
-fn of_concern(concern: Concern) -> (&'static str, (&'static str, &'static str)) {
+/// The condition of a concern: its type, its reasons while there is something to report and when it is over, and its status while
+/// there is.
+fn of_concern(concern: Concern) -> (&'static str, (&'static str, &'static str), bool) {
     match concern {
-        Concern::CertificateExpiring => ("CertificateExpiring", ("EndsSoon", "Renewed")),
-        Concern::DiskNearlyFull => ("DiskNearlyFull", ("LittleRoom", "Room")),
-        Concern::ModelMissing => ("ModelMissing", ("NotOffered", "Offered")),
-        Concern::DocumentsRefused => ("DocumentsRefused", ("Refused", "AllRead")),
+        Concern::CertificateExpiring => ("CertificateExpiring", ("EndsSoon", "Renewed"), true),
+        Concern::DiskNearlyFull => ("DiskNearlyFull", ("LittleRoom", "Room"), true),
+        Concern::ModelMissing => ("ModelMissing", ("NotOffered", "Offered"), true),
+        Concern::DocumentsRefused => ("DocumentsRefused", ("Refused", "AllRead"), true),
+        Concern::DomainNotDelegated => ("DomainDelegated", ("NotDelegated", "Delegated"), false),
+        Concern::CheckedFromInside => ("CheckedFromInside", ("NotReached", "Reached"), true),
     }
 }
 
@@ -292,6 +317,28 @@ mod tests {
         assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));
     }
 
+    /// Nobody who waits for READY learns what to do otherwise.
+    #[test]
+    fn a_domain_that_is_not_delegated_is_shown_while_it_is_waited_for_and_stays_while_nobody_knows() {
+        let check = |outcome, detail: &str, concern| CheckResult {
+            name: "names".into(),
+            outcome,
+            detail: detail.into(),
+            remedy: "set its NS records to ns1.cloud.example.".into(),
+            duration: Duration::ZERO,
+            concern,
+        };
+        let mut status = ready();
+        let failed = check(CheckOutcome::Failed, "knows no name", Some(Concern::DomainNotDelegated));
+        of_concerns(&mut status, &[failed], Timestamp(1));
+        let message = "names: knows no name; set its NS records to ns1.cloud.example.".to_owned();
+        assert_eq!(holds(&status, "DomainDelegated"), Some((false, message.clone())));
+        of_concerns(&mut status, &[check(CheckOutcome::NotRun, "nobody responds", None)], Timestamp(2));
+        assert_eq!(holds(&status, "DomainDelegated"), Some((false, message)));
+        of_concerns(&mut status, &[check(CheckOutcome::Passed, "3 names", None)], Timestamp(3));
+        assert_eq!(holds(&status, "DomainDelegated"), Some((true, String::new())));
+    }
+
     #[test]
     fn each_concern_is_a_condition_and_an_event_when_it_begins() {
         let rested = ready();
@@ -304,18 +351,18 @@ mod tests {
                 duration: Duration::ZERO,
                 concern,
             };
-            let (kind, _) = of_concern(concern);
+            let (kind, _, holds) = of_concern(concern);
             let (mut begun, mut over) = (rested.clone(), rested.clone());
             of_checks(&mut begun, &[check(Some(concern))], Timestamp(1));
             let events = crate::events::concerns(&rested, &begun);
             assert_eq!(events.len(), 1, "{events:?}");
-            assert_eq!(events[0].reason, kind);
+            assert_eq!(events[0].reason, format!("{concern:?}"));
             assert_eq!(events[0].message, "certificates: the first ends in 12 days; see why");
             over.conditions.clone_from(&begun.conditions);
             of_checks(&mut over, &[check(Some(concern))], Timestamp(2));
             assert!(crate::events::concerns(&begun, &over).is_empty(), "an event once");
             of_checks(&mut over, &[check(None)], Timestamp(3));
-            assert!(over.conditions.iter().any(|condition| condition.r#type == kind && !condition.status));
+            assert!(over.conditions.iter().any(|condition| condition.r#type == kind && condition.status != holds));
             assert!(crate::events::concerns(&begun, &over).is_empty());
         }
     }

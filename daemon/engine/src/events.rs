@@ -72,19 +72,26 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
     NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
 }
 
-/// Conditions that somebody must act on, each an event when it begins.
-const CONCERNS: [&str; 4] = ["CertificateExpiring", "DiskNearlyFull", "ModelMissing", "DocumentsRefused"];
+/// Conditions that somebody must act on while they are as said here, each an event when that begins.
+const CONCERNS: [(&str, bool, &str); 6] = [
+    ("CertificateExpiring", true, "CertificateExpiring"),
+    ("DiskNearlyFull", true, "DiskNearlyFull"),
+    ("ModelMissing", true, "ModelMissing"),
+    ("DocumentsRefused", true, "DocumentsRefused"),
+    ("DomainDelegated", false, "DomainNotDelegated"),
+    ("CheckedFromInside", true, "CheckedFromInside"),
+];
 
 /// The events of concerns that have begun.
 pub(crate) fn concerns(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<NewEvent> {
-    let holding = |status: &EnvironmentStatus, concern: &str| {
-        let found = status.conditions.iter().find(|condition| condition.r#type == concern && condition.status);
+    let holding = |status: &EnvironmentStatus, (kind, holds, _): (&str, bool, &str)| {
+        let found = status.conditions.iter().find(|condition| condition.r#type == kind && condition.status == holds);
         found.map(|condition| condition.message.clone())
     };
-    let begun = CONCERNS.into_iter().filter(|concern| holding(before, concern).is_none());
+    let begun = CONCERNS.into_iter().filter(|concern| holding(before, *concern).is_none());
     let events = begun.filter_map(|concern| {
         let message = holding(after, concern)?;
-        let (stage, reason) = (String::new(), concern.to_owned());
+        let (stage, reason) = (String::new(), concern.2.to_owned());
         Some(NewEvent { kind: EventKind::Tenant, stage, reason, message, progress: None })
     });
     events.collect()

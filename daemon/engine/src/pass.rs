@@ -280,6 +280,7 @@ impl<'a> Pass<'a> {
             status.progress = self.progress(&self.work);
         }
         events.iter_mut().for_each(|event| event.progress = status.progress);
+        events.extend(events::concerns(&self.work.environment.status, &status));
         let changed = status != self.work.environment.status;
         let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
         let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };

@@ -315,5 +315,6 @@ pub(crate) fn tenants_target(
         revision: environment.placement.revisions.stack.clone(),
         name_servers: Vec::new(),
         skip_checks: environment.placement.skip_checks.clone(),
+        checks_from: environment.placement.checks_from,
     }
 }

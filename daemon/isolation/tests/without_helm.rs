@@ -46,6 +46,7 @@ fn target(endpoint: &str, ca_pem: &str, token: &str) -> DeployTarget {
         stack: None,
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         revision: None,
     }
 }

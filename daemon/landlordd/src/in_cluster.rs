@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
@@ -15,7 +15,7 @@ use landlord_core::{
     revision::{RevisionKey, RevisionKind},
 };
 use landlord_deploy::{
-    CheckOptions, DeployOptions, StackApps, StackOffers,
+    CheckOptions, DeployOptions, Registries, StackApps, StackOffers,
     platform::{self, Platform},
     stack::{self, Stack},
 };
@@ -23,7 +23,7 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
 use crate::{
-    config::{Checked, Config},
+    config::{Checked, Config, Deploy},
     revisions::OnDisk,
 };
 
@@ -184,6 +184,16 @@ fn check_options(config: &Config, state_dir: &Path) -> Result<CheckOptions> {
     })
 }
 
+/// How charts are fetched. Credentials of a proxy would stand in the configuration, which is shown.
+fn registries(deploy: &Deploy) -> Result<Registries> {
+    ensure!(!deploy.registry_proxy.contains('@'), "deploy.registry_proxy must not hold credentials");
+    Ok(Registries {
+        config_file: Some(deploy.registry_config_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+        proxy: deploy.registry_proxy.clone(),
+        no_proxy: deploy.registry_no_proxy.clone(),
+    })
+}
+
 async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clients>) -> Result<Option<StackApps>> {
     if read.stacks.is_empty() && read.platforms.is_empty() {
         return Ok(None);
@@ -196,6 +206,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
         checks: check_options(config, &state_dir)?,
         state_dir,
         helm_processes_max: config.deploy.helm_processes_max,
+        registries: registries(&config.deploy)?,
         gateway_api_crds: read.gateway_api_crds,
     };
     Ok(Some(StackApps::open(options, clients).await?))

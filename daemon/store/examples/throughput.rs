@@ -42,6 +42,7 @@ fn order(name: TenantName) -> NewTenant {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         service: landlord_core::ServiceRules::default(),
         revisions: landlord_core::revision::Revisions::default(),
     };

@@ -73,12 +73,17 @@ pub(crate) fn show(world: &World, artifacts: &Artifacts, level: Level) -> Result
          Its certificate is {}'s, until {}; the test authority is in {authority}\n\n\
          From this machine, which reaches the node by no other way:\n\
          \x20 curl --cacert {authority} --connect-to {chat}:443:127.0.0.1:{web} https://{chat}/health\n\
-         \x20 sftp -P {files} {customer}@127.0.0.1        # password {password}",
+         \x20 sftp -P {files} {customer}@127.0.0.1        # password {password}\n\n\
+         In a browser, which trusts the test authority in a home of its own and nowhere else (certutil is in libnss3-tools):\n\
+         \x20 mkdir -p {home}/.pki/nssdb && certutil -d sql:{home}/.pki/nssdb -N --empty-password\n\
+         \x20 certutil -d sql:{home}/.pki/nssdb -A -t C,, -n landlord-test -i {authority}\n\
+         \x20 HOME={home} chromium --host-resolver-rules='MAP {chat}:443 127.0.0.1:{web}' https://{chat}    # as root: --no-sandbox",
         text("question"),
         text("answer"),
         text("issuer"),
         text("until"),
         authority = authority.display(),
+        home = world.folder().join("browser").display(),
     ));
     Ok(())
 }

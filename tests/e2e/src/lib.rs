@@ -1,10 +1,10 @@
 //! End-to-end tests of landlord through its public surfaces: the command line client, the
 //! gRPC API, the simulated clouds' journal. The tests are in `tests/`.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
-use anyhow::Result;
-use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
+use anyhow::{Result, bail};
+use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud, judge};
 use landlord_test_kube::Artifacts;
 
 /// A lifecycle of about 15 simulated minutes takes one to two seconds at this scale, and the
@@ -89,4 +89,39 @@ pub fn kubernetes_world_of(clouds: &[&'static Cloud], time_scale: f64, extra_con
         ..WorldOptions::default()
     };
     World::temporary(binaries()?, &options)
+}
+
+/// How often is looked, and for how long, whether a stage has begun: on a real node a cluster's first minutes come before.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const LOOKS_MAX: u32 = 60_000;
+
+/// kill -9 of the daemon just after it recorded that a stage of `name` begins, which it did `times` before; it is started again.
+///
+/// # Errors
+/// A stage that never begins; the operating system's.
+pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize) -> Result<()> {
+    for _ in 0..LOOKS_MAX {
+        if begun(world, name, stage)? > times {
+            world.crash_daemon()?;
+            return world.start_daemon();
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    bail!("stage {stage} of {name} never began:\n{}", world.cli().ok(&["describe", name])?)
+}
+
+/// How often a stage has begun; of an environment that is gone, as often as can be.
+///
+/// # Errors
+/// The client's.
+pub fn begun(world: &World, name: &str, stage: &str) -> Result<usize> {
+    let cli = world.cli();
+    match cli.events(name) {
+        Ok(events) => {
+            let of_stage = events.iter().filter(|event| judge::text(event, "stage") == stage);
+            Ok(of_stage.filter(|event| judge::text(event, "reason") == "StageStarted").count())
+        }
+        Err(error) if cli.tenant(name)?.is_some() => Err(error),
+        Err(_) => Ok(usize::MAX),
+    }
 }

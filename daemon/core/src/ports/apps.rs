@@ -95,12 +95,22 @@ pub enum Concern {
     ModelMissing,
     /// The chatbot can't read some documents.
     DocumentsRefused,
+    /// The parent zone does not lead to the environment's own.
+    DomainNotDelegated,
+    /// An address is not reached from outside: what is behind it was used by the API server's port-forward, or not at all.
+    CheckedFromInside,
 }
 
 impl Concern {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::CertificateExpiring, Self::DiskNearlyFull, Self::ModelMissing, Self::DocumentsRefused];
+    pub const ALL: [Self; 6] = [
+        Self::CertificateExpiring,
+        Self::DiskNearlyFull,
+        Self::ModelMissing,
+        Self::DocumentsRefused,
+        Self::DomainNotDelegated,
+        Self::CheckedFromInside,
+    ];
 }
 
 /// One check by use: what was done as the customer would do it, and what came of it.

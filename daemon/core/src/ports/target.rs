@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    AppName, EnvironmentName, PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain,
-    isolation::SharedTarget, ports::KubeCredentials, revision::RevisionId,
+    AppName, ChecksFrom, EnvironmentName, PlatformName, StackName, TenantName, TenantSpec, TenantUid,
+    environment::Domain, isolation::SharedTarget, ports::KubeCredentials, revision::RevisionId,
 };
 
 /// Whose cluster a tenant lives on.
@@ -52,6 +52,8 @@ pub struct DeployTarget {
     pub name_servers: Vec<String>,
     /// Checks of the stack that the class leaves out.
     pub skip_checks: Vec<String>,
+    /// From where its addresses must be reached.
+    pub checks_from: ChecksFrom,
 }
 
 /// What the platform's stages work on: a cluster that landlord made.

@@ -238,6 +238,7 @@ fn class(level: Level) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        checks_from: None,
         service: landlord_core::ServiceRules::default(),
     }
 }

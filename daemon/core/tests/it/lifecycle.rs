@@ -33,6 +33,7 @@ fn placement(node_count: u32) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         service: landlord_core::ServiceRules::default(),
         revisions: landlord_core::revision::Revisions::default(),
     }

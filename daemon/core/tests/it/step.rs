@@ -47,6 +47,7 @@ fn placement(stack: bool) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         service: landlord_core::ServiceRules::default(),
         revisions: landlord_core::revision::Revisions::default(),
     }

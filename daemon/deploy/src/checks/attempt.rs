@@ -2,12 +2,13 @@
 //! What the policies say is [`closed`](super::closed)'s to judge; here the cluster's network has to enforce them.
 //!
 //! # Expected flow
-//! What is tried is found out, the [image](super::image) rendered, the [fence](super::fence) made, the Job run. Its program writes a line
-//! for each address, and is believed only where all of them are there, that of the API server says `open`, and it ended with 0.
+//! What is tried is found out, the [image](super::image) rendered, the Job made, suspended, the [fence](super::fence) made for it, the
+//! Job let go. Its program writes a line for each address, and is believed only where all of them are there, that of the API server says
+//! `open`, and it ended with 0.
 //!
 //! # Guarantees
-//! The Job sends nothing, has no token, and goes by itself a minute after its end, also when this daemon is killed meanwhile. Nothing of
-//! what it runs is taken from the cluster.
+//! The Job sends nothing, has no token, and goes by itself a minute after its end, also when this daemon is killed meanwhile, and its
+//! policy with it. One that was never let go the next run in the cluster removes. Nothing of what it runs is taken from the cluster.
 //!
 //! # Assumptions
 //! Pods may reach the API server: one that does not even reach that has proved nothing.
@@ -20,7 +21,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_kube::markers;
 use serde_json::json;
@@ -109,10 +110,11 @@ async fn tried(scene: &Scene<'_>, attempt: &Attempt) -> Result<Outcome, String> 
     let targets: Vec<Target> = targets.into_iter().take(TARGETS_MAX).map(|(_, target)| target).collect();
     let api_server = fence::api_server(client).await?;
     fence::ensure(client, &scene.target.installation).await?;
+    fence::sweep(client, &scene.target.installation).await?;
     let name = format!("neighbour-{:016x}", rand::random::<u64>());
     let places: Vec<Place> = targets.iter().map(|target| target.place).collect();
-    fence::open(scene, &name, (&api_server, &places)).await?;
-    let ran = run_job(scene, &name, &job(scene, attempt, &name, &image, (&api_server, &places))).await?;
+    let job = job(scene, attempt, &name, &image, (&api_server, &places));
+    let ran = run_job(scene, &name, &job, (&api_server, &places)).await?;
     Ok(judge(&ran, &targets, &address(api_server.address)))
 }
 
@@ -187,6 +189,8 @@ fn job(
     let job = json!({
         "metadata": { "name": name, "labels": labels },
         "spec": {
+            // Until its policy is there, which goes with it.
+            "suspend": true,
             "backoffLimit": 0,
             "activeDeadlineSeconds": JOB_TIMEOUT.as_secs(),
             "ttlSecondsAfterFinished": KEPT.as_secs(),
@@ -224,22 +228,24 @@ fn job(
 }
 
 /// Runs it, and takes it away again.
-async fn run_job(scene: &Scene<'_>, name: &str, job: &Job) -> Result<Ran, String> {
+async fn run_job(scene: &Scene<'_>, name: &str, job: &Job, places: (&ApiServer, &[Place])) -> Result<Ran, String> {
     let namespace = markers::checks_namespace(&scene.target.installation);
     let jobs: Api<Job> = Api::namespaced(scene.clients.admin.clone(), &namespace);
-    let made = match jobs.create(&PostParams::default(), job).await {
-        Ok(made) => made,
-        Err(error) => {
-            fence::close(scene, name).await;
-            return Err(format!("no Job can be made in {namespace}: {error}"));
-        }
+    let made = jobs.create(&PostParams::default(), job).await;
+    let made = made.map_err(|error| format!("no Job can be made in {namespace}: {error}"))?;
+    let ran = async {
+        fence::open(scene, &made, places).await?;
+        let go = Patch::Merge(json!({ "spec": { "suspend": false } }));
+        let gone = jobs.patch(name, &PatchParams::default(), &go).await;
+        gone.map_err(|error| format!("Job {name} is not let go: {error}"))?;
+        let pods: Api<Pod> = Api::namespaced(scene.clients.admin.clone(), &namespace);
+        let ended = timeout(JOB_TIMEOUT, ended(&pods, name)).await;
+        ended.unwrap_or_else(|_| Err(format!("Job {name} has no end within {} s", JOB_TIMEOUT.as_secs())))
     };
-    fence::bind(scene, name, &made).await;
-    let pods: Api<Pod> = Api::namespaced(scene.clients.admin.clone(), &namespace);
-    let ran = timeout(JOB_TIMEOUT, ended(&pods, name)).await;
+    let ran = ran.await;
     // Its pod and its policy go with it. If this fails they go by themselves.
     let _ = jobs.delete(name, &DeleteParams::background()).await;
-    ran.unwrap_or_else(|_| Err(format!("Job {name} has no end within {} s", JOB_TIMEOUT.as_secs())))
+    ran
 }
 
 /// How the Job's pod has ended, once it has.

@@ -2,17 +2,18 @@
 //! each run lets its pod out to what it tries, and to nothing else.
 //!
 //! # Guarantees
-//! Nothing in the namespace is a tenant's. A run's policy goes with its Job; the namespace stays until the installation leaves
-//! the cluster.
+//! Nothing in the namespace is a tenant's. A run's policy is made as its Job's, and goes with it; the namespace stays until the
+//! installation leaves the cluster.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use k8s_openapi::api::{
     batch::v1::Job, core::v1::Service, discovery::v1::EndpointSlice, networking::v1::NetworkPolicy,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
-    Api, Client, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, Client, Resource as _, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams, Preconditions},
 };
 use landlord_core::isolation::PodSecurityVersion;
 use landlord_kube::{
@@ -26,6 +27,8 @@ use super::Scene;
 
 /// The API server as every pod knows it.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
+/// Between making a Job and letting it go lie two requests; clocks may differ.
+const LETTING_GO_AT_MOST: Duration = Duration::from_secs(60);
 /// The role of a run's objects.
 pub(super) const RUN_ROLE: &str = "neighbour";
 
@@ -87,30 +90,62 @@ fn objects(installation: &str) -> [Wanted; 2] {
     [Wanted::new(namespace), Wanted::new(policy)]
 }
 
-/// Lets the pod of Job `run` out to `places`, and to these ports of any pod in the tenant's namespace: not every policy engine takes an
-/// address for a pod, and what this policy closed the check would take for closed by the tenant's.
-pub(super) async fn open(
-    scene: &Scene<'_>,
-    run: &str,
-    (api_server, places): (&ApiServer, &[Place]),
-) -> Result<(), String> {
-    let policy = policy(scene, run, (api_server, places));
-    let made = policies(scene).create(&PostParams::default(), &policy).await;
-    made.map(drop).map_err(|error| format!("making NetworkPolicy {run}: {error}"))
+/// Removes Jobs that no run will let go any more, with their policies: whoever made one was killed before. Policies without a Job are of
+/// earlier releases.
+pub(super) async fn sweep(client: &Client, installation: &str) -> Result<(), String> {
+    let namespace = markers::checks_namespace(installation);
+    let of_runs = ListParams::default().labels(&markers::role_selector(installation, RUN_ROLE));
+    let (jobs, policies): (Api<Job>, Api<NetworkPolicy>) =
+        (Api::namespaced(client.clone(), &namespace), Api::namespaced(client.clone(), &namespace));
+    let failed = |error: kube::Error| format!("removing what killed runs left in {namespace}: {error}");
+    for job in jobs.list(&of_runs).await.map_err(failed)? {
+        let is_suspended = job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true));
+        if is_suspended && is_left(&job.metadata) {
+            // By its uid: it may have been let go meanwhile, or be another one's.
+            let only = DeleteParams::background().preconditions(Preconditions {
+                uid: job.metadata.uid.clone(),
+                resource_version: job.metadata.resource_version.clone(),
+            });
+            gone(jobs.delete(&job.name_any(), &only).await.map(drop)).map_err(failed)?;
+        }
+    }
+    for policy in policies.list(&of_runs).await.map_err(failed)? {
+        if policy.metadata.owner_references.iter().flatten().next().is_none() && is_left(&policy.metadata) {
+            gone(policies.delete(&policy.name_any(), &DeleteParams::default()).await.map(drop)).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
-/// Has the policy go with its Job, whoever deletes that.
-pub(super) async fn bind(scene: &Scene<'_>, run: &str, job: &Job) {
-    let Some(owner) = job.owner_ref(&()) else { return };
-    let owner = json!({ "metadata": { "ownerReferences": [owner] } });
-    if let Err(error) = policies(scene).patch(run, &PatchParams::default(), &Patch::Merge(owner)).await {
-        tracing::warn!(policy = run, %error, "it stays when its Job goes, and selects no pod any more");
+/// Somebody else may remove it at the same moment, or let it go.
+fn gone(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match deleted {
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        other => other,
     }
 }
 
-/// Takes back the policy of a run that has no Job. If this fails it selects no pod.
-pub(super) async fn close(scene: &Scene<'_>, run: &str) {
-    let _ = policies(scene).delete(run, &DeleteParams::default()).await;
+/// Whether whoever made it can't be at work on it any more.
+fn is_left(metadata: &ObjectMeta) -> bool {
+    let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    made.is_some_and(|made| {
+        k8s_openapi::jiff::Timestamp::now().duration_since(made).unsigned_abs() > LETTING_GO_AT_MOST
+    })
+}
+
+/// Lets the pod of a Job out to `places`, and to these ports of any pod in the tenant's namespace: not every policy engine takes an
+/// address for a pod, and what this policy closed the check would take for closed by the tenant's. The policy is the Job's, whoever
+/// deletes that.
+pub(super) async fn open(
+    scene: &Scene<'_>,
+    job: &Job,
+    (api_server, places): (&ApiServer, &[Place]),
+) -> Result<(), String> {
+    let run = job.name_any();
+    let mut policy = policy(scene, &run, (api_server, places));
+    policy.metadata.owner_references = Some(vec![job.owner_ref(&()).ok_or("the API server gave a Job no uid")?]);
+    let made = policies(scene).create(&PostParams::default(), &policy).await;
+    made.map(drop).map_err(|error| format!("making NetworkPolicy {run}: {error}"))
 }
 
 fn policies(scene: &Scene<'_>) -> Api<NetworkPolicy> {

@@ -2,7 +2,12 @@
 //! SFTP.
 
 use std::{
-    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio,
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -20,6 +25,8 @@ use crate::check::Account;
 
 /// One SFTP session with four commands.
 const SFTP_TIMEOUT: Duration = Duration::from_secs(45);
+/// One that only deletes.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Complaints kept of a session.
 const SAID_CHARS_MAX: usize = 300;
 /// What prints the password: OpenSSH takes none from an argument or a file.
@@ -174,8 +181,10 @@ pub(super) async fn sftp(scene: &mut Scene<'_>, account: &Account) -> Ended {
     };
     let via = route.via();
     let (file, content) = (scene.file("sftp", "bin"), scene.sentence());
-    match timeout(SFTP_TIMEOUT, session(scene, account, &route, (&file, &content))).await {
-        Ok(Ok(used)) => {
+    let used = timeout(SFTP_TIMEOUT, session(scene, account, &route, (&file, &content))).await;
+    let used = used.unwrap_or_else(|_| Err(format!("no end within {} s", SFTP_TIMEOUT.as_secs())));
+    match used {
+        Ok(used) => {
             let detail = format!("{via}; put, listed, read, deleted");
             match used.filter(|used| *used >= USED_PERCENT_MAX) {
                 Some(used) => Ended::warned(format!("{detail}; {used} % of the disk are used"), ROOM)
@@ -183,17 +192,51 @@ pub(super) async fn sftp(scene: &mut Scene<'_>, account: &Account) -> Ended {
                 None => Ended::Passed(detail),
             }
         }
-        Ok(Err(why)) => failed(format!("SFTP {via}: {why}")),
-        Err(_) => Ended::failed(format!("SFTP {via}: no end within {} s", SFTP_TIMEOUT.as_secs()), FILE_SERVER),
+        Err(why) => {
+            // A session that ended early may have put it. If this fails the next run that begins minutes later removes it.
+            let delete = format!("-rm {}/{file}\n", account.folder);
+            let _ = timeout(DELETE_TIMEOUT, batch(scene, account, &route, (&delete, &content))).await;
+            failed(format!("SFTP {via}: {why}"))
+        }
     }
 }
 
+/// A session that uses it; how much of the disk is used, where the server says.
 async fn session(
     scene: &Scene<'_>,
     account: &Account,
     route: &Route,
     (file, content): (&str, &str),
 ) -> Result<Option<u32>, String> {
+    let folder = &account.folder;
+    let remote = format!("{folder}/{file}");
+    // Without the dash a batch ends with its first failure, and what was put would stay.
+    let commands = format!("-put put {remote}\n-ls -1 {folder}\n-get {remote} got\nrm {remote}\n-df {folder}\n");
+    let (output, got) = batch(scene, account, route, (&commands, content)).await?;
+    let complaints = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let complaints: String = complaints.chars().take(SAID_CHARS_MAX).collect();
+    if !output.status.success() {
+        return Err(complaints);
+    }
+    let because = if complaints.is_empty() { String::new() } else { format!(": {complaints}") };
+    // The client repeats its commands, in which the name stands, too.
+    let listing = String::from_utf8_lossy(&output.stdout);
+    if !listing.lines().map(str::trim).any(|line| line == remote || line == file) {
+        return Err(format!("{file} was put, and is not listed in {folder}{because}"));
+    }
+    match got {
+        Some(got) if got == content => Ok(used_percent(&listing)),
+        _ => Err(format!("{file} has not the content that was put{because}")),
+    }
+}
+
+/// Runs the client's commands in a private folder, in which `put` has the content; its output, and what is in `got` afterwards.
+async fn batch(
+    scene: &Scene<'_>,
+    account: &Account,
+    route: &Route,
+    (commands, content): (&str, &str),
+) -> Result<(Output, Option<String>), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
@@ -205,11 +248,7 @@ async fn session(
     write(&at("askpass"), 0o700, ASKPASS).map_err(failed("a private file"))?;
     write(&at("password"), 0o600, &scene.fill(&account.password)).map_err(failed("a private file"))?;
     write(&at("put"), 0o600, content).map_err(failed("a private file"))?;
-    let remote = format!("{}/{file}", account.folder);
-    // How much room there is not every server says.
-    let folder_of = &account.folder;
-    let batch = format!("put put {remote}\nls -1 {folder_of}\nget {remote} got\nrm {remote}\n-df {folder_of}\n");
-    write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
+    write(&at("batch"), 0o600, commands).map_err(failed("a private file"))?;
     let relay = Relay::open().await?;
     let mut sftp = client_of(scene, account, folder.path(), relay.port);
     let client = async {
@@ -220,20 +259,7 @@ async fn session(
         )))
     };
     let output = relay.carry((route, &scene.clients.admin), client).await?;
-    let reported = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
-    if !output.status.success() {
-        let all = reported(&output.stderr);
-        return Err(all.chars().take(SAID_CHARS_MAX).collect());
-    }
-    // The client repeats its commands, in which the name stands, too.
-    let listing = String::from_utf8_lossy(&output.stdout);
-    if !listing.lines().map(str::trim).any(|line| line == remote || line == file) {
-        return Err(format!("{file} was put, and is not listed in {}", account.folder));
-    }
-    match fs::read_to_string(at("got")) {
-        Ok(got) if got == content => Ok(used_percent(&listing)),
-        _ => Err(format!("{file} has not the content that was put")),
-    }
+    Ok((output, fs::read_to_string(at("got")).ok()))
 }
 
 /// A file server that does not serve; one without room is another matter, with a remedy of its own.

@@ -36,7 +36,7 @@ mod tls;
 mod web;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -47,7 +47,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
-    TenantUid,
+    ChecksFrom, TenantUid,
     ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
@@ -198,8 +198,13 @@ impl Checks {
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
         let scene = self.scene(clients, target, manifest, addresses);
         let known = secrets(clients, scene.namespace, manifest).await?;
-        let mut scene = Scene { by, stack: Some(stack), known, ..scene };
+        let mut scene = Scene { by, stack: Some(stack), known, outside_only: self.outside_only(target), ..scene };
         Ok(Some(self.all(&mut scene).await))
+    }
+
+    /// Whether a tenant is READY only when its addresses are reached from outside.
+    pub(crate) fn outside_only(&self, target: &DeployTarget) -> bool {
+        self.options.from_outside && target.checks_from == ChecksFrom::Outside
     }
 
     /// What one run works on; no Secret was read for it.
@@ -219,11 +224,15 @@ impl Checks {
             target,
             manifest,
             namespace: render::namespace(target, manifest),
-            names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied() },
+            names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied(), resolv_conf: None },
             ports: &self.ports,
             addresses,
             known: BTreeMap::new(),
             routes: BTreeMap::new(),
+            // What somebody is to know of an environment is found out by whatever way there is.
+            outside_only: false,
+            inside: BTreeMap::new(),
+            used: BTreeSet::new(),
             trust: None,
             began: UnixTime::now().as_secs(),
             code: rand::random_range(10_000..1_000_000),
@@ -250,6 +259,7 @@ impl Checks {
         for row in rows(scene.manifest) {
             let begun = Instant::now();
             let left = RUN_TIMEOUT.saturating_sub(started.elapsed());
+            scene.used.clear();
             let ended = match not_to_run(scene, &row, &results) {
                 Some(why) => Ended::NotRun(why),
                 None => {
@@ -259,6 +269,7 @@ impl Checks {
                     })
                 }
             };
+            let ended = scene.seen_from(ended);
             results.push(scene.redacted(result(row.name(), ended, begun.elapsed())));
         }
         self.tidy_up(scene, &mut conversation).await;

@@ -4,9 +4,11 @@ use std::{
     collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
+use landlord_core::ports::Concern;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE, rdata::RData};
 use tokio::{
     net::{UdpSocket, lookup_host},
@@ -24,12 +26,17 @@ const PACKET_BYTES_MAX: usize = 4096;
 const SERVERS_MAX: usize = 4;
 /// Where name servers listen.
 const DNS_PORT: u16 = 53;
+/// Which name servers the machine has, and how many of them its resolver asks (resolv.conf(5)).
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const MACHINE_SERVERS_MAX: usize = 3;
 
 /// Why a name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// Whoever was queried says that there is no such name, or has no address of it.
     NotThere(String),
+    /// Whoever was queried refuses, or fails: a zone that is delegated to servers that have it no more.
+    Refused(String),
     /// Nobody responded.
     NoResponse(String),
 }
@@ -37,7 +44,7 @@ pub(crate) enum Unknown {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotThere(why) | Self::NoResponse(why) => f.write_str(why),
+            Self::NotThere(why) | Self::Refused(why) | Self::NoResponse(why) => f.write_str(why),
         }
     }
 }
@@ -49,6 +56,8 @@ pub(crate) struct Names {
     pub(crate) resolver: Option<SocketAddr>,
     /// Where the zones' name servers listen; `None`: port 53.
     pub(crate) port: Option<u16>,
+    /// Which name servers the machine has; `None`: `/etc/resolv.conf`.
+    pub(crate) resolv_conf: Option<PathBuf>,
 }
 
 impl Names {
@@ -63,13 +72,35 @@ impl Names {
         }
         match lookup_host((name, DNS_PORT)).await {
             Ok(found) => Ok(found.map(|address| address.ip()).collect()),
-            // The standard library has no kind for it.
+            // The standard library has no kind for it, and the machine's resolver one for servers that refuse or fail, and for no
+            // response at all: which of them it was its name servers say themselves.
             Err(error) if error.to_string().contains("Temporary failure") => {
-                Err(Unknown::NoResponse(format!("{name}: {error}")))
+                let why = Unknown::NoResponse(format!("{name}: {error}"));
+                self.asked_again(name, why).await
             }
             Err(error) => Err(Unknown::NotThere(format!("{name}: {error}"))),
         }
     }
+
+    /// What the machine's name servers say of a name; `why`, where none of them responds.
+    async fn asked_again(&self, name: &str, why: Unknown) -> Result<BTreeSet<IpAddr>, Unknown> {
+        let file = self.resolv_conf.clone().unwrap_or_else(|| PathBuf::from(RESOLV_CONF));
+        let servers = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        for server in name_servers(&servers) {
+            let server = SocketAddr::new(server, self.port.unwrap_or(DNS_PORT));
+            match addresses(server, name, true).await {
+                Err(Unknown::NoResponse(_)) => {}
+                responded => return responded,
+            }
+        }
+        Err(why)
+    }
+}
+
+/// What `resolv.conf` names, as many of them as the machine's resolver asks.
+fn name_servers(text: &str) -> impl Iterator<Item = IpAddr> {
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
+    servers.take(MACHINE_SERVERS_MAX)
 }
 
 /// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by the server that is queried.
@@ -129,7 +160,7 @@ fn read(
     match response.rcode() {
         RCODE::NoError => {}
         RCODE::NameError => return Err(Unknown::NotThere(format!("{server} knows no name {name}"))),
-        other => return Err(Unknown::NoResponse(format!("name server {server} returns {other:?} for {name}"))),
+        other => return Err(Unknown::Refused(format!("name server {server} returns {other:?} for {name}"))),
     }
     let (mut found, mut aliases) = (BTreeSet::new(), BTreeSet::new());
     for record in &response.answers {
@@ -152,8 +183,8 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
         return Ended::NotRun("no name has an address".into());
     }
     let domain = scene.target.spec.domain.as_str();
-    let servers = &scene.target.name_servers;
     let mut notes = BTreeSet::new();
+    let mut unseen = BTreeSet::new();
     for (record, address) in &scene.addresses {
         let name = format!("{record}.{domain}");
         match at_own_servers(scene, &name, address).await {
@@ -164,45 +195,54 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
                 return Ended::failed(cause, remedy);
             }
         }
-        let parent = || match servers.is_empty() {
-            true => format!("delegate {domain} to its zone, in its parent zone"),
-            false => format!("in the parent zone of {domain}, set its NS records to {}", servers.join(", ")),
-        };
-        let expected = match scene.names.lookup(address).await {
-            Ok(expected) => expected,
-            // The daemon's own resolver: nothing is known of the name.
-            Err(Unknown::NoResponse(why)) => {
-                notes.insert(format!("not looked up from here: {why}"));
-                continue;
-            }
-            Err(why) => {
-                return Ended::failed(
-                    format!("the load balancer's name: {why}"),
-                    "see whether the load balancer exists",
-                );
-            }
-        };
-        match scene.names.lookup(&name).await {
-            Ok(found) if !found.is_disjoint(&expected) => {}
-            Ok(found) => {
-                let cause = format!("{name} leads to {}, not to {address}", list(&found));
-                return Ended::failed(cause, parent());
-            }
-            Err(Unknown::NoResponse(why)) => {
-                notes.insert(format!("not looked up through its parent zone: {why}"));
-            }
-            Err(why) => return Ended::failed(format!("through its parent zone {why}"), parent()),
+        match through_parent(scene, &name, address).await {
+            Ok(None) => {}
+            Ok(Some(why)) => drop(unseen.insert(why)),
+            Err(failed) => return failed,
         }
+    }
+    if !unseen.is_empty() {
+        return Ended::NotRun(unseen.into_iter().chain(notes).collect::<Vec<_>>().join("; "));
     }
     let detail = format!("{} names", scene.addresses.len());
     Ended::Passed(std::iter::once(detail).chain(notes).collect::<Vec<_>>().join("; "))
 }
 
-/// What the zone's own servers say; a note where none of them can be queried from here.
+/// Whether a name leads to its address from the root down, as everybody asks; why that could not be seen, where nobody responds.
+async fn through_parent(scene: &Scene<'_>, name: &str, address: &str) -> Result<Option<String>, Ended> {
+    let (domain, servers) = (scene.target.spec.domain.as_str(), &scene.target.name_servers);
+    let not_delegated = |cause: String| {
+        let remedy = match servers.is_empty() {
+            true => format!("delegate {domain} to its zone, in its parent zone"),
+            false => format!("in the parent zone of {domain}, set its NS records to {}", servers.join(", ")),
+        };
+        Err(Ended::failed(cause, remedy).about(Concern::DomainNotDelegated))
+    };
+    let expected = match scene.names.lookup(address).await {
+        Ok(expected) => expected,
+        // The daemon's own resolver: nothing is known of the name.
+        Err(Unknown::NoResponse(why)) => return Ok(Some(format!("not looked up from here: {why}"))),
+        Err(why @ (Unknown::NotThere(_) | Unknown::Refused(_))) => {
+            let cause = format!("the load balancer's name: {why}");
+            return Err(Ended::failed(cause, "see whether the load balancer exists"));
+        }
+    };
+    match scene.names.lookup(name).await {
+        Ok(found) if !found.is_disjoint(&expected) => Ok(None),
+        Ok(found) => not_delegated(format!("{name} leads to {}, not to {address}", list(&found))),
+        Err(Unknown::NoResponse(why)) => Ok(Some(format!("not looked up through its parent zone: {why}"))),
+        Err(why @ (Unknown::NotThere(_) | Unknown::Refused(_))) => {
+            not_delegated(format!("through its parent zone {why}"))
+        }
+    }
+}
+
+/// What the zone's own servers say; a note where none of them can be queried from here. One that fails is one of several; where none
+/// has the zone, it is not there.
 async fn at_own_servers(scene: &Scene<'_>, name: &str, address: &str) -> Result<Option<String>, String> {
     let port = scene.names.port.unwrap_or(DNS_PORT);
     let mut unreachable = "the zone's name servers are not known".to_owned();
-    let mut requested = false;
+    let (mut requested, mut refused) = (false, None);
     for server in scene.target.name_servers.iter().take(SERVERS_MAX) {
         let ip = match scene.names.lookup(server).await {
             Ok(found) => found.into_iter().next(),
@@ -230,12 +270,57 @@ async fn at_own_servers(scene: &Scene<'_>, name: &str, address: &str) -> Result<
                 }
             }
             Err(Unknown::NotThere(why)) => return Err(format!("the zone's own server {server}: {why}")),
+            Err(Unknown::Refused(why)) => refused = Some(why),
             Err(Unknown::NoResponse(why)) => unreachable = why,
         }
+    }
+    match refused {
+        Some(why) if !requested => return Err(format!("the zone's own servers do not have it: {why}")),
+        Some(why) => return Ok(Some(why)),
+        None => {}
     }
     Ok((!requested).then(|| format!("the zone's own servers were not queried: {unreachable}")))
 }
 
 fn list(addresses: &BTreeSet<IpAddr>) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The machine's own resolver has one word for servers that refuse and for servers that are silent.
+    #[tokio::test]
+    async fn what_refuses_is_another_matter_than_what_is_silent_by_the_machines_name_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolv_conf = folder.path().join("resolv.conf");
+        std::fs::write(&resolv_conf, "search example.com\nnameserver 127.0.0.1\noptions timeout:1\n").unwrap();
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let refusing = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (quiet, port) = (silent.local_addr().unwrap().port(), refusing.local_addr().unwrap().port());
+        let answers = async {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, from) = refusing.recv_from(&mut buffer).await.unwrap();
+                let mut response = Packet::new_reply(Packet::parse(&buffer[..length]).unwrap().id());
+                *response.rcode_mut() = RCODE::ServerFailure;
+                refusing.send_to(&response.build_bytes_vec().unwrap(), from).await.unwrap();
+            }
+        };
+        let asked = async |port: u16| {
+            let names = Names { port: Some(port), resolv_conf: Some(resolv_conf.clone()), ..Names::default() };
+            names.asked_again("chat.acme.example.com", Unknown::NoResponse("temporary".into())).await.unwrap_err()
+        };
+        let refused = tokio::select! { refused = asked(port) => refused, () = answers => unreachable!() };
+        assert!(matches!(&refused, Unknown::Refused(why) if why.contains("ServerFailure")), "{refused:?}");
+        assert_eq!(asked(quiet).await, Unknown::NoResponse("temporary".into()));
+    }
+
+    #[test]
+    fn the_machines_name_servers_are_read_as_its_resolver_does() {
+        let text = "# comment\nnameserver 10.0.0.2\n nameserver\tfd00::2 \nnameserver x\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
+        let servers: Vec<String> = name_servers(text).map(|server| server.to_string()).collect();
+        assert_eq!(servers, ["10.0.0.2", "fd00::2", "10.0.0.3"]);
+    }
 }

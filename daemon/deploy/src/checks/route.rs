@@ -180,6 +180,13 @@ pub(super) async fn pod(client: &Client, namespace: &str, service: &str, port: u
     Err(format!("no pod of Service {service} is ready"))
 }
 
+/// Whether a Service's load balancer is open to named networks only. Not known: no.
+pub(super) async fn has_source_ranges(client: &Client, namespace: &str, service: &str) -> bool {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let spec = services.get_opt(service).await.ok().flatten().and_then(|service| service.spec).unwrap_or_default();
+    spec.load_balancer_source_ranges.is_some_and(|ranges| !ranges.is_empty())
+}
+
 /// Where a port of a Service leads; `None`: it has no such port.
 pub(super) fn target(service: &ServiceSpec, port: u16) -> Option<IntOrString> {
     let found = service.ports.iter().flatten().find(|own| own.port == i32::from(port))?;

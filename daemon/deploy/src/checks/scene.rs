@@ -1,12 +1,15 @@
 //! What the checks of one run work on: names, addresses and routes, found out once, and accounts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use landlord_core::ports::{CheckResult, DeployTarget};
+use landlord_core::ports::{CheckResult, Concern, DeployTarget};
 use landlord_kube::client::ClusterClients;
 
 use super::{
-    By, CheckOptions,
+    By, CheckOptions, Ended,
     names::Names,
     replace,
     route::{self, Outside, Route},
@@ -41,12 +44,22 @@ pub(super) struct Scene<'a> {
     /// What `${…}` stands for: keys of Secrets, and what requests kept.
     pub(super) known: BTreeMap<String, String>,
     pub(super) routes: BTreeMap<(String, u16), Result<Route, String>>,
+    /// Whether what is not reached from outside will not do.
+    pub(super) outside_only: bool,
+    /// Entry points by record that were not reached from outside, and why.
+    pub(super) inside: BTreeMap<String, String>,
+    /// Records that the check at hand has used.
+    pub(super) used: BTreeSet<String>,
     pub(super) trust: Option<Arc<Trust>>,
     /// When it began, seconds since 1970: stands in names of files, so that a later run knows what an earlier one has left.
     pub(super) began: u64,
     /// Different for each run, so that what one has left is nothing to the next.
     pub(super) code: u32,
 }
+
+/// Who must do what where an entry point is closed.
+const CLOSED: &str = "open its load balancer to where landlord runs (firewall, security group, source ranges), or let the class say \
+                      checks_from = \"any\"";
 
 /// What files of the checks are about: how their names begin.
 pub(super) const PROBES: [&str; 3] = ["probe", "webdav", "sftp"];
@@ -106,6 +119,7 @@ impl Scene<'_> {
 
     /// How an entry point is reached, found out once in a run.
     pub(super) async fn route(&mut self, record: &str, port: u16) -> Result<Route, String> {
+        self.used.insert(record.to_owned());
         let key = (record.to_owned(), port);
         if let Some(known) = self.routes.get(&key) {
             return known.clone();
@@ -115,8 +129,9 @@ impl Scene<'_> {
         found
     }
 
-    async fn find_route(&self, record: &str, port: u16) -> Result<Route, String> {
-        let address = self.addresses.get(record);
+    async fn find_route(&mut self, record: &str, port: u16) -> Result<Route, String> {
+        let address = self.addresses.get(record).cloned();
+        let address = address.as_deref();
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
             let port = self.ports.get(&port).copied().unwrap_or(port);
@@ -132,12 +147,50 @@ impl Scene<'_> {
             (None, Some(address)) => route::behind(&self.clients.admin, address, port).await,
             (None, None) => Err("the Gateway has no address".into()),
         };
-        forward.map_err(|why| match self.options.from_outside {
-            true => {
-                format!("{} is reached neither from outside ({outside}) nor by port-forward ({why})", self.host(record))
+        let host = self.host(record);
+        match forward {
+            Ok(route) if !self.options.from_outside => Ok(route),
+            Ok(route) => {
+                // One without an address is another matter: the class allows it none, or it has no Gateway.
+                let closed = format!("{host} is not reached from outside: {outside}");
+                if address.is_some() {
+                    self.inside.insert(record.to_owned(), closed.clone());
+                }
+                if self.outside_only && !self.is_closed_on_purpose(record, address).await {
+                    Err(closed)
+                } else {
+                    Ok(route)
+                }
             }
-            false => format!("{} is not reached by port-forward: {why}", self.host(record)),
-        })
+            Err(why) if self.options.from_outside => {
+                Err(format!("{host} is reached neither from outside ({outside}) nor by port-forward ({why})"))
+            }
+            Err(why) => Err(format!("{host} is not reached by port-forward: {why}")),
+        }
+    }
+
+    /// Whether somebody ordered that an entry point is not open to everybody: the class, which allows no load balancer, or the
+    /// customer, who names those that may connect.
+    async fn is_closed_on_purpose(&self, record: &str, address: Option<&str>) -> bool {
+        let entry = self.manifest.entry_points.iter().find(|entry| entry.record == record);
+        let Some(service) = entry.and_then(|entry| entry.service.as_deref()) else { return false };
+        address.is_none() || route::has_source_ranges(&self.clients.admin, self.namespace, service).await
+    }
+
+    /// What a check came to, with what it did not reach from outside.
+    pub(super) fn seen_from(&self, ended: Ended) -> Ended {
+        let inside: Vec<&str> =
+            self.used.iter().filter_map(|record| self.inside.get(record)).map(String::as_str).collect();
+        match ended {
+            Ended::Passed(detail) if !inside.is_empty() => {
+                Ended::warned(format!("{detail}; {}", inside.join("; ")), CLOSED).about(Concern::CheckedFromInside)
+            }
+            // What has a cause of its own keeps it: a Gateway closes a name whose certificate ended.
+            Ended::Failed { cause, concern: None, .. } if inside.iter().any(|why| cause.contains(why)) => {
+                Ended::failed(cause, CLOSED).about(Concern::CheckedFromInside)
+            }
+            Ended::Passed(_) | Ended::Warned { .. } | Ended::Failed { .. } | Ended::NotRun(_) => ended,
+        }
     }
 
     /// A port of one of the stack's Services.
@@ -157,6 +210,12 @@ impl Scene<'_> {
         };
         let Some(service) = service else { return Err(unreached) };
         let route = self.pod(service).await.map_err(|why| format!("{unreached}; {why}"))?;
+        if self.options.from_outside && (self.outside_only || self.addresses.contains_key(record)) {
+            self.inside.entry(record.to_owned()).or_insert_with(|| unreached.clone());
+        }
+        if self.outside_only {
+            return Err(unreached);
+        }
         Ok(Web { client, route, tls: None, host })
     }
 }

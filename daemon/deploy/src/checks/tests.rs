@@ -1,6 +1,7 @@
 //! Every check, against servers that answer as the real ones do, and broken on purpose: each fails for its own reason, and
 //! passes again when that is mended.
 
+mod from_inside;
 mod left_out;
 mod neighbour;
 mod servers;
@@ -18,7 +19,7 @@ use kube::{Client, client::Body};
 use landlord_core::{
     TenantSpec,
     environment::SpecInput,
-    ports::{KubeCredentials, KubeIdentity, TargetCluster},
+    ports::{Concern, KubeCredentials, KubeIdentity, TargetCluster},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ use tokio::{
 
 use super::*;
 pub(crate) use neighbour::Rendering;
-use neighbour::{customers_pod, stacks_pod};
+use neighbour::{abandoned_job, customers_pod, stacks_pod};
 use servers::{acceptor, dns, https, proxy};
 
 /// What is broken.
@@ -38,9 +39,15 @@ enum Broken {
     Nothing,
     ZoneRecord,
     Delegation,
+    /// The parent zone leads to servers that have the zone no more.
+    Lame,
+    /// The zone's own servers have it no more.
+    ZoneGone,
     Certificate,
     FileServer,
     Sftp,
+    /// Files are taken, and not given back.
+    SftpRead,
     SignIn,
     Documents,
     Vectors,
@@ -50,6 +57,10 @@ enum Broken {
     Engine,
     /// The program that tries it.
     Program,
+    /// Nobody may make policies in the namespace of checks.
+    NoPolicies,
+    /// SFTP is open to a customer's own networks only.
+    SourceRanges,
     Passwords,
 }
 
@@ -60,6 +71,8 @@ struct World {
     wrong_passwords: AtomicU32,
     /// Jobs of neighbours, as they were made.
     jobs: Mutex<Vec<Value>>,
+    /// What was written into the namespace of checks, in this order.
+    writes: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -130,6 +143,7 @@ impl World {
         match path.rsplit('/').next().unwrap_or_default() {
             "files" if path.contains("/secrets/") => secret("probe-password", "probe-secret"),
             "chat" if path.contains("/secrets/") => secret("probe-password", "chat-secret"),
+            "networkpolicies" if path.contains("/landlord-test-checks/") => list(json!([])),
             "networkpolicies" if self.is(Broken::Policy) => list(json!([])),
             "networkpolicies" => {
                 list(json!([{ "metadata": { "name": "default-deny" }, "spec": { "podSelector": {} } }]))
@@ -143,12 +157,20 @@ impl World {
                     },
                 }),
             ),
+            "sftp" if path.contains("/services/") => {
+                let ranges = if self.is(Broken::SourceRanges) { json!(["198.51.100.0/24"]) } else { Value::Null };
+                let spec = json!({ "selector": { "app": "vectors" }, "ports": [{ "port": 22 }] });
+                let mut service = json!({ "metadata": { "name": "sftp" }, "spec": spec });
+                service["spec"]["loadBalancerSourceRanges"] = ranges;
+                (200, service)
+            }
             "kubernetes" if path.contains("/services/") => {
                 (200, json!({ "spec": { "ports": [{ "port": 443 }], "clusterIP": "10.96.0.1" } }))
             }
             "pods" if path.contains("/landlord-test-checks/") => list(json!([self.neighbour()])),
             "pods" => list(json!([customers_pod(), stacks_pod()])),
             "namespaces" => list(json!([])),
+            "jobs" => list(json!([abandoned_job()])),
             _ => (404, json!({ "code": 404, "reason": "NotFound", "message": path, "status": "Failure" })),
         }
     }
@@ -225,13 +247,28 @@ pub(crate) fn target() -> DeployTarget {
         stack: Some("s".parse().unwrap()),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         revision: None,
     }
 }
 
-/// A program in sftp's place: what is put is there to be got, unless the server is down.
-const SFTP: &str = "#!/bin/sh\nif [ -e \"$(dirname \"$0\")/down\" ]; then echo 'Connection closed' >&2; exit 255; fi\n\
-                    [ \"$($SSH_ASKPASS)\" = probe-secret ] || exit 1\ncp put got\nsed -n 's/^rm //p' batch\n";
+/// A program in sftp's place, which does what a batch says with a folder of files, unless the server is down or lets nobody read.
+const SFTP: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+if [ -e "$here/down" ]; then echo 'Connection closed' >&2; exit 255; fi
+[ "$($SSH_ASKPASS)" = probe-secret ] || exit 1
+while read -r line; do
+  command=${line#-}
+  set -- $command
+  case "$1" in
+    put) cp "$2" "$here/store/$(basename "$3")" ;;
+    ls) ls "$here/store" ;;
+    get) if [ -e "$here/unreadable" ]; then echo 'remote open: Permission denied' >&2; false
+         else cp "$here/store/$(basename "$2")" "$3"; fi ;;
+    rm) rm "$here/store/$(basename "$2")" ;;
+  esac || [ "$line" != "$command" ] || exit 1
+done < batch
+"#;
 
 /// A running environment.
 struct Lab {
@@ -248,6 +285,7 @@ impl Lab {
             files: Mutex::default(),
             wrong_passwords: AtomicU32::new(0),
             jobs: Mutex::default(),
+            writes: Mutex::default(),
         });
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -256,6 +294,7 @@ impl Lab {
         std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
         let sftp_path = folder.path().join("sftp");
         std::fs::write(&sftp_path, SFTP).unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
         std::fs::set_permissions(&sftp_path, std::fs::Permissions::from_mode(0o700)).unwrap();
         let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ssh = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -285,11 +324,10 @@ impl Lab {
 
     async fn run(&self, broken: Broken, target: &DeployTarget) -> BTreeMap<String, CheckResult> {
         *self.world.broken.lock() = broken;
-        let down = self.folder.path().join("down");
-        if matches!(broken, Broken::Sftp | Broken::FileServer) {
-            std::fs::write(&down, "").unwrap();
-        } else {
-            let _ = std::fs::remove_file(&down);
+        let sftp_is =
+            [("down", matches!(broken, Broken::Sftp | Broken::FileServer)), ("unreadable", broken == Broken::SftpRead)];
+        for (file, is_so) in sftp_is.map(|(name, is_so)| (self.folder.path().join(name), is_so)) {
+            if is_so { std::fs::write(&file, "").unwrap() } else { drop(std::fs::remove_file(&file)) }
         }
         let client = self.world.client();
         let clients = ClusterClients { admin: client.clone(), tenant: client };
@@ -299,6 +337,8 @@ impl Lab {
             self.checks.run(By::Reconciling, &clients, target, &stack, addresses.into()).await.unwrap().unwrap();
         let left = self.world.files.lock().keys().cloned().collect::<Vec<_>>();
         assert!(broken == Broken::FileServer || left.is_empty(), "{broken:?} leaves {left:?}");
+        let put: Vec<_> = std::fs::read_dir(self.folder.path().join("store")).unwrap().collect();
+        assert!(put.is_empty(), "{broken:?} leaves {put:?}");
         results.into_iter().map(|result| (result.name.clone(), result)).collect()
     }
 
@@ -312,12 +352,15 @@ impl Lab {
 }
 
 /// What is broken, the failing check, its cause and its remedy.
-const CASES: [(Broken, &str, &str, &str); 12] = [
+const CASES: [(Broken, &str, &str, &str); 15] = [
     (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
     (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
+    (Broken::Lame, "names", "returns Refused for", "set its NS records to ns1.cloud.example."),
+    (Broken::ZoneGone, "names", "own servers do not have it", "dns-records"),
     (Broken::Certificate, "certificates", "expired", "why it is not renewed"),
     (Broken::FileServer, "webdav", "503 no upstream", "file server"),
     (Broken::Sftp, "sftp", "Connection closed", "file server"),
+    (Broken::SftpRead, "sftp", "has not the content that was put: remote open: Permission denied", "file server"),
     (Broken::SignIn, "chat-signs-in", "email or password", "container `documents`"),
     (Broken::Documents, "chat-knows-the-file", "is not known to the chatbot", "container `documents`"),
     (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
@@ -336,6 +379,8 @@ async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
         let results = lab.run(broken, &target()).await;
         let found = &results[check];
         assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
+        let is_delegation = matches!(broken, Broken::Delegation | Broken::Lame);
+        assert_eq!(found.concern == Some(Concern::DomainNotDelegated), is_delegation, "{broken:?}: {found:?}");
         assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
         let reported = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
         assert!(!reported.contains("-secret"), "a password is shown: {reported}");

@@ -96,6 +96,10 @@ pub struct Release {
     /// Version of a referenced chart.
     #[serde(default)]
     pub version: String,
+    /// `sha256:` and the digest of a referenced chart's archive (what `helm pull` writes), which no other may have; empty: whatever the
+    /// registry gives.
+    #[serde(default)]
+    pub digest: String,
     /// The part that it is of; absent: every cluster has it.
     #[serde(default)]
     pub part: Option<AppName>,
@@ -125,7 +129,13 @@ pub struct Release {
 
 impl Release {
     fn facts(&self) -> ReleaseFacts<'_> {
-        ReleaseFacts { name: &self.name, depends_on: &self.depends_on, chart: &self.chart, version: &self.version }
+        ReleaseFacts {
+            name: &self.name,
+            depends_on: &self.depends_on,
+            chart: &self.chart,
+            version: &self.version,
+            digest: &self.digest,
+        }
     }
 }
 

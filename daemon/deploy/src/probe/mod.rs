@@ -160,7 +160,7 @@ impl WebProbe {
         {
             return Ok(known.clone());
         }
-        let names = Names { resolver: self.options.resolver, port: None };
+        let names = Names { resolver: self.options.resolver, ..Names::default() };
         let found = names.lookup(host).await.map_err(|why| why.to_string())?;
         let mut names = self.names.lock();
         if names.len() >= NAMES_MAX {

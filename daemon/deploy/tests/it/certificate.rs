@@ -85,6 +85,7 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
         stack: Some("ai-fileserver".parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         revision: None,
     }
 }

@@ -47,6 +47,9 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
         ("vectors", placed.clone(), "landlord.dev/tenant: x"),
         ("llm", placed, "operator: Exists"),
         ("chat", json!({ "gateway": { "enabled": true } }), "chat.acme.example.com"),
+        // Figures of documents are read by the platform's Prometheus.
+        ("chat", json!({}), "kubernetes.io/metadata.name: landlord-metrics }\n      ports: [{ port: metrics }]"),
+        ("open-webui", json!({}), "kubernetes.io/metadata.name: landlord-metrics }\n      ports: [{ port: metrics }]"),
         (
             "chat",
             json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }),

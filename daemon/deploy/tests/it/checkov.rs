@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::deployer::{DeployOptions, Deployer};
-use crate::support::shipped::{EDGE, STACKS, artifacts, helm, stacks};
+use crate::support::shipped::{STACKS, artifacts, helm_in, stacks};
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
     TenantSpec, TenantUid,
@@ -19,8 +19,9 @@ use landlord_core::{
     isolation::{IsolationSettings, SharedTarget},
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
 };
+use landlord_kube::yaml;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A finding that stays, and why.
 #[derive(Debug, Deserialize)]
@@ -90,7 +91,7 @@ fn object(resource: &str) -> String {
     format!("{}.{}", kind.unwrap_or_default(), name.unwrap_or_default())
 }
 
-/// One folder for each stack at each level; another one for the platform's own chart.
+/// One folder for each stack at each level; a file for each release of the platform.
 async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     let deployer = Deployer::open(DeployOptions {
         stacks_dir: stacks(),
@@ -119,9 +120,55 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
             std::fs::write(folder.join(format!("{name}.yaml")), text)?;
         }
     }
-    let edge = helm(&["template", "edge"], EDGE, &json!({ "issuer": { "kind": "acme" } }))?;
-    ensure!(edge.status.success(), "{}", String::from_utf8_lossy(&edge.stderr));
-    Ok(std::fs::write(manifests.join("edge.yaml"), edge.stdout)?)
+    platform(manifests)
+}
+
+/// Definitions of kinds, megabytes of them: nothing that runs, and nothing that may do anything.
+const DEFINITIONS: [&str; 2] = ["gateway-crds", "node-scaling-crds"];
+/// Charts of others' that are put together here from their modules, by release; of what is not among them there is no chart
+/// on this machine.
+const OTHERS: [(&str, &str); 2] = [("certificates", "cert-manager"), ("gateway", "gateway-helm")];
+const ABSENT: &str = "node-scaling";
+
+/// Each release of the platform, with the values that the platform gives it.
+fn platform(manifests: &Path) -> Result<()> {
+    let folder = stacks().join("../platforms/standard");
+    let text = std::fs::read_to_string(folder.join("platform.yaml"))?;
+    let manifest = yaml::documents(&text).map_err(anyhow::Error::msg)?.pop().context("no platform")?;
+    let others = landlord_test_kube::images(&["charts"])?.pop().context("no charts")?;
+    for release in manifest["releases"].as_array().context("no releases")? {
+        let of = |key: &str| release[key].as_str().unwrap_or_default();
+        let (name, chart) = (of("name"), of("chart"));
+        if DEFINITIONS.contains(&name) || name == ABSENT {
+            continue;
+        }
+        let chart = match OTHERS.iter().find(|(release, _)| *release == name) {
+            Some((_, other)) => others.join(other),
+            None => folder.join(chart),
+        };
+        let mut values = release["values"].as_object().cloned().unwrap_or_default();
+        values.extend(least(name));
+        let rendered = helm_in(&["template", name, "--namespace", of("namespace")], &chart, &Value::Object(values))?;
+        ensure!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));
+        std::fs::write(manifests.join(format!("platform-{name}.yaml")), rendered.stdout)?;
+    }
+    Ok(())
+}
+
+/// What the environment and its class give a release.
+fn least(release: &str) -> Map<String, Value> {
+    let environment = json!({
+        "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme",
+        "domain": "acme.example.com",
+    });
+    let values = match release {
+        "edge" => json!({ "issuer": { "kind": "acme" }, "gateway": { "hosts": ["chat.acme.example.com"] } }),
+        "metrics" => json!({ "environment": environment }),
+        "logs" => json!({ "environment": environment, "store": { "url": "https://logs.example.com" } }),
+        "node-classes" => json!({ "environment": environment, "clusterName": "landlord-1" }),
+        _ => json!({}),
+    };
+    values.as_object().cloned().unwrap_or_default()
 }
 
 fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {
@@ -143,6 +190,7 @@ fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {
         stack: Some(stack.parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        checks_from: landlord_core::ChecksFrom::default(),
         revision: None,
     }
 }

@@ -6,6 +6,7 @@ mod certificate;
 mod charts;
 mod checkov;
 mod documents;
+mod files;
 mod leaving;
 mod metrics_server;
 mod monitoring;

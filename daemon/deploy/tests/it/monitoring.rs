@@ -60,6 +60,24 @@ fn least(chart: &str) -> Value {
     }
 }
 
+/// What the chatbot's documents are counted by is scraped where the cluster is a tenant's, and nothing else that its pods may say.
+#[test]
+fn documents_are_counted_in_a_tenants_own_cluster() -> Result<()> {
+    for (customer, jobs) in [("acme", 1), ("", 0)] {
+        let mut whose = environment();
+        whose["customer"] = json!(customer);
+        let config = file(&rendered("metrics", &json!({ "environment": whose }))?, "prometheus.yaml")?;
+        let all = config["scrape_configs"].as_array().context("no jobs")?;
+        let found: Vec<&Value> = all.iter().filter(|job| job["job_name"] == "documents").collect();
+        ensure!(found.len() == jobs, "{customer:?}: {all:?}");
+        for job in found {
+            ensure!(job["dns_sd_configs"][0]["names"][0] == "chat.ai-fileserver.svc.cluster.local", "{job}");
+            ensure!(job["metric_relabel_configs"][0]["regex"] == "landlord_documents.*", "{job}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
     for chart in ["metrics", "logs", "metrics-server", "node-classes"] {
@@ -263,6 +281,7 @@ fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
         };
         let fields = job.as_object_mut().context("a job")?;
         fields.remove("kubernetes_sd_configs");
+        fields.remove("dns_sd_configs");
         fields.remove("relabel_configs");
         fields.insert("static_configs".into(), json!([{ "targets": targets, "labels": { "node": "n1" } }]));
     }

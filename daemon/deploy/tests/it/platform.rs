@@ -61,6 +61,7 @@ impl World {
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: self.folder.path().join(format!("{name}-state")),
             helm_processes_max: 1,
+            registries: landlord_deploy::Registries::default(),
             gateway_api_crds: None,
             checks: crate::support::checks(&self.folder.path().join(format!("{name}-state"))),
         };

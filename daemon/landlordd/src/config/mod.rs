@@ -178,6 +178,12 @@ pub struct Deploy {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment (each takes 100 to 200 MB).
     pub helm_processes_max: u32,
+    /// File with credentials for registries of charts; empty: none.
+    pub registry_config_file: PathBuf,
+    /// HTTP proxy by which registries are reached; empty: none.
+    pub registry_proxy: String,
+    /// Hosts that are reached without it, separated by commas.
+    pub registry_no_proxy: String,
     /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
     pub gateway_api_crds: PathBuf,
     /// How environments are used before they count as answering.
@@ -199,6 +205,9 @@ impl Default for Deploy {
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: "/var/lib/landlord/deploy".into(),
             helm_processes_max: 4,
+            registry_config_file: PathBuf::new(),
+            registry_proxy: String::new(),
+            registry_no_proxy: String::new(),
             gateway_api_crds: PathBuf::new(),
             checks: Checks::default(),
             chart_mirrors: BTreeMap::new(),

@@ -51,27 +51,12 @@ pub(crate) fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 
 /// The same when the stage began `times` before: a delete has stages of the same names as the create.
 pub(crate) fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize) {
-    for _ in 0..6_000 {
-        if begun(world, name, stage) > times {
-            world.crash_daemon().unwrap();
-            world.start_daemon().unwrap();
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("stage {stage} of {name} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
+    landlord_e2e::crash_in_stage(world, name, stage, times).unwrap();
 }
 
 /// How often a stage of a tenant has begun; of one that is gone, as often as can be.
 pub(crate) fn begun(world: &World, name: &str, stage: &str) -> usize {
-    let started =
-        |event: &&Value| judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage;
-    let cli = world.cli();
-    match cli.events(name) {
-        Ok(events) => events.iter().filter(started).count(),
-        Err(error) if cli.tenant(name).unwrap().is_some() => panic!("{error:#}"),
-        Err(_) => usize::MAX,
-    }
+    landlord_e2e::begun(world, name, stage).unwrap()
 }
 
 fn reach(world: &mut World, name: &str, state: &str) {

@@ -68,7 +68,7 @@ pub(crate) const CASES: [Case; 7] = [
     Case {
         what: "the model missing",
         check: "chat-answers",
-        cause: "",
+        cause: "Model not found",
         remedy: "LLM service",
         break_it: |scene, tenant| llm(scene, tenant, &format!("mv {MODEL} {MODEL}.away")),
         mend_it: |scene, tenant| llm(scene, tenant, &format!("mv {MODEL}.away {MODEL}")),

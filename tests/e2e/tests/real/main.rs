@@ -7,6 +7,7 @@
 mod broken;
 mod chat;
 mod figures;
+mod killed;
 mod scene;
 
 use std::{
@@ -125,6 +126,17 @@ fn own_cluster(cloud: &'static Cloud, and: fn(&Scene, &TenantFile)) {
     nothing_is_left(scene);
 }
 
+/// The daemon is killed in each stage of the platform, and while it uses what it brought up.
+fn killed_on_the_way(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let mut scene = Scene::start(cloud);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    killed::order(&mut scene, &acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
 /// Each check fails for its own reason when something is broken, and passes again when that is mended.
 fn broken_on_purpose(cloud: &'static Cloud) {
     let Some(_machine) = machine() else { return };
@@ -225,6 +237,12 @@ fn a_tenant_with_a_node_of_its_own_answers_and_is_closed_to_its_neighbour() {
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn aks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
     own_cluster(&AKS, figures::report);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn a_daemon_that_is_killed_in_platform_and_verify_leaves_nothing_of_its_checks() {
+    killed_on_the_way(&GKE);
 }
 
 #[test]

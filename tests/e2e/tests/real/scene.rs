@@ -17,10 +17,10 @@ use serde_json::Value;
 const SCALE: f64 = 1.0 / 60.0;
 /// Where the stack lives in a cluster of the tenant's own.
 const OWN_NAMESPACE: &str = "ai-fileserver";
-const LOOK_INTERVAL: Duration = Duration::from_secs(3);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(3);
 /// Far above what it takes (two minutes): a busy machine is no failure. Beside a whole run of all tests, a node alone has waited nine
 /// minutes for its images to be unpacked.
-const PATIENCE: Duration = Duration::from_secs(1500);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1500);
 
 pub(crate) struct Scene {
     pub(crate) world: World,

@@ -29,6 +29,16 @@ pub(super) fn customers_pod() -> Value {
     })
 }
 
+/// One that a killed run made, and will never let go.
+pub(super) fn abandoned_job() -> Value {
+    json!({
+        "metadata": {
+            "name": "abandoned", "uid": "u0", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": { "suspend": true, "template": {} },
+    })
+}
+
 /// Renders every release to the same workload.
 pub(crate) struct Rendering;
 
@@ -77,9 +87,20 @@ impl World {
         if !of_checks || matches!(*method, http::Method::GET) {
             return None;
         }
-        let object: Value = serde_json::from_slice(body).unwrap_or_default();
+        let mut object: Value = serde_json::from_slice(body).unwrap_or_default();
+        let kind = path.split('/').find(|part| ["jobs", "networkpolicies"].contains(part)).unwrap_or_default();
         if path.ends_with("/jobs") {
             self.jobs.lock().push(object.clone());
+            object["metadata"]["uid"] = json!("u1");
+        }
+        let owner = object["metadata"]["ownerReferences"][0]["uid"].clone();
+        let suspended = object["spec"]["suspend"].clone();
+        if !kind.is_empty() && !path.ends_with("/default-deny") {
+            let what = path.rsplit('/').next().filter(|name| name.contains("abandoned")).unwrap_or(kind);
+            self.writes.lock().push(format!("{method} {what}, suspended: {suspended}, of: {owner}"));
+        }
+        if self.is(Broken::NoPolicies) && path.ends_with("/networkpolicies") {
+            return Some((403, json!({ "code": 403, "reason": "Forbidden", "message": "no", "status": "Failure" })));
         }
         Some((200, object))
     }
@@ -100,6 +121,29 @@ async fn a_neighbour_runs_what_the_stack_renders_in_a_namespace_of_its_own() {
     assert_eq!(container["args"], json!(["10.100.0.7 5432", "10.245.0.9 5432", "10.96.0.1 443"]));
     assert!(container["resources"]["limits"]["cpu"].is_string() && pod["automountServiceAccountToken"] == false);
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    lab.servers.shutdown().await;
+}
+
+/// Whoever is killed in between leaves nothing that does not go with the Job, and a Job that the next run removes.
+#[tokio::test]
+async fn a_policy_is_its_jobs_from_the_beginning_and_a_job_without_one_runs_nothing() {
+    let mut lab = Lab::start().await;
+    lab.run(Broken::Nothing, &target()).await;
+    let writes = lab.world.writes.lock().split_off(0);
+    let expected = [
+        "DELETE abandoned, suspended: null, of: null",
+        "POST jobs, suspended: true, of: null",
+        "POST networkpolicies, suspended: null, of: \"u1\"",
+        "PATCH jobs, suspended: false, of: null",
+        "DELETE jobs, suspended: null, of: null",
+    ];
+    assert_eq!(writes, expected);
+    lab.checks.seldom = super::Seldom::default();
+    let results = lab.run(Broken::NoPolicies, &target()).await;
+    assert_eq!(results["attempt"].outcome, CheckOutcome::NotRun, "{:?}", results["attempt"]);
+    let writes = lab.world.writes.lock().split_off(0);
+    assert_eq!(writes.last().unwrap(), "DELETE jobs, suspended: null, of: null", "{writes:?}");
+    assert!(!writes.iter().any(|write| write.starts_with("PATCH")), "{writes:?}");
     lab.servers.shutdown().await;
 }
 

@@ -38,8 +38,11 @@ pub(super) async fn dns(world: Arc<World>, socket: UdpSocket) {
             (true, name) if name.ends_with("acme.example.com") && world.is(Broken::Delegation) => None,
             _ => Some(Ipv4Addr::LOCALHOST),
         };
+        let of_tenant = name.to_string().ends_with("acme.example.com");
+        let is_refused = of_tenant && world.is(if recursive { Broken::Lame } else { Broken::ZoneGone });
         let mut response = Packet::new_reply(query.id());
         match address {
+            _ if is_refused => *response.rcode_mut() = RCODE::Refused,
             Some(address) if query.questions[0].qtype == QTYPE::TYPE(TYPE::A) => {
                 let data = simple_dns::rdata::RData::A(A { address: address.into() });
                 response.answers.push(ResourceRecord::new(name, simple_dns::CLASS::IN, 60, data));

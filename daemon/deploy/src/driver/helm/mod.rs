@@ -1,6 +1,7 @@
-//! The driver over the pinned Helm binary: `process` runs it, `records` reads what it wrote down, `slots` bounds how many
-//! run at once.
+//! The driver over the pinned Helm binary: `process` runs it, `fetch` brings charts that lie elsewhere, `records` reads what it wrote
+//! down, `slots` bounds how many run at once.
 
+mod fetch;
 mod process;
 mod records;
 mod slots;
@@ -15,6 +16,7 @@ use landlord_kube::{Doing as _, absent::gone_is_fine};
 use serde_json::json;
 
 pub(crate) use self::process::Helm;
+pub use self::process::Registries;
 use self::{
     process::DIGEST_LABEL,
     records::{Revision, Status},

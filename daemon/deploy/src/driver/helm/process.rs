@@ -3,6 +3,7 @@
 //! Helm is never made to wait for anything: readiness is judged elsewhere.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder},
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
@@ -30,9 +31,11 @@ use crate::{
 };
 
 /// Longest run. Applying a chart takes a second or two; a slow API server many times that.
-const DEADLINE: Duration = Duration::from_secs(180);
+pub(super) const DEADLINE: Duration = Duration::from_secs(180);
 /// What Helm gives a single operation (hooks of foreign charts): it should end before we end it.
 const OPERATION_TIMEOUT: &str = "150s";
+/// The command that reaches registries, and nothing else.
+pub(super) const PULL: &str = "pull";
 /// `helm version` on a machine that swaps.
 const VERSION_DEADLINE: Duration = Duration::from_secs(30);
 /// Complaints kept of a run; what is more is read and dropped.
@@ -50,7 +53,31 @@ pub(crate) struct Helm {
     path: PathBuf,
     runs: PathBuf,
     slots: Slots,
+    registries: Registries,
     figures: DeployFigures,
+}
+
+/// How Helm reaches the registries of charts. API servers are reached without any of it.
+#[derive(Debug, Clone, Default)]
+pub struct Registries {
+    /// File with credentials, as `docker login` and `helm registry login` write it. Read with each pull.
+    pub config_file: Option<PathBuf>,
+    /// URL of an HTTP proxy; empty: none.
+    pub proxy: String,
+    /// Hosts that are reached without it, separated by commas.
+    pub no_proxy: String,
+}
+
+impl Registries {
+    fn variables(&self) -> Vec<(&'static str, &OsStr)> {
+        let mut variables: Vec<(&str, &OsStr)> = Vec::new();
+        variables.extend(self.config_file.iter().map(|file| ("HELM_REGISTRY_CONFIG", file.as_os_str())));
+        if !self.proxy.is_empty() {
+            variables.extend(["HTTPS_PROXY", "HTTP_PROXY"].map(|name| (name, OsStr::new(&self.proxy))));
+            variables.push(("NO_PROXY", OsStr::new(&self.no_proxy)));
+        }
+        variables
+    }
 }
 
 /// Whose runs wait behind one another: a namespace of a cluster.
@@ -60,7 +87,12 @@ fn environment(release: ReleaseRef<'_>) -> String {
 
 impl Helm {
     /// Checks the binary and makes its folder; what an earlier daemon left there goes.
-    pub(crate) async fn open(path: &Path, requirement: &str, state_dir: &Path, processes_max: u32) -> Result<Self> {
+    pub(crate) async fn open(
+        path: &Path,
+        requirement: &str,
+        state_dir: &Path,
+        (processes_max, registries): (u32, Registries),
+    ) -> Result<Self> {
         let incompatible = |problem: String| Error::HelmIncompatible { path: path.to_owned(), problem };
         let required = semver::VersionReq::parse(requirement)
             .map_err(|error| incompatible(format!("deploy.helm_version {requirement:?} is no requirement: {error}")))?;
@@ -77,7 +109,7 @@ impl Helm {
         }
         private_dir(&runs)?;
         let slots = Slots::new(usize::try_from(processes_max).unwrap_or(usize::MAX));
-        let helm = Self { path, runs, slots, figures: DeployFigures::default() };
+        let helm = Self { path, runs, slots, registries, figures: DeployFigures::default() };
         let version = helm.version().await?;
         if !required.matches(&version) {
             return Err(Error::HelmIncompatible {
@@ -124,10 +156,11 @@ impl Helm {
         write_private(&values_file, &values.to_string())?;
         let values_file = values_file.display().to_string();
         let label = format!("{DIGEST_LABEL}={digest}");
-        let mut arguments = vec![
+        let chart = self.fetched(&folder, &environment(place), chart).await?;
+        let arguments = [
             "upgrade",
             place.release,
-            chart.location.as_str(),
+            chart.as_str(),
             "--install",
             "--namespace",
             place.namespace,
@@ -150,9 +183,6 @@ impl Helm {
             // first loads the schemas of all kinds, which takes longer than all the rest, and finds nothing more.
             "--disable-openapi-validation",
         ];
-        if let Some(version) = &chart.version {
-            arguments.extend(["--version", version.as_str()]);
-        }
         self.run(&folder, &environment(place), &format!("upgrade {}", place.release), &arguments, DEADLINE)
             .await
             .map(drop)
@@ -164,19 +194,17 @@ impl Helm {
         let values_file = folder.path().join("values.json");
         write_private(&values_file, &values.to_string())?;
         let values_file = values_file.display().to_string();
-        let mut arguments = vec![
+        let chart = self.fetched(&folder, &environment(place), chart).await?;
+        let arguments = [
             "template",
             place.release,
-            chart.location.as_str(),
+            chart.as_str(),
             "--namespace",
             place.namespace,
             "--values",
             values_file.as_str(),
             "--include-crds",
         ];
-        if let Some(version) = &chart.version {
-            arguments.extend(["--version", version.as_str()]);
-        }
         let what = format!("template {}", place.release);
         let rendered = self.run(&folder, &environment(place), &what, &arguments, DEADLINE).await?;
         if rendered.len() >= RENDERED_BYTES_MAX {
@@ -224,7 +252,7 @@ impl Helm {
         Ok(path.display().to_string())
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         folder: &tempfile::TempDir,
         environment: &str,
@@ -268,6 +296,7 @@ impl Helm {
             .env("HELM_CACHE_HOME", home.join("cache"))
             .env("HELM_CONFIG_HOME", home.join("config"))
             .env("HELM_DATA_HOME", home.join("data"))
+            .envs(if arguments.first() == Some(&PULL) { self.registries.variables() } else { Vec::new() })
             .current_dir(home)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -353,7 +382,7 @@ mod tests {
     async fn open(script: &str, requirement: &str) -> Result<Helm> {
         let folder = tempfile::tempdir().unwrap();
         let path = program(folder.path(), script);
-        Helm::open(&path, requirement, &folder.path().join("state"), 1).await
+        Helm::open(&path, requirement, &folder.path().join("state"), (1, Registries::default())).await
     }
 
     #[tokio::test]
@@ -370,7 +399,8 @@ mod tests {
         }
         assert!(open("echo v4.3.1", ">=4.3.0, <5.0.0").await.is_ok());
         assert!(open("echo v4.3", ">=4.3.0, <5.0.0").await.is_ok(), "a build without version flags");
-        let error = Helm::open(Path::new("/nonexistent/helm"), "*", Path::new("/nonexistent"), 1).await.unwrap_err();
+        let nowhere = Path::new("/nonexistent");
+        let error = Helm::open(&nowhere.join("helm"), "*", nowhere, (1, Registries::default())).await.unwrap_err();
         assert!(error.to_string().contains("deploy.helm_path"), "{error}");
     }
 
@@ -381,7 +411,12 @@ mod tests {
             folder.path(),
             "if [ \"$1\" = version ]; then echo v4.3.1; else env >&2; head -c 300000 /dev/zero >&2; exit 1; fi",
         );
-        let helm = Helm::open(&path, "*", &folder.path().join("state"), 1).await.unwrap();
+        let registries = Registries {
+            config_file: Some("/run/config.json".into()),
+            proxy: "http://proxy:3128".into(),
+            ..Registries::default()
+        };
+        let helm = Helm::open(&path, "*", &folder.path().join("state"), (1, registries)).await.unwrap();
         let run = helm.folder().unwrap();
         let Err(Error::Helm { .. }) = helm.run(&run, "x", "x", &["x"], DEADLINE).await else { panic!() };
         let path = program(folder.path(), "env");
@@ -394,6 +429,13 @@ mod tests {
             })
             .collect();
         assert!(foreign.is_empty(), "{foreign:?}");
+        // What reaches registries knows how, and reaches no API server.
+        let output = helm.run(&run, "x", "x", &[PULL], DEADLINE).await.unwrap();
+        for expected in
+            ["HELM_REGISTRY_CONFIG=/run/config.json", "HTTPS_PROXY=http://proxy:3128", "HTTP_PROXY=http://proxy:3128"]
+        {
+            assert!(output.lines().any(|line| line == expected), "no {expected} in {output}");
+        }
     }
 
     #[tokio::test]
@@ -401,7 +443,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path =
             program(folder.path(), "case \"$1\" in version) echo v4.3.1 ;; upgrade) exit 1 ;; slow) sleep 60 ;; esac");
-        let helm = Helm::open(&path, "*", &folder.path().join("state"), 1).await.unwrap();
+        let helm = Helm::open(&path, "*", &folder.path().join("state"), (1, Registries::default())).await.unwrap();
         let run = helm.folder().unwrap();
         helm.run(&run, "x", "upgrade acme", &["upgrade"], DEADLINE).await.unwrap_err();
         helm.run(&run, "x", "slow", &["slow"], Duration::from_millis(100)).await.unwrap_err();

@@ -43,6 +43,7 @@ impl Deployer {
             helm_version: options.helm_version,
             state_dir: options.state_dir,
             helm_processes_max: options.helm_processes_max,
+            registries: landlord_deploy::Registries::default(),
             gateway_api_crds: gateway_api_crds.clone(),
             checks,
         };

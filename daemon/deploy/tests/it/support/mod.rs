@@ -162,6 +162,7 @@ impl Scene {
             name_servers: Vec::new(),
             // No container runs.
             skip_checks: ["names", "certificates", "files", "chat"].map(str::to_owned).into(),
+            checks_from: landlord_core::ChecksFrom::default(),
             revision: None,
         }
     }

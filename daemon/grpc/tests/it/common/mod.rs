@@ -333,6 +333,7 @@ pub fn class(regions: &[&str]) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        checks_from: None,
         service: landlord_core::ServiceRules::default(),
     }
 }

@@ -66,6 +66,13 @@ scrape_configs:
       # Not `namespace`: certificates' series say theirs.
       - { source_labels: [__meta_kubernetes_namespace], target_label: pod_namespace }
       - { source_labels: [__meta_kubernetes_pod_name], target_label: pod }
+  {{- if and $v.environment.customer $v.documents.services }}
+  - job_name: documents
+    dns_sd_configs: [{ names: {{ $v.documents.services | toJson }}, type: A, port: 9090 }]
+    metric_relabel_configs:
+      # Whatever else such a pod may say of itself is its customer's.
+      - { source_labels: [__name__], regex: landlord_documents.*, action: keep }
+  {{- end }}
   {{- with $v.landlord.targets }}
   - job_name: landlord
     static_configs: [{ targets: {{ . | toJson }} }]
