@@ -5,7 +5,8 @@
 //! uid decides. What changed is written at once; what goes on as it was, every [`KEEP_BEATS`] beats.
 //!
 //! # Guarantees
-//! - One daemon looks; another goes on within two beats of its end. What it wrote is fenced by the duty.
+//! - One daemon looks. When it ends another goes on within a slot; when it is killed, within two beats. What it wrote is fenced by
+//!   the duty.
 //! - Who is slow or dead delays nobody: a look ends within its time, and at most [`LOOKS_MAX`] are under way. What finds no room
 //!   is left out of that beat, and counted.
 //! - A lost environment is reported once, with its cause; what its class says follows.
@@ -18,7 +19,7 @@ use std::{
 
 use landlord_core::{
     AvailabilityChange, TenantUid, WhenUnavailable,
-    ports::{AvailabilityStore, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
+    ports::{AvailabilityStore, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -38,6 +39,8 @@ const SLOTS: u32 = 60;
 const LOOKS_MAX: usize = 640;
 /// What goes on as it was is written so seldom: a figure of a month needs no more.
 const KEEP_BEATS: u64 = 10;
+/// What is not written for so many beats more is nobody's to rely on: whoever looked has ended, or has been told not to.
+const FRESH_BEATS: u32 = KEEP_BEATS as u32 + 3;
 /// Tenants read in one round trip.
 const PAGE: u32 = 500;
 /// What is written in one transaction: short, so that orders wait for nothing.
@@ -97,15 +100,15 @@ impl std::fmt::Debug for AvailabilityWatch {
 /// An environment that is looked at.
 struct Watched {
     target: ProbeTarget,
-    /// Which of its web addresses comes next; one that did not answer is asked again.
-    turn: usize,
+    /// The beat in which it was looked at last: who found no room then is looked at first.
+    looked_beat: u64,
     /// Not written since it was.
     is_new: bool,
 }
 
 struct Looked {
     uid: TenantUid,
-    outcome: Result<(), String>,
+    outcome: Result<(), NoAnswer>,
 }
 
 /// All that is looked at.
@@ -115,6 +118,8 @@ struct Watch {
     /// Looks under way, by their tasks.
     looking: HashMap<Id, TenantUid>,
     beat: u64,
+    /// Whether this daemon has the duty.
+    is_on_duty: bool,
 }
 
 impl AvailabilityWatch {
@@ -130,7 +135,7 @@ impl AvailabilityWatch {
         Self { options, store, probe, wake, figures }
     }
 
-    /// Looks until cancelled; looks under way are dropped then, and nothing is lost but them.
+    /// Looks until cancelled; looks under way are dropped then, and nothing is lost but them. The duty is given back.
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = JoinSet::new();
         let mut slots = interval(self.options.interval / SLOTS);
@@ -138,11 +143,12 @@ impl AvailabilityWatch {
         let (mut watch, mut slot) = (Watch::default(), 0);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.give_back(&watch).await,
                 _ = slots.tick() => {}
             }
             let began = Instant::now();
-            if slot == 0
+            // Who has not the duty asks for it in each slot: when it is given back, nobody waits for a beat.
+            if (slot == 0 || !watch.is_on_duty)
                 && let Err(error) = self.begin_beat(&mut watch).await
             {
                 tracing::error!(error = %Chain(&error), "which environments to look at is not known; they are as before");
@@ -162,18 +168,27 @@ impl AvailabilityWatch {
         }
     }
 
+    /// Another daemon goes on at once. One that can't be told takes over when the lease ends.
+    async fn give_back(&self, watch: &Watch) {
+        if watch.is_on_duty
+            && let Err(error) = self.store.release_probing(&self.options.owner).await
+        {
+            tracing::warn!(error = %Chain(&error), "the duty of looking at environments is not given back; its lease ends by itself");
+        }
+    }
+
     /// Begins to look at those whose slot it is, as far as there is room.
     fn look(&self, watch: &mut Watch, slot: u32, looks: &mut JoinSet<Looked>) {
         for uid in due(watch, slot) {
-            let Some(watched) = watch.tenants.get(&uid) else { continue };
+            let Some(watched) = watch.tenants.get_mut(&uid) else { continue };
             if looks.len() >= LOOKS_MAX {
                 self.figures.late.inc();
                 continue;
             }
             self.figures.probes.inc();
+            watched.looked_beat = watch.beat;
             let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
-            let turn = watched.turn;
-            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints, turn).await } });
+            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints).await } });
             watch.looking.insert(task.id(), uid);
         }
     }
@@ -197,7 +212,9 @@ impl AvailabilityWatch {
     /// Takes the duty, and reads whom to look at.
     async fn begin_beat(&self, watch: &mut Watch) -> Result<(), StoreError> {
         watch.beat += 1;
-        if !self.store.claim_probing(&self.options.owner, self.options.interval * 2).await? {
+        let claimed = self.store.claim_probing(&self.options.owner, self.options.interval * 2).await;
+        watch.is_on_duty = matches!(claimed, Ok(true));
+        if !claimed? {
             *watch = Watch { beat: watch.beat, ..Watch::default() };
             self.figures.watched.set(0);
             self.figures.unavailable.set(0);
@@ -219,7 +236,7 @@ impl AvailabilityWatch {
                     let availability = std::mem::take(&mut known.target.availability);
                     known.target = ProbeTarget { availability, ..target };
                 }
-                None => drop(watch.tenants.insert(uid, Watched { target, turn: 0, is_new: true })),
+                None => drop(watch.tenants.insert(uid, Watched { target, looked_beat: 0, is_new: true })),
             }
         }
         let lost = watch.tenants.values().filter(|known| known.target.availability.available == Some(false)).count();
@@ -233,11 +250,18 @@ impl AvailabilityWatch {
         let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))).is_multiple_of(KEEP_BEATS);
         let watched = watch.tenants.get_mut(&looked.uid)?;
         let target = &mut watched.target;
-        if looked.outcome.is_ok() {
-            watched.turn = watched.turn.wrapping_add(1);
-        }
-        let outcome = looked.outcome.as_ref().copied().map_err(String::as_str);
-        let (availability, change) = target.availability.beat(outcome, now(), self.options.interval * 2);
+        let outcome = match &looked.outcome {
+            // Whoever answers, but does not do what it is for, is not available.
+            Ok(()) => target.failing.as_deref().map_or(Ok(()), Err),
+            Err(NoAnswer::Missed(cause)) => Err(cause.as_str()),
+            Err(NoAnswer::NotLooked(why)) => {
+                tracing::warn!(tenant = %target.name, why, "it was not looked at");
+                return None;
+            }
+        };
+        let now = now();
+        let (mut availability, change) = target.availability.beat(outcome, now, self.options.interval * 2);
+        availability.fresh_until = now.after(self.options.interval * FRESH_BEATS);
         target.availability = availability.clone();
         let repair = change == Some(AvailabilityChange::Lost) && target.when_unavailable == WhenUnavailable::Repair;
         match change {
@@ -288,15 +312,19 @@ fn slot_of(uid: TenantUid) -> u32 {
     u32::from(u16::from_be_bytes([a, b])) % SLOTS
 }
 
-/// Who is looked at in a slot, and is not already.
+/// Who is looked at in a slot, and is not already; those first whose last look is longest ago.
 fn due(watch: &Watch, slot: u32) -> Vec<TenantUid> {
     let looking: BTreeSet<TenantUid> = watch.looking.values().copied().collect();
     let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !looking.contains(uid));
-    of_slot.copied().collect()
+    let mut due: Vec<TenantUid> = of_slot.copied().collect();
+    due.sort_by_key(|uid| watch.tenants.get(uid).map(|watched| watched.looked_beat));
+    due
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use async_trait::async_trait;
     use landlord_core::{Availability, environment::Endpoint, ports::PROBE_TIMEOUT};
     use parking_lot::Mutex;
@@ -313,6 +341,12 @@ mod tests {
         looks: Mutex<BTreeMap<String, Vec<Instant>>>,
         owner: Mutex<Option<String>>,
         woken: Mutex<usize>,
+        /// What the fourth tenant does not do, whether it answers or not.
+        failing: Mutex<Option<String>>,
+        /// All that is dead answers nobody in time.
+        all_dead: AtomicBool,
+        /// This daemon itself can't look.
+        is_blind: AtomicBool,
     }
 
     fn tenants() -> Vec<TenantUid> {
@@ -329,6 +363,12 @@ mod tests {
             Ok(self.owner.lock().get_or_insert_with(|| owner.to_owned()) == owner)
         }
 
+        async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
+            let mut held = self.owner.lock();
+            *held = held.take().filter(|held| held != owner);
+            Ok(())
+        }
+
         async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
             let all = tenants();
             let page = all.iter().enumerate().filter(|(_, uid)| after.is_none_or(|after| **uid > after));
@@ -338,6 +378,7 @@ mod tests {
                 endpoints: vec![Endpoint { name: format!("{index}"), url: String::new() }],
                 when_unavailable: if index == 2 { WhenUnavailable::Repair } else { WhenUnavailable::Report },
                 availability: self.kept.lock().get(uid).cloned().unwrap_or_default(),
+                failing: (index == 3).then(|| self.failing.lock().clone()).flatten(),
             };
             Ok(page.take(limit as usize).map(target).collect())
         }
@@ -356,9 +397,16 @@ mod tests {
 
     #[async_trait]
     impl Probe for World {
-        async fn probe(&self, endpoints: &[Endpoint], _: usize) -> Result<(), String> {
+        async fn probe(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
             let index: usize = endpoints[0].name.parse().unwrap();
             self.looks.lock().entry(endpoints[0].name.clone()).or_default().push(Instant::now());
+            if self.is_blind.load(Ordering::SeqCst) {
+                return Err(NoAnswer::NotLooked("no authorities".into()));
+            }
+            if self.all_dead.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_secs(40)).await;
+                return Err(NoAnswer::Missed("no answer".into()));
+            }
             match index % 3 {
                 0 => Ok(()),
                 1 => {
@@ -367,7 +415,7 @@ mod tests {
                 }
                 _ => {
                     tokio::time::sleep(PROBE_TIMEOUT).await;
-                    Err("no answer".into())
+                    Err(NoAnswer::Missed("no answer".into()))
                 }
             }
         }
@@ -410,5 +458,67 @@ mod tests {
         assert_eq!((uids.len(), lost.len()), (TENANTS / 3, TENANTS / 3), "each is reported once");
         assert_eq!(lost.iter().filter(|(_, _, repair)| *repair).count(), 1, "the class of one wants it repaired");
         assert_eq!(*world.woken.lock(), 1);
+    }
+
+    /// Runs a watch for so long.
+    async fn run_for(watch: AvailabilityWatch, time: Duration) {
+        let stop = CancellationToken::new();
+        let until = async {
+            tokio::time::sleep(time).await;
+            stop.cancel();
+        };
+        tokio::join!(watch.run(stop.clone()), until);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_do_what_it_is_for_is_not_available() {
+        let world = Arc::new(World::default());
+        let fourth = tenants()[3];
+        let of_fourth = |world: &World| world.kept.lock()[&fourth].clone();
+        run_for(watch(&world, "one"), Duration::from_secs(130)).await;
+        assert_eq!(of_fourth(&world).available, Some(true));
+        assert!(of_fourth(&world).fresh_until > of_fourth(&world).beat_time);
+        *world.failing.lock() = Some("chat: the model is missing".into());
+        run_for(watch(&world, "one"), Duration::from_secs(190)).await;
+        let lost = of_fourth(&world);
+        assert_eq!((lost.available, lost.cause.as_str()), (Some(false), "chat: the model is missing"));
+        *world.failing.lock() = None;
+        run_for(watch(&world, "one"), Duration::from_secs(130)).await;
+        assert_eq!(of_fourth(&world).available, Some(true), "back by itself");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_can_not_look_knows_nothing_and_the_duty_is_given_back() {
+        let world = Arc::new(World::default());
+        world.is_blind.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        let (one, two) = (watch(&world, "one"), watch(&world, "two"));
+        let figures = two.figures.clone();
+        let (ends, stop) = (CancellationToken::new(), CancellationToken::new());
+        let until = async {
+            tokio::time::sleep(Duration::from_secs(150)).await;
+            assert!(!world.looks.lock().is_empty() && world.kept.lock().is_empty(), "nothing is known of anybody");
+            ends.cancel();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert_eq!(world.owner.lock().as_deref(), Some("two"), "it does not wait for a lease");
+            assert!(figures.probes.get() > 0);
+            stop.cancel();
+        };
+        tokio::join!(one.run(ends.clone()), two.run(stop.clone()), until);
+        assert_eq!(begun.elapsed().as_secs(), 155);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_dead_each_has_its_turn() {
+        let world = Arc::new(World::default());
+        world.all_dead.store(true, Ordering::SeqCst);
+        let watch = watch(&world, "one");
+        let figures = watch.figures.clone();
+        run_for(watch, Duration::from_secs(60 * 12)).await;
+        assert!(figures.late.get() > 0, "there is no room for all");
+        let looks = world.looks.lock();
+        assert_eq!(looks.len(), TENANTS, "nobody is left out for ever");
+        let least = looks.values().map(Vec::len).min().unwrap();
+        assert!(least >= 2, "{least} looks in 12 beats");
     }
 }

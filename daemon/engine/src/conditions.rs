@@ -2,7 +2,7 @@
 
 use landlord_core::{
     Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
-    environment::{CUSTOMER_FROZEN, EnvironmentStatus},
+    environment::{CUSTOMER_FROZEN, EnvironmentStatus, VERIFY_FAILED},
     ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
 };
@@ -177,21 +177,66 @@ fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timesta
     }
 }
 
+/// A status with what the checks of one run found that somebody must act on: also while the environment is not READY for it, or
+/// nobody would be told what keeps it so. What was not looked at is as it was.
+pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &StageRecord) -> EnvironmentStatus {
+    if record.stage != Stage::Verify || record.desired_state != DesiredState::Present {
+        return status;
+    }
+    let found = serde_json::from_slice::<VerifyStatus>(&record.status).unwrap_or_default();
+    if !found.checks.is_empty() {
+        let all_run = found.checks.iter().all(|check| check.outcome != CheckOutcome::NotRun);
+        of_concerns(&mut status, &found.checks, all_run, work.now);
+    }
+    of_verify(&mut status, work, record, &found.checks);
+    status
+}
+
+/// What was READY in this very generation and does not pass any more, with why. A certificate that ends soon serves still, and
+/// one that has ended is seen by whoever looks.
+fn of_verify(status: &mut EnvironmentStatus, work: &Work, record: &StageRecord, checks: &[CheckResult]) {
+    let (reasons, now) = (("Failing", "Passed"), work.now);
+    let was_ready = work.environment.status.observed_generation == work.environment.generation;
+    match record.state {
+        StageState::Done | StageState::Skipped => set_while_any(status, VERIFY_FAILED, reasons, &[], now),
+        StageState::Running if was_ready && record.failure.is_none() => {
+            let failed = checks.iter().filter(|check| check.outcome == CheckOutcome::Failed);
+            let unused = failed.filter(|check| check.concern != Some(Concern::CertificateExpiring));
+            let mut causes: Vec<String> = unused.map(with_remedy).collect();
+            if checks.is_empty() {
+                causes.push(record.detail.clone());
+            }
+            set_while_any(status, VERIFY_FAILED, reasons, &causes, now);
+        }
+        StageState::Running | StageState::Failed => {}
+    }
+}
+
 /// Fewer checks than the stack has are never run silently, and no warning is lost.
 fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
     let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
     let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     set_while_any(status, CHECKS_NOT_RUN, ("LeftOut", "AllRun"), &not_run, now);
     let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
-    let with_remedy = |check: &CheckResult| format!("{}: {}; {}", check.name, check.detail, check.remedy);
     let warned: Vec<String> = warned.map(with_remedy).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
+    of_concerns(status, checks, true, now);
+}
+
+/// `over`: a concern that was not found is over.
+fn of_concerns(status: &mut EnvironmentStatus, checks: &[CheckResult], over: bool, now: Timestamp) {
     for concern in Concern::ALL {
         let found = checks.iter().filter(|check| check.concern == Some(concern));
         let found: Vec<String> = found.map(with_remedy).collect();
         let (kind, reasons) = of_concern(concern);
-        set_while_any(status, kind, reasons, &found, now);
+        if over || !found.is_empty() {
+            set_while_any(status, kind, reasons, &found, now);
+        }
     }
+}
+
+fn with_remedy(check: &CheckResult) -> String {
+    format!("{}: {}; {}", check.name, check.detail, check.remedy)
 }
 
 /// The condition of a concern, with its reasons while there is something to report, and when it is over.
