@@ -8,11 +8,11 @@
 //! - One daemon looks. When it ends another goes on within a slot; when it is killed, within two beats. What it wrote is fenced by
 //!   the duty.
 //! - Who is slow or dead delays nobody: a look ends within its time, and at most [`LOOKS_MAX`] are under way. What finds no room
-//!   is left out of that beat, and counted.
+//!   is counted, and looked at as soon as there is some, whoever waits longest first.
 //! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -74,7 +74,7 @@ impl AvailabilityFigures {
         let help = "Environments that this daemon looks at";
         registry.register("landlord_availability_watched", help, self.watched.clone());
         registry.register("landlord_availability_probes", "Looks at environments", self.probes.clone());
-        let help = "Looks that were left out, since too many others were under way";
+        let help = "Looks that had to wait, since too many others were under way";
         registry.register("landlord_availability_late", help, self.late.clone());
         registry.register("landlord_availability_lost", "Environments that ceased to answer", self.lost.clone());
         let help = "How long the last beat's reading and writing took";
@@ -100,8 +100,8 @@ impl std::fmt::Debug for AvailabilityWatch {
 /// An environment that is looked at.
 struct Watched {
     target: ProbeTarget,
-    /// The beat in which it was looked at last: who found no room then is looked at first.
-    looked_beat: u64,
+    /// When it was looked at last.
+    looked: Option<Instant>,
     /// Not written since it was.
     is_new: bool,
 }
@@ -117,6 +117,8 @@ struct Watch {
     tenants: BTreeMap<TenantUid, Watched>,
     /// Looks under way, by their tasks.
     looking: HashMap<Id, TenantUid>,
+    /// Who found no room in its slot, longest waiting first: looked at as soon as there is room.
+    left_out: VecDeque<TenantUid>,
     beat: u64,
     /// Whether this daemon has the duty.
     is_on_duty: bool,
@@ -179,14 +181,18 @@ impl AvailabilityWatch {
 
     /// Begins to look at those whose slot it is, as far as there is room.
     fn look(&self, watch: &mut Watch, slot: u32, looks: &mut JoinSet<Looked>) {
-        for uid in due(watch, slot) {
+        let waiting = watch.left_out.len();
+        for (place, uid) in due(watch, slot, self.options.interval).into_iter().enumerate() {
             let Some(watched) = watch.tenants.get_mut(&uid) else { continue };
             if looks.len() >= LOOKS_MAX {
-                self.figures.late.inc();
+                if place >= waiting {
+                    self.figures.late.inc();
+                }
+                watch.left_out.push_back(uid);
                 continue;
             }
             self.figures.probes.inc();
-            watched.looked_beat = watch.beat;
+            watched.looked = Some(Instant::now());
             let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
             let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints).await } });
             watch.looking.insert(task.id(), uid);
@@ -236,7 +242,7 @@ impl AvailabilityWatch {
                     let availability = std::mem::take(&mut known.target.availability);
                     known.target = ProbeTarget { availability, ..target };
                 }
-                None => drop(watch.tenants.insert(uid, Watched { target, looked_beat: 0, is_new: true })),
+                None => drop(watch.tenants.insert(uid, Watched { target, looked: None, is_new: true })),
             }
         }
         let lost = watch.tenants.values().filter(|known| known.target.availability.available == Some(false)).count();
@@ -312,12 +318,15 @@ fn slot_of(uid: TenantUid) -> u32 {
     u32::from(u16::from_be_bytes([a, b])) % SLOTS
 }
 
-/// Who is looked at in a slot, and is not already; those first whose last look is longest ago.
-fn due(watch: &Watch, slot: u32) -> Vec<TenantUid> {
+/// Who is to be looked at: those who were left out before, and those whose slot it is, but for who is looked at already, or was just
+/// now, since it had been left out.
+fn due(watch: &mut Watch, slot: u32, interval: Duration) -> Vec<TenantUid> {
     let looking: BTreeSet<TenantUid> = watch.looking.values().copied().collect();
-    let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !looking.contains(uid));
-    let mut due: Vec<TenantUid> = of_slot.copied().collect();
-    due.sort_by_key(|uid| watch.tenants.get(uid).map(|watched| watched.looked_beat));
+    let mut due: Vec<TenantUid> = watch.left_out.drain(..).collect();
+    let left_out: BTreeSet<TenantUid> = due.iter().copied().collect();
+    let is_fresh = |watched: &Watched| watched.looked.is_some_and(|at| at.elapsed() < interval / 2);
+    let of_slot = watch.tenants.iter().filter(|(uid, watched)| slot_of(**uid) == slot && !is_fresh(watched));
+    due.extend(of_slot.map(|(uid, _)| *uid).filter(|uid| !looking.contains(uid) && !left_out.contains(uid)));
     due
 }
 
