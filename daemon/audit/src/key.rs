@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublic
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::message;
+use crate::{message, pruning_message};
 
 /// Bytes of an Ed25519 public key.
 const KEY_BYTES: usize = 32;
@@ -60,6 +60,12 @@ impl SigningKey {
         hex::encode(self.pair.sign(&message(seq, hash)))
     }
 
+    /// The signature of a pruning through a position, hexadecimal.
+    #[must_use]
+    pub fn sign_pruning(&self, seq: i64, hash: &str) -> String {
+        hex::encode(self.pair.sign(&pruning_message(seq, hash)))
+    }
+
     /// The key that verifies its signatures.
     #[must_use]
     pub fn public(&self) -> PublicKey {
@@ -95,8 +101,17 @@ impl PublicKey {
 
     /// Whether it is its private key's signature of a head.
     pub(crate) fn has_signed(&self, seq: i64, hash: &str, signature: &str) -> bool {
+        self.verifies(&message(seq, hash), signature)
+    }
+
+    /// Whether it is its private key's signature of a pruning.
+    pub(crate) fn has_signed_pruning(&self, seq: i64, hash: &str, signature: &str) -> bool {
+        self.verifies(&pruning_message(seq, hash), signature)
+    }
+
+    fn verifies(&self, message: &[u8], signature: &str) -> bool {
         let Ok(signature) = hex::decode(signature) else { return false };
-        UnparsedPublicKey::new(&ED25519, &self.bytes).verify(&message(seq, hash), &signature).is_ok()
+        UnparsedPublicKey::new(&ED25519, &self.bytes).verify(message, &signature).is_ok()
     }
 }
 

@@ -13,16 +13,18 @@
 //! an earlier head must be kept elsewhere. What stands behind the last one is as safe as the database.
 //!
 //! # The beginning
-//! Old entries may be exported and pruned. The entry that records it names the last pruned position and its hash, so a missing
-//! beginning that nobody pruned is found.
+//! Old entries may be exported and pruned. The entry that records it names the last pruned position, its hash and the file, with the
+//! signer's signature ([`pruning_detail`]): a missing beginning that nobody pruned is found, also where whoever can write the database
+//! appended an entry that says so.
 
 mod key;
+mod pruning;
 mod verify;
 
 use sha2::{Digest as _, Sha256};
 
 pub use key::{KeyError, PublicKey, SigningKey};
-pub use verify::{Line, Problem, Verified, Verifier};
+pub use verify::{Line, Problem, Pruned, Verified, Verifier};
 
 /// What the first entry names as the hash before it.
 pub const NONE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -39,4 +41,20 @@ pub fn hash(entry: &str) -> String {
 /// What is signed of a head.
 fn message(seq: i64, hash: &str) -> Vec<u8> {
     format!("landlord audit head 1\n{seq}\n{hash}\n").into_bytes()
+}
+
+/// What is signed of a pruning. Another text than a head's: the log has signed heads of positions that nobody pruned.
+fn pruning_message(seq: i64, hash: &str) -> Vec<u8> {
+    format!("landlord audit pruned through 1\n{seq}\n{hash}\n").into_bytes()
+}
+
+/// The detail of the entry that records a pruning: `SEQ HASH FILE`, and behind that `KEY SIGNATURE` if it is signed.
+///
+/// `file`: without blanks. `signed`: the key's id and its signature ([`SigningKey::sign_pruning`]).
+#[must_use]
+pub fn pruning_detail(seq: i64, hash: &str, file: &str, signed: Option<(&str, &str)>) -> String {
+    match signed {
+        Some((key, signature)) => format!("{seq} {hash} {file} {key} {signature}"),
+        None => format!("{seq} {hash} {file}"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{NONE, PRUNE, PublicKey, hash};
+use crate::{NONE, PRUNE, PublicKey, hash, pruning::Pruning};
 
 /// An entry as it is kept or exported.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]
@@ -71,6 +71,19 @@ pub enum Problem {
     /// The beginning is missing and nobody pruned it.
     #[error("the log begins with entry {0}, and no entry shows that those before it were exported and pruned")]
     Beginning(i64),
+    /// The beginning is missing, and that it was pruned is signed by nobody.
+    #[error(
+        "the log begins with entry {first}: entry {entry} says that those before it were exported (the last to {file}) and \
+         pruned, and is not signed, so whoever can write the database may have removed them; give their exports"
+    )]
+    UnsignedPruning {
+        /// First position that is there.
+        first: i64,
+        /// Position of the entry that says so.
+        entry: i64,
+        /// File that it names.
+        file: String,
+    },
     /// The end is missing.
     #[error("the log ends with entry {last}, but its end is known to be entry {expected} with the hash {hash}")]
     End {
@@ -96,6 +109,21 @@ pub struct Verified {
     pub heads: u64,
     /// Position of the last of them; 0: none.
     pub signed: i64,
+    /// That those before the first entry were exported and pruned; `None`: the log is there from entry 1 on.
+    pub pruned: Option<Pruned>,
+}
+
+/// A beginning that was exported and pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruned {
+    /// Last position that went.
+    pub through: i64,
+    /// File that the last of them were exported to.
+    pub file: String,
+    /// Position of the entry that says so.
+    pub entry: i64,
+    /// Whether its signature was verified; never without keys.
+    pub signed: bool,
 }
 
 /// Verifies a log from its first entry to its last.
@@ -105,8 +133,7 @@ pub struct Verifier {
     verified: Verified,
     /// Hash that the first entry names before it.
     before: String,
-    /// Whether an entry shows that what is missing at the beginning was pruned.
-    pruned: bool,
+    unsigned_prunings: bool,
 }
 
 impl Verifier {
@@ -114,6 +141,13 @@ impl Verifier {
     #[must_use]
     pub fn new(keys: Vec<PublicKey>) -> Self {
         Self { keys, ..Self::default() }
+    }
+
+    /// Believes entries of prunings that nobody signed, also where keys are given: daemons without a key, and those of before
+    /// prunings were signed, left such.
+    #[must_use]
+    pub fn with_unsigned_prunings(self, believed: bool) -> Self {
+        Self { unsigned_prunings: believed, ..self }
     }
 
     /// Takes the next entry.
@@ -136,11 +170,35 @@ impl Verifier {
         }
         self.verified.last = links.seq;
         self.verified.hash.clone_from(&line.hash);
-        let through = format!("{} {}", self.verified.first - 1, self.before);
-        if links.action == PRUNE && links.resource == "auditEvents" && links.detail.starts_with(&through) {
-            self.pruned = true;
+        if links.action == PRUNE && links.resource == "auditEvents" {
+            self.pruning(links.seq, &links.detail)?;
         }
         self.head(links.seq, line)
+    }
+
+    /// Takes an entry that says what was pruned. One through another position than is missing here shows nothing.
+    fn pruning(&mut self, entry: i64, detail: &str) -> Result<(), Problem> {
+        let Some(pruning) = Pruning::parse(detail) else { return Ok(()) };
+        if pruning.seq < 1 || (pruning.seq, pruning.hash) != (self.verified.first - 1, self.before.as_str()) {
+            return Ok(());
+        }
+        let signed = match pruning.signed.filter(|_| !self.keys.is_empty()) {
+            None => false,
+            Some((id, signature)) => {
+                let Some(key) = self.keys.iter().find(|key| key.id() == id) else {
+                    return Err(Problem::UnknownKey { seq: entry, key: id.to_owned() });
+                };
+                if !key.has_signed_pruning(pruning.seq, pruning.hash, signature) {
+                    return Err(Problem::Signature(entry));
+                }
+                true
+            }
+        };
+        if signed || self.verified.pruned.is_none() {
+            let (through, file) = (pruning.seq, pruning.file.to_owned());
+            self.verified.pruned = Some(Pruned { through, file, entry, signed });
+        }
+        Ok(())
     }
 
     fn begin(&mut self, links: &Links) -> Result<(), Problem> {
@@ -152,7 +210,6 @@ impl Verifier {
         }
         self.verified.first = links.seq;
         self.before.clone_from(&links.previous);
-        self.pruned = links.seq == 1;
         Ok(())
     }
 
@@ -188,17 +245,21 @@ impl Verifier {
         {
             return Err(Problem::End { last: self.verified.last, expected, hash: hash.to_owned() });
         }
-        if self.verified.first > 1 && !self.pruned {
-            return Err(Problem::Beginning(self.verified.first));
+        let first = self.verified.first;
+        match &self.verified.pruned {
+            None if first > 1 => Err(Problem::Beginning(first)),
+            Some(Pruned { entry, file, signed: false, .. }) if !self.keys.is_empty() && !self.unsigned_prunings => {
+                Err(Problem::UnsignedPruning { first, entry: *entry, file: file.clone() })
+            }
+            None | Some(_) => Ok(self.verified),
         }
-        Ok(self.verified)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SigningKey;
+    use crate::{SigningKey, pruning_detail};
 
     /// Made by `openssl genpkey -algorithm ed25519`, for this test only.
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -284,10 +345,7 @@ mod tests {
         let mut lines = log();
         let through = lines[2].hash.clone();
         let last = lines.last().unwrap().hash.clone();
-        let entry = format!(
-            r#"{{"seq":11,"previous":"{last}","action":"{PRUNE}","resource":"auditEvents","detail":"3 {through} audit-1-3.jsonl"}}"#
-        );
-        let pruning = Line { hash: hash(&entry), entry, head_key_id: String::new(), head_signature: String::new() };
+        let pruning = pruning(&last, &pruning_detail(3, &through, "audit-1-3.jsonl", None));
         lines.drain(..3);
         let judge = |lines: &[Line]| {
             let mut verifier = Verifier::default();
@@ -296,9 +354,48 @@ mod tests {
         };
         assert_eq!(judge(&lines), Err(Problem::Beginning(4)));
         lines.push(pruning);
-        assert_eq!(judge(&lines).unwrap().first, 4);
+        let verified = judge(&lines).unwrap();
+        assert_eq!(
+            (verified.first, verified.pruned.map(|pruned| (pruned.through, pruned.signed))),
+            (4, Some((3, false)))
+        );
         lines.remove(0);
         assert_eq!(judge(&lines), Err(Problem::Beginning(5)));
+    }
+
+    /// Entry 11, which says what was pruned.
+    fn pruning(previous: &str, detail: &str) -> Line {
+        let entry = format!(
+            r#"{{"seq":11,"previous":"{previous}","action":"{PRUNE}","resource":"auditEvents","detail":"{detail}"}}"#
+        );
+        Line { hash: hash(&entry), entry, head_key_id: String::new(), head_signature: String::new() }
+    }
+
+    #[test]
+    fn with_a_key_only_the_signer_prunes() {
+        let whole = log();
+        let (last, through) = (whole[9].hash.clone(), whole[4].hash.clone());
+        // Whoever writes the database removes five entries with their signed head, and appends an entry that says so.
+        let judge = |signed: Option<(&str, &str)>, believed: bool| {
+            let rest =
+                [&whole[5..], &[pruning(&last, &pruning_detail(5, &through, "audit-1-5.jsonl", signed))]].concat();
+            let mut verifier = Verifier::new(vec![key().public()]).with_unsigned_prunings(believed);
+            rest.iter().try_for_each(|line| verifier.take(line))?;
+            verifier.end(None)
+        };
+        let unsigned = Problem::UnsignedPruning { first: 6, entry: 11, file: "audit-1-5.jsonl".into() };
+        assert_eq!(judge(None, false), Err(unsigned));
+        assert!(!judge(None, true).unwrap().pruned.unwrap().signed);
+        // Neither does the signature of the head that stood there make it a pruning, nor another key's.
+        let (key, head) = (key(), whole[4].head_signature.clone());
+        for believed in [false, true] {
+            assert_eq!(judge(Some((key.id(), &head)), believed), Err(Problem::Signature(11)));
+            let unknown = Problem::UnknownKey { seq: 11, key: "other".into() };
+            assert_eq!(judge(Some(("other", &head)), believed), Err(unknown));
+        }
+        let signature = key.sign_pruning(5, &through);
+        let pruned = Pruned { through: 5, file: "audit-1-5.jsonl".into(), entry: 11, signed: true };
+        assert_eq!(judge(Some((key.id(), &signature)), false).unwrap().pruned, Some(pruned));
     }
 
     #[test]

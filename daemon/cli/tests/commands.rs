@@ -430,6 +430,26 @@ async fn who_did_what_is_shown_and_verified() {
     expect(&daemon, 0, &["audit", "verify", "--offline", &path]).await;
     let (both, _) = expect(&daemon, 0, &["audit", "verify", &path]).await;
     assert!(both.contains("entries 1 to 3 hold"), "{both}");
+    // Of a beginning that was pruned, it is said by whom; what is known of it is not believed unseen.
+    use landlord_core::ports::AuditStore as _;
+    let exported = daemon.store.audit_older_than(std::time::Duration::ZERO, 2).await.unwrap();
+    let end = landlord_core::ports::AuditEnd { seq: 2, hash: exported[1].hash.clone() };
+    daemon.store.prune_audit(&end, "audit-1-2.jsonl").await.unwrap();
+    let (rest, _) = expect(&daemon, 0, &["audit", "verify"]).await;
+    let unseen = "entries 1 to 2 are not here: exported, the last to audit-1-2.jsonl, and pruned, as entry 4 says";
+    assert!(rest.contains("entries 3 to 4 hold") && rest.contains(unseen), "{rest}");
+    let (_, error) = expect(&daemon, 3, &["audit", "verify", "--head", &head]).await;
+    assert!(error.contains("give the export"), "{error}");
+    let (both, _) = expect(&daemon, 0, &["audit", "verify", "--head", &head, &path]).await;
+    assert!(both.contains("entries 1 to 4 hold") && !both.contains("pruned"), "{both}");
+    let key = tempfile::NamedTempFile::new().unwrap();
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA7LtPGmHcyV7uTr9GrerMRrdybk4zRP18SIgY/p3IJ7s=\n-----END PUBLIC KEY-----\n";
+    std::fs::write(key.path(), pem).unwrap();
+    let key = key.path().display().to_string();
+    let (_, error) = expect(&daemon, 3, &["audit", "verify", "--public-key", &key]).await;
+    assert!(error.contains("is not signed") && error.contains("audit-1-2.jsonl"), "{error}");
+    let (_, error) = expect(&daemon, 3, &["audit", "verify", "--public-key", &key, "--allow-unsigned-pruning"]).await;
+    assert!(error.contains("no head is signed"), "{error}");
     std::fs::write(file.path(), lines.replace("acme", "evil")).unwrap();
     let (_, error) = expect(&daemon, 3, &["audit", "verify", "--offline", &path]).await;
     assert!(error.contains("entry 1 was changed"), "{error}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, NodeScaling, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions,
+    ClassName, Domains, Level, Mismatch, NodeScaling, Orderer, Placement, PlacementRule, PlatformName, PlatformOptions,
     ProviderName, Residencies, RuleVerdict, ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
@@ -237,12 +237,12 @@ impl Catalog {
     }
 
     /// Why a rule does not choose; a class that has no region where the tenant may lie is no choice.
-    fn mismatches(&self, rule: &PlacementRule, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<String> {
+    fn mismatches(&self, rule: &PlacementRule, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<Mismatch> {
         let mut mismatches = rule.mismatches(orderer, spec);
         if let Some(class) = self.classes.get(&rule.class)
             && let Some(why) = self.residency.forbids(orderer, &spec.labels, &self.region(orderer, spec, class))
         {
-            mismatches.push(why);
+            mismatches.push(Mismatch::Order(why));
         }
         mismatches
     }

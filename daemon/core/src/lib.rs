@@ -59,7 +59,7 @@ pub use inventory::{FoundInHost, FoundObjects, HostedKind, HostsDue, InventoryDu
 pub use node_scaling::NodeScaling;
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
-pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
+pub use placement_rule::{Mismatch, Orderer, PlacementRule, RuleVerdict};
 pub use platform_options::{LeftOut, PlatformOptions, PlatformPart};
 pub use precondition::{Order, Precondition};
 pub use residency::{Residencies, Residency};

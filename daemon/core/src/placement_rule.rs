@@ -1,6 +1,6 @@
 //! Placement rules: which class a tenant gets that names none, and why not another. Knows no class.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,37 +44,75 @@ pub struct RuleVerdict {
     pub rule: String,
     /// The class that it chooses.
     pub class: ClassName,
-    /// The parts that do not match, in words; empty if all do.
-    pub mismatches: Vec<String>,
+    /// The parts that do not match; empty if all do.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// A part of a placement rule that does not match. Its text names everything; what a reader may not know of others,
+/// whoever shows it leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The rule is for customers by name, and this one is not among them.
+    Customers {
+        /// For whom it is.
+        of: Vec<String>,
+        /// Who ordered.
+        customer: String,
+    },
+    /// The rule is for customers that carry a label.
+    CustomerLabel {
+        /// Key.
+        key: String,
+        /// Value.
+        value: String,
+    },
+    /// Something of the order itself, in words.
+    Order(String),
+}
+
+impl Mismatch {
+    /// All that is said of it to whoever may not know for whom the rule is.
+    pub const OF_OTHERS: &str = "it is for other customers";
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Customers { of, customer } => {
+                write!(f, "it is for the customers {}, not for {customer}", of.join(", "))
+            }
+            Self::CustomerLabel { key, value } => write!(f, "it is for customers with the label {key}={value}"),
+            Self::Order(text) => f.write_str(text),
+        }
+    }
 }
 
 impl PlacementRule {
     /// Which parts do not match, and what they ask for.
-    pub(crate) fn mismatches(&self, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<String> {
+    pub(crate) fn mismatches(&self, orderer: Orderer<'_>, spec: &TenantSpec) -> Vec<Mismatch> {
         let mut mismatches = Vec::new();
         let customer = orderer.name.customer.as_str();
         if !self.customers.is_empty() && !self.customers.iter().any(|c| c == customer) {
-            mismatches.push(format!("it is for the customers {}, not for {customer}", self.customers.join(", ")));
+            mismatches.push(Mismatch::Customers { of: self.customers.clone(), customer: customer.to_owned() });
         }
+        let mut of_order = |text: String| mismatches.push(Mismatch::Order(text));
         for (key, value) in &self.labels {
             match spec.labels.get(key) {
                 Some(has) if has == value => {}
-                Some(has) => mismatches.push(format!("it requests the label {key}={value}, not {key}={has}")),
-                None => mismatches.push(format!("it requests the label {key}={value}, which is missing")),
-            }
-        }
-        for (key, value) in &self.customer_labels {
-            if orderer.labels.get(key) != Some(value) {
-                mismatches.push(format!("it is for customers with the label {key}={value}"));
+                Some(has) => of_order(format!("it requests the label {key}={value}, not {key}={has}")),
+                None => of_order(format!("it requests the label {key}={value}, which is missing")),
             }
         }
         if !self.regions.is_empty() {
             match &spec.region {
                 Some(region) if self.regions.contains(region) => {}
-                Some(region) => mismatches.push(format!("it is for {}, not for {region}", self.regions.join(", "))),
-                None => mismatches.push(format!("it is for {}, and no region is wished for", self.regions.join(", "))),
+                Some(region) => of_order(format!("it is for {}, not for {region}", self.regions.join(", "))),
+                None => of_order(format!("it is for {}, and no region is wished for", self.regions.join(", "))),
             }
         }
+        let missing = self.customer_labels.iter().filter(|(key, value)| orderer.labels.get(*key) != Some(*value));
+        mismatches
+            .extend(missing.map(|(key, value)| Mismatch::CustomerLabel { key: key.clone(), value: value.clone() }));
         mismatches
     }
 }

@@ -23,7 +23,7 @@ use landlord_proto::google::longrunning::{Operation, operation};
 use tokio::sync::OwnedMutexGuard;
 use tonic::{Request, Response, Status};
 
-use crate::{access::Access, context, convert, error::Error, merge::Merge, ports::Ports};
+use crate::{access::Access, context, convert, displayed::Displayed, error::Error, merge::Merge, ports::Ports};
 
 /// The message of an rpc that changes something.
 #[tonic::async_trait]
@@ -74,7 +74,7 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
     async fn dry_run(&self, ports: &Ports, change: &Self::Change) -> Result<(), Error>;
 
     /// The resource as it would be accepted; `None`: it would go, or stay as it is.
-    fn would_be(&self, _: &Self::Change) -> Option<prost_types::Any> {
+    fn would_be(&self, _: &Self::Change) -> Option<Environment> {
         None
     }
 
@@ -127,7 +127,7 @@ async fn accept<W: Write>(
     loop {
         let change = match write.check(ports, violations.clone()).await {
             Ok(change) => change,
-            Err(refusal) => return Ok(shown(&replayed(ports, write, &context).await?.ok_or(refusal)?)),
+            Err(refusal) => return shown(access, replayed(ports, write, &context).await?.ok_or(refusal)?).await,
         };
         if let Some(ordered) = write.ordered(&change) {
             access.check(&ordered)?;
@@ -136,13 +136,12 @@ async fn accept<W: Write>(
             if let Err(refusal) = write.dry_run(ports, &change).await {
                 return Err(redacted(ports, access, refusal).await);
             }
-            let result = write.would_be(&change).map(operation::Result::Response);
-            return Ok(Operation { done: true, result, ..Operation::default() });
+            return dry(access, write.would_be(&change)).await;
         }
         if merge.is_first() && W::CREATES && access.counts_creates() {
             // A repetition of what was accepted is no new create.
             if let Some(earlier) = replayed(ports, write, &context).await? {
-                return Ok(shown(&earlier));
+                return shown(access, earlier).await;
             }
             access.count_create()?;
         }
@@ -154,7 +153,7 @@ async fn accept<W: Write>(
                 if !accepted.replayed {
                     ports.wake.wake();
                 }
-                return Ok(shown(&accepted));
+                return shown(access, accepted).await;
             }
         }
     }
@@ -168,8 +167,24 @@ async fn turn<W: Write>(ports: &Ports, write: &W) -> Option<OwnedMutexGuard<()>>
     ports.turns.wait(name).await
 }
 
-fn shown(accepted: &Accepted) -> Operation {
-    convert::operation(&accepted.operation, accepted.environment.as_ref())
+async fn shown(access: &Access, accepted: Accepted) -> Result<Operation, Error> {
+    let environment = match accepted.environment {
+        Some(environment) => Some(Displayed::to(access).record(environment).await?),
+        None => None,
+    };
+    Ok(convert::operation(&accepted.operation, environment.as_ref()))
+}
+
+/// The response to a dry run that found nothing wrong.
+async fn dry(access: &Access, would_be: Option<Environment>) -> Result<Operation, Error> {
+    let result = match would_be {
+        Some(would_be) => {
+            let shown = Displayed::to(access).record(would_be).await?;
+            Some(operation::Result::Response(convert::would_be(&shown)))
+        }
+        None => None,
+    };
+    Ok(Operation { done: true, result, ..Operation::default() })
 }
 
 /// The response to an earlier request with the same id.

@@ -46,9 +46,19 @@ impl Attributes {
         name: &EnvironmentName,
         uid: TenantUid,
     ) -> Result<Option<EnvironmentAttributes>, StoreError> {
-        let cell = self.cell(name);
-        let found = cell.get_or_try_init(|| self.read(name)).await?.clone();
-        Ok(found.filter(|(of, _)| *of == uid).map(|(_, attributes)| attributes))
+        Ok(self.known(name).await?.filter(|(of, _)| *of == uid).map(|(_, attributes)| attributes))
+    }
+
+    /// Of whatever has the name; `None`: nothing has.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub(crate) async fn named(&self, name: &EnvironmentName) -> Result<Option<EnvironmentAttributes>, StoreError> {
+        Ok(self.known(name).await?.map(|(_, attributes)| attributes))
+    }
+
+    async fn known(&self, name: &EnvironmentName) -> Result<Known, StoreError> {
+        Ok(self.cell(name).get_or_try_init(|| self.read(name)).await?.clone())
     }
 
     /// Where the attributes of a name are, or will be. A read that failed is made again by whoever comes next.

@@ -2,8 +2,9 @@
 //!
 //! Whoever is denied decides how often, so denials are summed up: one entry for a principal and minute, with the number of
 //! requests and the first few kinds of them. All whom nobody knows are one principal. At most [`PRINCIPALS_MAX`] are kept apart
-//! in a minute, so a flood costs as many entries a minute and no more. A daemon that is killed takes the denials of its last
-//! minute with it.
+//! in a minute, and of each at most [`CUSTOMERS_MAX`] customers, so a flood costs so many entries a minute and no more. Whose a
+//! resource is says the name that was requested: customers that one principal makes up take nobody else's place. A daemon that is
+//! killed takes the denials of its last minute with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Principals that are kept apart in an interval; those that come later are summed up as [`OTHERS`].
 const PRINCIPALS_MAX: usize = 30;
+/// Customers that are kept apart of a principal; what it was denied of others is one entry more, which is no customer's.
+const CUSTOMERS_MAX: usize = 3;
 /// Of what a principal was denied, so much is named.
 const NAMED_MAX: usize = 10;
 /// Of the addresses that it came from.
@@ -32,9 +35,11 @@ const OTHERS: &str = "(others)";
 /// What was denied since it was last written.
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
-    /// By principal and customer: nobody reads another customer's names in an entry of theirs.
-    waiting: Mutex<BTreeMap<(String, String), Summed>>,
+    waiting: Mutex<Waiting>,
 }
+
+/// By principal and customer: nobody reads another customer's names in an entry of theirs.
+type Waiting = BTreeMap<String, BTreeMap<String, Summed>>;
 
 #[derive(Debug)]
 struct Summed {
@@ -53,15 +58,16 @@ impl Denials {
             record.resource.truncate(end);
         }
         let mut waiting = self.waiting.lock();
-        let key = (record.author.principal.clone(), record.customer.clone());
-        let known = waiting.contains_key(&key) || waiting.len() < PRINCIPALS_MAX;
-        if !known {
+        let known = waiting.contains_key(&record.author.principal) || waiting.len() < PRINCIPALS_MAX;
+        let principal = if known { record.author.principal.clone() } else { OTHERS.to_owned() };
+        let of_principal = waiting.entry(principal.clone()).or_default();
+        let customers = of_principal.keys().filter(|customer| !customer.is_empty()).count();
+        if !known || (customers >= CUSTOMERS_MAX && !of_principal.contains_key(&record.customer)) {
             record.customer.clear();
         }
-        let principal = if known { key.0 } else { OTHERS.to_owned() };
         let named = (record.author.action.clone(), record.resource.clone());
         let address = record.author.address.clone();
-        let summed = waiting.entry((principal.clone(), record.customer.clone())).or_insert_with(|| {
+        let summed = of_principal.entry(record.customer.clone()).or_insert_with(|| {
             let author = Author { principal, ..record.author.clone() };
             Summed {
                 first: AuditRecord { author, ..record },
@@ -83,7 +89,7 @@ impl Denials {
     pub(crate) async fn follow(&self, audit: &dyn AuditStore, stop: &CancellationToken) {
         loop {
             let stopped = stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none();
-            let records: Vec<AuditRecord> = self.taken().into_values().map(Summed::record).collect();
+            let records: Vec<AuditRecord> = self.taken().into_iter().map(Summed::record).collect();
             if !records.is_empty()
                 && let Err(error) = audit.record(records).await
             {
@@ -95,8 +101,9 @@ impl Denials {
         }
     }
 
-    fn taken(&self) -> BTreeMap<(String, String), Summed> {
-        std::mem::take(&mut *self.waiting.lock())
+    fn taken(&self) -> Vec<Summed> {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_values().flat_map(BTreeMap::into_values).collect()
     }
 }
 
@@ -116,7 +123,7 @@ impl Summed {
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::audit::Outcome;
+    use landlord_core::{CustomerId, audit::Outcome};
 
     use super::*;
 
@@ -134,13 +141,37 @@ mod tests {
         }
         let taken = denials.taken();
         assert_eq!(taken.len(), PRINCIPALS_MAX + 1);
-        assert_eq!(taken.values().map(|summed| summed.count).sum::<u64>(), 100_000);
-        let records: Vec<AuditRecord> = taken.into_values().map(Summed::record).collect();
+        assert_eq!(taken.iter().map(|summed| summed.count).sum::<u64>(), 100_000);
+        let records: Vec<AuditRecord> = taken.into_iter().map(Summed::record).collect();
         assert!(records.iter().all(|record| record.detail.len() < 2_000), "{:?}", records[0]);
         assert!(records.iter().any(|record| record.author.principal == OTHERS && record.count > 90_000));
         assert!(denials.taken().is_empty());
         denials.note(denial("one", &"ä".repeat(1_000_000)));
-        let taken = denials.taken().into_values().map(Summed::record);
+        let taken = denials.taken().into_iter().map(Summed::record);
         assert!(taken.map(|record| record.detail.len() + record.resource.len()).sum::<usize>() < 1_000);
+    }
+
+    #[test]
+    fn customers_that_one_makes_up_hide_nobody_else() {
+        let denials = Denials::default();
+        for index in 0..1_000 {
+            let customer: CustomerId = format!("c{index}").parse().unwrap();
+            let resource = format!("customers/{customer}/tenants/prod");
+            denials.note(AuditRecord { customer: customer.to_string(), ..denial("one", &resource) });
+        }
+        denials.note(AuditRecord { customer: "acme".into(), ..denial("two", "customers/acme/tenants/prod") });
+        let records: Vec<AuditRecord> = denials.taken().into_iter().map(Summed::record).collect();
+        let of = |principal: &str| records.iter().filter(|r| r.author.principal == principal).collect::<Vec<_>>();
+        let two = of("two");
+        assert_eq!((two.len(), two[0].customer.as_str(), two[0].count), (1, "acme", 1), "{records:?}");
+        let one = of("one");
+        assert_eq!(one.iter().map(|record| record.count).sum::<u64>(), 1_000);
+        let customers: Vec<&str> = one.iter().map(|record| record.customer.as_str()).collect();
+        assert_eq!(customers, ["", "c0", "c1", "c2"]);
+        // Nobody reads another customer's names in an entry of theirs.
+        let named = |record: &&&AuditRecord| !record.customer.is_empty();
+        assert!(
+            one.iter().filter(named).all(|r| r.detail.contains(&format!("{}/tenants", r.customer)) && r.count == 1)
+        );
     }
 }

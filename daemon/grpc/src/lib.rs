@@ -23,6 +23,7 @@ mod convert;
 mod customer;
 mod daemon;
 mod denials;
+mod displayed;
 mod error;
 mod figures;
 mod guard;

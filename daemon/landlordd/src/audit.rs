@@ -33,6 +33,10 @@ impl HeadSigner for Key {
     fn sign(&self, seq: i64, hash: &str) -> String {
         self.0.sign(seq, hash)
     }
+
+    fn sign_pruning(&self, seq: i64, hash: &str) -> String {
+        self.0.sign_pruning(seq, hash)
+    }
 }
 
 /// Who signs heads of the log; `None`: nobody does.

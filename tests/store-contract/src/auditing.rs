@@ -164,6 +164,10 @@ impl HeadSigner for Key {
     fn sign(&self, seq: i64, hash: &str) -> String {
         self.0.sign(seq, hash)
     }
+
+    fn sign_pruning(&self, seq: i64, hash: &str) -> String {
+        self.0.sign_pruning(seq, hash)
+    }
 }
 
 /// Of no other use than this test's.
@@ -189,6 +193,11 @@ pub async fn heads_are_signed_as_the_log_grows<S: Store>(store: Arc<S>) {
 
 /// The last entry that a head vouches for, of a log that is whole.
 fn signed(log: Vec<KeptEntry>) -> i64 {
+    verified(log).signed
+}
+
+/// What holds of a log, whose prunings must be signed.
+fn verified(log: Vec<KeptEntry>) -> landlord_audit::Verified {
     let mut verifier = landlord_audit::Verifier::new(vec![SigningKey::from_pem(KEY).unwrap().public()]);
     for kept in log {
         let line = landlord_audit::Line {
@@ -199,7 +208,7 @@ fn signed(log: Vec<KeptEntry>) -> i64 {
         };
         verifier.take(&line).unwrap();
     }
-    verifier.end(None).unwrap().signed
+    verifier.end(None).unwrap()
 }
 
 pub async fn what_is_undone_is_signed_by_no_head<S: Store>(store: Arc<S>) {
@@ -226,10 +235,13 @@ pub async fn what_is_pruned_is_recorded<S: Store>(store: Arc<S>) {
     let wrong = AuditEnd { hash: "0".into(), ..end.clone() };
     assert_refused!(store.prune_audit(&wrong, "file").await, StoreError::FailedPrecondition(_));
     assert_eq!(audit_log(&*store).await.len(), 6);
+    store.sign_audit(Arc::new(Key(SigningKey::from_pem(KEY).unwrap())));
     store.prune_audit(&end, "audit-1-3.jsonl").await.unwrap();
     // Verified from entry 4 on: the last one says that three were pruned.
     let log = audit_log(&*store).await;
     assert_eq!(log.iter().map(|kept| kept.entry.seq).collect::<Vec<_>>(), [4, 5, 6, 7]);
     assert!(log[3].entry.record.detail.contains("audit-1-3.jsonl"));
+    let pruned = verified(log).pruned.unwrap();
+    assert_eq!((pruned.through, pruned.entry, pruned.signed), (3, 7, true));
     assert_refused!(store.prune_audit(&end, "again").await, StoreError::FailedPrecondition(_));
 }

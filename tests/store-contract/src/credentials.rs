@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     CredentialReading, OperationOutcome, State, TenantUid,
+    audit::{AuditRecord, Author, Outcome},
     ports::{Caller, CredentialRecord, CredentialStore, EventQuery, EventScope},
 };
 
@@ -16,6 +17,11 @@ fn names() -> Vec<String> {
 async fn readable<S: Store + CredentialStore>(store: &S, uid: TenantUid, reading: CredentialReading) -> Vec<bool> {
     let records = store.credentials(uid, &names(), reading).await.unwrap();
     records.iter().map(|record| record.is_readable).collect()
+}
+
+fn used_by(principal: &str) -> AuditRecord {
+    let author = Author { principal: principal.into(), ..Author::default() };
+    AuditRecord::new(author, String::new(), None, Outcome::Done)
 }
 
 async fn seen<S: Store + CredentialStore>(store: &S, uid: TenantUid) -> Vec<CredentialRecord> {
@@ -39,7 +45,11 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     assert_eq!(readable(&*store, uid, Once).await, [false, false]);
     assert_eq!(readable(&*store, uid, UntilUsed).await, [true, true]);
     assert_eq!(store.read_credentials(of, &asked, UntilUsed, &by).await.unwrap(), names());
-    store.credentials_used(of, &["chat".to_owned()], &by).await.unwrap();
+    let used = ["chat".to_owned()];
+    for _ in 0..100 {
+        store.credentials_used(of, &used, &by, used_by("ann")).await.unwrap();
+        assert_eq!(store.read_credentials(of, &asked[..1], UntilUsed, &by).await.unwrap(), ["files"]);
+    }
     assert_eq!(readable(&*store, uid, UntilUsed).await, [true, false]);
     // A rotation counts once, whoever repeats it.
     store.credential_rotated(of, "chat", "r1", &by).await.unwrap();
@@ -53,8 +63,13 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     let reasons: Vec<&str> = events.iter().skip(1).map(|event| event.event.reason.as_str()).collect();
     assert_eq!(
         reasons,
-        ["CredentialsRead", "CredentialsRead", "CredentialsUsed", "CredentialRotated", "CredentialsRead"]
+        ["CredentialsRead", "CredentialsUsed", "CredentialRotated", "CredentialsRead"],
+        "whoever repeats a call makes no event by it"
     );
+    let log = audit_log(&*store).await;
+    let used: Vec<_> = log.iter().filter(|kept| kept.entry.record.author.principal == "ann").collect();
+    assert_eq!(used.len(), 1);
+    assert_eq!(used[0].entry.record.detail, "the credentials chat are in use");
     // What is known of it goes with the tenant.
     store.delete(&name, delete()).await.unwrap();
     let claim = claim_one(&*store).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    CustomerId, OperationOutcome, Precondition, State, TenantSpec, Timestamp,
+    CredentialReading, CustomerId, OperationOutcome, Precondition, State, TenantSpec, Timestamp,
     environment::{Contract, CustomerLimits, CustomerRules, CustomerSpec},
-    ports::{Change, StoreError},
+    ports::{Change, CredentialStore, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -157,4 +157,40 @@ pub async fn tenants_of_a_suspended_customer_are_left_as_they_are<S: Store>(stor
     store.update_customer(&acme(), &customer.etag, CustomerSpec::default(), once()).await.unwrap();
     let work = store.load(&claim_one(&*store).await).await.unwrap();
     assert_eq!(work.frozen, None);
+}
+
+pub async fn of_a_suspended_customer_more_can_be_kept_and_nothing_changed<S: Store + CredentialStore>(store: Arc<S>) {
+    let created = created(&*store, "acme", "prod").await.environment.unwrap();
+    let name = created.name();
+    let customer = store.customer(&acme()).await.unwrap();
+    let suspended = CustomerSpec { suspended: true, ..CustomerSpec::default() };
+    let customer = store.update_customer(&acme(), &customer.etag, suspended, once()).await.unwrap();
+    let as_is = spec_of(&name);
+    let change = async |spec: TenantSpec| {
+        let placement = created.placement.clone();
+        store.change(&name, Precondition::None, Change::Update { spec, placement }, once()).await
+    };
+    let renamed = TenantSpec { display_name: "Other".into(), ..as_is.clone() };
+    assert_refused!(change(renamed.clone()).await, StoreError::NotInContract { .. });
+    let tenant_name = name.tenant().unwrap();
+    let ordered = (&renamed, &created.placement);
+    let dry = store.check_contract(tenant_name, ordered, Some((&as_is, &created.placement))).await;
+    assert_refused!(dry, StoreError::NotInContract { .. });
+    let held = TenantSpec { deletion_protection: true, paused: true, ..as_is.clone() };
+    change(held.clone()).await.unwrap();
+    for loosened in [
+        TenantSpec { deletion_protection: false, ..held.clone() },
+        TenantSpec { paused: false, ..held.clone() },
+        TenantSpec { labels: [("a".into(), "b".into())].into(), ..held.clone() },
+    ] {
+        assert_refused!(change(loosened).await, StoreError::NotInContract { .. });
+    }
+    // Nor are its passwords changed; a rotation that was refused leaves nothing behind.
+    let of = (created.uid, &name);
+    assert_refused!(store.credential_rotating(of, "files", "r1").await, StoreError::NotInContract { .. });
+    let known = store.credentials(created.uid, &["files".into()], CredentialReading::Once).await.unwrap();
+    assert!(known[0].is_readable);
+    store.update_customer(&acme(), &customer.etag, CustomerSpec::default(), once()).await.unwrap();
+    store.credential_rotating(of, "files", "r1").await.unwrap();
+    change(TenantSpec { deletion_protection: false, ..held }).await.unwrap();
 }

@@ -68,6 +68,7 @@ macro_rules! contract_suite {
             customers: orders_at_once_never_exceed_a_limit;
             customers: a_customer_that_orders_is_known_or_refused;
             customers: tenants_of_a_suspended_customer_are_left_as_they_are;
+            customers: of_a_suspended_customer_more_can_be_kept_and_nothing_changed;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;
@@ -123,6 +124,7 @@ macro_rules! contract_suite {
             credentials: a_credential_is_given_as_its_class_says;
             credentials: nobody_reads_what_is_rotated_meanwhile;
             revisions: revisions_are_kept_for_who_names_them;
+            daemons: a_duty_is_one_daemons_until_it_is_given_back;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;
@@ -143,6 +145,7 @@ macro_rules! contract_suite {
             webhooks: a_webhook_is_delivered_by_one_daemon;
             webhooks: a_webhook_goes_on_where_it_was;
             webhooks: a_replay_ends_the_claim_and_what_waits;
+            webhooks: a_replay_skips_nothing;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

@@ -89,3 +89,33 @@ pub async fn a_replay_ends_the_claim_and_what_waits<S: Store + WebhookStore>(sto
     assert_eq!(claimed.state.position, 4);
     assert_eq!(store.parked_events("portal", 10).await.unwrap(), [parked(3)]);
 }
+
+pub async fn a_replay_skips_nothing<S: Store + WebhookStore>(store: Arc<S>) {
+    let claimed = store.claim_webhook("portal", "a", LEASE).await.unwrap().unwrap();
+    let waits = |tenant: &str, position: i64| HeldTenant {
+        tenant: name("acme", tenant).tenant().unwrap().clone(),
+        position,
+        attempts: 7,
+        since: Some(Timestamp(7)),
+        next_time: Timestamp(i64::MAX / 2),
+        error: "503".into(),
+    };
+    let held = vec![waits("early", 2), waits("at", 4), waits("late", 6)];
+    let progress = WebhookProgress { position: 9, held, parked: vec![parked(3)], ..Default::default() };
+    assert!(store.record_webhook(&claimed.claim, progress).await.unwrap());
+    // From ahead of its place nothing can be replayed: what lies between was not sent yet.
+    store.replay_webhook("portal", 100).await.unwrap();
+    let state = store.claim_webhook("portal", "b", LEASE).await.unwrap().unwrap().state;
+    assert_eq!((state.position, state.held.len()), (9, 3));
+    assert_eq!(store.parked_events("portal", 10).await.unwrap(), [parked(3)]);
+    // Whoever waits for an event before the new place goes on waiting for it, as if it had not been tried.
+    store.replay_webhook("portal", 4).await.unwrap();
+    let claimed = store.claim_webhook("portal", "c", LEASE).await.unwrap().unwrap();
+    assert_eq!(claimed.state.position, 4);
+    let positions: Vec<i64> = claimed.state.held.iter().map(|held| held.position).collect();
+    assert_eq!(positions, [2, 4]);
+    for held in claimed.state.held {
+        assert_eq!((held.attempts, held.since, held.error.as_str()), (0, None, "503"));
+        assert!(held.next_time <= claimed.now);
+    }
+}

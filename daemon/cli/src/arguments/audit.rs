@@ -37,8 +37,13 @@ pub enum AuditCommand {
         #[arg(long = "public-key", value_name = "FILE")]
         public_keys: Vec<PathBuf>,
         /// A head that is known from elsewhere, as the daemon's log has it: it must still be there.
+        /// Of one before the first entry, its export is needed.
         #[arg(long, value_name = "SEQUENCE:HASH")]
         head: Option<String>,
+        /// Believe an entry that says what was pruned though nobody signed it, as daemons without a key and those of before
+        /// prunings were signed left it.
+        #[arg(long)]
+        allow_unsigned_pruning: bool,
         /// Verify the files only; no daemon is asked.
         #[arg(long, requires = "files")]
         offline: bool,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_audit::{Line, Problem, PublicKey, Verified, Verifier};
+use landlord_audit::{Line, Problem, Pruned, PublicKey, Verified, Verifier};
 use landlord_proto::v1;
 use serde_json::Value;
 
@@ -53,9 +53,9 @@ fn changes(event: &Value) -> String {
 pub(super) async fn run(server: &Connection, of: Audit) -> Result<(), Error> {
     match &of.what {
         None => list(server, &of).await,
-        Some(AuditCommand::Verify { files, public_keys, head, offline }) => {
+        Some(AuditCommand::Verify { files, public_keys, head, allow_unsigned_pruning, offline }) => {
             let head = head.as_deref().map(known_head).transpose()?;
-            let mut verifying = Verifying::new(public_keys, head)?;
+            let mut verifying = Verifying::new(public_keys, head, *allow_unsigned_pruning)?;
             for file in files {
                 verifying.file(file)?;
             }
@@ -98,13 +98,14 @@ struct Verifying {
 }
 
 impl Verifying {
-    fn new(keys: &[PathBuf], head: Option<(i64, String)>) -> Result<Self, Error> {
+    fn new(keys: &[PathBuf], head: Option<(i64, String)>, unsigned_prunings: bool) -> Result<Self, Error> {
         let key = |path: &PathBuf| {
             let pem = String::from_utf8(user_files::read("--public-key", path)?).unwrap_or_default();
             PublicKey::from_pem(&pem).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
         };
         let keys: Vec<PublicKey> = keys.iter().map(key).collect::<Result<_, _>>()?;
-        Ok(Self { signed: !keys.is_empty(), verifier: Verifier::new(keys), head })
+        let signed = !keys.is_empty();
+        Ok(Self { signed, verifier: Verifier::new(keys).with_unsigned_prunings(unsigned_prunings), head })
     }
 
     fn take(&mut self, line: &Line) -> Result<(), Error> {
@@ -154,6 +155,13 @@ impl Verifying {
         let known = self.head.clone();
         let verified = self.verifier.end(end.as_ref().map(|(seq, hash)| (*seq, hash.as_str())));
         let verified = verified.map_err(|problem| wrong(&problem))?;
+        if let Some((seq, _)) = known.as_ref().filter(|(seq, _)| *seq < verified.first) {
+            let first = verified.first;
+            return Err(Error::Check(format!(
+                "the log begins with entry {first}, so whether entry {seq} is the one that is known (--head) can't be seen; give \
+                 the export that has it, and those after it"
+            )));
+        }
         if let Some((seq, _)) = known.filter(|(seq, _)| *seq > verified.last) {
             let last = verified.last;
             return Err(Error::Check(format!(
@@ -184,7 +192,7 @@ fn report(verified: &Verified, signed: bool) -> String {
     if verified.last == 0 {
         return "the audit log has no entries".into();
     }
-    let Verified { first, last, hash, heads, signed: head } = verified;
+    let Verified { first, last, hash, heads, signed: head, pruned } = verified;
     let signatures = match (signed, heads) {
         (false, _) => "signatures were not verified (--public-key)".to_owned(),
         (true, _) => format!(
@@ -192,5 +200,21 @@ fn report(verified: &Verified, signed: bool) -> String {
             last - head
         ),
     };
-    format!("entries {first} to {last} hold; {signatures}\nhead {last}:{hash}")
+    let pruned = pruned.as_ref().map(|pruned| before(pruned, signed)).unwrap_or_default();
+    format!("entries {first} to {last} hold; {signatures}\n{pruned}head {last}:{hash}")
+}
+
+/// What became of the entries before the first one.
+fn before(pruned: &Pruned, signed: bool) -> String {
+    let Pruned { through, file, entry, signed: is_signed } = pruned;
+    let who = match (is_signed, signed) {
+        (true, _) => "which is signed",
+        (false, true) => {
+            "which nobody signed (--allow-unsigned-pruning): whoever can write the database may have removed them"
+        }
+        (false, false) => "whose signature was not verified: whoever can write the database may have removed them",
+    };
+    format!(
+        "entries 1 to {through} are not here: exported, the last to {file}, and pruned, as entry {entry} says, {who}\n"
+    )
 }

@@ -307,6 +307,15 @@ impl TenantSpec {
             || self.region != new.region
     }
 
+    /// Whether going from `self` to `new` changes nothing but that more is kept as it is: deletion protection or a pause that is
+    /// turned on.
+    #[must_use]
+    pub fn only_holds(&self, new: &Self) -> bool {
+        let held = |before: bool, after: bool| after || !before;
+        let as_before = Self { deletion_protection: self.deletion_protection, paused: self.paused, ..new.clone() };
+        as_before == *self && held(self.deletion_protection, new.deletion_protection) && held(self.paused, new.paused)
+    }
+
     /// This spec with what a cancelled update may take back as `last` has it: number of nodes and stack values. Storage
     /// can only grow, so what was ordered stays. What is of the record only (names, labels, protection, pause) is as it
     /// was last reported.

@@ -55,6 +55,9 @@ pub trait HeadSigner: std::fmt::Debug + Send + Sync + 'static {
 
     /// The signature of a position and its hash, hexadecimal.
     fn sign(&self, seq: i64, hash: &str) -> String;
+
+    /// The signature of a pruning through a position with that hash, hexadecimal.
+    fn sign_pruning(&self, seq: i64, hash: &str) -> String;
 }
 
 /// The audit log.
@@ -75,7 +78,8 @@ pub trait AuditStore: Send + Sync + 'static {
     /// The oldest entries, `limit` at most, that are older than `kept`.
     async fn audit_older_than(&self, kept: Duration, limit: u32) -> Result<Vec<KeptEntry>, StoreError>;
 
-    /// Forgets all entries up to `end`, which were exported to `file`, and records that in the same transaction.
+    /// Forgets all entries up to `end`, which were exported to `file`, and records that in the same transaction,
+    /// signed if there is a signer.
     /// FailedPrecondition if the entry at that position has another hash.
     async fn prune_audit(&self, end: &AuditEnd, file: &str) -> Result<(), StoreError>;
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::{Caller, StoreError, target::DeployTarget};
-use crate::{CredentialReading, Environment, EnvironmentName, Failure, TenantUid, Timestamp};
+use crate::{CredentialReading, Environment, EnvironmentName, Failure, TenantUid, Timestamp, audit::AuditRecord};
 
 /// An address that the customer uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,8 +197,8 @@ pub trait CredentialStore: Send + Sync + 'static {
         reading: CredentialReading,
     ) -> Result<Vec<CredentialRecord>, StoreError>;
 
-    /// Marks those of `seen` as read that can be read and are of the same rotation still, with an event, in one transaction.
-    /// Returns them: only their values may be given away, and only after this. `seen`: what was known before the values were
+    /// Marks those of `seen` as read that can be read and are of the same rotation still, in one transaction, with an event about
+    /// those that had not been read: whoever may read them again makes no events by it. Returns them: only their values may be given away, and only after this. `seen`: what was known before the values were
     /// read.
     async fn read_credentials(
         &self,
@@ -208,17 +208,20 @@ pub trait CredentialStore: Send + Sync + 'static {
         by: &Caller,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Marks credentials as used, with an event: they can't be read any more.
+    /// Marks credentials as used: they can't be read any more. Those that were not marked yet get an event and an entry of the
+    /// audit log (`record`, with a detail that names them) in the same transaction; if there are none, nothing is written.
     async fn credentials_used(
         &self,
         tenant: (TenantUid, &EnvironmentName),
         names: &[String],
         by: &Caller,
+        record: AuditRecord,
     ) -> Result<(), StoreError>;
 
     /// Records that a rotation begins, before anything is changed for it: which value is in its place is not known until it has
     /// ended, and nobody reads it. One that is not heard of for [`ROTATION_TIME_MAX`] has died: what is there can be read.
-    /// Repeated for a rotation that has ended, it changes nothing.
+    /// Repeated for a rotation that has ended, it changes nothing. NotInContract while the tenant's customer is left as it is
+    /// (suspended, or its contract has ended).
     async fn credential_rotating(
         &self,
         tenant: (TenantUid, &EnvironmentName),

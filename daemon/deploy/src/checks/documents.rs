@@ -10,7 +10,8 @@ use super::{
 use crate::check::ServicePort;
 
 /// Who must do what about documents that the chatbot can't read.
-const REFUSED: &str = "inform the customer: a refused document is tried again when it changes";
+const REFUSED: &str =
+    "inform the customer: a refused document is tried again when it changes, and by itself within a day";
 
 /// Queries it.
 pub(super) async fn run(scene: &Scene<'_>, service: &ServicePort) -> Ended {

@@ -8,6 +8,7 @@ import pathlib
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import urllib.parse
 import urllib.request
 from xml.sax.saxutils import escape
@@ -19,6 +20,7 @@ PROBES = "/landlord-probe"
 
 
 class Server(http.server.BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True
     files = {}      # path -> (content, version)
     uploads = {}    # id -> content
     failing = {}    # id -> why its processing fails
@@ -28,11 +30,31 @@ class Server(http.server.BaseHTTPRequestHandler):
     refuse = set()
     calls = []
     added = 0
+    marks = {}      # id -> what an upload carries beside its content
+    hanging = set() # ids whose processing never ends
+    losing = set()  # calls whose answer is lost after they had their effect
+    breaking = {}   # call -> status, without an effect
+    signed_in_times = 0
+    token = "admin"
 
     def log_message(self, *_):
         pass
 
+    def parse_request(self):
+        """Calls that are broken on purpose have no effect."""
+        if not super().parse_request():
+            return False
+        call = f"{self.command} {urllib.parse.urlparse(self.path).path}"
+        if call in Server.breaking:
+            self.body()
+            self.answer({"detail": "broken"}, Server.breaking[call])
+            return False
+        return True
+
     def answer(self, value, code=200):
+        if f"{self.command} {urllib.parse.urlparse(self.path).path}" in Server.losing:
+            self.close_connection = True
+            return
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
@@ -73,8 +95,16 @@ class Server(http.server.BaseHTTPRequestHandler):
         if path.startswith("/api/v1/knowledge/"):
             files = Server.knowledge[path.split("/")[4]]["files"]
             return self.answer({"items": [{"id": i} for i in sorted(files)] if first else []})
+        if path == "/api/v1/files/":
+            items = [{"id": i, "meta": {"data": Server.marks.get(i)}} for i in Server.uploads]
+            return self.answer({"items": items if first else []})
         if path.endswith("/process/status"):
-            why = Server.failing.get(path.split("/")[4])
+            file_id = path.split("/")[4]
+            if file_id not in Server.uploads:
+                return self.answer({}, 404)
+            if file_id in Server.hanging:
+                return self.answer({"status": "processing"})
+            why = Server.failing.get(file_id)
             return self.answer({"status": "failed", "error": why} if why else {"status": "completed"})
         if path == "/api/v1/groups/":
             return self.answer([{"id": "g1", "name": "Everybody"}] if "g1" in Server.models.get("groups", ()) else [])
@@ -97,8 +127,9 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body, path = self.body(), urllib.parse.urlparse(self.path).path
         if path == "/api/v1/auths/signin":
-            return self.answer({"token": "admin"})
-        if self.headers["Authorization"] != "Bearer admin":
+            Server.signed_in_times += 1
+            return self.answer({"token": Server.token})
+        if self.headers["Authorization"] != f"Bearer {Server.token}":
             return self.answer({}, 401)
         Server.calls.append(f"POST {path}")
         if path == "/api/v1/files/":
@@ -123,7 +154,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.answer(value)
         knowledge, file_id = Server.knowledge[path.split("/")[4]], value["file_id"]
         if path.endswith("/file/add"):
-            if any(Server.uploads[i] == Server.uploads[file_id] for i in knowledge["files"]):
+            if any(Server.uploads[i] == Server.uploads[file_id] for i in knowledge["files"] - {file_id}):
                 return self.answer({"detail": "Duplicate content detected"}, 400)
             knowledge["files"].add(file_id)
         elif file_id not in knowledge["files"]:
@@ -133,11 +164,15 @@ class Server(http.server.BaseHTTPRequestHandler):
         return self.answer({})
 
     def upload(self, body):
-        head, _, rest = body.partition(b"\r\n\r\n")
+        boundary = self.headers["Content-Type"].split("boundary=")[1].encode()
+        parts = [part.partition(b"\r\n\r\n") for part in body.split(b"--" + boundary)[1:-1]]
+        fields = {head.split(b'name="')[1].split(b'"')[0].decode(): (head, content[:-2]) for head, _, content in parts}
+        head, content = fields["file"]
         name = head.split(b'filename="')[1].split(b'"')[0].decode()
         Server.added += 1
         file_id = f"f{Server.added}"
-        Server.uploads[file_id] = rest.rsplit(b"\r\n--", 1)[0]
+        Server.uploads[file_id] = content
+        Server.marks[file_id] = json.loads(fields["metadata"][1])
         # Its upload answers before it is processed.
         if name in Server.refuse:
             Server.failing[file_id] = "can't be read"
@@ -147,7 +182,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 class Sync(unittest.TestCase):
     def setUp(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         folder = tempfile.TemporaryDirectory()
@@ -161,10 +196,26 @@ class Sync(unittest.TestCase):
         )
         Server.files, Server.uploads, Server.failing, Server.knowledge = {}, {}, {}, {}
         Server.models, Server.refuse, Server.calls, Server.added = {}, set(), [], 0
+        Server.marks, Server.hanging, Server.losing, Server.breaking = {}, set(), set(), {}
+        Server.signed_in_times, Server.token = 0, "admin"
         Server.users = {"admin": {"email": "a@b", "groups": set()}}
         spec = importlib.util.spec_from_file_location("documents", PROGRAM)
         self.program = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.program)
+        self.now = 1_800_000_000.0
+        clock = unittest.mock.patch.object(self.program, "time", unittest.mock.Mock(wraps=self.program.time))
+        self.clock = clock.start()
+        self.addCleanup(clock.stop)
+        self.clock.time.side_effect = lambda: self.now
+        self.clock.monotonic.side_effect = lambda: self.now
+        self.clock.sleep.side_effect = self.passes
+        # Nothing here survives the machine.
+        durable = unittest.mock.patch.object(self.program.os, "fsync")
+        durable.start()
+        self.addCleanup(durable.stop)
+
+    def passes(self, seconds):
+        self.now += seconds
 
     def known(self, name="Files"):
         found = [k for k in Server.knowledge.values() if k["name"] == name]
@@ -191,6 +242,135 @@ class Sync(unittest.TestCase):
         self.program.sync()
         self.assertEqual(self.known(), ["three"])
         self.assertEqual(list(Server.uploads.values()), [b"three"], "what is replaced or deleted leaves the disk")
+
+    def test_a_refused_document_is_tried_again_at_growing_intervals(self):
+        Server.files, Server.refuse = {"/a.txt": (b"bad", "1"), "/b.txt": (b"bad", "1")}, {"a.txt", "b.txt"}
+        hours = []
+        for hour in range(80):
+            before = Server.added
+            self.program.sync()
+            hours += [hour] if Server.added > before else []
+            self.assertEqual(Server.uploads, {}, "what is refused leaves the disk")
+            self.passes(3600)
+        self.assertEqual(hours, [0, 1, 3, 7, 15, 31, 55, 79])
+        self.assertEqual(self.program.METRICS["refused"], 2)
+        # Its model is back.
+        Server.refuse = set()
+        self.passes(24 * 3600)
+        self.program.sync()
+        self.assertEqual((self.known(), self.program.REFUSED), (["bad"], {}))
+
+    def test_a_probe_that_is_known_after_one_that_was_not_has_the_refused_tried_again(self):
+        Server.files = {"/a.txt": (b"theirs", "1"), f"{PROBES}/p.txt": (b"probe", "1")}
+        Server.refuse = {"a.txt", "landlord-probe - p.txt"}
+        sync = self.program.Sync()
+        self.assertEqual((sync.probes(), sync.customer(), sync.hurries), (0, 0, False))
+        Server.files = {"/a.txt": (b"theirs", "1"), f"{PROBES}/q.txt": (b"another", "1")}
+        Server.refuse = set()
+        self.assertEqual((sync.customer(), sync.probes(), sync.hurries), (0, 1, True))
+        self.assertEqual((sync.customer(), sync.probes(), sync.hurries), (1, 1, False))
+
+    def test_an_upload_whose_answer_is_lost_does_not_stay(self):
+        Server.files, Server.losing = {"/a.txt": (b"one", "1")}, {"POST /api/v1/files/"}
+        Server.uploads["theirs"] = b"by hand, in a chat"
+        session = self.program.Sync()
+        for _ in range(5):
+            self.assertEqual(session.customer(), 0)
+            self.assertLessEqual(len(Server.uploads), 2, "uploads grow without bound")
+        # A program that was killed has no memory of it.
+        Server.losing = set()
+        self.assertEqual(self.program.sync(), 1)
+        self.assertEqual(sorted(Server.uploads.values()), [b"by hand, in a chat", b"one"])
+
+    def test_an_upload_that_was_not_linked_is_gone_on_from(self):
+        for lost in (False, True):
+            with self.subTest(lost=lost):
+                name = f"/{lost}.txt"
+                Server.files, added = {name: (name.encode(), "1")}, Server.added
+                self.program.sync()
+                Server.files[name] = (name.encode() * 2, "2")
+                call = "POST /api/v1/knowledge/k1/file/add"
+                Server.losing, Server.breaking = ({call}, {}) if lost else (set(), {call: 503})
+                self.assertEqual(self.program.sync(), 0)
+                self.assertEqual((self.program.METRICS["pending"], list(self.program.WAITING)), (1, [name]))
+                # The program that goes on is another one.
+                Server.losing, Server.breaking = set(), {}
+                self.assertEqual(self.program.sync(), 1)
+                self.assertEqual((self.known(), Server.added - added), ([name * 2], 2))
+                self.assertEqual(len(Server.uploads), 1)
+
+    def test_what_is_never_processed_is_begun_anew_and_leaves_the_disk(self):
+        Server.files, Server.hanging = {"/a.txt": (b"one", "1"), "/b.txt": (b"two", "1")}, {"f1"}
+        self.assertEqual(self.program.sync(), 1)
+        self.assertIn("not processed after", self.program.WAITING["/a.txt"])
+        self.assertEqual(self.known(), ["two"])
+        self.assertEqual(list(Server.uploads.values()), [b"two"])
+        self.assertEqual(self.program.sync(), 2)
+
+    def test_an_upload_is_given_back_when_its_document_changes_or_goes(self):
+        Server.files, Server.breaking = {"/a.txt": (b"one", "1"), "/b.txt": (b"two", "1")}, {"POST /api/v1/knowledge/k1/file/add": 503}
+        self.assertEqual(self.program.sync(), 0)
+        Server.files, Server.breaking = {"/a.txt": (b"other", "2")}, {}
+        self.assertEqual(self.program.sync(), 1)
+        self.assertEqual((self.known(), list(Server.uploads.values())), (["other"], [b"other"]))
+
+    def test_a_document_in_trouble_leaves_the_others_alone(self):
+        Server.files = {f"/{name}.txt": (name.encode(), "1") for name in "abc"}
+        Server.breaking = {"GET /a.txt": 500}
+        self.assertEqual(self.program.sync(), 2)
+        self.assertEqual(self.known(), ["b", "c"])
+        self.assertEqual((self.program.METRICS["pending"], list(self.program.WAITING)), (1, ["/a.txt"]))
+        Server.breaking = {}
+        self.assertEqual(self.program.sync(), 3)
+        self.assertEqual(self.program.WAITING, {})
+
+    def test_trouble_with_all_of_them_ends_the_round_and_none_keeps_another_from_its_turn(self):
+        Server.files = {f"/{name}.txt": (name.encode(), "1") for name in "abcdefg"}
+        Server.breaking = {f"GET /{name}.txt": 500 for name in "abcdef"}
+        session = self.program.Sync()
+        with self.assertRaises(OSError):
+            session.customer()
+        self.assertEqual(self.program.METRICS["pending"], 7)
+        with self.assertRaises(OSError):
+            session.customer()
+        self.assertEqual(self.known(), [])
+        with self.assertRaises(OSError):
+            session.customer()
+        self.assertEqual(self.known(), ["g"])
+
+    def runs(self, seconds):
+        """The program, for so long by its own clock."""
+        end = self.now + seconds
+
+        def sleep(pause):
+            self.passes(pause)
+            if self.now >= end:
+                raise KeyboardInterrupt
+
+        self.clock.sleep.side_effect = sleep
+        self.program.INTERVAL_SECONDS = 60
+        with self.assertRaises(KeyboardInterrupt):
+            self.program.main()
+
+    def test_a_file_server_that_is_down_costs_no_sign_in_and_is_asked_less_and_less(self):
+        Server.breaking = {"PROPFIND /": 503, f"PROPFIND {PROBES}": 503}
+        listed = unittest.mock.patch.object(self.program.Files, "listing", autospec=True, side_effect=self.program.Files.listing)
+        with listed as listing:
+            self.runs(1800)
+        self.assertEqual(Server.signed_in_times, 1)
+        self.assertLess(listing.call_count, 1800 / 60 + 1800 / 120 + 10)
+        Server.breaking = {}
+
+    def test_a_session_that_is_over_is_begun_anew_and_a_refused_one_seldom(self):
+        Server.breaking = {"GET /api/v1/groups/": 401}
+        self.runs(1800)
+        # 15 in 3 minutes is what the chatbot takes.
+        self.assertGreater(Server.signed_in_times, 2)
+        self.assertLess(Server.signed_in_times, 1800 / 180 * 8)
+        Server.breaking = {"POST /api/v1/auths/signin": 400}
+        before = len(Server.calls)
+        self.runs(1800)
+        self.assertEqual(len(Server.calls), before)
 
     def test_a_refused_document_is_tried_again_when_it_changes(self):
         Server.files, Server.refuse = {"/a.txt": (b"bad", "1"), "/b.txt": (b"good", "1")}, {"a.txt"}
@@ -279,6 +459,7 @@ class Sync(unittest.TestCase):
             self.assertEqual(json.loads(response.read())["reasons"], {"/a.txt": "can't be read"})
 
     def test_trouble_ends_a_round_and_not_the_program(self):
+        self.program.INTERVAL_SECONDS = 0
         os.environ["FILES_PASSWORD"] = "wrong"
         self.program.main()
 

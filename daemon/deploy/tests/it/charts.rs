@@ -37,8 +37,21 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
             "HTTPRoute",
         ),
         ("qdrant", placed.clone(), "landlord.dev/tenant: x"),
-        ("ollama", placed, "operator: Exists"),
+        ("ollama", placed.clone(), "operator: Exists"),
         ("open-webui", json!({ "gateway": { "enabled": true } }), "chat.acme.example.com"),
+        (
+            "files",
+            json!({ "gateway": { "enabled": true }, "sftp": { "annotations": { "a": "b" }, "sourceRanges": ["203.0.113.0/24"] } }),
+            "HTTPRoute",
+        ),
+        ("vectors", placed.clone(), "landlord.dev/tenant: x"),
+        ("llm", placed, "operator: Exists"),
+        ("chat", json!({ "gateway": { "enabled": true } }), "chat.acme.example.com"),
+        (
+            "chat",
+            json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }),
+            "OPENAI_API_KEY",
+        ),
         (
             "open-webui",
             json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }),
@@ -62,11 +75,36 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
             ensure!(text.contains(needed), "{chart} {change}: no {needed}");
         }
     }
-    let output = helm(&["template", "ollama"], "ollama", &merged(&json!({ "mode": "external" })))?;
-    ensure!(
-        output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"),
-        "external: nothing is made"
-    );
+    for chart in ["ollama", "llm"] {
+        let output = helm(&["template", chart], chart, &merged(&json!({ "mode": "external" })))?;
+        ensure!(
+            output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"),
+            "{chart}, external: nothing is made"
+        );
+    }
+    Ok(())
+}
+
+/// Wrong passwords lock out an address: who guesses must be able to name no other's, and must not have everybody's. Of a header that
+/// names addresses only the last one is the Gateway's own.
+#[test]
+fn who_guesses_passwords_locks_out_itself_and_nobody_else() -> Result<()> {
+    let header = ["PROXY_ALLOWED", "CLIENT_IP_PROXY_HEADER", "CLIENT_IP_HEADER_DEPTH"];
+    let values = ["\"10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10\"", "X-Forwarded-For", "\"0\""];
+    let of_sftpgo = ["HTTPD", "WEBDAVD"].iter().flat_map(|server| {
+        header
+            .iter()
+            .zip(values)
+            .map(move |(key, value)| format!("name: SFTPGO_{server}__BINDINGS__0__{key}, value: {value} "))
+    });
+    let of_copyparty = ["rproxy: -1\n", "xff-src: 10.0.0.0/8, "].map(str::to_owned);
+    for (chart, needed) in [("sftpgo", of_sftpgo.collect::<Vec<_>>()), ("files", of_copyparty.to_vec())] {
+        let output = helm(&["template", chart], chart, &contract())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        for needed in needed.iter().map(String::as_str).chain(["externalTrafficPolicy: Local\n"]) {
+            ensure!(text.contains(needed), "{chart}: no {needed:?} in {text}");
+        }
+    }
     Ok(())
 }
 
@@ -100,6 +138,14 @@ fn schemas_refuse_what_is_invalid() -> Result<()> {
         ("open-webui", json!({ "llm": { "mode": "external", "url": "http://plain.example.com" } })),
         ("open-webui", json!({ "llm": { "mode": "external" } })),
         ("open-webui", json!({ "files": { "intervalSeconds": 0 } })),
+        ("files", json!({ "storage": { "size": "0Gi" } })),
+        ("files", json!({ "customer": { "id": "../acme" } })),
+        ("files", json!({ "nope": 1 })),
+        ("vectors", json!({ "image": { "tag": "latest" } })),
+        ("llm", json!({ "mode": "cloud" })),
+        ("llm", json!({ "models": ["a b; rm"] })),
+        ("chat", json!({ "llm": { "mode": "external" } })),
+        ("chat", json!({ "files": { "intervalSeconds": 0 } })),
     ];
     for (chart, change) in cases {
         let output = helm(&["template", chart], chart, &merged(&change))?;

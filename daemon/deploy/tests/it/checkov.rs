@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::deployer::{DeployOptions, Deployer};
-use crate::support::shipped::{EDGE, artifacts, helm, stacks};
+use crate::support::shipped::{EDGE, STACKS, artifacts, helm, stacks};
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
     TenantSpec, TenantUid,
@@ -89,9 +89,6 @@ fn object(resource: &str) -> String {
     let (kind, _, name) = (parts.next(), parts.next(), parts.next());
     format!("{}.{}", kind.unwrap_or_default(), name.unwrap_or_default())
 }
-
-/// The stacks that are shipped.
-const STACKS: [&str; 2] = ["ai-fileserver", "ai-fileserver-pg"];
 
 /// One folder for each stack at each level; another one for the platform's own chart.
 async fn render(folder: &Path, manifests: &Path) -> Result<()> {

@@ -38,13 +38,14 @@ impl Call<'_> {
         if host.usable {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let name = &host.host.id;
+        // Host clusters have names for those who may read them; these texts reach the tenant's customer.
         if host.state == State::Failed {
-            let problem = format!("host cluster {name} is FAILED and was never READY");
-            let remedy = format!("see `landlord describe hostcluster {name}` and retry it, or delete this tenant");
+            let problem = "its host cluster is FAILED and was never READY";
+            let remedy = "have an operator retry the host cluster (`landlord describe tenant` names it to those who may \
+                          read it), or delete this tenant";
             return Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy));
         }
-        let detail = format!("waiting until host cluster {name} is READY; it is {}", host.state.as_str());
+        let detail = format!("waiting until its host cluster is READY; it is {}", host.state.as_str());
         Ok(CallReport { poll_after: HOST_HINT, detail, ..CallReport::default() })
     }
 

@@ -15,5 +15,5 @@ pub(crate) use self::{
     placement::{level, offered, placement},
     tenant::{spec_input, tenant, tenant_event},
     value::{non_finite, timestamp},
-    would_be::{would_be, would_be_new},
+    would_be::{new_environment, would_be},
 };

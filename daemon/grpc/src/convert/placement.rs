@@ -40,9 +40,13 @@ pub(crate) fn offered(placement: &Placement) -> v1::Placement {
     }
 }
 
-/// What isolates a tenant in a host cluster.
+/// What isolates a tenant in a host cluster, also of a reader who may not know which one that is.
 fn isolation(environment: &Environment) -> Option<v1::Isolation> {
-    environment.tenant()?.host.as_ref()?;
+    environment.tenant()?;
+    if environment.uid.0.is_nil() {
+        // Not accepted yet: its namespace has no name.
+        return None;
+    }
     let target = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
     let (settings, quota) = (&target.settings, target.settings.quota());
     Some(v1::Isolation {

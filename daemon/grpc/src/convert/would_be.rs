@@ -6,29 +6,20 @@ use uuid::Uuid;
 
 use super::{host_cluster::host_cluster, tenant::tenant, value::any};
 
-/// An environment that would be new: without an identity, an operation and times.
-pub(crate) fn would_be_new(owner: Owner, placement: Placement) -> prost_types::Any {
+/// An environment that would be new: without an identity and an operation.
+pub(crate) fn new_environment(owner: Owner, placement: Placement) -> Environment {
     let (uid, operation) = (TenantUid(Uuid::nil()), OperationId(Uuid::nil()));
-    let environment = lifecycle::accept(uid, owner, placement, operation, Timestamp(0));
-    shown(&environment, |tenant| {
-        let tenant = without_operation(tenant);
-        v1::Tenant { uid: String::new(), create_time: None, ..tenant }
-    })
+    lifecycle::accept(uid, owner, placement, operation, Timestamp(0))
 }
 
-/// An environment that is there, as a change would leave it.
+/// An environment that is there, as a change would leave it, or one that would be new.
 pub(crate) fn would_be(environment: &Environment) -> prost_types::Any {
-    shown(environment, without_operation)
-}
-
-/// What only an accepted change has is left out.
-fn without_operation(tenant: v1::Tenant) -> v1::Tenant {
-    v1::Tenant { latest_operation: String::new(), etag: String::new(), update_time: None, ..tenant }
-}
-
-fn shown(environment: &Environment, of_tenant: impl FnOnce(v1::Tenant) -> v1::Tenant) -> prost_types::Any {
     match &environment.owner {
-        Owner::Tenant(of) => any(&of_tenant(tenant(environment, of))),
+        Owner::Tenant(of) => {
+            let tenant = without_operation(tenant(environment, of));
+            let is_new = environment.uid.0.is_nil();
+            any(&if is_new { v1::Tenant { uid: String::new(), create_time: None, ..tenant } } else { tenant })
+        }
         Owner::HostCluster(of) => {
             let shown = host_cluster(environment, of, None);
             any(&v1::HostCluster {
@@ -40,4 +31,9 @@ fn shown(environment: &Environment, of_tenant: impl FnOnce(v1::Tenant) -> v1::Te
             })
         }
     }
+}
+
+/// What only an accepted change has is left out.
+fn without_operation(tenant: v1::Tenant) -> v1::Tenant {
+    v1::Tenant { latest_operation: String::new(), etag: String::new(), update_time: None, ..tenant }
 }

@@ -1,8 +1,8 @@
 //! CreateHostCluster and AdoptHostCluster: from the request to checked values, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, ClassName, EnvironmentName, HostCluster, HostClusterId, HostClusterSpec, Level, Owner, Placement, State,
-    Violation, Violations,
+    Catalog, ClassName, Environment, EnvironmentName, HostCluster, HostClusterId, HostClusterSpec, Level, Owner,
+    Placement, State, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
     environment::{HostClusterInput, adopted_placement},
     ports::{Accepted, NewHostCluster, RequestContext, RequestScope, StoreError},
@@ -54,7 +54,7 @@ impl Write for v1::CreateHostClusterRequest {
         dry_run(ports, new).await
     }
 
-    fn would_be(&self, new: &NewHostCluster) -> Option<prost_types::Any> {
+    fn would_be(&self, new: &NewHostCluster) -> Option<Environment> {
         Some(would_be(new))
     }
 
@@ -99,7 +99,7 @@ impl Write for v1::AdoptHostClusterRequest {
         dry_run(ports, new).await
     }
 
-    fn would_be(&self, new: &NewHostCluster) -> Option<prost_types::Any> {
+    fn would_be(&self, new: &NewHostCluster) -> Option<Environment> {
         Some(would_be(new))
     }
 
@@ -139,9 +139,9 @@ fn if_up(ports: &Ports, new: NewHostCluster) -> Result<NewHostCluster, Error> {
     }
 }
 
-fn would_be(new: &NewHostCluster) -> prost_types::Any {
+fn would_be(new: &NewHostCluster) -> Environment {
     let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), was_ready: false };
-    convert::would_be_new(Owner::HostCluster(host), new.placement.clone())
+    convert::new_environment(Owner::HostCluster(host), new.placement.clone())
 }
 
 async fn dry_run(ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {

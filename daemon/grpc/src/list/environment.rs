@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Catalog, ClassName, Environment, HostCluster, HostClusterId, ProviderName, State, Tenant, ids::InvalidName,
-    ports::Page,
+    Catalog, ClassName, Environment, HostCluster, HostClusterId, ProviderName, State, Tenant,
+    ids::InvalidName,
+    ports::{Page, StoreError},
 };
 
 use super::{
     filter::{Expression, Field, Kind, Value},
     scan::Item,
 };
-use crate::error::Error;
+use crate::{displayed::Displayed, error::Error};
 
 const STATES: [State; 6] =
     [State::Pending, State::Provisioning, State::Ready, State::Updating, State::Deleting, State::Failed];
@@ -113,6 +114,14 @@ pub(crate) struct Listed {
 impl Listed {
     pub(crate) fn new(catalog: &Catalog, environment: Environment) -> Self {
         Self { class_differences: class_differences(catalog, &environment), environment }
+    }
+
+    /// The same as a caller may see it.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub(crate) async fn displayed(self, displayed: &mut Displayed<'_>) -> Result<Self, StoreError> {
+        Ok(Self { environment: displayed.record(self.environment).await?, ..self })
     }
 
     pub(crate) fn page(catalog: &Catalog, page: Page<Environment>) -> Page<Self> {

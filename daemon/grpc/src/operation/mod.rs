@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     access::Access,
     context, convert,
+    displayed::Displayed,
     error::{Error, violation},
     listen::CALL_TIMEOUT,
     name,
@@ -35,15 +36,24 @@ pub(crate) struct LongRunning {
     pub(crate) stop: tokio_util::sync::CancellationToken,
 }
 
+/// The same as one caller may use it.
+struct Guarded {
+    ports: Ports,
+    stop: tokio_util::sync::CancellationToken,
+    access: Access,
+}
+
 type Rpc<T> = Result<Response<T>, Status>;
 
 impl LongRunning {
     /// As the caller of a request may use it.
-    fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
-        let ports = Access::of(request.extensions())?.guard(&self.ports);
-        Ok(Self { ports, stop: self.stop.clone() })
+    fn guarded<M>(&self, request: &Request<M>) -> Result<Guarded, Error> {
+        let access = Access::of(request.extensions())?;
+        Ok(Guarded { ports: access.guard(&self.ports), stop: self.stop.clone(), access })
     }
+}
 
+impl Guarded {
     async fn read(&self, id: OperationId) -> Result<Operation, Error> {
         let store = &self.ports.store;
         let operation = store.operation(id).await?;
@@ -52,7 +62,10 @@ impl LongRunning {
             None | Some(OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
             _ => None,
         };
-        let current = current.filter(|environment| environment.uid == operation.uid);
+        let current = match current.filter(|environment| environment.uid == operation.uid) {
+            Some(environment) => Some(Displayed::to(&self.access).record(environment).await?),
+            None => None,
+        };
         Ok(convert::operation(&operation, current.as_ref()))
     }
 

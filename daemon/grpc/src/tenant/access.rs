@@ -61,7 +61,8 @@ pub(super) async fn get(
     }
     let values = values(ports, &caller, &tenant, (&wanted, &seen)).await?;
     if !used.is_empty() {
-        ports.credentials.credentials_used((tenant.uid, &tenant.name()), &used, &caller).await?;
+        let record = access.record(Action::GetTenantAccess, &Resource::from(&tenant), Outcome::Done);
+        ports.credentials.credentials_used((tenant.uid, &tenant.name()), &used, &caller, record).await?;
     }
     let credentials = known.iter().map(|(fact, record)| {
         let value = values.iter().find(|(name, _)| *name == fact.name).map(|(_, value)| value);
@@ -97,8 +98,9 @@ pub(super) async fn rotate(
     let caller = access.caller();
     let names: Vec<&str> = of_app.iter().map(|fact| fact.name.as_str()).collect();
     let detail = format!("rotates the credentials {}", names.join(", "));
-    record(ports, access, Action::RotateTenantCredentials, &tenant, detail).await?;
-    let all = rotate_all(ports.clone(), (tenant.clone(), of_app.clone()), rotation, caller);
+    let record = access.record(Action::RotateTenantCredentials, &Resource::from(&tenant), Outcome::Done);
+    let record = AuditRecord { detail, ..record };
+    let all = rotate_all(ports.clone(), (tenant.clone(), of_app.clone()), rotation, (caller, record));
     // In a task of its own, which ends by its timeouts: a client that leaves would leave an app that has taken a value which
     // nobody can read.
     let ended = TaskTracker::new().spawn(all.in_current_span()).await;
@@ -115,12 +117,20 @@ async fn rotate_all(
     ports: Ports,
     (tenant, credentials): (Environment, Vec<CredentialFact>),
     rotation: String,
-    caller: Caller,
+    (caller, record): (Caller, AuditRecord),
 ) -> Result<(), Error> {
     let name = tenant.name();
     let of = (tenant.uid, &name);
+    let mut unrecorded = Some(record);
     for CredentialFact { name: credential, .. } in &credentials {
         ports.credentials.credential_rotating(of, credential, &rotation).await?;
+        // One that is refused is no entry. Before anything is changed in the tenant's cluster: who did can't be unknown.
+        if let Some(record) = unrecorded.take()
+            && let Err(error) = ports.audit.record(vec![record]).await
+        {
+            ports.credentials.credential_not_rotated(of, credential, &rotation, true).await?;
+            return Err(error.into());
+        }
         let ended = timeout(ROTATION_TIMEOUT, ports.handover.rotate(&tenant, credential, &rotation)).await;
         let ended = ended.unwrap_or_else(|_| {
             let problem = format!("the rotation of {credential} did not end within {} s", ROTATION_TIMEOUT.as_secs());

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Catalog, ClassName, CustomerId, Orderer, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
+    Catalog, ClassName, CustomerId, Environment, Orderer, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation,
+    Violations,
     access::{EnvironmentAttributes, Resource},
     environment::ORPHANS,
     fleet::{Choice, choose},
@@ -90,9 +91,9 @@ impl Write for v1::CreateTenantRequest {
         Ok(())
     }
 
-    fn would_be(&self, new: &NewTenant) -> Option<prost_types::Any> {
+    fn would_be(&self, new: &NewTenant) -> Option<Environment> {
         let tenant = Tenant { name: new.name.clone(), spec: new.spec.clone(), host: None, last_ready: None };
-        Some(convert::would_be_new(Owner::Tenant(tenant), new.placement.clone()))
+        Some(convert::new_environment(Owner::Tenant(tenant), new.placement.clone()))
     }
 
     async fn commit(&self, ports: &Ports, new: NewTenant, request: RequestContext) -> Result<Accepted, Error> {

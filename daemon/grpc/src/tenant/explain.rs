@@ -1,10 +1,12 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{Orderer, Placement, TenantName, TenantSpec, Violations, access::Resource, ports::StoreError};
+use landlord_core::{
+    Mismatch, Orderer, Placement, TenantName, TenantSpec, Violations, access::Resource, ports::StoreError,
+};
 use landlord_proto::v1;
 
 use super::{create, values};
-use crate::{access::Access, convert, customer, error::Error, name, ports::Ports, provider};
+use crate::{access::Access, convert, customer, displayed::Displayed, error::Error, name, ports::Ports, provider};
 
 /// Where a specification would be placed, and why there.
 pub(crate) async fn explain(
@@ -33,7 +35,7 @@ pub(crate) async fn explain(
         rule: verdict.rule,
         tenant_class: verdict.class.to_string(),
         matched: verdict.mismatches.is_empty(),
-        reason: verdict.mismatches.join("; "),
+        reason: reason(access, &verdict.mismatches),
     });
     let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
     let (mut placement, mut problems) = match catalog.place(orderer, &spec) {
@@ -69,9 +71,33 @@ pub(crate) async fn explain(
     placement = placement.filter(|_| refused.is_empty());
     problems.extend(refused);
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
-    let placement = placement
-        .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
+    let placement = placement.map(|placement| v1::Placement {
+        host_cluster: chosen.unwrap_or_default(),
+        ..convert::offered(&Displayed::to(access).placement(placement))
+    });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
+}
+
+/// Why a rule does not choose. For which other customers it is, only those learn who may read them and act for none.
+fn reason(access: &Access, mismatches: &[Mismatch]) -> String {
+    let for_all = access.principal().customer.is_none();
+    let mut reasons: Vec<String> = Vec::new();
+    for mismatch in mismatches {
+        let shown = match mismatch {
+            Mismatch::Order(_) => true,
+            Mismatch::CustomerLabel { .. } => for_all,
+            Mismatch::Customers { of, .. } => for_all && of.iter().all(|customer| reads_customer(access, customer)),
+        };
+        let reason = if shown { mismatch.to_string() } else { Mismatch::OF_OTHERS.to_owned() };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.join("; ")
+}
+
+fn reads_customer(access: &Access, customer: &str) -> bool {
+    customer.parse().is_ok_and(|customer| access.reads(&Resource::Customer(customer)))
 }
 
 /// What the store would refuse of an order.

@@ -2,11 +2,13 @@
 
 use landlord_core::{
     CustomerId,
-    ports::{EnvironmentQuery, Owners},
+    ports::{EnvironmentQuery, Owners, Page},
 };
 use landlord_proto::v1;
 
 use crate::{
+    access::Access,
+    displayed::Displayed,
     error::{Error, violation},
     list::{
         environment::{Chosen, Listed, TENANT_FIELDS},
@@ -20,15 +22,33 @@ use crate::{
 };
 
 /// The tenants of a page, and the token of the next one.
-pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Result<(Vec<Listed>, String), Error> {
-    let (query, filter) = query(request)?;
+pub(crate) async fn page(
+    ports: &Ports,
+    access: &Access,
+    request: &v1::ListTenantsRequest,
+) -> Result<(Vec<Listed>, String), Error> {
+    let (mut query, filter) = query(request)?;
+    if let Owners::Tenants { host_cluster, .. } = &mut query.owners
+        && let Some(id) = host_cluster
+        && !Displayed::to(access).shows_host_named(id).await?
+    {
+        // To this caller nobody lives there, and how many do makes no difference.
+        *host_cluster = None;
+    }
     let order = Order::parse(&request.order_by, &TENANT_FIELDS)?;
     let scope = format!("tenants {} {} {}", request.parent, request.filter, request.order_by);
     let page =
         page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
-        async move { Ok(Listed::page(&ports.catalog.now(), ports.store.list(&query).await?)) }
+        async move {
+            let Page { items, next } = Listed::page(&ports.catalog.now(), ports.store.list(&query).await?);
+            let (mut displayed, mut shown) = (Displayed::to(access), Vec::with_capacity(items.len()));
+            for item in items {
+                shown.push(item.displayed(&mut displayed).await?);
+            }
+            Ok(Page { items: shown, next })
+        }
     };
     Scan { filter: &filter, order: &order, page }.page(read).await
 }

@@ -116,8 +116,9 @@ pub(super) async fn open(
 ) -> Result<impl Stream<Item = Sent> + Send + 'static, Error> {
     let query = query(request)?;
     let name = name::tenant("name", &request.name)?;
+    // Who may not read the tenant learns nothing of its readers, and takes no place of theirs.
+    let tenant = ports.store.get(&name.clone().into()).await?;
     let reader = readers.begin(&name.customer)?;
-    let tenant = ports.store.get(&name.into()).await?;
     // Before a line leaves: an app may write anything into its logs.
     let record = access.record(Action::GetTenantLogs, &Resource::from(&tenant), Outcome::Done);
     ports.audit.record(vec![AuditRecord { detail: described(&query), ..record }]).await?;

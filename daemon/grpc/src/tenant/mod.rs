@@ -32,6 +32,7 @@ use crate::{
     accept,
     access::Access,
     context, convert, customer,
+    displayed::Displayed,
     error::Error,
     list::{
         environment::{Listed, class_differences},
@@ -58,14 +59,15 @@ impl Tenants {
         Ok(Self { ports, watches: self.watches.clone(), readers: self.readers.clone() })
     }
 
-    async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
+    async fn get(&self, access: &Access, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         let class_differences = class_differences(&self.ports.catalog.now(), &environment);
+        let environment = Displayed::to(access).record(environment).await?;
         Ok(v1::Tenant { class_differences, ..convert::tenant(&environment, tenant_of(&environment)?) })
     }
 
-    async fn list(&self, request: &v1::ListTenantsRequest) -> Result<v1::ListTenantsResponse, Error> {
-        let (found, next_page_token) = list::page(&self.ports, request).await?;
+    async fn list(&self, access: &Access, request: &v1::ListTenantsRequest) -> Result<v1::ListTenantsResponse, Error> {
+        let (found, next_page_token) = list::page(&self.ports, access, request).await?;
         let shown = |Listed { environment, class_differences }: Listed| {
             let tenant = convert::tenant(&environment, environment.tenant()?);
             Some(v1::Tenant { class_differences, ..tenant })
@@ -74,6 +76,7 @@ impl Tenants {
     }
 
     async fn plan_move(&self, request: &Request<v1::MoveTenantRequest>) -> Result<v1::MoveTenantResponse, Error> {
+        let access = Access::of(request.extensions())?;
         let mut violations = Vec::new();
         context::of("MoveTenant", request, &request.get_ref().request_id, &mut violations);
         Error::unless_empty(violations)?;
@@ -82,7 +85,10 @@ impl Tenants {
         check_precondition(&environment, &Precondition::of_etag(&request.etag)).map_err(StoreError::from)?;
         let tenant = tenant_of(&environment)?;
         let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
-        move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)
+        let planned = move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)?;
+        let mut displayed = Displayed::to(&access);
+        let destination = displayed.placement(planned.destination.clone());
+        Ok(planned.response(&displayed.record(environment).await?, &destination))
     }
 }
 
@@ -109,11 +115,13 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn get_tenant(&self, request: Request<v1::GetTenantRequest>) -> Rpc<v1::Tenant> {
-        Ok(Response::new(self.guarded(&request)?.get(request.get_ref()).await?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(self.guarded(&request)?.get(&access, request.get_ref()).await?))
     }
 
     async fn list_tenants(&self, request: Request<v1::ListTenantsRequest>) -> Rpc<v1::ListTenantsResponse> {
-        Ok(Response::new(self.guarded(&request)?.list(request.get_ref()).await?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(self.guarded(&request)?.list(&access, request.get_ref()).await?))
     }
 
     async fn update_tenant(&self, request: Request<v1::UpdateTenantRequest>) -> Rpc<Operation> {

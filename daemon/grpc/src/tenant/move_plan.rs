@@ -24,17 +24,30 @@ pub(crate) fn plan(
     environment: &Environment,
     (tenant, labels): (&Tenant, &BTreeMap<String, String>),
     request: &v1::MoveTenantRequest,
-) -> Result<v1::MoveTenantResponse, Error> {
+) -> Result<Planned, Error> {
     let destination = destination(catalog, environment, (tenant, labels), &request.tenant_class)?;
     if !request.validate_only {
         return Err(Error::MoveNotSupported(format!("{} is not moved: {DATA}", tenant.name)));
     }
-    Ok(v1::MoveTenantResponse {
-        steps: steps(&environment.placement, &destination),
-        source: Some(convert::placement(environment)),
-        destination: Some(convert::offered(&destination)),
-        obstacles: vec![DATA.to_owned()],
-    })
+    Ok(Planned { steps: steps(&environment.placement, &destination), destination })
+}
+
+/// A move that was planned.
+pub(crate) struct Planned {
+    steps: Vec<String>,
+    pub(crate) destination: Placement,
+}
+
+impl Planned {
+    /// As the caller may see both places.
+    pub(crate) fn response(self, source: &Environment, destination: &Placement) -> v1::MoveTenantResponse {
+        v1::MoveTenantResponse {
+            steps: self.steps,
+            source: Some(convert::placement(source)),
+            destination: Some(convert::offered(destination)),
+            obstacles: vec![DATA.to_owned()],
+        }
+    }
 }
 
 fn destination(

@@ -10,7 +10,6 @@ use landlord_proto::v1;
 
 use crate::{
     accept::{Write, merged_into, scope_of},
-    convert,
     error::{Error, violation},
     name,
     ports::Ports,
@@ -79,10 +78,10 @@ impl Write for v1::UpdateTenantRevisionRequest {
         Ok(ports.customers.check_contract(&tenant.name, ordered, Some(before)).await?)
     }
 
-    fn would_be(&self, renewed: &Renewed) -> Option<prost_types::Any> {
+    fn would_be(&self, renewed: &Renewed) -> Option<Environment> {
         let operation = renewed.current.operation;
         let after = lifecycle::renew(&renewed.current, renewed.placement.clone(), operation).ok()?;
-        Some(convert::would_be(&after.environment))
+        Some(after.environment)
     }
 
     async fn commit(&self, ports: &Ports, renewed: Renewed, request: RequestContext) -> Result<Accepted, Error> {

@@ -78,20 +78,18 @@ impl Write for v1::UpdateTenantRequest {
             let name = merged.current.name();
             return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
         }
-        if let (Change::Update { spec, placement }, Some(tenant)) = (&merged.change, merged.current.tenant())
-            && tenant.spec.needs_work(spec)
-        {
+        if let (Change::Update { spec, placement }, Some(tenant)) = (&merged.change, merged.current.tenant()) {
             let before = (&tenant.spec, &merged.current.placement);
             ports.customers.check_contract(&tenant.name, (spec, placement), Some(before)).await?;
         }
         Ok(())
     }
 
-    fn would_be(&self, merged: &Merged) -> Option<prost_types::Any> {
+    fn would_be(&self, merged: &Merged) -> Option<Environment> {
         let Change::Update { spec, placement } = &merged.change else { return None };
         let operation = merged.current.operation;
         let after = lifecycle::update(&merged.current, spec.clone(), placement.clone(), operation).ok()?;
-        Some(convert::would_be(&after.environment))
+        Some(after.environment)
     }
 
     async fn commit(&self, ports: &Ports, merged: Merged, request: RequestContext) -> Result<Accepted, Error> {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use landlord_auth::policy::Policies;
 use landlord_core::{
+    OperationOutcome, State,
     access::{Action, Decision, Principal, Resource, ResourceKind},
     ports::Authorizer,
 };
 use landlord_proto::{google::longrunning as lro, v1};
+use prost::Message as _;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
@@ -208,6 +210,99 @@ async fn a_policy_by_attributes_holds_for_dry_runs_and_for_what_something_would_
     let mut blue = update(&["labels"], tenant());
     blue.tenant.as_mut().unwrap().labels.insert("team".into(), "blue".into());
     world.tenants().update_tenant(world.by("portal", blue)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_for_others_names_them_only_to_those_who_may_know_them() {
+    let world = World::start(Policies::open(None).unwrap()).await;
+    let mut wanted = order("acme", "more");
+    wanted.tenant.as_mut().unwrap().tenant_class.clear();
+    let explain =
+        v1::ExplainPlacementRequest { parent: wanted.parent, tenant_id: wanted.tenant_id, tenant: wanted.tenant };
+    let full = "it is for the customers globex, initech, not for acme; it is for customers with the label tier=gold";
+    for (name, expected) in [
+        ("operator", full),
+        ("auditor", full),
+        ("portal", full),
+        ("acme-portal", "it is for other customers"),
+        ("acme-user", "it is for other customers"),
+    ] {
+        let explained = world.tenants().explain_placement(world.by(name, explain.clone())).await.unwrap().into_inner();
+        let verdict = &explained.verdicts[0];
+        assert_eq!((verdict.rule.as_str(), verdict.reason.as_str()), ("negotiated", expected), "{name}");
+        let names_account = matches!(name, "operator" | "auditor");
+        assert_eq!(explained.placement.unwrap().account, if names_account { "4711" } else { "" }, "{name}");
+    }
+    // A caller for all customers, of which it may not read all.
+    let (policies, _folder) = with_policy(
+        "@id(\"not-initech\") forbid (principal in Group::\"landlord:portals\", action, resource)
+           when { resource in Customer::\"initech\" };",
+    );
+    let world = World::start(policies).await;
+    let explained = world.tenants().explain_placement(world.by("portal", explain)).await.unwrap().into_inner();
+    let reason = "it is for other customers; it is for customers with the label tier=gold";
+    assert_eq!(explained.verdicts[0].reason, reason);
+}
+
+#[tokio::test]
+async fn a_tenants_host_cluster_and_account_are_for_those_who_may_read_them() {
+    let world = World::start(Policies::open(None).unwrap()).await;
+    let mut shared = order("acme", "shared");
+    shared.tenant.as_mut().unwrap().tenant_class = "pool".into();
+    let operation = world.create("operator", shared.clone()).await.unwrap().name;
+    world.daemon.settle_all(State::Ready, &OperationOutcome::Ready).await;
+    for (name, host, account) in
+        [("operator", "hostClusters/one", "4711"), ("auditor", "hostClusters/one", "4711"), ("acme-user", "", "")]
+    {
+        let check = |tenant: &v1::Tenant| {
+            let placement = tenant.placement.clone().unwrap();
+            assert_eq!((placement.host_cluster.as_str(), placement.account.as_str()), (host, account), "{name}");
+            assert_ne!(placement.isolation.unwrap().namespace, "", "{name}");
+        };
+        let get = v1::GetTenantRequest { name: "customers/acme/tenants/shared".into() };
+        check(&world.tenants().get_tenant(world.by(name, get)).await.unwrap().into_inner());
+        let mut operations = lro::operations_client::OperationsClient::new(world.channel.clone());
+        let get = lro::GetOperationRequest { name: operation.clone() };
+        let ended = operations.get_operation(world.by(name, get)).await.unwrap().into_inner();
+        let Some(lro::operation::Result::Response(made)) = ended.result else { panic!("{name}: it has not ended") };
+        check(&v1::Tenant::decode(made.value.as_slice()).unwrap());
+        for filter in [r#"host_cluster = "hostClusters/one""#, r#"account = "4711""#] {
+            let list =
+                v1::ListTenantsRequest { parent: "customers/acme".into(), filter: filter.into(), ..Default::default() };
+            let found = world.tenants().list_tenants(world.by(name, list)).await.unwrap().into_inner().tenants;
+            assert_eq!(found.is_empty(), host.is_empty(), "{name} {filter}: {found:?}");
+            found.iter().filter(|tenant| tenant.name.ends_with("/shared")).for_each(check);
+        }
+    }
+    // What an update would make of it, as well; the record keeps what is not shown.
+    for validate_only in [true, false] {
+        let mut renamed = update(&["display_name"], v1::Tenant { display_name: "Shared".into(), ..tenant() });
+        renamed.tenant.as_mut().unwrap().name = "customers/acme/tenants/shared".into();
+        renamed.validate_only = validate_only;
+        let done = world.tenants().update_tenant(world.by("acme-portal", renamed)).await.unwrap().into_inner();
+        if let Some(lro::operation::Result::Response(would_be)) = done.result {
+            let placement = v1::Tenant::decode(would_be.value.as_slice()).unwrap().placement.unwrap();
+            assert_eq!((placement.host_cluster.as_str(), placement.account.as_str()), ("", ""));
+        }
+    }
+    let get = v1::GetTenantRequest { name: "customers/acme/tenants/shared".into() };
+    let placement = world.tenants().get_tenant(world.by("operator", get)).await.unwrap().into_inner().placement;
+    assert_eq!(placement.unwrap().account, "4711");
+}
+
+#[tokio::test]
+async fn whoever_may_not_read_logs_does_not_learn_that_others_do() {
+    let world = World::start(Policies::open(None).unwrap()).await;
+    world.daemon.settle_all(State::Ready, &OperationOutcome::Ready).await;
+    let endless = v1::GetTenantLogsRequest { name: PROD.into(), follow: true, ..Default::default() };
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(world.tenants().get_tenant_logs(world.by("acme-portal", endless.clone())).await.unwrap());
+    }
+    for (name, code) in [("globex-portal", Code::NotFound), ("acme-portal", Code::ResourceExhausted)] {
+        let refused = world.tenants().get_tenant_logs(world.by(name, endless.clone())).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{name}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ impl AuditStore for Store {
     }
 
     async fn prune_audit(&self, end: &AuditEnd, file: &str) -> Result<(), StoreError> {
-        let (end, file) = (end.clone(), file.to_owned());
-        self.writer.write(move |connection| prune(connection, end.clone(), file.clone()).boxed()).await
+        let (end, file, signer) = (end.clone(), file.to_owned(), self.writer.signer());
+        self.writer.write(move |connection| prune(connection, end.clone(), file.clone(), signer.clone()).boxed()).await
     }
 }
 
@@ -56,10 +56,17 @@ async fn record(connection: &mut AnyConnection, records: Vec<AuditRecord>) -> Re
     Ok(())
 }
 
-async fn prune(connection: &mut AnyConnection, end: AuditEnd, file: String) -> Result<(), StoreError> {
+async fn prune(
+    connection: &mut AnyConnection,
+    end: AuditEnd,
+    file: String,
+    signer: Option<Arc<dyn HeadSigner>>,
+) -> Result<(), StoreError> {
     audit::remove(connection, &end).await?;
     let author = Author::daemon(landlord_audit::PRUNE, "");
-    let detail = format!("{} {} {file}", end.seq, end.hash);
+    let signature = signer.as_ref().map(|signer| (signer.key_id(), signer.sign_pruning(end.seq, &end.hash)));
+    let signed = signature.as_ref().map(|(key, signature)| (*key, signature.as_str()));
+    let detail = landlord_audit::pruning_detail(end.seq, &end.hash, &file, signed);
     let record = AuditRecord { detail, ..AuditRecord::new(author, "auditEvents".into(), None, Outcome::Done) };
     let now = clock::now(connection).await?;
     audit::append(connection, record, now).await

@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     CredentialReading, EnvironmentName, TenantUid, Timestamp,
+    audit::AuditRecord,
     ports::{Caller, CredentialRecord, CredentialStore, EventKind, NewEvent, ROTATION_TIME_MAX, StoreError},
     service_rules::READABLE_DAYS_MAX,
 };
 use sqlx::{AnyConnection, Row as _};
 
 use crate::{
-    rows::{clock, events, unavailable},
+    contract::customers,
+    rows::{audit, clock, events, unavailable},
     store::Store,
 };
 
@@ -53,18 +55,14 @@ impl CredentialStore for Store {
                     }
                     let now = clock::now(connection).await?;
                     forget_dead_rotations(connection, uid, now).await?;
-                    for name in &given {
-                        mark(
-                            connection,
-                            uid,
-                            name,
-                            "read_time = COALESCE(credentials.read_time, excluded.read_time)",
-                            now,
-                        )
-                        .await?;
+                    let first = unmarked(connection, uid, &given, "read_time").await?;
+                    for name in &first {
+                        mark(connection, uid, name, "read_time", now).await?;
                     }
-                    let message = format!("the credentials {} were read by {by}", given.join(", "));
-                    emit(connection, (now, uid, &of), "CredentialsRead", message, events_max).await?;
+                    if !first.is_empty() {
+                        let message = format!("the credentials {} were read by {by}", first.join(", "));
+                        emit(connection, (now, uid, &of), "CredentialsRead", message, events_max).await?;
+                    }
                     Ok(given)
                 }
                 .boxed()
@@ -77,24 +75,24 @@ impl CredentialStore for Store {
         (uid, name): (TenantUid, &EnvironmentName),
         names: &[String],
         by: &Caller,
+        record: AuditRecord,
     ) -> Result<(), StoreError> {
         let (of, names, by, events_max) = (name.clone(), names.to_vec(), by.to_string(), self.events_max);
         self.writer
             .write(move |connection| {
-                let (of, names, by) = (of.clone(), names.clone(), by.clone());
+                let (of, names, by, record) = (of.clone(), names.clone(), by.clone(), record.clone());
                 async move {
-                    let now = clock::now(connection).await?;
-                    for name in &names {
-                        mark(
-                            connection,
-                            uid,
-                            name,
-                            "used_time = COALESCE(credentials.used_time, excluded.used_time)",
-                            now,
-                        )
-                        .await?;
+                    let first = unmarked(connection, uid, &names, "used_time").await?;
+                    if first.is_empty() {
+                        return Ok(());
                     }
-                    let message = format!("the credentials {} are in use, says {by}", names.join(", "));
+                    let now = clock::now(connection).await?;
+                    for name in &first {
+                        mark(connection, uid, name, "used_time", now).await?;
+                    }
+                    let detail = format!("the credentials {} are in use", first.join(", "));
+                    audit::append(connection, AuditRecord { detail, ..record }, now).await?;
+                    let message = format!("the credentials {} are in use, says {by}", first.join(", "));
                     emit(connection, (now, uid, &of), "CredentialsUsed", message, events_max).await
                 }
                 .boxed()
@@ -104,16 +102,20 @@ impl CredentialStore for Store {
 
     async fn credential_rotating(
         &self,
-        (uid, _): (TenantUid, &EnvironmentName),
+        (uid, of): (TenantUid, &EnvironmentName),
         credential: &str,
         rotation: &str,
     ) -> Result<(), StoreError> {
-        let (name, rotation) = (credential.to_owned(), rotation.to_owned());
+        let (of, name, rotation) = (of.clone(), credential.to_owned(), rotation.to_owned());
+        let rules = self.customer_rules();
         self.writer
             .write(move |connection| {
-                let (name, rotation) = (name.clone(), rotation.clone());
+                let (of, name, rotation) = (of.clone(), name.clone(), rotation.clone());
                 async move {
                     let now = clock::now(connection).await?;
+                    if let Some(tenant) = of.tenant() {
+                        customers::refuse_if_frozen(connection, &tenant.customer, rules, now).await?;
+                    }
                     // What one that died has left is not forgotten by the next one.
                     forget_dead_rotations(connection, uid, now).await?;
                     sqlx::query(
@@ -204,18 +206,33 @@ impl CredentialStore for Store {
     }
 }
 
-/// Sets a time of a credential, which may have no row yet. `what` is one of this module's own words.
+/// Those of `names` that have no time in `column` yet, which is one of this module's own words.
+async fn unmarked(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    names: &[String],
+    column: &'static str,
+) -> Result<Vec<String>, StoreError> {
+    let sql = format!("SELECT name FROM credentials WHERE tenant_uid = $1 AND {column} IS NOT NULL");
+    let marked: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(uid.to_string())
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable("reading which credentials are marked"))?;
+    Ok(names.iter().filter(|name| !marked.contains(name)).cloned().collect())
+}
+
+/// Sets a time of a credential, which may have no row yet. `column` is one of this module's own words.
 async fn mark(
     connection: &mut AnyConnection,
     uid: TenantUid,
     name: &str,
-    what: &'static str,
+    column: &'static str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let column = what.split(' ').next().unwrap_or_default();
     let sql = format!(
         "INSERT INTO credentials (tenant_uid, name, {column}, rotation) VALUES ($1, $2, $3, '') \
-         ON CONFLICT (tenant_uid, name) DO UPDATE SET {what}"
+         ON CONFLICT (tenant_uid, name) DO UPDATE SET {column} = excluded.{column}"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(uid.to_string())

@@ -80,11 +80,12 @@ impl CustomerStore for Store {
     ) -> Result<(), StoreError> {
         let rules = self.customer_rules();
         self.snapshot(async |connection| {
+            if let Some(before) = before {
+                return admit_change(connection, (name, spec, placement), before, rules).await;
+            }
             let now = clock::now(connection).await?;
-            let found = customers::maybe(connection, &name.customer).await?;
-            match found {
-                Some(customer) => refuse(connection, &customer, (name, spec, placement), before, now).await,
-                None if before.is_some() => Ok(()),
+            match customers::maybe(connection, &name.customer).await? {
+                Some(customer) => refuse(connection, &customer, (name, spec, placement), None, now).await,
                 None => known(name, rules),
             }
         })
@@ -227,13 +228,21 @@ pub(super) async fn admit(
     }
 }
 
-/// The same of a change that makes work. A customer of whom nothing is known has no limits.
+/// The same of a change. One that makes work is an order; any other is refused where the customer's tenants are left as they are,
+/// unless it keeps more of the tenant as it is. A customer of whom nothing is known has no limits.
 pub(super) async fn admit_change(
     connection: &mut AnyConnection,
     (name, spec, placement): (&TenantName, &TenantSpec, &Placement),
     before: (&TenantSpec, &Placement),
+    rules: CustomerRules,
 ) -> Result<(), StoreError> {
     let now = clock::now(connection).await?;
+    if !before.0.needs_work(spec) && before.1 == placement {
+        if before.0.only_holds(spec) {
+            return Ok(());
+        }
+        return refuse_if_frozen(connection, &name.customer, rules, now).await;
+    }
     let Some(customer) = customers::maybe(connection, &name.customer).await? else { return Ok(()) };
     refuse(connection, &customer, (name, spec, placement), Some(before), now).await
 }
@@ -286,4 +295,18 @@ pub(super) async fn frozen(
     }
     let found = customers::maybe(connection, customer).await?;
     Ok(found.and_then(|customer| customer.spec.frozen(now)))
+}
+
+/// Refuses a change of what belongs to a customer whose tenants are left as they are.
+pub(super) async fn refuse_if_frozen(
+    connection: &mut AnyConnection,
+    customer: &CustomerId,
+    rules: CustomerRules,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(why) = frozen(connection, customer, rules, now).await? else { return Ok(()) };
+    let description =
+        format!("{why}; its tenants are left as they are: they can be protected, paused and deleted, and nothing else");
+    let violations = vec![Violation { field: "suspended".into(), description }];
+    Err(StoreError::NotInContract { customer: format!("customers/{customer}"), violations })
 }

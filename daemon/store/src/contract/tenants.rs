@@ -120,11 +120,11 @@ impl TenantStore for Store {
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
         let name = name.clone();
-        let events_max = self.events_max;
+        let (events_max, rules) = (self.events_max, self.customer_rules());
         self.writer
             .write(move |connection| {
                 let (name, precondition, change) = (name.clone(), precondition.clone(), change.clone());
-                change_tenant(connection, name, precondition, change, request.clone(), events_max).boxed()
+                change_tenant(connection, (name, precondition), change, request.clone(), (rules, events_max)).boxed()
             })
             .await
     }
@@ -254,11 +254,10 @@ async fn create_host_cluster(
 
 async fn change_tenant(
     connection: &mut AnyConnection,
-    name: EnvironmentName,
-    precondition: Precondition,
+    (name, precondition): (EnvironmentName, Precondition),
     change: Change,
     request: RequestContext,
-    events_max: u64,
+    (rules, events_max): (CustomerRules, u64),
 ) -> Result<Accepted, StoreError> {
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.key).await? {
         return Ok(earlier);
@@ -268,16 +267,16 @@ async fn change_tenant(
     let id = new_operation();
     let (kind, transition) = match change {
         Change::Update { spec, placement } => {
-            if let Some(tenant) = before.tenant().filter(|tenant| tenant.spec.needs_work(&spec)) {
+            if let Some(tenant) = before.tenant() {
                 let ordered = (&tenant.name, &spec, &placement);
-                customers::admit_change(connection, ordered, (&tenant.spec, &before.placement)).await?;
+                customers::admit_change(connection, ordered, (&tenant.spec, &before.placement), rules).await?;
             }
             (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
         }
         Change::Renew { placement } => {
             if let Some(tenant) = before.tenant() {
                 let (ordered, as_is) = ((&tenant.name, &tenant.spec, &placement), (&tenant.spec, &before.placement));
-                customers::admit_change(connection, ordered, as_is).await?;
+                customers::admit_change(connection, ordered, as_is, rules).await?;
             }
             (OperationKind::Update, lifecycle::renew(&before, placement, id)?)
         }

@@ -7,7 +7,8 @@ use futures::FutureExt as _;
 use landlord_core::{
     TenantName, Timestamp,
     ports::{
-        ClaimedWebhook, PARKED_MAX, ParkedEvent, StoreError, WebhookClaim, WebhookProgress, WebhookState, WebhookStore,
+        ClaimedWebhook, HeldTenant, PARKED_MAX, ParkedEvent, StoreError, WebhookClaim, WebhookProgress, WebhookState,
+        WebhookStore,
     },
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -214,20 +215,29 @@ async fn park(connection: &mut AnyConnection, webhook: &str, event: &ParkedEvent
     Ok(())
 }
 
+/// Has a webhook deliver again what follows `position`. It goes back at most: from ahead of where it is, what lies between would
+/// never be sent. A tenant that waits for an event before that goes on waiting for it, and is tried at once.
 async fn replay(connection: &mut AnyConnection, name: String, position: i64) -> Result<(), StoreError> {
     let failed = unavailable("replaying a webhook");
-    let replayed = sqlx::query(
-        "UPDATE webhooks SET position = $2, failing_since = NULL, held = '[]', error = '', owner = '', lease_until = 0, \
+    let now = clock::now(connection).await?;
+    let row = sqlx::query(STATE).bind(&name).fetch_optional(&mut *connection).await.map_err(&failed)?;
+    let Some(row) = row else { return Err(StoreError::NotFound(format!("webhooks/{name}"))) };
+    let before = state(&row, now)?;
+    let position = before.position.min(position);
+    // What waits behind the place is read again with everything else. The error stays: it says that there was such an event.
+    let waits = before.held.into_iter().filter(|held| held.position <= position);
+    let held: Vec<HeldTenant> =
+        waits.map(|held| HeldTenant { attempts: 0, since: None, next_time: now, ..held }).collect();
+    sqlx::query(
+        "UPDATE webhooks SET position = $2, failing_since = NULL, held = $3, error = '', owner = '', lease_until = 0, \
          fence = fence + 1 WHERE name = $1",
     )
     .bind(&name)
     .bind(position)
+    .bind(rows::json("held tenants", &held)?)
     .execute(&mut *connection)
     .await
     .map_err(&failed)?;
-    if replayed.rows_affected() != 1 {
-        return Err(StoreError::NotFound(format!("webhooks/{name}")));
-    }
     sqlx::query("DELETE FROM parked_events WHERE webhook = $1 AND position > $2")
         .bind(&name)
         .bind(position)

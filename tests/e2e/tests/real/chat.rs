@@ -16,6 +16,9 @@ use crate::scene::Scene;
 /// How the node's proxy begins when a connection was taken.
 const ACCEPTED: &[u8; 12] = b"HTTP/1.1 200";
 
+/// In whose name `foreign.py` sends a wrong password.
+const VICTIM: &str = "203.0.113.77";
+
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../kube/tests/use").join(name)
 }
@@ -52,7 +55,13 @@ pub(crate) fn attempts(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFil
 }
 
 fn by_public_names(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
-    serde_json::from_str(&scene.run(&mut with_accounts(scene, "foreign.py", tenant, neighbour))).unwrap()
+    let tried = serde_json::from_str(&scene.run(&mut with_accounts(scene, "foreign.py", tenant, neighbour))).unwrap();
+    // Who guesses is locked out by its own address: the file server took the wrong password for the client's that sent it, whatever
+    // that one wrote.
+    let log = scene.in_namespace(tenant, &scene.namespace(tenant), &["logs", "deployment/files"]);
+    assert!(log.contains("invalid password"), "no wrong password is in the file server's log: {log}");
+    assert!(!log.contains(VICTIM), "a client named another as itself: {log}");
+    tried
 }
 
 /// The name of the tenant's chat, asked for at the Gateway of the neighbour's cluster.

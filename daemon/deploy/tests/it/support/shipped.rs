@@ -9,7 +9,11 @@ use anyhow::Result;
 use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
 
-pub(crate) const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
+/// The stacks that are shipped.
+pub(crate) const STACKS: [&str; 2] = ["ai-fileserver", "ai-fileserver-pg"];
+
+/// The charts of both; no two have the same name.
+pub(crate) const CHARTS: [&str; 8] = ["sftpgo", "qdrant", "ollama", "open-webui", "files", "vectors", "llm", "chat"];
 
 /// The platform's own chart, from the folder of the stack's.
 pub(crate) const EDGE: &str = "../../../platforms/standard/charts/edge";
@@ -33,7 +37,9 @@ pub(crate) fn stacks() -> PathBuf {
 
 /// Runs Helm on a chart, in a home folder of its own.
 pub(crate) fn helm(arguments: &[&str], chart: &str, values: &Value) -> Result<Output> {
-    helm_in(arguments, &stacks().join("ai-fileserver/charts").join(chart), values)
+    let of_stack = STACKS.map(|stack| stacks().join(stack).join("charts").join(chart));
+    let folder = of_stack.iter().find(|folder| folder.exists()).unwrap_or(&of_stack[0]);
+    helm_in(arguments, folder, values)
 }
 
 /// The same on a chart in any folder.

@@ -395,6 +395,16 @@ pub fn shared_catalog() -> Catalog {
         ..class(&["here"])
     };
     catalog.classes.insert("space".parse().unwrap(), space);
+    let others = ["globex".to_owned(), "initech".to_owned()];
+    let gold = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    let of_others = PlacementRule {
+        name: "negotiated".into(),
+        customers: others.into(),
+        labels: BTreeMap::new(),
+        customer_labels: gold,
+        ..catalog.rules[0].clone()
+    };
+    catalog.rules.insert(0, of_others);
     catalog.classes.insert("pool".parse().unwrap(), Class { level: Level::Node, ..class(&["here"]) });
     catalog
 }

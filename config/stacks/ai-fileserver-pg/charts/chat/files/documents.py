@@ -2,8 +2,12 @@
 
 Every interval: lists the customer's files over WebDAV, uploads new and changed documents into one knowledge base of Open
 WebUI, removes what was deleted, and makes sure that a model preset with that knowledge exists. A document counts as known
-only when Open WebUI says that it has processed it and lists it in the knowledge: its upload answers long before. What it
-refused is not tried again until it changes. Files of equal content, which it takes once, are remembered under all names.
+only when Open WebUI says that it has processed it and lists it in the knowledge: its upload answers long before. Files of equal
+content, which it takes once, are remembered under all names.
+
+What it refused is tried again at growing intervals, when it changes, and when a probe is known after one was not: a model that is
+missing refuses every document, and comes back. Trouble with one document leaves the others alone. An upload is noted before it is
+waited for, and gone on from; one that nobody noted, since its answer was lost, is found by what it carries and deleted.
 
 With PROBE_FOLDER set, what lies there is kept in a knowledge base, a preset and an account of their own, and looked at
 every PROBE_INTERVAL_SECONDS: by these landlord verifies that the chatbot answers. The probe's account sees nothing of the
@@ -16,6 +20,7 @@ as JSON at /status there.
 
 import base64
 import hashlib
+import http.client
 import http.server
 import json
 import os
@@ -50,6 +55,19 @@ REASONS_MAX = 5
 TIMEOUT_SECONDS = 600
 # Folders below each other; deeper is taken for a loop.
 DEPTH_MAX = 32
+# A refused document is tried again after the first of them, then after twice as long each time, up to the other.
+REFUSED_SECONDS_MIN, REFUSED_SECONDS_MAX = 3600, 24 * 3600
+# Documents in trouble one after another that end a round: the chatbot or the file server is, not they.
+TROUBLES_MAX = 3
+# The longest pause of something that goes on failing: probes are looked for by landlord, which waits a minute and a half.
+PROBES_PAUSE_SECONDS_MAX = 60
+PAUSE_SECONDS_MAX = 300
+# Open WebUI takes 15 sign-ins of an account in 3 minutes, the administrator's own among them.
+SIGN_IN_SECONDS = 20
+# What uploads of this program carry, so that one whose answer was lost is known again.
+MARK = {"landlord": "documents"}
+# What a server, or the way to it, may do to a request.
+TROUBLE = (OSError, ValueError, KeyError, TypeError, http.client.HTTPException, xml.etree.ElementTree.ParseError)
 
 
 def request(method, url, headers=None, body=None):
@@ -60,7 +78,11 @@ def request(method, url, headers=None, body=None):
 
 
 class Refused(Exception):
-    """The chatbot cannot read a document; trying again would not help."""
+    """The chatbot cannot read a document, or cannot now."""
+
+
+class Late(OSError):
+    """A document has not been processed in the time that is given to it."""
 
 
 class Files:
@@ -149,40 +171,57 @@ class Chat:
         made = {"name": "landlord", "email": email, "password": password, "role": "user"}
         return self.call("POST", "auths/add", made)["id"]
 
-    def upload(self, knowledge, path, content):
+    def upload(self, path, content):
+        """The id of the file, which is yet to be processed."""
         boundary = uuid.uuid4().hex
         name = path.strip("/").replace("/", " - ").replace('"', "'")
         head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{json.dumps(MARK)}\r\n'
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", **self.headers}
-        url = f"{CHAT_URL}/api/v1/files/?process_in_background=false"
-        file_id = json.loads(request("POST", url, headers, body))["id"]
         try:
-            self.until_processed(file_id)
+            # Answers before the file is processed, so that its id is known whatever happens meanwhile.
+            return json.loads(request("POST", f"{CHAT_URL}/api/v1/files/?process_in_background=true", headers, body))["id"]
+        except urllib.error.HTTPError as error:
+            if error.code not in (400, 413):
+                raise
+            raise Refused(reason(error)) from error
+
+    def link(self, knowledge, file_id, since):
+        """Puts a file into the knowledge, once it is processed."""
+        self.until_processed(file_id, since)
+        try:
             self.call("POST", f"knowledge/{knowledge}/file/add", {"file_id": file_id})
         except urllib.error.HTTPError as error:
-            self.delete(file_id)
             if error.code != 400:
                 raise
             raise Refused(reason(error)) from error
-        except Refused:
-            self.delete(file_id)
-            raise
-        return file_id
 
-    def until_processed(self, file_id):
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
+    def until_processed(self, file_id, since):
+        while True:
             answer = self.call("GET", f"files/{file_id}/process/status")
             if answer["status"] == "completed":
                 return
             if answer["status"] == "failed":
-                raise Refused(str(answer.get("error") or "processing failed"))
+                raise Refused(str(answer.get("error") or "processing failed")[:200])
+            # A chatbot that was restarted meanwhile will never process it; a clock that was set back must not have it waited for.
+            if not 0 <= time.time() - since < TIMEOUT_SECONDS:
+                raise Late(f"not processed after {TIMEOUT_SECONDS} s")
             time.sleep(1)
-        raise OSError(f"{file_id} is not processed after {TIMEOUT_SECONDS} s")
+
+    def uploads(self):
+        """Ids of all files that this program has uploaded, whether somebody knows of them or not."""
+        found, page = set(), 1
+        while True:
+            items = self.call("GET", f"files/?content=false&page={page}")["items"]
+            if not items:
+                return found
+            marks = {item["id"]: ((item.get("meta") or {}).get("data") or {}) for item in items}
+            found |= {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
+            page += 1
 
     def linked(self, knowledge):
         """Ids of the files in the knowledge."""
@@ -277,17 +316,52 @@ def forget(chat, knowledge, documents, path):
         chat.remove(knowledge, file_id)
 
 
-def learn(chat, knowledge, documents, path, content):
-    """What is to be remembered of a document that the chatbot has been given."""
+def is_due(known):
+    """Whether the chatbot is to be given a document of which this is known."""
+    return known is None or ("refused" in known and known.get("retry_at", 0) <= time.time())
+
+
+def give_back(chat, uploads, path):
+    """Deletes what was uploaded for a document, and forgets it."""
+    chat.delete(uploads[path]["file_id"])
+    del uploads[path]
+
+
+def learn(chat, state, keep, path, content):
+    """What is to be remembered of a document that the chatbot has been given. `keep` makes the state durable."""
+    documents, uploads = state["documents"], state["uploads"]
     digest = hashlib.sha256(content).hexdigest()
     for known in documents.values():
-        if known.get("digest") == digest:
-            return {key: known[key] for key in ("digest", "file_id", "refused") if key in known}
+        if known.get("digest") == digest and not is_due(known):
+            if path in uploads:
+                give_back(chat, uploads, path)
+            return {key: value for key, value in known.items() if key != "version"}
+    if path in uploads and uploads[path]["digest"] != digest:
+        give_back(chat, uploads, path)
     try:
-        return {"digest": digest, "file_id": chat.upload(knowledge, path, content)}
+        if path not in uploads:
+            if any(other["digest"] == digest for other in uploads.values()):
+                raise Late("a file of equal content is not processed yet")
+            uploads[path] = {"digest": digest, "since": time.time(), "file_id": chat.upload(path, content)}
+            keep()
+        file_id = uploads[path]["file_id"]
+        if file_id not in state["linked"]:
+            chat.link(state["knowledge"], file_id, uploads[path]["since"])
+        del uploads[path]
+        return {"digest": digest, "file_id": file_id}
     except Refused as error:
-        print(f"{path}: refused by the chatbot: {error}", file=sys.stderr, flush=True)
-        return {"digest": digest, "refused": str(error)}
+        if path in uploads:
+            give_back(chat, uploads, path)
+        tries = documents.get(path, {}).get("tries", 0) + 1
+        pause = min(REFUSED_SECONDS_MAX, REFUSED_SECONDS_MIN * 2 ** (tries - 1))
+        print(f"{path}: refused by the chatbot, trying again in {pause} s: {error}", file=sys.stderr, flush=True)
+        return {"digest": digest, "refused": str(error), "tries": tries, "retry_at": time.time() + pause}
+    except OSError as error:
+        # Late, or gone from the chatbot: begun anew. Whatever else happened, the next round goes on from the upload.
+        is_gone = isinstance(error, urllib.error.HTTPError) and error.code == 404
+        if path in uploads and (isinstance(error, Late) or is_gone):
+            give_back(chat, uploads, path)
+        raise
 
 
 def take(wanted):
@@ -301,6 +375,10 @@ def take(wanted):
     return taken
 
 
+def is_of(error, server, code):
+    return isinstance(error, urllib.error.HTTPError) and error.code == code and error.url.startswith(server)
+
+
 class Sync:
     """The customer's files and the probe's, each with a state of its own."""
 
@@ -308,9 +386,19 @@ class Sync:
         self.files = Files(os.environ["FILES_USER"], os.environ["FILES_PASSWORD"])
         self.chat = Chat(os.environ["CHAT_EMAIL"], os.environ["CHAT_PASSWORD"])
         self.probe = os.environ["PROBE_EMAIL"] if PROBE_FOLDER else None
+        # Why documents wait, by collection and path.
+        self.waiting = {}
+        # Uploads may be there that nobody noted: those of an earlier run, and those whose answer was lost.
+        self.may_have_lost = True
+        # Whether what was refused is to be tried again now.
+        self.hurries = False
 
     def customer(self):
         """How many of the customer's documents the chatbot knows."""
+        self.hurries = False
+        if self.may_have_lost:
+            self.delete_lost()
+            self.may_have_lost = False
         access_grants = grants("group", self.chat.group(self.probe))
         description = "The files of this environment"
         collection = Collection("Files", "files", "Assistant for your files", description, access_grants)
@@ -320,10 +408,35 @@ class Sync:
         """How many probes it knows."""
         user = self.chat.user(self.probe, os.environ["PROBE_PASSWORD"])
         collection = Collection("Probe", "probe", "landlord's probe", "What landlord verifies by", grants("user", user))
-        return self.round(collection, self.files.listing(PROBE_FOLDER), dict(METRICS))
+        metrics = dict(METRICS)
+        known = self.round(collection, self.files.listing(PROBE_FOLDER), metrics)
+        whole = load()
+        if metrics["refused"] + metrics["pending"] > 0:
+            if not whole.get("trouble"):
+                save({**whole, "trouble": True})
+        elif known and whole.get("trouble"):
+            # What kept the chatbot from the probe may have kept it from the customer's documents.
+            for document in whole.get("Files", {}).get("documents", {}).values():
+                if "refused" in document:
+                    document["retry_at"] = 0
+            save({**whole, "trouble": False})
+            self.hurries = True
+        return known
+
+    def delete_lost(self):
+        """Deletes uploads of this program that are in no knowledge and that no state has."""
+        chat = self.chat
+        lost = chat.uploads()
+        for knowledge in [item["id"] for item in chat.pages("knowledge/")]:
+            lost -= chat.linked(knowledge)
+        for state in load().values():
+            if isinstance(state, dict):
+                lost -= {upload["file_id"] for upload in state.get("uploads", {}).values()}
+        for file_id in lost:
+            chat.delete(file_id)
 
     def round(self, collection, listed, metrics):
-        chat, files = self.chat, self.files
+        chat = self.chat
         knowledge = chat.knowledge(collection)
         chat.preset(knowledge, collection)
         whole = load()
@@ -331,12 +444,12 @@ class Sync:
         if state.get("knowledge") != knowledge:
             state.clear()
             state.update(knowledge=knowledge, documents={})
-        documents = state["documents"]
+        documents, uploads = state["documents"], state.setdefault("uploads", {})
         wanted = take(listed)
         metrics["left_out"] = len(listed) - len(wanted)
         linked = chat.linked(knowledge)
         # Orphans of a lost state, of a crash between upload and note, or of somebody's own hand.
-        for file_id in linked - {known.get("file_id") for known in documents.values()}:
+        for file_id in linked - {known.get("file_id") for known in [*documents.values(), *uploads.values()]}:
             chat.remove(knowledge, file_id)
         for path in list(documents):
             known = documents[path]
@@ -344,27 +457,58 @@ class Sync:
             if lost or wanted.get(path) != known["version"]:
                 forget(chat, knowledge, documents, path)
                 save(whole)
-        for path, version in wanted.items():
+        for path in [path for path in uploads if path not in wanted]:
+            give_back(chat, uploads, path)
+            save(whole)
+        ended = self.give(collection, wanted, {**state, "linked": linked}, lambda: save(whole), metrics)
+        self.count(collection, wanted, documents, metrics)
+        if ended:
+            raise OSError(f"{TROUBLES_MAX} documents in a row were in trouble; the last: {ended}")
+        metrics["synced"] = int(time.time())
+        return metrics["known"]
+
+    def give(self, collection, wanted, state, keep, metrics):
+        """Gives the chatbot what it does not know. Gives why it stopped, if it did not come to the end."""
+        documents, waiting = state["documents"], self.waiting.setdefault(collection.name, {})
+        due = [path for path in wanted if is_due(documents.get(path))]
+        troubles = 0
+        # Those that were in trouble last time come last: no document keeps another from its turn.
+        for path in sorted(due, key=lambda path: (path in waiting, path)):
             metrics["pending"] = len(wanted) - len(documents)
-            if path not in documents:
-                try:
-                    learned = learn(chat, knowledge, documents, path, files.content(path))
-                except urllib.error.HTTPError as error:
-                    # It was there when it was listed.
-                    if error.code == 404 and error.url.startswith(FILES_URL):
-                        continue
+            try:
+                learned = learn(self.chat, state, keep, path, self.files.content(path))
+            except TROUBLE as error:
+                keep()
+                # It was there when it was listed.
+                if is_of(error, FILES_URL + "/", 404) and not is_of(error, CHAT_URL + "/api/", 404):
+                    continue
+                if is_of(error, CHAT_URL + "/api/", 401):
                     raise
-                documents[path] = {"version": version, **learned}
-                save(whole)
+                self.may_have_lost = True
+                print(f"{path}: not known yet, trying again: {error}", file=sys.stderr, flush=True)
+                waiting[path] = str(error)[:200]
+                troubles += 1
+                if troubles == TROUBLES_MAX:
+                    return waiting[path]
+                continue
+            troubles = 0
+            waiting.pop(path, None)
+            documents[path] = {"version": wanted[path], **learned}
+            keep()
+        return None
+
+    def count(self, collection, wanted, documents, metrics):
         refused = {path: known["refused"] for path, known in documents.items() if "refused" in known}
+        waiting = self.waiting.setdefault(collection.name, {})
+        for path in [path for path in waiting if path not in wanted or path in documents]:
+            del waiting[path]
         metrics["pending"] = len(wanted) - len(documents)
         metrics["refused"] = len(refused)
         metrics["known"] = len(documents) - len(refused)
-        metrics["synced"] = int(time.time())
         if metrics is METRICS:
-            REFUSED.clear()
-            REFUSED.update(list(refused.items())[-REASONS_MAX:])
-        return metrics["known"]
+            for told, found in ((REFUSED, refused), (WAITING, waiting)):
+                told.clear()
+                told.update(list(found.items())[-REASONS_MAX:])
 
 
 def sync():
@@ -374,8 +518,8 @@ def sync():
 
 # Counts of documents, and the Unix time of the last round that went to its end.
 METRICS = {"known": 0, "pending": 0, "refused": 0, "left_out": 0, "synced": 0}
-# Reasons of refusals by path.
-REFUSED = {}
+# Reasons of refusals, and of what else keeps a document from being known, by path.
+REFUSED, WAITING = {}, {}
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
@@ -383,7 +527,7 @@ class Metrics(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/status":
-            return self.answer("application/json", json.dumps({**METRICS, "reasons": dict(REFUSED)}).encode())
+            return self.answer("application/json", json.dumps({**METRICS, "reasons": {**REFUSED, **WAITING}}).encode())
         lines = [f'landlord_documents{{state="{state}"}} {METRICS[state]}\n' for state in METRICS if state != "synced"]
         lines.append(f"landlord_documents_synced_seconds {METRICS['synced']}\n")
         return self.answer("text/plain; version=0.0.4", "".join(lines).encode())
@@ -399,32 +543,53 @@ class Metrics(http.server.BaseHTTPRequestHandler):
         """Nobody reads who asked."""
 
 
-def attempt(what, do):
-    """Trouble ends a round, not the program."""
-    try:
-        return do()
-    except (OSError, ValueError, KeyError, xml.etree.ElementTree.ParseError) as error:
-        print(f"{what} not in sync, trying again: {error}", file=sys.stderr, flush=True)
-        return None
+class Task:
+    """Something that is done at its interval while it succeeds, and less and less often while it does not."""
+
+    def __init__(self, what, interval, pause_max):
+        self.what, self.interval, self.pause_max = what, interval, pause_max
+        self.failures, self.due = 0, 0
+
+    def is_due(self):
+        return time.monotonic() >= self.due
+
+    def run(self, do):
+        """What came of it, `None` if it failed: trouble ends a round, not the program. And whether the session is over."""
+        try:
+            result = do()
+        except TROUBLE as error:
+            print(f"{self.what} not in sync, trying again: {error}", file=sys.stderr, flush=True)
+            self.failures += 1
+            # No exponent of any size: 2 ** 16 is above every pause.
+            pause = min(self.pause_max, max(self.interval, 1) * 2 ** min(self.failures, 16))
+            self.due = time.monotonic() + max(self.interval, pause)
+            return None, is_of(error, CHAT_URL + "/api/", 401)
+        self.failures, self.due = 0, time.monotonic() + self.interval
+        return result, False
 
 
 def main():
     server = http.server.ThreadingHTTPServer(("", METRICS_PORT), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    due, said, session = 0, None, None
+    # One sign-in lasts until the chatbot says that it is over: it limits how often somebody signs in.
+    accounts = Task("accounts:", SIGN_IN_SECONDS, PAUSE_SECONDS_MAX)
+    probes = Task("probes:", PROBE_INTERVAL_SECONDS, PROBES_PAUSE_SECONDS_MAX)
+    documents = Task("documents:", INTERVAL_SECONDS, max(INTERVAL_SECONDS, PAUSE_SECONDS_MAX))
+    said, session = None, None
     while True:
-        # One sign-in lasts: the chatbot limits how often somebody signs in.
-        session = session or attempt("accounts:", Sync)
-        if session and PROBE_FOLDER and attempt("probes:", session.probes) is None:
-            session = None
-        if session and time.monotonic() >= due:
-            known = attempt("documents:", session.customer)
-            due = time.monotonic() + INTERVAL_SECONDS
-            if known is None:
-                session = None
-            elif known != said:
+        if session is None and accounts.is_due():
+            session, _ = accounts.run(Sync)
+        if session and PROBE_FOLDER and probes.is_due():
+            _, is_over = probes.run(session.probes)
+            if session.hurries:
+                documents.due = 0
+            session = None if is_over else session
+        if session and documents.is_due():
+            known, is_over = documents.run(session.customer)
+            if known is not None and known != said:
                 said = known
                 print(f"{known} documents are known to the chatbot", flush=True)
+            session = None if is_over else session
         if INTERVAL_SECONDS == 0:
             return
         time.sleep(min(INTERVAL_SECONDS, PROBE_INTERVAL_SECONDS) if PROBE_FOLDER else INTERVAL_SECONDS)
