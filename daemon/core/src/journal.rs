@@ -4,6 +4,7 @@
 mod clamp;
 mod rules;
 mod sent;
+mod trial;
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 use self::rules::{Verdict, backoff, given_up, held_check, is_teardown, verdict};
-pub use self::{clamp::clamp, rules::RetryRules};
+pub use self::{clamp::clamp, rules::RetryRules, trial::TRIAL_TIMEOUT};
 
 /// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
 /// try that fails a little later than the others is one of them.
@@ -118,6 +119,7 @@ pub fn record(
     let dropped = sent.as_ref().and_then(|sent| sent::dropped(sent.as_ref()?, rules, now));
     let mut after = match result {
         Ok(_) if let Some(failure) = dropped => given_up_at(before, failure, now),
+        Ok(report) if let Some(failure) = overdue(before, &report, rules, now) => given_up_at(before, failure, now),
         Ok(report) => succeeded(before, report, rules, now),
         Err(failure) if is_only_an_observation(before, &failure) => degraded(before, failure, rules, now),
         Err(failure) => failed(before, failure, force, rules, jitter, now),
@@ -130,6 +132,12 @@ pub fn record(
         after.sent = sent.filter(|_| after.state == StageState::Running);
     }
     after
+}
+
+fn overdue(before: &StageRecord, report: &CallReport, rules: &RetryRules, now: Timestamp) -> Option<Failure> {
+    // What drifted begins anew with this observation.
+    let is_pending = !report.done && before.state == StageState::Running;
+    is_pending.then(|| trial::overdue(before, &report.detail, rules, now)).flatten()
 }
 
 /// Whether a call may have begun something, and nobody knows.
@@ -214,6 +222,9 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         }
         after.end_time = None;
         after.state = StageState::Running;
+        if rules.trial_timeout.is_some() && before.state == StageState::Running && trial::was_unseen(before, now) {
+            after.try_time = Some(now);
+        }
         // Waiting for a rate limit is over when a call went out.
         after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
         // Of a teardown only an API server that can't be reached counts, and this one responded.

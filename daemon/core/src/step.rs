@@ -96,7 +96,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
-        if let Some((spec, placement)) = lifecycle::before_trial(environment).filter(|_| !work.operation_done) {
+        if let Some((spec, placement)) = before_trial(work) {
             let message =
                 format!("with the new revisions {stage} failed: {}; those of before are back", failure.message);
             return Step::Unwind(Unwind::GiveUp(spec, placement, Failure { message, ..failure }));
@@ -118,6 +118,17 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         return Step::Call(calls);
     }
     Step::Rest(Steady::Ready { wake_time: calls.wake_time })
+}
+
+/// Where the tenant goes back to if a stage gives up, while new revisions are on trial.
+fn before_trial(work: &Work) -> Option<(TenantSpec, Placement)> {
+    lifecycle::before_trial(&work.environment).filter(|_| !work.operation_done)
+}
+
+/// Whether new revisions are on trial: their operation has not ended, and there is something to go back to.
+#[must_use]
+pub fn is_on_trial(work: &Work) -> bool {
+    before_trial(work).is_some()
 }
 
 /// Inspects what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker

@@ -56,6 +56,7 @@ async fn measure(tenants: u32, seconds: Duration) {
     let [web, slow, files] = ports.as_slice() else { panic!("{line}") };
     let probe = Arc::new(WebProbe::new(ProbeOptions {
         resolver: None,
+        proxy: None,
         trusted_ca: Some(folder.join("ca.pem")),
         allowed: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
     }));
@@ -76,7 +77,7 @@ async fn measure(tenants: u32, seconds: Duration) {
         let due = u32::try_from(begun.elapsed().as_nanos() / pause.as_nanos()).unwrap_or(u32::MAX);
         while count < due {
             let (probe, endpoints) = (Arc::clone(&probe), of(count));
-            looks.spawn(async move { probe.probe(&endpoints, 0).await });
+            looks.spawn(async move { probe.probe(&endpoints).await });
             count += 1;
         }
         while let Some(looked) = looks.try_join_next() {

@@ -10,30 +10,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
+    discovery::Scope,
 };
 use landlord_core::{
     Failure,
+    isolation::TENANT_KINDS,
     ports::{AppDiff, DeployTarget, FieldDiff, ObjectDiff},
 };
 use landlord_kube::{
     Doing as _,
+    absent::known,
     client::ClusterClients,
     gateway_api::{self, Routing},
     object::{ObjectRef, resource},
-    ready, yaml,
+    yaml,
 };
 use serde_json::Value;
 
 use crate::{
     StackApps,
     chart_policy::objects,
+    driver::helm,
     error::{Error, Result},
     render,
     stack::Stack,
 };
 
-/// Who asks in a dry run: nobody owns anything by it.
-const DRY_RUN_MANAGER: &str = "landlord-diff";
 /// Fields shown of one object; more is another object.
 const FIELDS_MAX: usize = 50;
 /// Longest value shown, in characters.
@@ -88,7 +90,7 @@ impl StackApps {
         for object in objects(documents) {
             let Some(reference) = ObjectRef::of(&object, namespace) else { continue };
             wanted.insert((reference.kind.clone(), reference.name.clone()));
-            found.extend(one(&clients.tenant, name, &reference, &object).await?);
+            found.extend(one(&clients.tenant, (name, namespace), &reference, object).await?);
         }
         let delivered = self.helm().delivered(&clients.tenant, namespace, name).await?;
         let gone = delivered.and_then(|delivered| delivered.objects).into_iter().flatten();
@@ -108,19 +110,47 @@ fn diff(release: &str, object: &ObjectRef, change: &str, fields: Vec<FieldDiff>)
     }
 }
 
-/// What would change of one object; `None`: nothing.
-async fn one(client: &Client, release: &str, object: &ObjectRef, body: &Value) -> Result<Option<ObjectDiff>> {
-    let Some(live) = ready::get(client, object).await? else {
+/// What would change of one object; `None`: nothing. Applied as the one who delivers it: what that one has delivered before and does
+/// not any more goes with the update.
+async fn one(
+    client: &Client,
+    (release, namespace): (&str, &str),
+    object: &ObjectRef,
+    mut body: Value,
+) -> Result<Option<ObjectDiff>> {
+    let kind = resource(&object.api_version, &object.kind);
+    let api: Api<DynamicObject> = match scope(client, object).await? {
+        Some(Scope::Namespaced) => Api::namespaced_with(client.clone(), &object.namespace, &kind),
+        Some(Scope::Cluster) => Api::all_with(client.clone(), &kind),
+        // Its kind comes with the update.
+        None => return Ok(Some(diff(release, object, "added", Vec::new()))),
+    };
+    let live = known(api.get(&object.name).await).doing(|| format!("reading {} {}", object.kind, object.name))?;
+    let Some(live) = live.and_then(|live| serde_json::to_value(live).ok()) else {
         return Ok(Some(diff(release, object, "added", Vec::new())));
     };
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &object.namespace, &resource(&object.api_version, &object.kind));
-    let params = PatchParams { dry_run: true, ..PatchParams::apply(DRY_RUN_MANAGER).force() };
-    let applied = api.patch(&object.name, &params, &Patch::Apply(body)).await;
+    helm::mark(&mut body, release, namespace);
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(helm::MANAGER).force() };
+    let applied = api.patch(&object.name, &params, &Patch::Apply(&body)).await;
     let applied = applied.doing(|| format!("a dry run of {} {}", object.kind, object.name))?;
     let applied = serde_json::to_value(applied).unwrap_or_default();
     let fields = fields(&object.kind, &live, &applied);
     Ok((!fields.is_empty()).then(|| diff(release, object, "changed", fields)))
+}
+
+/// Where objects of a kind are; `None`: the API server does not know it. Kinds that stacks consist of are known without asking.
+async fn scope(client: &Client, object: &ObjectRef) -> Result<Option<Scope>> {
+    let (group, _) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+    if TENANT_KINDS.iter().any(|own| own.group == group && own.kind == object.kind) {
+        return Ok(Some(Scope::Namespaced));
+    }
+    let resources = match object.api_version.split_once('/') {
+        Some(_) => client.list_api_group_resources(&object.api_version).await,
+        None => client.list_core_api_resources(&object.api_version).await,
+    };
+    let resources = known(resources).doing(|| format!("asking for the kind {}", object.kind))?;
+    let of_kind = resources.into_iter().flat_map(|list| list.resources).find(|own| own.kind == object.kind);
+    Ok(of_kind.map(|own| if own.namespaced { Scope::Namespaced } else { Scope::Cluster }))
 }
 
 /// Fields in which an object differs, with the values that may be shown.

@@ -191,6 +191,14 @@ pub enum Error {
         /// What was answered.
         problem: String,
     },
+    /// The app was requested to take a new value, and was seen taking neither.
+    #[error("whether the app took a new {name} is not known: {problem}")]
+    RotationUnknown {
+        /// Which.
+        name: String,
+        /// What was answered.
+        problem: String,
+    },
     /// The app was restarted with the new value and was not seen taking it.
     #[error("{name} has a new value, and its app was not seen taking it: {problem}")]
     RotationUnproved {
@@ -237,7 +245,7 @@ impl Error {
             | Self::ChartDigest { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
             Self::NoCredentialYet { .. } | Self::NoRotation { .. } | Self::NotRotated { .. } => ErrorKind::Conflict,
-            Self::RotationUnproved { .. } => ErrorKind::Transient,
+            Self::RotationUnknown { .. } | Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } | Self::RevisionNotLoaded { .. } => ErrorKind::Transient,
             Self::Record { .. } | Self::InUse { .. } => ErrorKind::Conflict,
@@ -296,7 +304,7 @@ impl Error {
             Self::NotRotated { .. } => {
                 "see the app's log; then rotate it again, which goes on with the value made already"
             }
-            Self::RotationUnproved { .. } => {
+            Self::RotationUnknown { .. } | Self::RotationUnproved { .. } => {
                 "see the app's pods and log; then rotate it again with the same request_id"
             }
             Self::Shared => "this is a bug of landlord; report it with the daemon's log",

@@ -5,9 +5,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
     Failure,
-    ports::{AccessFacts, AppAccess, CredentialFact, DeployTarget},
+    ports::{AccessFacts, AppAccess, CredentialFact, DeployTarget, RotationFailure, RotationReached},
 };
 use landlord_kube::{Doing as _, client::ClusterClients};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use crate::{
@@ -47,11 +48,13 @@ impl AppAccess for StackApps {
         self.call(target, call).await
     }
 
-    async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), Failure> {
+    async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), RotationFailure> {
+        let reached = Mutex::new(RotationReached::Nothing);
         let call = async |stack: &Stack, clients: ClusterClients| {
-            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation)).await
+            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation), &reached).await
         };
-        self.call(target, call).await
+        let rotated = self.call(target, call).await;
+        rotated.map_err(|failure| RotationFailure { failure: Box::new(failure), reached: *reached.lock() })
     }
 }
 

@@ -100,7 +100,13 @@ async fn read(
                     }
                     lines.push(stream(source, Box::pin(reader)));
                 }
-                Err(_) => drop(seen.remove(&source)),
+                Err(error) if is_not_there(&error) || (!is_first && query.follow && is_passing(&error)) => {
+                    seen.remove(&source);
+                }
+                Err(error) => {
+                    let what = || format!("reading the log of pod {}, container {}", source.pod, source.container);
+                    Err::<(), _>(error).doing(what)?;
+                }
             }
         }
         is_first = false;
@@ -131,6 +137,26 @@ async fn read(
         if Instant::now() >= end {
             return Ok(());
         }
+    }
+}
+
+/// Whether a container has no lines yet, or none any more: it has not started, or its pod is gone.
+fn is_not_there(error: &kube::Error) -> bool {
+    // In the kubelet's words.
+    let waits =
+        |message: &str| message.contains("is waiting to start") || message.contains("does not have a host assigned");
+    match error {
+        kube::Error::Api(status) => status.code == 404 || (status.code == 400 && waits(&status.message)),
+        _ => false,
+    }
+}
+
+/// Whether whoever follows waits for its end: a node that restarts, an API server that is replaced.
+fn is_passing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
     }
 }
 

@@ -5,20 +5,21 @@
 //! uid decides. What changed is written at once; what goes on as it was, every [`KEEP_BEATS`] beats.
 //!
 //! # Guarantees
-//! - One daemon looks; another goes on within two beats of its end. What it wrote is fenced by the duty.
+//! - One daemon looks. When it ends another goes on within a slot; when it is killed, within two beats. What it wrote is fenced by
+//!   the duty.
 //! - Who is slow or dead delays nobody: a look ends within its time, and at most [`LOOKS_MAX`] are under way. What finds no room
-//!   is left out of that beat, and counted.
+//!   is counted, and looked at as soon as there is some, whoever waits longest first.
 //! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use landlord_core::{
     AvailabilityChange, TenantUid, WhenUnavailable,
-    ports::{AvailabilityStore, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
+    ports::{AvailabilityStore, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -38,6 +39,8 @@ const SLOTS: u32 = 60;
 const LOOKS_MAX: usize = 640;
 /// What goes on as it was is written so seldom: a figure of a month needs no more.
 const KEEP_BEATS: u64 = 10;
+/// What is not written for so many beats more is nobody's to rely on: whoever looked has ended, or has been told not to.
+const FRESH_BEATS: u32 = KEEP_BEATS as u32 + 3;
 /// Tenants read in one round trip.
 const PAGE: u32 = 500;
 /// What is written in one transaction: short, so that orders wait for nothing.
@@ -71,7 +74,7 @@ impl AvailabilityFigures {
         let help = "Environments that this daemon looks at";
         registry.register("landlord_availability_watched", help, self.watched.clone());
         registry.register("landlord_availability_probes", "Looks at environments", self.probes.clone());
-        let help = "Looks that were left out, since too many others were under way";
+        let help = "Looks that had to wait, since too many others were under way";
         registry.register("landlord_availability_late", help, self.late.clone());
         registry.register("landlord_availability_lost", "Environments that ceased to answer", self.lost.clone());
         let help = "How long the last beat's reading and writing took";
@@ -97,15 +100,15 @@ impl std::fmt::Debug for AvailabilityWatch {
 /// An environment that is looked at.
 struct Watched {
     target: ProbeTarget,
-    /// Which of its web addresses comes next; one that did not answer is asked again.
-    turn: usize,
+    /// When it was looked at last.
+    looked: Option<Instant>,
     /// Not written since it was.
     is_new: bool,
 }
 
 struct Looked {
     uid: TenantUid,
-    outcome: Result<(), String>,
+    outcome: Result<(), NoAnswer>,
 }
 
 /// All that is looked at.
@@ -114,7 +117,11 @@ struct Watch {
     tenants: BTreeMap<TenantUid, Watched>,
     /// Looks under way, by their tasks.
     looking: HashMap<Id, TenantUid>,
+    /// Who found no room in its slot, longest waiting first: looked at as soon as there is room.
+    left_out: VecDeque<TenantUid>,
     beat: u64,
+    /// Whether this daemon has the duty.
+    is_on_duty: bool,
 }
 
 impl AvailabilityWatch {
@@ -130,7 +137,7 @@ impl AvailabilityWatch {
         Self { options, store, probe, wake, figures }
     }
 
-    /// Looks until cancelled; looks under way are dropped then, and nothing is lost but them.
+    /// Looks until cancelled; looks under way are dropped then, and nothing is lost but them. The duty is given back.
     pub async fn run(self, stop: CancellationToken) {
         let mut looks = JoinSet::new();
         let mut slots = interval(self.options.interval / SLOTS);
@@ -138,11 +145,12 @@ impl AvailabilityWatch {
         let (mut watch, mut slot) = (Watch::default(), 0);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.give_back(&watch).await,
                 _ = slots.tick() => {}
             }
             let began = Instant::now();
-            if slot == 0
+            // Who has not the duty asks for it in each slot: when it is given back, nobody waits for a beat.
+            if (slot == 0 || !watch.is_on_duty)
                 && let Err(error) = self.begin_beat(&mut watch).await
             {
                 tracing::error!(error = %Chain(&error), "which environments to look at is not known; they are as before");
@@ -162,18 +170,31 @@ impl AvailabilityWatch {
         }
     }
 
+    /// Another daemon goes on at once. One that can't be told takes over when the lease ends.
+    async fn give_back(&self, watch: &Watch) {
+        if watch.is_on_duty
+            && let Err(error) = self.store.release_probing(&self.options.owner).await
+        {
+            tracing::warn!(error = %Chain(&error), "the duty of looking at environments is not given back; its lease ends by itself");
+        }
+    }
+
     /// Begins to look at those whose slot it is, as far as there is room.
     fn look(&self, watch: &mut Watch, slot: u32, looks: &mut JoinSet<Looked>) {
-        for uid in due(watch, slot) {
-            let Some(watched) = watch.tenants.get(&uid) else { continue };
+        let waiting = watch.left_out.len();
+        for (place, uid) in due(watch, slot, self.options.interval).into_iter().enumerate() {
+            let Some(watched) = watch.tenants.get_mut(&uid) else { continue };
             if looks.len() >= LOOKS_MAX {
-                self.figures.late.inc();
+                if place >= waiting {
+                    self.figures.late.inc();
+                }
+                watch.left_out.push_back(uid);
                 continue;
             }
             self.figures.probes.inc();
+            watched.looked = Some(Instant::now());
             let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
-            let turn = watched.turn;
-            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints, turn).await } });
+            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints).await } });
             watch.looking.insert(task.id(), uid);
         }
     }
@@ -197,7 +218,9 @@ impl AvailabilityWatch {
     /// Takes the duty, and reads whom to look at.
     async fn begin_beat(&self, watch: &mut Watch) -> Result<(), StoreError> {
         watch.beat += 1;
-        if !self.store.claim_probing(&self.options.owner, self.options.interval * 2).await? {
+        let claimed = self.store.claim_probing(&self.options.owner, self.options.interval * 2).await;
+        watch.is_on_duty = matches!(claimed, Ok(true));
+        if !claimed? {
             *watch = Watch { beat: watch.beat, ..Watch::default() };
             self.figures.watched.set(0);
             self.figures.unavailable.set(0);
@@ -219,7 +242,7 @@ impl AvailabilityWatch {
                     let availability = std::mem::take(&mut known.target.availability);
                     known.target = ProbeTarget { availability, ..target };
                 }
-                None => drop(watch.tenants.insert(uid, Watched { target, turn: 0, is_new: true })),
+                None => drop(watch.tenants.insert(uid, Watched { target, looked: None, is_new: true })),
             }
         }
         let lost = watch.tenants.values().filter(|known| known.target.availability.available == Some(false)).count();
@@ -233,11 +256,18 @@ impl AvailabilityWatch {
         let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))).is_multiple_of(KEEP_BEATS);
         let watched = watch.tenants.get_mut(&looked.uid)?;
         let target = &mut watched.target;
-        if looked.outcome.is_ok() {
-            watched.turn = watched.turn.wrapping_add(1);
-        }
-        let outcome = looked.outcome.as_ref().copied().map_err(String::as_str);
-        let (availability, change) = target.availability.beat(outcome, now(), self.options.interval * 2);
+        let outcome = match &looked.outcome {
+            // Whoever answers, but does not do what it is for, is not available.
+            Ok(()) => target.failing.as_deref().map_or(Ok(()), Err),
+            Err(NoAnswer::Missed(cause)) => Err(cause.as_str()),
+            Err(NoAnswer::NotLooked(why)) => {
+                tracing::warn!(tenant = %target.name, why, "it was not looked at");
+                return None;
+            }
+        };
+        let now = now();
+        let (mut availability, change) = target.availability.beat(outcome, now, self.options.interval * 2);
+        availability.fresh_until = now.after(self.options.interval * FRESH_BEATS);
         target.availability = availability.clone();
         let repair = change == Some(AvailabilityChange::Lost) && target.when_unavailable == WhenUnavailable::Repair;
         match change {
@@ -288,15 +318,22 @@ fn slot_of(uid: TenantUid) -> u32 {
     u32::from(u16::from_be_bytes([a, b])) % SLOTS
 }
 
-/// Who is looked at in a slot, and is not already.
-fn due(watch: &Watch, slot: u32) -> Vec<TenantUid> {
+/// Who is to be looked at: those who were left out before, and those whose slot it is, but for who is looked at already, or was just
+/// now, since it had been left out.
+fn due(watch: &mut Watch, slot: u32, interval: Duration) -> Vec<TenantUid> {
     let looking: BTreeSet<TenantUid> = watch.looking.values().copied().collect();
-    let of_slot = watch.tenants.keys().filter(|uid| slot_of(**uid) == slot && !looking.contains(uid));
-    of_slot.copied().collect()
+    let mut due: Vec<TenantUid> = watch.left_out.drain(..).collect();
+    let left_out: BTreeSet<TenantUid> = due.iter().copied().collect();
+    let is_fresh = |watched: &Watched| watched.looked.is_some_and(|at| at.elapsed() < interval / 2);
+    let of_slot = watch.tenants.iter().filter(|(uid, watched)| slot_of(**uid) == slot && !is_fresh(watched));
+    due.extend(of_slot.map(|(uid, _)| *uid).filter(|uid| !looking.contains(uid) && !left_out.contains(uid)));
+    due
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use async_trait::async_trait;
     use landlord_core::{Availability, environment::Endpoint, ports::PROBE_TIMEOUT};
     use parking_lot::Mutex;
@@ -313,6 +350,12 @@ mod tests {
         looks: Mutex<BTreeMap<String, Vec<Instant>>>,
         owner: Mutex<Option<String>>,
         woken: Mutex<usize>,
+        /// What the fourth tenant does not do, whether it answers or not.
+        failing: Mutex<Option<String>>,
+        /// All that is dead answers nobody in time.
+        all_dead: AtomicBool,
+        /// This daemon itself can't look.
+        is_blind: AtomicBool,
     }
 
     fn tenants() -> Vec<TenantUid> {
@@ -329,6 +372,12 @@ mod tests {
             Ok(self.owner.lock().get_or_insert_with(|| owner.to_owned()) == owner)
         }
 
+        async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
+            let mut held = self.owner.lock();
+            *held = held.take().filter(|held| held != owner);
+            Ok(())
+        }
+
         async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
             let all = tenants();
             let page = all.iter().enumerate().filter(|(_, uid)| after.is_none_or(|after| **uid > after));
@@ -338,6 +387,7 @@ mod tests {
                 endpoints: vec![Endpoint { name: format!("{index}"), url: String::new() }],
                 when_unavailable: if index == 2 { WhenUnavailable::Repair } else { WhenUnavailable::Report },
                 availability: self.kept.lock().get(uid).cloned().unwrap_or_default(),
+                failing: (index == 3).then(|| self.failing.lock().clone()).flatten(),
             };
             Ok(page.take(limit as usize).map(target).collect())
         }
@@ -356,9 +406,16 @@ mod tests {
 
     #[async_trait]
     impl Probe for World {
-        async fn probe(&self, endpoints: &[Endpoint], _: usize) -> Result<(), String> {
+        async fn probe(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
             let index: usize = endpoints[0].name.parse().unwrap();
             self.looks.lock().entry(endpoints[0].name.clone()).or_default().push(Instant::now());
+            if self.is_blind.load(Ordering::SeqCst) {
+                return Err(NoAnswer::NotLooked("no authorities".into()));
+            }
+            if self.all_dead.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_secs(40)).await;
+                return Err(NoAnswer::Missed("no answer".into()));
+            }
             match index % 3 {
                 0 => Ok(()),
                 1 => {
@@ -367,7 +424,7 @@ mod tests {
                 }
                 _ => {
                     tokio::time::sleep(PROBE_TIMEOUT).await;
-                    Err("no answer".into())
+                    Err(NoAnswer::Missed("no answer".into()))
                 }
             }
         }
@@ -410,5 +467,67 @@ mod tests {
         assert_eq!((uids.len(), lost.len()), (TENANTS / 3, TENANTS / 3), "each is reported once");
         assert_eq!(lost.iter().filter(|(_, _, repair)| *repair).count(), 1, "the class of one wants it repaired");
         assert_eq!(*world.woken.lock(), 1);
+    }
+
+    /// Runs a watch for so long.
+    async fn run_for(watch: AvailabilityWatch, time: Duration) {
+        let stop = CancellationToken::new();
+        let until = async {
+            tokio::time::sleep(time).await;
+            stop.cancel();
+        };
+        tokio::join!(watch.run(stop.clone()), until);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_do_what_it_is_for_is_not_available() {
+        let world = Arc::new(World::default());
+        let fourth = tenants()[3];
+        let of_fourth = |world: &World| world.kept.lock()[&fourth].clone();
+        run_for(watch(&world, "one"), Duration::from_secs(130)).await;
+        assert_eq!(of_fourth(&world).available, Some(true));
+        assert!(of_fourth(&world).fresh_until > of_fourth(&world).beat_time);
+        *world.failing.lock() = Some("chat: the model is missing".into());
+        run_for(watch(&world, "one"), Duration::from_secs(190)).await;
+        let lost = of_fourth(&world);
+        assert_eq!((lost.available, lost.cause.as_str()), (Some(false), "chat: the model is missing"));
+        *world.failing.lock() = None;
+        run_for(watch(&world, "one"), Duration::from_secs(130)).await;
+        assert_eq!(of_fourth(&world).available, Some(true), "back by itself");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_can_not_look_knows_nothing_and_the_duty_is_given_back() {
+        let world = Arc::new(World::default());
+        world.is_blind.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        let (one, two) = (watch(&world, "one"), watch(&world, "two"));
+        let figures = two.figures.clone();
+        let (ends, stop) = (CancellationToken::new(), CancellationToken::new());
+        let until = async {
+            tokio::time::sleep(Duration::from_secs(150)).await;
+            assert!(!world.looks.lock().is_empty() && world.kept.lock().is_empty(), "nothing is known of anybody");
+            ends.cancel();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert_eq!(world.owner.lock().as_deref(), Some("two"), "it does not wait for a lease");
+            assert!(figures.probes.get() > 0);
+            stop.cancel();
+        };
+        tokio::join!(one.run(ends.clone()), two.run(stop.clone()), until);
+        assert_eq!(begun.elapsed().as_secs(), 155);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_dead_each_has_its_turn() {
+        let world = Arc::new(World::default());
+        world.all_dead.store(true, Ordering::SeqCst);
+        let watch = watch(&world, "one");
+        let figures = watch.figures.clone();
+        run_for(watch, Duration::from_secs(60 * 12)).await;
+        assert!(figures.late.get() > 0, "there is no room for all");
+        let looks = world.looks.lock();
+        assert_eq!(looks.len(), TENANTS, "nobody is left out for ever");
+        let least = looks.values().map(Vec::len).min().unwrap();
+        assert!(least >= 2, "{least} looks in 12 beats");
     }
 }

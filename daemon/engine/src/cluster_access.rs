@@ -93,7 +93,8 @@ impl ClusterAccess {
         };
         let role = environment.placement.service.customer_role;
         if role == CustomerRole::None {
-            let remedy = "the operator sets service.customer_role of the class, for tenants ordered from then on";
+            let remedy = "the operator sets service.customer_role of the class, and brings this tenant there: \
+                          `landlord update tenant NAME --to-current --parts class`";
             return refused("its class gives the customer of a cluster of its own no role", remedy);
         }
         if environment.placement.stack.is_none() {

@@ -2,7 +2,7 @@
 
 use landlord_core::{
     Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
-    environment::{CUSTOMER_FROZEN, EnvironmentStatus},
+    environment::{CUSTOMER_FROZEN, EnvironmentStatus, VERIFY_FAILED},
     ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
 };
@@ -37,9 +37,6 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
         // What is taken away leads nowhere, and waits for no address.
         status.endpoints.clear();
         status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
-    } else if let Some(verified) = verified(work) {
-        // What keeps it from READY is known while it is waited for.
-        of_concerns(&mut status, &verified.checks, work.now);
     }
     let missing = drifted(work);
     if state != State::Updating {
@@ -177,6 +174,40 @@ fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timesta
     match pending.join("; ").as_str() {
         "" => set(status, ENDPOINTS_PENDING, false, "Reachable", "", now),
         why => set(status, ENDPOINTS_PENDING, true, "NoAddress", why, now),
+    }
+}
+
+/// A status with what the checks of one run found that somebody must act on: also while the environment is not READY for it, or
+/// nobody would be told what keeps it so. What was not looked at is as it was.
+pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &StageRecord) -> EnvironmentStatus {
+    if record.stage != Stage::Verify || record.desired_state != DesiredState::Present {
+        return status;
+    }
+    let found = serde_json::from_slice::<VerifyStatus>(&record.status).unwrap_or_default();
+    if !found.checks.is_empty() {
+        of_concerns(&mut status, &found.checks, work.now);
+    }
+    of_verify(&mut status, work, record, &found.checks);
+    status
+}
+
+/// What was READY in this very generation and does not pass any more, with why. A certificate that ends soon serves still, and
+/// one that has ended is seen by whoever looks.
+fn of_verify(status: &mut EnvironmentStatus, work: &Work, record: &StageRecord, checks: &[CheckResult]) {
+    let (reasons, now) = (("Failing", "Passed"), work.now);
+    let was_ready = work.environment.status.observed_generation == work.environment.generation;
+    match record.state {
+        StageState::Done | StageState::Skipped => set_while_any(status, VERIFY_FAILED, reasons, &[], now),
+        StageState::Running if was_ready && record.failure.is_none() => {
+            let failed = checks.iter().filter(|check| check.outcome == CheckOutcome::Failed);
+            let unused = failed.filter(|check| check.concern != Some(Concern::CertificateExpiring));
+            let mut causes: Vec<String> = unused.map(with_remedy).collect();
+            if checks.is_empty() {
+                causes.push(record.detail.clone());
+            }
+            set_while_any(status, VERIFY_FAILED, reasons, &causes, now);
+        }
+        StageState::Running | StageState::Failed => {}
     }
 }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use landlord_core::{
     Environment, ErrorKind, Failure,
     ports::{
-        AccessFacts, CredentialFact, DeployTarget, Handover, LogQuery, LogSink, ObjectDiff, TenantDiff, TenantLogs,
+        AccessFacts, CredentialFact, DeployTarget, Handover, LogQuery, LogSink, ObjectDiff, RotationFailure,
+        TenantDiff, TenantLogs,
     },
 };
 use secrecy::SecretString;
@@ -52,7 +53,7 @@ impl Handover for ClusterAccess {
         apps.credential_values(&target, names).await
     }
 
-    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure> {
+    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), RotationFailure> {
         let (apps, target) = self.asked(tenant).await?;
         apps.rotate(&target, name, rotation).await
     }

@@ -4,14 +4,17 @@
 //! the API changes meanwhile is seen at the next load: nothing new is started then, the calls
 //! in flight end, and the tenant is due again at once.
 
+mod finish;
+mod rest;
+
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, OperationOutcome, Progress, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, Progress, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
-    ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
-    step::{self, Calls, Steady, Step, Unwind},
+    ports::{Claim, Commit, EnvironmentPatch, Release, ReleasePlan, StoreError, Work},
+    step::{self, Calls, Step},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
@@ -251,44 +254,6 @@ impl<'a> Pass<'a> {
         self.work.stages.push(record);
     }
 
-    async fn finish(&mut self, finished: Finished) -> Result<(), StoreError> {
-        self.in_flight.remove(&finished.stage);
-        let Some(result) = finished.result else { return Ok(()) };
-        let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
-            return Ok(());
-        };
-        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.desired_state));
-        let now = self.now();
-        let force = self.work.environment.force_delete;
-        let after = journal::record(&before, result, force, &rules, rand::random(), now);
-        self.shared.limits.figures.stage(&self.work.environment, &before, &after);
-        let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
-        if before.state == StageState::Running && before.end_time.is_none() {
-            self.shared.observed.done(&self.work.environment.placement.class, &after);
-        }
-        self.stage_span(&after.stage).in_scope(|| {
-            for event in &events {
-                tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
-            }
-        });
-        let before_state = before.state;
-        self.put(after.clone());
-        self.work.now = now;
-        let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
-        let mut status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
-        if before_state != after.state {
-            status.progress = self.progress(&self.work);
-        }
-        events.iter_mut().for_each(|event| event.progress = status.progress);
-        events.extend(events::concerns(&self.work.environment.status, &status));
-        let changed = status != self.work.environment.status;
-        let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
-        let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
-        self.shared.ports.store.commit(self.claim, commit).await?;
-        self.work.environment.status = status;
-        Ok(())
-    }
-
     /// Loads again; returns whether the API changed what is wanted.
     async fn reload(&mut self) -> Result<bool, StoreError> {
         let work = self.shared.ports.store.load(self.claim).await?;
@@ -306,77 +271,6 @@ impl<'a> Pass<'a> {
             self.loaded = Instant::now();
         }
         Ok(overtaken)
-    }
-
-    async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
-        let (mut operation, mut events) = (None, Vec::new());
-        let environment = match unwind {
-            Unwind::Remove => {
-                tracing::info!("cancelled; the work is unwound");
-                EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
-            }
-            Unwind::Revert(spec, placement) => {
-                tracing::info!("cancelled; the work is unwound");
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
-            }
-            Unwind::GiveUp(spec, placement, failure) => {
-                tracing::warn!(%failure, "the new revisions are given up");
-                events.push(events::given_up(&self.work, &failure));
-                let id = self.work.environment.operation;
-                operation = Some(OperationEnd { id, outcome: OperationOutcome::Failed { failure } });
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
-            }
-        };
-        let release = Release::After(Duration::ZERO);
-        let commit = Commit { environment, operation, events, release, ..Commit::default() };
-        self.shared.ports.store.commit(self.claim, commit).await
-    }
-
-    async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
-        let status = conditions::rested(&self.work, &steady);
-        let changed = status != self.work.environment.status;
-        let mut events = events::concerns(&self.work.environment.status, &status);
-        let outcome = step::operation_outcome(&self.work, &steady);
-        let is_news = changed || outcome.is_some() || steady == Steady::Gone;
-        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
-        let release = match &steady {
-            Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
-                release_at(wake_time.map(|time| time.since(self.work.now)))
-            }
-            // Time, or another configuration, may end it as well as a request.
-            Steady::Paused if self.work.frozen.is_some() => Release::After(self.shared.options.resync_interval),
-            Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
-        };
-        let ready = matches!(steady, Steady::Ready { .. });
-        let commit = Commit {
-            stages: Vec::new(),
-            environment: EnvironmentPatch {
-                status: changed.then_some(status),
-                mark_ready: ready && outcome.is_some(),
-                clear_cancel: ready && self.work.environment.cancel_requested,
-                ..EnvironmentPatch::default()
-            },
-            operation: outcome.clone().map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events,
-            release,
-            remove: steady == Steady::Gone,
-        };
-        if steady == Steady::Gone {
-            self.shared.access.forget(self.claim.uid);
-        }
-        self.shared.ports.store.commit(self.claim, commit).await?;
-        if let Some(outcome) = outcome {
-            let resource = self.work.environment.name().to_string();
-            let failure = match outcome {
-                OperationOutcome::Failed { failure } => Some(failure.to_string()),
-                OperationOutcome::Cancelled => Some("cancelled".to_owned()),
-                OperationOutcome::Ready | OperationOutcome::Deleted { .. } | OperationOutcome::Superseded { .. } => {
-                    None
-                }
-            };
-            landlord_trace::ended(self.work.environment.operation, "operation", resource, failure);
-        }
-        Ok(())
     }
 
     async fn release(&self, release: Release) -> Result<(), StoreError> {

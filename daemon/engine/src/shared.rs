@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use landlord_core::{ProviderName, journal::RetryRules};
+use landlord_core::{
+    ProviderName,
+    journal::{RetryRules, TRIAL_TIMEOUT},
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -57,13 +60,14 @@ impl Shared {
     }
 
     /// The retry rules for work at a time scale.
-    pub(crate) fn rules(&self, time_scale: f64) -> RetryRules {
+    pub(crate) fn rules(&self, time_scale: f64, on_trial: bool) -> RetryRules {
         RetryRules {
             retry_timeout: self.options.retry_timeout,
             teardown_timeout: self.options.teardown_timeout,
             resync_interval: self.options.resync_interval,
             capacity_interval: self.options.capacity_interval,
             time_scale,
+            trial_timeout: on_trial.then(|| TRIAL_TIMEOUT.mul_f64(self.options.in_cluster_time_scale)),
         }
     }
 }

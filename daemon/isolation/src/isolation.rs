@@ -59,6 +59,13 @@ impl KubeIsolation {
         let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else { return Ok(None) };
         stacks.gateway(stack, target.revision.as_ref())
     }
+
+    /// The namespace of a tenant's apps in a cluster of its own.
+    fn own_namespace(&self, target: &DeployTarget) -> Result<String, Failure> {
+        let own = target.stack.as_ref().filter(|_| target.cluster.shared().is_none());
+        let (Some(stacks), Some(stack)) = (&self.options.stacks, own) else { return Err(Error::NotOwn.into()) };
+        stacks.namespace(stack, target.revision.as_ref())?.ok_or_else(|| Error::NotOwn.into())
+    }
 }
 
 impl fmt::Debug for KubeIsolation {
@@ -79,7 +86,10 @@ impl Isolation for KubeIsolation {
     }
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let Some(place) = target.cluster.shared() else { return Ok((StageProgress::Done, Vec::new())) };
+        let Some(place) = target.cluster.shared() else {
+            let call = async |client| Ok::<_, Error>(access::leave_own_cluster(&client, target).await?);
+            return self.clients.call(&target.kube, call).await.map(|()| (StageProgress::Done, Vec::new()));
+        };
         let call = async |client| remove::remove(&client, target, place, self.options.removal_timeout).await;
         self.clients.call(&target.kube, call).await
     }
@@ -90,21 +100,19 @@ impl Isolation for KubeIsolation {
         self.clients.call(&target.kube, call).await
     }
 
+    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<StageProgress, Failure> {
+        let namespace = self.own_namespace(target)?;
+        let call = async |client| access::ensure_own_cluster(&client, target, &namespace, role).await;
+        self.clients.call(&target.kube, call).await.map(|()| StageProgress::Done)
+    }
+
     async fn own_cluster_kubeconfig(
         &self,
         target: &DeployTarget,
         role: CustomerRole,
         lifetime: Duration,
     ) -> Result<CustomerAccess, Failure> {
-        if target.cluster.shared().is_some() {
-            return Err(Error::NotOwn.into());
-        }
-        let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else {
-            return Err(Error::NotOwn.into());
-        };
-        let Some(namespace) = stacks.namespace(stack, target.revision.as_ref())? else {
-            return Err(Error::NotOwn.into());
-        };
+        let namespace = self.own_namespace(target)?;
         let call = async |client| access::own_cluster(&client, target, &namespace, role, lifetime).await;
         let kube = self.clients.call(&target.kube, call).await?;
         Ok(CustomerAccess { kube, namespace })

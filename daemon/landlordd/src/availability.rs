@@ -26,6 +26,7 @@ pub(crate) fn watch(
     }
     let probe = WebProbe::new(ProbeOptions {
         resolver: crate::in_cluster::address("resolver", &checks.resolver)?,
+        proxy: crate::in_cluster::address("proxy", &checks.proxy)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         allowed: crate::in_cluster::networks(config)?,
     });

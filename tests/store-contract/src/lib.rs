@@ -11,6 +11,7 @@
 
 pub mod accepting;
 pub mod auditing;
+pub mod availability;
 pub mod claiming;
 pub mod committing;
 pub mod credentials;
@@ -57,6 +58,11 @@ macro_rules! contract_suite {
             auditing: heads_are_signed_as_the_log_grows;
             auditing: what_is_undone_is_signed_by_no_head;
             auditing: what_is_pruned_is_recorded;
+            availability: one_daemon_looks_until_it_gives_the_duty_back;
+            availability: who_was_ready_is_looked_at_and_nobody_else;
+            availability: what_is_seen_is_kept_by_who_has_the_duty;
+            availability: what_its_checks_showed_is_what_it_fails_at;
+            availability: who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is;
             customers: a_customer_is_made_changed_and_forgotten;
             customers: an_order_is_held_to_the_contract_with_all_violations;
             customers: orders_at_once_never_exceed_a_limit;

@@ -76,7 +76,10 @@ fn about_availability(text: &mut String, availability: Option<&v1::Availability>
     let Some(known) = availability else { return };
     let state = if known.available { "yes" } else { "NO" };
     let since = known.since_time.map(|time| output::since(time.seconds)).unwrap_or_default();
-    let _ = write!(text, "Available:   {state} for {since}; {:.2} % of {}", known.month_percent, known.month);
+    let _ = write!(text, "Available:   {state} for {since}");
+    if !known.month.is_empty() {
+        let _ = write!(text, "; {:.2} % of {}", known.month_percent, known.month);
+    }
     let cause = if known.cause.is_empty() { String::new() } else { format!("; {}", output::visible(&known.cause)) };
     let _ = writeln!(text, "{cause}");
 }

@@ -16,7 +16,7 @@ pub use spec::{
     DISPLAY_NAME_CHARS_MAX, DOMAIN_CHARS_MAX, Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX,
     STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,
 };
-pub use status::{CUSTOMER_FROZEN, Condition, Endpoint, EnvironmentStatus, Progress, State};
+pub use status::{CUSTOMER_FROZEN, Condition, Endpoint, EnvironmentStatus, Progress, State, VERIFY_FAILED};
 pub use tenant::{ORPHANS, Tenant};
 
 use crate::{Availability, DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};

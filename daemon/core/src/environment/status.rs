@@ -40,6 +40,9 @@ impl State {
 /// Reason of the condition `Paused` of a tenant whose customer may order nothing more.
 pub const CUSTOMER_FROZEN: &str = "CustomerFrozen";
 
+/// Condition: what was READY does not pass its verification any more, with the cause.
+pub const VERIFY_FAILED: &str = "VerifyFailed";
+
 /// A condition as Kubernetes uses the word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {

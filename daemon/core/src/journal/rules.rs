@@ -35,8 +35,11 @@ pub struct RetryRules {
     pub resync_interval: Duration,
     /// What a host cluster has and what is taken of it is counted this often.
     pub capacity_interval: Duration,
-    /// Multiplies every duration but these two intervals; 1.0 in production.
+    /// Multiplies every duration but these two intervals and the trial's; 1.0 in production.
     pub time_scale: f64,
+    /// While new revisions are on trial: how long a stage may be pending at least before it is given up, scaled already. `None`:
+    /// what is pending has all the time that it takes.
+    pub trial_timeout: Option<Duration>,
 }
 
 impl RetryRules {

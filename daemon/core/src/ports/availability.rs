@@ -20,6 +20,8 @@ pub struct ProbeTarget {
     pub when_unavailable: WhenUnavailable,
     /// What was seen of it.
     pub availability: Availability,
+    /// What its checks, or its pods, showed at the last resync that it does not do any more; `None`: it does.
+    pub failing: Option<String>,
 }
 
 /// What was seen of an environment, to be kept.
@@ -43,20 +45,32 @@ pub trait AvailabilityStore: Send + Sync + 'static {
     /// Takes, or prolongs, the lease of the one daemon that looks; false: another one has it.
     async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError>;
 
+    /// Gives the lease back, if `owner` has it: another daemon may take it at once.
+    async fn release_probing(&self, owner: &str) -> Result<(), StoreError>;
+
     /// Tenants that were READY and are not being removed, in the order of their uids, at most `limit` after `after`.
     async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError>;
 
     /// Keeps what was seen, with an event for each change, while `owner` has the lease; false: it has not, and nothing was
-    /// kept. What the engine writes meanwhile is not touched.
+    /// kept. What the engine writes meanwhile is not touched. Nobody is resynced who is paused, or whose customer is frozen.
     async fn keep_availability(&self, owner: &str, seen: Vec<SeenAvailability>) -> Result<bool, StoreError>;
+}
+
+/// Why a look has no answer to report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The environment gives none: a missed beat, with its cause.
+    Missed(String),
+    /// The daemon could not look, for a reason of its own: nothing is known of the environment.
+    NotLooked(String),
 }
 
 /// Looks whether an environment answers.
 #[async_trait]
 pub trait Probe: Send + Sync + 'static {
-    /// Whether all addresses take connections, and the `turn`th web address answers; why not. Ends within
-    /// [`PROBE_TIMEOUT`] whatever the other side does.
-    async fn probe(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String>;
+    /// Whether all addresses take connections, and each web address answers; why not. Ends within [`PROBE_TIMEOUT`] whatever the
+    /// other side does.
+    async fn probe(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer>;
 }
 
 /// All of one beat of one environment.

@@ -106,8 +106,35 @@ pub trait AppAccess: Send + Sync + 'static {
     ///
     /// # Errors
     /// INVALID: the stack has none of that name; CONFLICT: the app can't, or did not take the new one, and the old one still
-    /// works; else as [`Failure::kind`] says.
-    async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), Failure>;
+    /// works; else as [`Failure::kind`] says. Which value is in place [`RotationFailure::reached`] says, whatever the kind.
+    async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), RotationFailure>;
+}
+
+/// How far a rotation got that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotationReached {
+    /// Nothing was written: all is as it was before.
+    Nothing,
+    /// A new value was made, and the app has not taken it: the old one is in place.
+    OldInPlace,
+    /// Either value may be in place.
+    Unknown,
+}
+
+/// Why a rotation failed, and how far it had got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RotationFailure {
+    /// Why.
+    pub failure: Box<Failure>,
+    /// How far.
+    pub reached: RotationReached,
+}
+
+/// A failure before anything was begun.
+impl From<Failure> for RotationFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure: Box::new(failure), reached: RotationReached::Nothing }
+    }
 }
 
 /// The same of a tenant, by its record.
@@ -135,7 +162,7 @@ pub trait Handover: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Self::facts`] and [`AppAccess::rotate`].
-    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure>;
+    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), RotationFailure>;
 }
 
 /// Longest that one rotation takes: an app that was restarted is waited for. Whoever rotates gives up by then, and a rotation of

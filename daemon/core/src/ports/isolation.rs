@@ -34,7 +34,7 @@ pub trait Isolation: Send + Sync + 'static {
     /// Nothing of any other tenant is touched. The objects removed so far are returned with each call; what is absent
     /// is success.
     ///
-    /// Done at once on a tenant's own cluster.
+    /// On a tenant's own cluster only what was put outside of namespaces for its customer's account goes.
     ///
     /// # Errors
     /// NAME_TAKEN: a namespace of this name does not carry the tenant's labels; it is not touched, and whether it is the
@@ -48,6 +48,13 @@ pub trait Isolation: Send + Sync + 'static {
     /// # Errors
     /// INVALID on a tenant's own cluster; CONFLICT before its isolation stands; else as [`Failure::kind`] says.
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
+
+    /// Brings the account of the customer of a cluster of its own to what `role` says: its rights in the namespace of its apps,
+    /// and that no pod there runs as it. Without a role the account goes, if there is one, with every token of it.
+    ///
+    /// # Errors
+    /// INVALID in a shared cluster; else as [`Failure::kind`] says.
+    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<StageProgress, Failure>;
 
     /// Access for the customer of a cluster of its own: `role`'s rights in the namespace of its apps, and no others. Its
     /// account and role are made, or brought to what `role` says, by this call.

@@ -32,13 +32,13 @@ pub use apps::{
     VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
-pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
+pub use availability::{AvailabilityStore, NoAnswer, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
 pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use handover::{
     AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
-    Handover, HostKey, ROTATION_TIME_MAX, RotationEffect,
+    Handover, HostKey, ROTATION_TIME_MAX, RotationEffect, RotationFailure, RotationReached,
 };
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, PoolGrowth, ScaledPool, UninstallReport};

@@ -13,6 +13,7 @@ const RULES: RetryRules = RetryRules {
     resync_interval: Duration::from_secs(1_800),
     capacity_interval: Duration::from_secs(1_800),
     time_scale: 1.0,
+    trial_timeout: None,
 };
 
 /// Inspects a stage until it has taken `takes`; gives the number of polls and how late the last one was.

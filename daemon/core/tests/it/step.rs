@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
     DesiredState, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
-    OperationOutcome, Owner, Placement, Stage, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
+    OperationOutcome, Owner, Placement, Stage, StageRecord, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
     environment::{Adoption, HostClusterInput, SpecInput},
     graph::graph,
     journal::{self, CallReport, RetryRules},
@@ -25,6 +25,7 @@ fn rules() -> RetryRules {
         resync_interval: Duration::from_secs(1_800),
         capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
+        trial_timeout: None,
     }
 }
 
@@ -204,7 +205,9 @@ fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady
                 .position(|r| r.stage == stage && r.desired_state == desired_state)
                 .expect("an intent");
             let before = work.stages[index].clone();
-            work.stages[index] = journal::record(&before, report(response(&stage)), false, &rules(), 0.5, work.now);
+            let rules =
+                RetryRules { trial_timeout: step::is_on_trial(work).then_some(journal::TRIAL_TIMEOUT), ..rules() };
+            work.stages[index] = journal::record(&before, report(response(&stage)), false, &rules, 0.5, work.now);
         }
     }
     panic!("no rest after {ROUNDS_MAX} rounds");
@@ -472,15 +475,7 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
 
 #[test]
 fn revisions_on_trial_go_back_when_a_stage_gives_up() {
-    let mut work = work(true);
-    turn(&mut work, |_| Response::Done);
-    let before = work.environment.placement.clone();
-    let ready = tenant(&mut work);
-    ready.last_ready = Some((ready.spec.clone(), before.clone()));
-    work.environment.placement.skip_checks = vec!["names".into()];
-    work.environment.placement.revisions.trial_generation = Some(2);
-    (work.environment.generation, work.operation_generation) = (2, 2);
-    (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
+    let (mut work, before) = on_trial();
     let mut given_up = false;
     let settled = turn(&mut work, |stage| {
         let fails = *stage == Stage::Verify && !given_up;
@@ -495,6 +490,77 @@ fn revisions_on_trial_go_back_when_a_stage_gives_up() {
     let fails =
         |stage: &Stage| if *stage == Stage::Verify { Response::Fails(ErrorKind::Invalid) } else { Response::Done };
     assert!(matches!(turn(&mut work, fails), Steady::Failed { .. }));
+}
+
+/// A tenant that was READY, with new revisions on trial; and what it was before.
+fn on_trial() -> (Work, Placement) {
+    let mut work = work(true);
+    turn(&mut work, |_| Response::Done);
+    let before = work.environment.placement.clone();
+    let ready = tenant(&mut work);
+    ready.last_ready = Some((ready.spec.clone(), before.clone()));
+    work.environment.placement.skip_checks = vec!["names".into()];
+    work.environment.placement.revisions.trial_generation = Some(2);
+    (work.environment.generation, work.operation_generation) = (2, 2);
+    (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
+    (work, before)
+}
+
+#[test]
+fn revisions_on_trial_go_back_when_what_they_bring_never_comes_up() {
+    // A check that fails, an app whose pods do not start, a load balancer that gets no address.
+    for pending in [Stage::Verify, Stage::App("llm".parse().unwrap()), Stage::DnsRecords] {
+        let (mut work, before) = on_trial();
+        // Each generation begins with a preflight.
+        let (mut begun, mut was_called) = (0, false);
+        let settled = turn(&mut work, |stage| {
+            begun += u32::from(*stage == Stage::Preflight);
+            was_called |= *stage == pending;
+            if *stage == pending && begun < 2 { Response::Pending } else { Response::Done }
+        });
+        assert!(was_called, "{pending} is no stage here");
+        assert!(matches!(settled, Steady::Ready { .. }), "{pending}: {settled:?}");
+        assert_eq!((&work.environment.placement, work.environment.generation), (&before, 3), "{pending}");
+    }
+}
+
+#[test]
+fn a_stage_on_trial_has_its_time_and_none_of_it_passes_unseen() {
+    let rules = RetryRules { trial_timeout: Some(journal::TRIAL_TIMEOUT), ..rules() };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let begin = || journal::intend(&Stage::Verify, DesiredState::Present, 2, Duration::ZERO, None, Timestamp(0));
+    let after = |record: &StageRecord, response, at: Duration, rules: &RetryRules| {
+        journal::record(record, report(response), false, rules, 0.5, Timestamp(0).after(at))
+    };
+    // Looked at each half minute.
+    let pending = |from: StageRecord, rules: &RetryRules, until: u64, at: u64| {
+        (2 * at..=2 * until).fold(from, |record, half| {
+            if record.state == StageState::Failed {
+                return record;
+            }
+            let at = Duration::from_secs(30 * half);
+            after(&StageRecord { poll_time: Timestamp(0).after(at), ..record }, Response::Pending, at, rules)
+        })
+    };
+    assert_eq!(pending(begin(), &rules, 10, 0).state, StageState::Running);
+    let given_up = pending(begin(), &rules, 11, 0);
+    assert_eq!(given_up.state, StageState::Failed);
+    let failure = given_up.failure.unwrap();
+    assert!(failure.kind == ErrorKind::Conflict && !failure.remedy.is_empty(), "{failure:?}");
+    // Not without a trial, and what is long expected has its time.
+    assert_eq!(pending(begin(), &self::rules(), 300, 0).state, StageState::Running);
+    let long = StageRecord { expected_ms: 600_000, ..begin() };
+    assert_eq!(pending(long.clone(), &rules, 30, 0).state, StageState::Running);
+    assert_eq!(pending(long, &rules, 31, 0).state, StageState::Failed);
+    // The daemon was away for an hour, or the tenant was paused, or waited for its turn.
+    let away = after(&pending(begin(), &rules, 5, 0), Response::Pending, minutes(65), &rules);
+    assert_eq!(pending(away, &rules, 74, 65).state, StageState::Running);
+    let throttled = Response::Fails(ErrorKind::Throttled);
+    let waited = after(&pending(begin(), &rules, 5, 0), throttled, minutes(6), &rules);
+    let waited = StageRecord { poll_time: Timestamp(0).after(minutes(30)), ..waited };
+    let turn = after(&waited, Response::Pending, minutes(30), &rules);
+    assert_eq!(turn.state, StageState::Running, "{turn:?}");
+    assert_eq!(pending(turn, &rules, 41, 30).state, StageState::Failed);
 }
 
 #[test]

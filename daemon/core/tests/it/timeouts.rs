@@ -16,6 +16,7 @@ const RULES: RetryRules = RetryRules {
     resync_interval: Duration::from_secs(1_800),
     capacity_interval: Duration::from_secs(1_800),
     time_scale: 1.0,
+    trial_timeout: None,
 };
 
 fn begin(stage: Stage, desired_state: DesiredState) -> StageRecord {

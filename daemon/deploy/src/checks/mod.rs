@@ -64,6 +64,7 @@ use crate::{
 use chat::Conversation;
 use ended::Ended;
 pub(crate) use names::Names;
+pub(crate) use route::dial;
 use rows::{Row, rows};
 use scene::Scene;
 use seldom::Seldom;
@@ -236,6 +237,7 @@ impl Checks {
             trust: None,
             began: UnixTime::now().as_secs(),
             code: rand::random_range(10_000..1_000_000),
+            sent: 0,
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) async fn run(scene: &mut Scene<'_>, request: &Request) -> Ended {
     let path = format!("/{}", scene.fill(&request.path).trim_start_matches('/'));
     let method = if body.is_some() { "POST" } else { "GET" };
     let ask = Ask { method, path: &path, headers, body: body.unwrap_or_default().into_bytes() };
+    scene.sent = scene.sent.saturating_add(1);
     let response = match web.ask(ask, RESPONSE_TIMEOUT).await {
         Ok(response) => response,
         Err(why) => return Ended::failed(why, remedy),

@@ -20,12 +20,13 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use landlord_core::ports::DeployTarget;
+use landlord_core::ports::{DeployTarget, RotationReached};
 use landlord_kube::{
     Doing as _,
     client::ClusterClients,
     markers::{FIELD_MANAGER, is_ours},
 };
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -63,19 +64,20 @@ struct Rotating<'a> {
     namespace: &'a str,
 }
 
-/// Gives the credential `name` a new value.
+/// Gives the credential `name` a new value. `reached` says at each moment which value is in place: also where this is dropped.
 pub(crate) async fn rotate(
     checks: &Checks,
     clients: &ClusterClients,
     target: &DeployTarget,
     manifest: &Manifest,
     (name, id): (&str, &str),
+    reached: &Mutex<RotationReached>,
 ) -> Result<()> {
     let credential = known(manifest, name)?;
     let Some(rotation) = &credential.rotation else { return Err(Error::NoRotation { name: name.to_owned() }) };
     let namespace = render::namespace(target, manifest);
     let rotating = Rotating { clients, target, manifest, credential, rotation, namespace };
-    let (old, new) = rotating.begin(id).await?;
+    let (old, new) = rotating.begin(id, reached).await?;
     let mut scene = checks.scene(clients, target, manifest, BTreeMap::new());
     let user = render::replace(&credential.username, target);
     scene.known.extend(super::secrets(clients, namespace, manifest).await?);
@@ -83,19 +85,50 @@ pub(crate) async fn rotate(
     scene.known.insert("old".into(), old);
     scene.known.insert("new".into(), new);
     if !rotation.requests.is_empty() && all(&mut scene, &rotation.proof).await.is_err() {
+        scene.sent = 0;
         let taken = async {
             all(&mut scene, &rotation.requests).await?;
             all(&mut scene, &rotation.proof).await
         };
-        taken.await.map_err(|problem| Error::NotRotated { name: name.to_owned(), problem })?;
+        if let Err(problem) = taken.await {
+            return Err(not_taken(&mut scene, rotation, &user, (name, problem), reached).await);
+        }
     }
-    rotating.complete().await?;
+    if !rotation.requests.is_empty() {
+        *reached.lock() = RotationReached::Unknown;
+    }
+    rotating.complete(reached).await?;
     rotating.restart(id).await?;
     if rotation.requests.is_empty() {
         let proved = eventually(&mut scene, &rotation.proof).await;
         proved.map_err(|problem| Error::RotationUnproved { name: name.to_owned(), problem })?;
     }
     Ok(())
+}
+
+/// What it means that the app was not seen taking the new value. That the old one is still in place is said where nothing was sent, or
+/// the app was seen taking that: a request whose response is lost may have changed it.
+async fn not_taken(
+    scene: &mut Scene<'_>,
+    rotation: &Rotation,
+    user: &str,
+    (name, problem): (&str, String),
+    reached: &Mutex<RotationReached>,
+) -> Error {
+    let name = name.to_owned();
+    let (was_sent, before) = (scene.sent > 0, *reached.lock());
+    if !was_sent && before == RotationReached::OldInPlace {
+        return Error::NotRotated { name, problem };
+    }
+    *reached.lock() = RotationReached::Unknown;
+    let old = scene.known.get("old").cloned().unwrap_or_default();
+    scene.known.insert("basic".into(), BASE64_STANDARD.encode(format!("{user}:{old}")));
+    scene.known.insert("new".into(), old);
+    if all(scene, &rotation.proof).await.is_err() {
+        return Error::RotationUnknown { name, problem };
+    }
+    *reached.lock() = RotationReached::OldInPlace;
+    Error::NotRotated { name, problem }
 }
 
 /// A credential by name.
@@ -160,7 +193,7 @@ impl Rotating<'_> {
     }
 
     /// The old value and the new one, which is durable beside it.
-    async fn begin(&self, id: &str) -> Result<(String, String)> {
+    async fn begin(&self, id: &str, reached: &Mutex<RotationReached>) -> Result<(String, String)> {
         let (_, chars) = self.spec()?;
         let mut secret = self.read().await?;
         let (key, next) = (&self.credential.key, format!("{}{NEXT}", self.credential.key));
@@ -175,12 +208,20 @@ impl Rotating<'_> {
         let annotations = secret.metadata.annotations.get_or_insert_default();
         let is_last = annotations.get(&annotation).is_some_and(|last| last == id);
         match pending {
-            Some(new) if is_last => return Ok((old, new)),
+            Some(new) if is_last => {
+                *reached.lock() = RotationReached::Unknown;
+                return Ok((old, new));
+            }
             // Its value has taken its place; what follows may be missing.
-            None if is_last => return Ok((old.clone(), old)),
+            None if is_last => {
+                *reached.lock() = RotationReached::Unknown;
+                return Ok((old.clone(), old));
+            }
             // A rotation that stopped: its value goes on as this one's.
             Some(_) | None => {}
         }
+        // What stopped may have been taken already; what is only made now, by nobody.
+        *reached.lock() = if pending.is_some() { RotationReached::Unknown } else { RotationReached::OldInPlace };
         let new = pending.unwrap_or_else(|| base::random_text(chars));
         data.insert(next, ByteString(new.clone().into_bytes()));
         annotations.insert(annotation, id.to_owned());
@@ -189,7 +230,7 @@ impl Rotating<'_> {
     }
 
     /// The new value takes the old one's place, also in what was made of it.
-    async fn complete(&self) -> Result<()> {
+    async fn complete(&self, reached: &Mutex<RotationReached>) -> Result<()> {
         let (spec, _) = self.spec()?;
         let mut secret = self.read().await?;
         let data = secret.data.get_or_insert_default();
@@ -208,6 +249,7 @@ impl Rotating<'_> {
                 data.insert(key.clone(), ByteString(text.into_bytes()));
             }
         }
+        *reached.lock() = RotationReached::Unknown;
         self.write(secret).await
     }
 

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -12,7 +12,6 @@ use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use landlord_kube::markers;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,6 +25,8 @@ struct Server {
     restarts: AtomicU32,
     /// Writes until it takes none any more.
     writes_left: AtomicU32,
+    /// It responds to nobody.
+    is_away: AtomicBool,
 }
 
 fn encoded(text: &str) -> String {
@@ -43,7 +44,8 @@ impl Server {
             },
         });
         let writes_left = AtomicU32::new(u32::MAX);
-        Arc::new(Self { secret: Mutex::new(secret), restarts: AtomicU32::new(0), writes_left })
+        let (secret, is_away) = (Mutex::new(secret), AtomicBool::new(false));
+        Arc::new(Self { secret, restarts: AtomicU32::new(0), writes_left, is_away })
     }
 
     fn value(&self, key: &str) -> String {
@@ -53,6 +55,9 @@ impl Server {
     }
 
     fn answer(&self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
+        if self.is_away.load(Ordering::SeqCst) {
+            return (503, json!({ "kind": "Status", "status": "Failure", "code": 503, "message": "away" }));
+        }
         if *method != Method::GET {
             let left = self.writes_left.load(Ordering::SeqCst);
             if left == 0 {
@@ -121,7 +126,36 @@ fn checks() -> Checks {
 }
 
 async fn rotated(server: &Arc<Server>, manifest: &Manifest, id: &str) -> Result<()> {
-    rotate(&checks(), &server.clients(), &target(), manifest, ("files", id)).await
+    reaching(server, manifest, id).await.0
+}
+
+/// The same, with how far it got.
+async fn reaching(server: &Arc<Server>, manifest: &Manifest, id: &str) -> (Result<()>, RotationReached) {
+    let reached = Mutex::new(RotationReached::Nothing);
+    let ended = rotate(&checks(), &server.clients(), &target(), manifest, ("files", id), &reached).await;
+    (ended, reached.into_inner())
+}
+
+#[tokio::test]
+async fn a_failed_rotation_says_which_value_is_in_place() {
+    use RotationReached::{Nothing, OldInPlace, Unknown};
+    let manifest = manifest(json!({ "restart": ["files"] }));
+    let away = Server::start();
+    away.is_away.store(true, Ordering::SeqCst);
+    let (ended, reached) = reaching(&away, &manifest, "r1").await;
+    assert_eq!((ended.is_err(), reached), (true, Nothing), "nothing could be read");
+    // The first write makes the new value, the second has it take the old one's place, then pods start again.
+    for (writes, wanted) in [(0, OldInPlace), (1, Unknown), (2, Unknown)] {
+        let server = Server::start();
+        server.writes_left.store(writes, Ordering::SeqCst);
+        let (ended, reached) = reaching(&server, &manifest, "r1").await;
+        assert_eq!((ended.is_err(), reached), (true, wanted), "after {writes} writes");
+        // Going on, nobody knows before it has ended.
+        server.writes_left.store(0, Ordering::SeqCst);
+        let (ended, reached) = reaching(&server, &manifest, "r1").await;
+        let wanted = if writes == 0 { OldInPlace } else { Unknown };
+        assert_eq!((ended.is_err(), reached), (true, wanted), "again, after {writes} writes");
+    }
 }
 
 #[tokio::test]
@@ -138,7 +172,9 @@ async fn a_rotation_changes_the_secret_and_what_was_made_of_it() {
     assert_eq!(server.value("customer-password"), new);
     rotated(&server, &manifest, "r2").await.unwrap();
     assert_ne!(server.value("customer-password"), new);
-    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1")).await.unwrap_err();
+    let reached = Mutex::new(RotationReached::Nothing);
+    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1"), &reached).await.unwrap_err();
+    assert_eq!(reached.into_inner(), RotationReached::Nothing);
     assert!(none.to_string().contains("it has: files"), "{none}");
 }
 
@@ -165,7 +201,9 @@ async fn what_the_app_does_not_take_leaves_the_old_one() {
     });
     let manifest = manifest(json!({ "requests": [request], "proof": [request] }));
     let server = Server::start();
-    let refused = rotated(&server, &manifest, "r1").await.unwrap_err();
+    let (refused, reached) = reaching(&server, &manifest, "r1").await;
+    let refused = refused.unwrap_err();
+    assert_eq!(reached, RotationReached::OldInPlace, "nobody was there to be asked");
     let text = refused.to_string();
     assert!(matches!(refused, Error::NotRotated { .. }) && text.contains("still works"), "{text}");
     assert_eq!(server.value("customer-password"), "first");

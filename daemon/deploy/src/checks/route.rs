@@ -102,8 +102,8 @@ impl Route {
     }
 }
 
-/// A connection to a public address.
-async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Result<TcpStream, String> {
+/// A connection to a public address, directly or through an HTTP proxy.
+pub(crate) async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Result<TcpStream, String> {
     let connected = async {
         match proxy {
             None => TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}")),

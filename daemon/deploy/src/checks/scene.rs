@@ -55,6 +55,8 @@ pub(super) struct Scene<'a> {
     pub(super) began: u64,
     /// Different for each run, so that what one has left is nothing to the next.
     pub(super) code: u32,
+    /// Requests of the stack's own that were sent, whatever came of them.
+    pub(super) sent: u32,
 }
 
 /// Who must do what where an entry point is closed.

@@ -1,11 +1,11 @@
-//! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and one of its
-//! web addresses in turn answers over TLS. Done every minute, for all tenants; what it costs is measured by `cargo run -p
+//! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and each of its
+//! web addresses answers over TLS, with a certificate that has not ended. Done every minute, for all tenants; what it costs is measured by `cargo run -p
 //! landlord-deploy --example probe`.
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
 //! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
-//!   connection that was made.
+//!   connection that was made. None is asked of a proxy either, which may be let in where its callers are not.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,15 +16,21 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use http::Uri;
 use ipnet::IpNet;
 use landlord_core::{
+    Timestamp,
     environment::Endpoint,
-    ports::{PROBE_TIMEOUT, Probe},
+    ports::{NoAnswer, PROBE_TIMEOUT, Probe},
     public_address,
 };
 use parking_lot::Mutex;
-use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
+use rustls::{
+    ClientConfig,
+    client::Resumption,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -32,7 +38,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::checks::{Names, Trust};
+use crate::checks::{Names, Trust, dial};
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,8 +46,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const NAME_TTL: Duration = Duration::from_secs(5 * 60);
 /// Names kept: 10,000 tenants have some 40,000.
 const NAMES_MAX: usize = 50_000;
-/// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs.
-const SESSIONS_MAX: usize = 20_000;
+/// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs. As many as
+/// names: where there are fewer, each look pushes out the session that another one is about to need.
+const SESSIONS_MAX: usize = NAMES_MAX;
 /// Certificate authorities are read again after this long.
 const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
 /// After this long if they could not be read: all looks of a second share one attempt.
@@ -54,6 +61,8 @@ const LINE_BYTES_MAX: usize = 512;
 pub struct ProbeOptions {
     /// DNS server that names are asked of; `None`: the machine's own resolver.
     pub resolver: Option<SocketAddr>,
+    /// HTTP proxy (CONNECT) that public addresses are reached through; `None`: directly.
+    pub proxy: Option<SocketAddr>,
     /// PEM file of certificate authorities that are trusted beside the machine's own.
     pub trusted_ca: Option<PathBuf>,
     /// Addresses that are looked at though they lie inside.
@@ -92,23 +101,30 @@ impl WebProbe {
         Self { options, names: Mutex::default(), trust: Mutex::default() }
     }
 
-    async fn look(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String> {
+    /// All addresses side by side: a slow one takes nothing of another's time.
+    async fn look(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
+        // Before anything is connected to: without authorities nobody can be judged.
         let places: Vec<Place> = endpoints.iter().filter_map(place).collect();
-        let web: Vec<&Place> = places.iter().filter(|place| place.is_web).collect();
-        if let Some(place) = web.get(turn.checked_rem(web.len()).unwrap_or_default()) {
-            self.web(place).await.map_err(|why| format!("{}: {why}", place.name))?;
-        }
-        for place in places.iter().filter(|place| !place.is_web) {
-            self.banner(place).await.map_err(|why| format!("{}: {why}", place.name))?;
-        }
-        Ok(())
+        let config = match places.iter().any(|place| place.is_web) {
+            true => Some(self.config().map_err(NoAnswer::NotLooked)?),
+            false => None,
+        };
+        let one = async |place: &Place| {
+            let seen = match config.as_ref().filter(|_| place.is_web) {
+                Some(config) => self.web(place, config).await,
+                None => self.banner(place).await,
+            };
+            seen.map_err(|why| NoAnswer::Missed(format!("{}: {why}", place.name)))
+        };
+        join_all(places.iter().map(one)).await.into_iter().collect()
     }
 
-    async fn web(&self, place: &Place) -> Result<(), String> {
+    async fn web(&self, place: &Place, config: &Arc<ClientConfig>) -> Result<(), String> {
         let stream = self.connect(place).await?;
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(self.config()?);
+        let connector = TlsConnector::from(Arc::clone(config));
         let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
+        still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())?;
         let request =
             format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
@@ -137,7 +153,8 @@ impl WebProbe {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
                 continue;
             }
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            match timeout(CONNECT_TIMEOUT, dial(address, self.options.proxy)).await {
+                Ok(Ok(stream)) if self.options.proxy.is_some() => return Ok(stream),
                 Ok(Ok(stream)) => {
                     let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
                     match public_address::refusal(peer, &self.options.allowed) {
@@ -145,7 +162,7 @@ impl WebProbe {
                         None => return Ok(stream),
                     }
                 }
-                Ok(Err(error)) => why = format!("{address}: {error}"),
+                Ok(Err(unreached)) => why = unreached,
                 Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
             }
         }
@@ -189,10 +206,23 @@ impl WebProbe {
 
 #[async_trait]
 impl Probe for WebProbe {
-    async fn probe(&self, endpoints: &[Endpoint], turn: usize) -> Result<(), String> {
-        let looked = timeout(PROBE_TIMEOUT, self.look(endpoints, turn)).await;
-        looked.unwrap_or_else(|_| Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())))
+    async fn probe(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
+        let looked = timeout(PROBE_TIMEOUT, self.look(endpoints)).await;
+        looked.unwrap_or_else(|_| Err(NoAnswer::Missed(format!("no answer within {} s", PROBE_TIMEOUT.as_secs()))))
     }
+}
+
+/// Whether the server's certificate has not ended: one that is gone on with is verified by nobody else.
+fn still_holds(chain: Option<&[CertificateDer<'_>]>, now: UnixTime) -> Result<(), String> {
+    let leaf = chain.and_then(<[_]>::first).ok_or("it shows no certificate")?;
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(leaf).map_err(|error| format!("its certificate: {error}"))?;
+    let end = certificate.validity().not_after.timestamp();
+    if end < i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
+        let end = Timestamp(end.saturating_mul(1_000));
+        return Err(format!("its certificate has ended at {end}"));
+    }
+    Ok(())
 }
 
 /// What is not https or sftp is looked at by the checks only.

@@ -5,7 +5,12 @@ use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use tokio::net::TcpListener;
+use simple_dns::{
+    CLASS, Packet, QTYPE, ResourceRecord, TYPE,
+    rdata::{A, AAAA, RData},
+};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -13,7 +18,8 @@ use super::*;
 /// A web server that answers every request with `answer`; empty: it stays silent.
 async fn web(issuer: &CertifiedIssuer<'static, KeyPair>, answer: &'static str) -> u16 {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let names = vec!["localhost".to_owned(), "acme.example.com".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -71,7 +77,7 @@ async fn each_server_is_judged_for_its_own_reason() {
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, issuer.pem()).unwrap();
     let allowed: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-    let probe = WebProbe::new(ProbeOptions { resolver: None, trusted_ca: Some(ca), allowed });
+    let probe = WebProbe::new(ProbeOptions { trusted_ca: Some(ca), allowed, ..ProbeOptions::default() });
 
     let fine = endpoint("https", web(&issuer, "HTTP/1.1 200 OK\r\n\r\n").await);
     let redirect = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data\r\n\r\n";
@@ -79,21 +85,145 @@ async fn each_server_is_judged_for_its_own_reason() {
     let broken = endpoint("https", web(&issuer, "HTTP/1.1 502 Bad Gateway\r\n\r\n").await);
     let ssh = endpoint("sftp", plain("SSH-2.0-files\r\n").await);
     let other = endpoint("sftp", plain("220 mail\r\n").await);
-    assert_eq!(probe.probe(&[fine.clone(), ssh.clone()], 0).await, Ok(()));
-    assert_eq!(probe.probe(&[redirects], 0).await, Ok(()), "a redirect is an answer, and is not followed");
-    let both = [fine.clone(), broken];
-    assert_eq!(probe.probe(&both, 0).await, Ok(()));
-    assert!(probe.probe(&both, 1).await.unwrap_err().contains("502"), "they take turns");
-    assert_eq!(probe.probe(&both, 2).await, Ok(()));
-    assert!(probe.probe(&[fine.clone(), other], 0).await.unwrap_err().contains("no SSH server"));
-    let gone = endpoint("https", 9);
-    assert!(probe.probe(&[gone], 0).await.unwrap_err().contains("https: "));
-    assert_eq!(probe.probe(&[], 7).await, Ok(()), "what has no address is not lost");
+    let why = async |endpoints: &[Endpoint]| match probe.probe(endpoints).await {
+        Err(NoAnswer::Missed(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(probe.probe(&[fine.clone(), ssh.clone()]).await, Ok(()));
+    assert_eq!(probe.probe(&[fine.clone(), ssh]).await, Ok(()), "gone on with, its certificate is known still");
+    assert_eq!(probe.probe(&[redirects]).await, Ok(()), "a redirect is an answer, and is not followed");
+    assert!(why(&[fine.clone(), broken.clone()]).await.contains("502"), "each of them counts");
+    assert!(why(&[broken, fine.clone()]).await.contains("502"));
+    assert!(why(&[fine.clone(), other]).await.contains("no SSH server"));
+    assert!(why(&[endpoint("https", 9)]).await.contains("https: "));
+    assert_eq!(probe.probe(&[]).await, Ok(()), "what has no address is not lost");
 
     // Without leave nothing inside is asked, whatever a name leads to.
     let strict = WebProbe::new(ProbeOptions::default());
-    let refused = strict.probe(&[fine], 0).await.unwrap_err();
+    let Err(NoAnswer::Missed(refused)) = strict.probe(std::slice::from_ref(&fine)).await else {
+        panic!("it was asked")
+    };
     assert!(refused.contains("loopback") && refused.contains("not asked"), "{refused}");
+    // Who can't read the authorities knows nothing of anybody.
+    let trusted_ca = Some(folder.path().join("is-not-there.pem"));
+    let blind = WebProbe::new(ProbeOptions { trusted_ca, ..ProbeOptions::default() });
+    let blind = blind.probe(&[fine]).await;
+    assert!(matches!(&blind, Err(NoAnswer::NotLooked(why)) if why.contains("is-not-there.pem")), "{blind:?}");
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_a_miss_however_it_was_met() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    // Without a word it ends in the year 4096.
+    let chain = [certificate.der().clone()];
+    assert_eq!(still_holds(Some(&chain), UnixTime::now()), Ok(()));
+    let ended = still_holds(Some(&chain), at(70_000_000_000)).unwrap_err();
+    assert!(ended.contains("has ended at 4096-01-01"), "{ended}");
+    assert!(still_holds(None, UnixTime::now()).is_err());
+}
+
+/// A name server that gives one address for every name.
+async fn names(address: IpAddr) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let query = Packet::parse(&buffer[..length]).unwrap();
+            let question = &query.questions[0];
+            let data = match (address, question.qtype) {
+                (IpAddr::V4(own), QTYPE::TYPE(TYPE::A)) => Some(RData::A(A { address: own.into() })),
+                (IpAddr::V6(own), QTYPE::TYPE(TYPE::AAAA)) => Some(RData::AAAA(AAAA { address: own.into() })),
+                _ => None,
+            };
+            let mut response = Packet::new_reply(query.id());
+            let name = question.qname.clone();
+            response.answers.extend(data.map(|data| ResourceRecord::new(name, CLASS::IN, 60, data)));
+            let response = response.build_bytes_vec().unwrap();
+            let _ = socket.send_to(&response, from).await;
+        }
+    });
+    server
+}
+
+/// A proxy that leads every address to one port of this machine, and counts.
+async fn proxy(port: u16) -> (SocketAddr, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, carried) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&carried);
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            assert!(head.starts_with(b"CONNECT 34.1.2.3:443 HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
+            let mut other = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
+        }
+    });
+    (address, carried)
+}
+
+#[tokio::test]
+async fn public_addresses_are_reached_by_the_proxy_and_nothing_inside_by_any_way() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, issuer.pem()).unwrap();
+    let (proxy, carried) = proxy(web(&issuer, "HTTP/1.1 200 OK\r\n\r\n").await).await;
+    let look = async |leads_to: &str, proxy: Option<SocketAddr>| {
+        let resolver = Some(names(leads_to.parse().unwrap()).await);
+        let probe = WebProbe::new(ProbeOptions { resolver, proxy, trusted_ca: Some(ca.clone()), allowed: Vec::new() });
+        let web = Endpoint { name: "chat".into(), url: "https://acme.example.com".into() };
+        let files = Endpoint { name: "files".into(), url: "sftp://acme@acme.example.com:2222".into() };
+        [probe.probe(&[web]).await, probe.probe(&[files]).await]
+    };
+    assert_eq!(look("34.1.2.3", Some(proxy)).await[0], Ok(()));
+    let public = carried.load(Ordering::SeqCst);
+    assert!(public >= 1, "not by the proxy");
+    let inside = [
+        "127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "168.63.129.16",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.0.2.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "203.0.113.9",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "2001:db8::1",
+        "ff02::1",
+    ];
+    for address in inside {
+        for by in [None, Some(proxy)] {
+            for looked in look(address, by).await {
+                let Err(NoAnswer::Missed(why)) = looked else { panic!("{address} was asked: {looked:?}") };
+                assert!(why.contains("not asked"), "{address} by {by:?}: {why}");
+            }
+        }
+    }
+    assert_eq!(carried.load(Ordering::SeqCst), public, "none of it reached the proxy");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,13 +7,16 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::support::deployer::{DeployOptions, Deployer};
+use crate::support::{
+    client_of,
+    deployer::{DeployOptions, Deployer},
+};
 use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
     storage::v1::StorageClass,
 };
 use kube::{
-    Api, Client, Config,
+    Api,
     api::{ListParams, PostParams},
 };
 use landlord_core::{
@@ -27,8 +30,6 @@ use landlord_core::{
 };
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 const NAMESPACE: &str = "ai-fileserver";
@@ -111,13 +112,7 @@ async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTar
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let left = access.expire_time.unwrap().0 - i64::try_from(now.as_millis()).unwrap();
     assert!((540_000..=600_000).contains(&left), "{left} ms");
-    let KubeIdentity::Token(token) = &access.identity else { panic!("{access:?}") };
-
-    let mut config = Config::new(access.endpoint.parse().unwrap());
-    let ca = CertificateDer::from_pem_slice(access.ca_pem.as_bytes()).unwrap();
-    config.root_cert = Some(vec![ca.to_vec()]);
-    config.auth_info.token = Some(token.expose_secret().to_owned().into());
-    let customer = Client::try_from(config).unwrap();
+    let customer = client_of(&access).unwrap();
     let pods: Api<Pod> = Api::namespaced(customer.clone(), &namespace);
     assert!(pods.list(&ListParams::default()).await.is_ok());
     let foreign: Api<Pod> = Api::namespaced(customer.clone(), NAMESPACE);

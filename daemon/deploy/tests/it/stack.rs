@@ -3,20 +3,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::support::{self, NAMESPACE, Scene, done, eventually, node};
+use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually, node};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::{
-    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
 };
 use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    ErrorKind, TenantUid,
-    ports::{Apps as _, CloudAccount, StageProgress},
+    CustomerRole, ErrorKind, TenantUid,
+    ports::{Apps as _, CUSTOMER_ACCESS_MIN, CloudAccount, Isolation as _, StageProgress},
 };
+use landlord_kube::markers::CUSTOMER;
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
 
@@ -56,6 +57,7 @@ mod from_nothing_to_ready_to_nothing {
         apps_become_ready: super::apps_become_ready(&world.scene).await;
         the_namespace_is_guarded: super::the_namespace_is_guarded(&world.scene).await;
         accounts_carry_what_their_identities_need: super::accounts_carry_what_their_identities_need(&world.scene).await;
+        a_withdrawn_role_is_taken_back: super::a_withdrawn_role_is_taken_back(&world.scene).await;
         secrets_stay_secret: super::secrets_stay_secret(&world.scene).await;
         applying_again_changes_nothing: super::applying_again_changes_nothing(&world.scene).await;
         growing_changes_one_release: super::growing_changes_one_release(&world.scene).await;
@@ -214,6 +216,105 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
 }
 
 /// Generated secrets and the token are in no argument, no environment, no values and no release.
+/// What a class gives the customer of a cluster of its own, against the API server; and what is left once it gives nothing.
+async fn a_withdrawn_role_is_taken_back(scene: &Scene) -> Result<()> {
+    let target = scene.target(25, &json!({}));
+    let isolation = &scene.deployer.isolation;
+    isolation.ensure_customer(&target, CustomerRole::None).await?;
+    ensure!(of_customer(scene).await?.is_empty(), "nobody got a role");
+
+    let access = isolation.own_cluster_kubeconfig(&target, CustomerRole::View, CUSTOMER_ACCESS_MIN).await?;
+    ensure!(access.namespace == NAMESPACE, "{}", access.namespace);
+    let customer = client_of(&access.kube)?;
+    let (maps, secrets) = (configs(&customer), Api::<Secret>::namespaced(customer.clone(), NAMESPACE));
+    let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": "own" } }))?;
+    eventually("it reads", async || Ok(refused(maps.list(&ListParams::default()).await)?.map_or(Ok(()), Err))).await?;
+    ensure!(refused(secrets.list(&ListParams::default()).await)?.is_some(), "it reads Secrets");
+    ensure!(refused(maps.create(&PostParams::default(), &map).await)?.is_some(), "a viewer writes");
+    let elsewhere: Api<ConfigMap> = Api::namespaced(customer, "default");
+    ensure!(refused(elsewhere.list(&ListParams::default()).await)?.is_some(), "it reads elsewhere");
+
+    let access = isolation.own_cluster_kubeconfig(&target, CustomerRole::Edit, CUSTOMER_ACCESS_MIN).await?;
+    let editor = client_of(&access.kube)?;
+    let create = async || refused(configs(&editor).create(&PostParams::default(), &map).await);
+    eventually("it writes", async || Ok(create().await?.map_or(Ok(()), Err))).await?;
+    let pods: Api<Pod> = Api::namespaced(editor.clone(), NAMESPACE);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let pod: Pod = serde_json::from_value(restricted_pod(CUSTOMER))?;
+    eventually("no pod runs as the customer", async || {
+        let why = refused(pods.create(&dry_run, &pod).await)?.unwrap_or_default();
+        Ok(if why.contains("must not run as") { Ok(()) } else { Err(format!("not refused: {why}")) })
+    })
+    .await?;
+    let other: Pod = serde_json::from_value(restricted_pod("default"))?;
+    ensure!(refused(pods.create(&dry_run, &other).await)?.is_none(), "other pods may run");
+    // Calling again changes nothing.
+    let before = of_customer(scene).await?;
+    ensure!(before.len() == 5, "{before:?}");
+    isolation.ensure_customer(&target, CustomerRole::Edit).await?;
+    ensure!(of_customer(scene).await? == before, "a second time");
+
+    isolation.ensure_customer(&target, CustomerRole::None).await?;
+    ensure!(of_customer(scene).await?.is_empty(), "{:?}", of_customer(scene).await?);
+    eventually("its token is worth nothing", async || {
+        let listed = configs(&editor).list(&ListParams::default()).await;
+        let status = listed.err().map(|error| error.to_string()).unwrap_or_default();
+        Ok(if status.is_empty() { Err("it still reads".to_owned()) } else { Ok(()) })
+    })
+    .await?;
+    configs(&scene.client).delete("own", &DeleteParams::default()).await?;
+    // Given a role again, which teardown shall find.
+    isolation.ensure_customer(&target, CustomerRole::View).await?;
+    Ok(())
+}
+
+fn configs(client: &Client) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), NAMESPACE)
+}
+
+/// The API server's refusal; `None`: it was allowed.
+fn refused<T>(result: kube::Result<T>) -> Result<Option<String>> {
+    match result {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message.clone())),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn restricted_pod(account: &str) -> Value {
+    json!({ "metadata": { "name": "as-somebody" }, "spec": {
+        "serviceAccountName": account,
+        "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [{ "name": "c", "image": "example.com/c:1", "securityContext": {
+            "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }],
+    } })
+}
+
+/// Every object of the customer's account, with its version.
+async fn of_customer(scene: &Scene) -> Result<BTreeMap<String, String>> {
+    let kinds = [
+        ("v1", "ServiceAccount", true),
+        ("rbac.authorization.k8s.io/v1", "Role", true),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", true),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", false),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", false),
+    ];
+    let mut all = BTreeMap::new();
+    for (version, kind, namespaced) in kinds {
+        let resource = landlord_kube::object::resource(version, kind);
+        let api: Api<DynamicObject> = match namespaced {
+            true => Api::namespaced_with(scene.client.clone(), NAMESPACE, &resource),
+            false => Api::all_with(scene.client.clone(), &resource),
+        };
+        let found = api.list(&ListParams::default().labels("landlord-role=rights")).await?;
+        all.extend(found.items.into_iter().map(|object| {
+            let version = object.resource_version().unwrap_or_default();
+            (format!("{kind} {}", object.name_any()), version)
+        }));
+    }
+    Ok(all)
+}
+
 async fn secrets_stay_secret(scene: &Scene) -> Result<()> {
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), NAMESPACE);
     let mut hidden = vec![scene.control_plane.admin_token().to_owned()];
@@ -406,6 +507,9 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
         Ok(if left.iter().filter(|name| *name == "shop").count() == 2 { Ok(()) } else { Err(format!("{left:?}")) })
     })
     .await?;
+    scene.deployer.isolation.remove(&scene.target(25, &json!({}))).await?;
+    let customers = of_customer(scene).await?;
+    ensure!(customers.keys().all(|name| !name.contains("Policy")), "outside of namespaces: {customers:?}");
     let volumes: Api<PersistentVolume> = Api::all(scene.client.clone());
     let retain = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
     eventually("a volume to be retained", async || {

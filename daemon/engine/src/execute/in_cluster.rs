@@ -89,7 +89,7 @@ impl Call<'_> {
         }
         match self.stage {
             Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
-            Stage::Base => self.kube(self.apps()?.ensure_base(&target).await).map(stage_progress),
+            Stage::Base => self.base(&target).await,
             Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
@@ -106,11 +106,30 @@ impl Call<'_> {
                 report.status = serde_json::to_vec(&VerifyStatus { endpoints, pending, checks }).ok();
                 Ok(report)
             }
-            Stage::Teardown if self.work.host.is_none() => {
-                self.kube(self.apps()?.teardown(&target).await).map(removing)
-            }
+            Stage::Teardown if self.work.host.is_none() => self.teardown(&target).await,
             other => Err(misplaced(other)),
         }
+    }
+
+    /// What the apps stand on; in a cluster of its own also its customer's account, so that a role that the class withdraws is
+    /// taken back.
+    async fn base(&self, target: &DeployTarget) -> Report {
+        let report = stage_progress(self.kube(self.apps()?.ensure_base(target).await)?);
+        if !report.done || target.cluster.shared().is_some() {
+            return Ok(report);
+        }
+        let role = self.work.environment.placement.service.customer_role;
+        self.kube(self.shared.ports.isolation.ensure_customer(target, role).await).map(stage_progress)
+    }
+
+    /// Empties a cluster of a tenant's own.
+    async fn teardown(&self, target: &DeployTarget) -> Report {
+        let report = removing(self.kube(self.apps()?.teardown(target).await)?);
+        if !report.done {
+            return Ok(report);
+        }
+        self.kube(self.shared.ports.isolation.remove(target).await)?;
+        Ok(report)
     }
 
     /// Takes away what a tenant has in a host cluster: its namespace, and after that the machines that were made for its pods. Never

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    DesiredState, Failure,
-    ports::{ProviderHealth, ProviderKey, Providers},
+    CustomerRole, DesiredState, Failure,
+    ports::{ProviderHealth, ProviderKey, Providers, Verified},
 };
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, v1,
@@ -105,6 +105,10 @@ pub(crate) struct Cloud {
     pub(crate) starting: AtomicBool,
     /// Methods that take a token each of an account that has one and gets no other.
     pub(crate) costly: Mutex<Vec<String>>,
+    /// What its stacks' verification finds; `None`: no class has a stack.
+    pub(crate) verified: Mutex<Option<Verified>>,
+    /// The customers' roles in clusters of their own, by tenant, as they were brought there last.
+    pub(crate) roles: Mutex<BTreeMap<String, CustomerRole>>,
 }
 
 impl Cloud {

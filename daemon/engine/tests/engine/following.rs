@@ -10,8 +10,11 @@ use std::{
 };
 
 use landlord_core::{
-    Condition, Environment, EnvironmentName, Stage, StageState, State,
-    ports::{StoreError, TenantStore as _, WorkStore as _},
+    Condition, CustomerRole, Environment, EnvironmentName, OperationId, OperationOutcome, Stage, StageState, State,
+    ports::{
+        CheckOutcome, CheckResult, Concern, EventQuery, StageProgress, StoreError, TenantStore as _, Verified,
+        WorkStore as _,
+    },
 };
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
@@ -255,5 +258,100 @@ async fn a_revision_that_can_not_be_used_is_a_condition_with_its_remedy() {
     // A change is a reason to look again.
     world.cancel(seen.operation).await;
     until(&world, &tenant, is_unusable(false)).await;
+    world.stop().await;
+}
+
+fn verified(outcome: CheckOutcome, concern: Option<Concern>) -> Verified {
+    let check = |name: &str, outcome, concern| CheckResult {
+        name: name.into(),
+        outcome,
+        detail: "as scripted".into(),
+        remedy: "mend it".into(),
+        duration: Duration::ZERO,
+        concern,
+    };
+    let needs = if outcome == CheckOutcome::Failed { CheckOutcome::NotRun } else { CheckOutcome::Passed };
+    let progress = match outcome {
+        CheckOutcome::Failed => {
+            StageProgress::Pending { poll_after: Duration::from_secs(30), detail: "a check failed".into() }
+        }
+        CheckOutcome::Passed | CheckOutcome::NotRun => StageProgress::Done,
+    };
+    let checks = vec![check("answers", outcome, concern), check("knows", needs, None)];
+    Verified { progress, endpoints: Vec::new(), pending: Vec::new(), checks }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_an_environment_from_ready_is_a_condition_and_an_event() {
+    let mut world = World::new(false).await;
+    world.resync_interval = Duration::from_millis(200);
+    *world.cloud.capabilities.lock() = Some(vec!["clusters".into(), "node-pools".into()]);
+    *world.cloud.verified.lock() = Some(verified(CheckOutcome::Passed, None));
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    world.create_with_stack(&tenant, "desk").await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    for concern in [Concern::ModelMissing, Concern::DiskNearlyFull, Concern::CertificateExpiring] {
+        let kind = format!("{concern:?}");
+        let holds = |wanted: bool| {
+            let kind = kind.clone();
+            move |tenant: &Environment| {
+                tenant.status.conditions.iter().any(|own| own.r#type == kind && own.status == wanted)
+            }
+        };
+        *world.cloud.verified.lock() = Some(verified(CheckOutcome::Failed, Some(concern)));
+        let seen = until(&world, &tenant, holds(true)).await;
+        assert_eq!(seen.status.state, State::Updating, "{:?}", seen.status);
+        assert_eq!(condition(&seen, &kind).message, "answers: as scripted; mend it");
+        *world.cloud.verified.lock() = Some(verified(CheckOutcome::Passed, None));
+        until(&world, &tenant, holds(false)).await;
+        let events = world.store.events(&EventQuery { limit: 1_000, ..EventQuery::default() }).await.unwrap();
+        let begun = events.iter().filter(|event| event.event.reason == kind).count();
+        assert_eq!(begun, 1, "{events:?}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_whose_checks_fail_go_back_and_a_role_follows_its_class() {
+    let mut world = World::new(false).await;
+    *world.cloud.capabilities.lock() = Some(vec!["clusters".into(), "node-pools".into()]);
+    *world.cloud.verified.lock() = Some(verified(CheckOutcome::Passed, None));
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create_with_stack(&tenant, "desk").await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let role = |world: &World| world.cloud.roles.lock()[&uid];
+    assert_eq!(role(&world), CustomerRole::None);
+    let ended = async |world: &World, operation: OperationId| {
+        for _ in 0..6_000 {
+            let outcome = world.store.operation(operation).await.unwrap().outcome;
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it never ends: {:?}", world.store.get(&tenant).await.unwrap().status)
+    };
+    let to_edit = world.renew(&tenant, CustomerRole::Edit).await.id;
+    assert_eq!(ended(&world, to_edit).await, OperationOutcome::Ready);
+    assert_eq!(role(&world), CustomerRole::Edit);
+    // Withdrawn, and taken back.
+    let to_none = world.renew(&tenant, CustomerRole::None).await.id;
+    assert_eq!(ended(&world, to_none).await, OperationOutcome::Ready);
+    assert_eq!(role(&world), CustomerRole::None);
+    // A revision whose check never passes.
+    *world.cloud.verified.lock() = Some(verified(CheckOutcome::Failed, None));
+    let failing = world.renew(&tenant, CustomerRole::View).await.id;
+    let outcome = ended(&world, failing).await;
+    let OperationOutcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
+    assert!(
+        failure.kind == landlord_core::ErrorKind::Conflict && failure.message.contains("a check failed"),
+        "{failure}"
+    );
+    assert!(failure.message.contains("those of before are back"), "{failure}");
+    *world.cloud.verified.lock() = Some(verified(CheckOutcome::Passed, None));
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert_eq!(role(&world), CustomerRole::None, "it is as it was");
     world.stop().await;
 }

@@ -65,7 +65,10 @@ impl Apps for IsolationOnly {
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
-        Err(unexpected("a base"))
+        match *self.0.cloud.verified.lock() {
+            Some(_) => Ok(StageProgress::Done),
+            None => Err(unexpected("a base")),
+        }
     }
 
     async fn ensure_accounts(&self, _: &DeployTarget, _: &[CloudAccount]) -> Result<StageProgress, Failure> {
@@ -77,11 +80,11 @@ impl Apps for IsolationOnly {
     }
 
     async fn entry_points(&self, _: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
-        Err(unexpected("entry points"))
+        self.0.cloud.verified.lock().as_ref().map(|_| Some(BTreeMap::new())).ok_or_else(|| unexpected("entry points"))
     }
 
     async fn verify(&self, _: &DeployTarget) -> Result<Verified, Failure> {
-        Err(unexpected("a verification"))
+        self.0.cloud.verified.lock().clone().ok_or_else(|| unexpected("a verification"))
     }
 
     async fn check(&self, _: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
@@ -121,6 +124,15 @@ impl Isolation for IsolationOnly {
             return Ok((progress, vec![object]));
         }
         Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn ensure_customer(
+        &self,
+        target: &DeployTarget,
+        role: landlord_core::CustomerRole,
+    ) -> Result<StageProgress, Failure> {
+        self.0.cloud.roles.lock().insert(target.uid.to_string(), role);
+        Ok(StageProgress::Done)
     }
 
     async fn own_cluster_kubeconfig(

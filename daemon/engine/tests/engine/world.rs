@@ -13,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling, Operation, OperationId, Placement,
-    State, TenantName, TenantSpec,
+    Amounts, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling, Operation, OperationId,
+    Placement, State, TenantName, TenantSpec,
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
     isolation::IsolationSettings,
@@ -336,6 +336,16 @@ impl World {
     pub(crate) async fn create_with_stack(&self, name: &EnvironmentName, stack: &str) -> Operation {
         let placement = Placement { stack: Some(stack.parse().unwrap()), ..placement() };
         self.order(NewTenant { placement, ..new_tenant(name) }).await
+    }
+
+    /// Orders a tenant that stays what it is with other revisions, on trial, of a class that gives its customer this role.
+    pub(crate) async fn renew(&self, name: &EnvironmentName, role: CustomerRole) -> Operation {
+        let mut placement = self.store.get(name).await.unwrap().placement;
+        placement.service.customer_role = role;
+        let change = Change::Renew { placement };
+        let accepted = self.store.change(name, landlord_core::Precondition::None, change, request()).await.unwrap();
+        self.wake();
+        accepted.operation
     }
 
     /// Accepts a tenant; the engine gets no hint of it.

@@ -1,6 +1,10 @@
 //! Conditions as messages of the API, and what follows from them.
 
-use landlord_core::{Condition, DesiredState, Environment, State, environment::CUSTOMER_FROZEN};
+use std::time::SystemTime;
+
+use landlord_core::{
+    Availability, Condition, DesiredState, Environment, State, Timestamp, environment::CUSTOMER_FROZEN,
+};
 use landlord_proto::v1;
 
 use super::value::timestamp;
@@ -31,7 +35,7 @@ pub(super) fn reconciling(environment: &Environment) -> bool {
 /// All conditions, sorted by type, with whether it answers.
 pub(super) fn conditions(environment: &Environment) -> Vec<v1::Condition> {
     let mut all: Vec<v1::Condition> = environment.status.conditions.iter().map(condition).collect();
-    if let Some(known) = environment.availability.as_ref()
+    if let Some(known) = fresh(environment)
         && let Some(available) = known.available
     {
         let (reason, message) = if available { ("Answering", "") } else { ("NotAnswering", known.cause.as_str()) };
@@ -47,16 +51,24 @@ pub(super) fn conditions(environment: &Environment) -> Vec<v1::Condition> {
     all
 }
 
+/// What is known of its answers now: nothing while it is removed, and nothing where nobody looks any more.
+fn fresh(environment: &Environment) -> Option<&Availability> {
+    let is_wanted = environment.desired_state == DesiredState::Present;
+    let now = Timestamp::from(SystemTime::now());
+    environment.availability.as_ref().filter(|known| is_wanted && known.fresh_until >= now)
+}
+
 /// Whether it answers, and for how much of the month; `None`: nobody looks.
 pub(super) fn availability(environment: &Environment) -> Option<v1::Availability> {
-    let known = environment.availability.as_ref()?;
+    let known = fresh(environment)?;
+    let month = known.month_percent().map(|_| format!("{}-{:02}", known.month / 100, known.month % 100));
     Some(v1::Availability {
         available: known.available?,
         since_time: Some(timestamp(known.since)),
         cause: known.cause.clone(),
         probe_time: Some(timestamp(known.beat_time)),
-        month: format!("{}-{:02}", known.month / 100, known.month % 100),
-        month_percent: known.month_percent().unwrap_or(100.0),
+        month: month.unwrap_or_default(),
+        month_percent: known.month_percent().unwrap_or_default(),
         month_down_duration: std::time::Duration::from_millis(known.down_ms).try_into().ok(),
     })
 }
@@ -64,8 +76,8 @@ pub(super) fn availability(environment: &Environment) -> Option<v1::Availability
 #[cfg(test)]
 mod tests {
     use landlord_core::{
-        Availability, OperationId, Owner, Placement, Tenant, TenantSpec, TenantUid, Timestamp, environment::SpecInput,
-        lifecycle, placement::ProviderKey,
+        OperationId, Owner, Placement, Tenant, TenantSpec, TenantUid, environment::SpecInput, lifecycle,
+        placement::ProviderKey,
     };
 
     use super::*;
@@ -87,7 +99,9 @@ mod tests {
         assert!(conditions(&environment).is_empty() && availability(&environment).is_none());
         environment.availability = Some(Availability::default());
         assert!(conditions(&environment).is_empty() && availability(&environment).is_none(), "not seen yet");
+        let hour = std::time::Duration::from_secs(3_600);
         environment.availability = Some(Availability {
+            fresh_until: Timestamp::from(SystemTime::now()).after(hour),
             available: Some(false),
             since: Timestamp(60_000),
             cause: "chat: it answers 502".into(),
@@ -101,5 +115,15 @@ mod tests {
         assert_eq!((condition.reason.as_str(), condition.message.as_str()), ("NotAnswering", "chat: it answers 502"));
         let shown = availability(&environment).unwrap();
         assert_eq!((shown.month.as_str(), shown.month_percent), ("2026-11", 99.9));
+        // A month that nobody has looked at yet.
+        let known = environment.availability.clone().unwrap();
+        environment.availability = Some(Availability { up_ms: 0, down_ms: 0, ..known.clone() });
+        assert_eq!(availability(&environment).unwrap().month, "");
+        // Nobody looks any more, or it is being removed.
+        environment.availability = Some(Availability { fresh_until: Timestamp(1), ..known.clone() });
+        assert!(conditions(&environment).is_empty() && availability(&environment).is_none());
+        environment.availability = Some(known);
+        environment.desired_state = DesiredState::Absent;
+        assert!(conditions(&environment).is_empty() && availability(&environment).is_none());
     }
 }

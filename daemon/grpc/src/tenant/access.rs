@@ -8,7 +8,9 @@ use landlord_core::{
     Environment, ErrorKind, Failure, Violation,
     access::{Action, Resource},
     audit::{AuditRecord, Outcome},
-    ports::{Caller, CredentialFact, CredentialRecord, ROTATION_TIME_MAX, RotationEffect},
+    ports::{
+        Caller, CredentialFact, CredentialRecord, ROTATION_TIME_MAX, RotationEffect, RotationFailure, RotationReached,
+    },
 };
 use landlord_proto::v1::{self, access_credential::Rotation};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -133,14 +135,18 @@ async fn rotate_all(
         let ended = ended.unwrap_or_else(|_| {
             let problem = format!("the rotation of {credential} did not end within {} s", ROTATION_TIMEOUT.as_secs());
             let remedy = "rotate it again with the same request_id, which goes on where it stopped";
-            Err(Failure::new(ErrorKind::Transient, problem).with_remedy(remedy))
+            let failure = Box::new(Failure::new(ErrorKind::Transient, problem).with_remedy(remedy));
+            Err(RotationFailure { failure, reached: RotationReached::Unknown })
         });
-        if let Err(failure) = ended {
-            // These say that the old value is in its place. After any other it may be the new one, and must not stay unread.
-            let kept = matches!(failure.kind, ErrorKind::Conflict | ErrorKind::Invalid);
+        if let Err(RotationFailure { failure, reached }) = ended {
+            // Where it may be the new value that is in place, it must not stay unread.
+            let kept = match reached {
+                RotationReached::Nothing | RotationReached::OldInPlace => true,
+                RotationReached::Unknown => false,
+            };
             ports.credentials.credential_not_rotated(of, credential, &rotation, kept).await?;
             tracing::warn!(tenant = %name, credential, %failure, "a credential was not rotated");
-            return Err(failure.into());
+            return Err(Error::from(*failure));
         }
         ports.credentials.credential_rotated(of, credential, &rotation, &caller).await?;
         tracing::info!(tenant = %name, credential, "a credential was rotated");

@@ -10,7 +10,7 @@ use landlord_proto::v1;
 use prost::Message as _;
 use tonic::Code;
 
-use crate::common::{Daemon, FAILS_LATE, IS_SLOW, PLANTED, PROD, fields, order};
+use crate::common::{Daemon, FAILS_EARLY, FAILS_IN_DOUBT, FAILS_LATE, IS_SLOW, PLANTED, PROD, fields, order};
 
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
@@ -187,4 +187,22 @@ async fn what_a_rotation_made_can_be_read_however_it_ended() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("the rotation went with its client");
+}
+
+#[tokio::test]
+async fn a_failed_rotation_leaves_what_was_read_once_read_unless_its_value_may_be_another() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let switch = (format!("{PLANTED}-switch"), true);
+    let read_once = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&read_once)[0], switch);
+    // Whatever kind of failure it is: the value is the one that was read.
+    client.rotate_tenant_credentials(rotate("lamp", FAILS_EARLY)).await.unwrap_err();
+    let again = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&again)[0], (String::new(), false));
+    client.rotate_tenant_credentials(rotate("lamp", FAILS_IN_DOUBT)).await.unwrap_err();
+    let new = client.get_tenant_access(read(&["switch"])).await.unwrap().into_inner();
+    assert_eq!(given(&new)[0], switch);
 }

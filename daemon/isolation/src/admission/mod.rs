@@ -8,10 +8,12 @@
 //! Validating policies exist since Kubernetes 1.30; the mutating one (1.36) only saves customers from writing down
 //! where their pods go, and is left out where the API server does not know it.
 
+mod customer;
 mod objects;
 mod pods;
 mod policy;
 
+pub(crate) use customer::customer_account;
 use pods::POD_RESOURCES;
 pub(crate) use policy::Host;
 use policy::Policy;

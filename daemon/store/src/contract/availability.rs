@@ -6,14 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    AvailabilityChange, DesiredState, StageState, TenantUid, Timestamp,
+    AvailabilityChange, DesiredState, Environment, StageState, TenantUid, Timestamp,
+    environment::{CustomerRules, VERIFY_FAILED},
     ports::{AvailabilityStore, EventKind, NewEvent, ProbeTarget, SeenAvailability, StoreError},
 };
 use sqlx::AnyConnection;
 
-use super::duties::{self, PROBING};
+use super::{
+    customers::frozen,
+    duties::{self, PROBING},
+};
 use crate::{
-    rows::{self, clock, events, json, stages, unavailable},
+    rows::{self, clock, environments, events, json, stages, unavailable},
     store::Store,
 };
 
@@ -24,10 +28,33 @@ const PAGE_MAX: u32 = 1_000;
 impl AvailabilityStore for Store {
     async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
         let owner = owner.to_owned();
+        // Idle daemons ask each second: they keep no writer waiting.
+        if self.engine_snapshot(async |connection| held_by_another(connection, &owner).await).await? {
+            return Ok(false);
+        }
         self.writer
             .write(move |connection| {
                 let owner = owner.clone();
                 async move { duties::claim(connection, PROBING, &owner, ttl).await }.boxed()
+            })
+            .await
+    }
+
+    async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
+        let owner = owner.to_owned();
+        self.writer
+            .write(move |connection| {
+                let owner = owner.clone();
+                async move {
+                    sqlx::query("DELETE FROM duties WHERE name = $1 AND owner = $2")
+                        .bind(PROBING)
+                        .bind(owner)
+                        .execute(connection)
+                        .await
+                        .map(drop)
+                        .map_err(unavailable("giving a duty back"))
+                }
+                .boxed()
             })
             .await
     }
@@ -37,7 +64,7 @@ impl AvailabilityStore for Store {
     }
 
     async fn keep_availability(&self, owner: &str, seen: Vec<SeenAvailability>) -> Result<bool, StoreError> {
-        let (owner, events_max) = (owner.to_owned(), self.events_max);
+        let (owner, options) = (owner.to_owned(), (self.customer_rules(), self.events_max));
         self.writer
             .write(move |connection| {
                 let (owner, seen) = (owner.clone(), seen.clone());
@@ -47,7 +74,7 @@ impl AvailabilityStore for Store {
                         return Ok(false);
                     }
                     for one in &seen {
-                        keep(connection, one, now, events_max).await?;
+                        keep(connection, one, now, options).await?;
                     }
                     Ok(true)
                 }
@@ -60,6 +87,19 @@ impl AvailabilityStore for Store {
 async fn holds(connection: &mut AnyConnection, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
     let held: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM duties WHERE name = $1 AND owner = $2 AND lease_until > $3")
+            .bind(PROBING)
+            .bind(owner)
+            .bind(now.0)
+            .fetch_one(connection)
+            .await
+            .map_err(unavailable("looking who has a duty"))?;
+    Ok(held > 0)
+}
+
+async fn held_by_another(connection: &mut AnyConnection, owner: &str) -> Result<bool, StoreError> {
+    let now = clock::now(connection).await?;
+    let held: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM duties WHERE name = $1 AND owner <> $2 AND lease_until > $3")
             .bind(PROBING)
             .bind(owner)
             .bind(now.0)
@@ -83,7 +123,8 @@ async fn targets(
     .fetch_all(connection)
     .await
     .map_err(unavailable("reading whom to look at"))?;
-    let target = |environment: landlord_core::Environment| ProbeTarget {
+    let target = |environment: Environment| ProbeTarget {
+        failing: failing(&environment),
         uid: environment.uid,
         name: environment.name(),
         endpoints: environment.status.endpoints,
@@ -93,11 +134,34 @@ async fn targets(
     Ok(rows.iter().filter_map(rows::readable).map(target).collect())
 }
 
+/// What the engine found that an environment does not do any more.
+fn failing(environment: &Environment) -> Option<String> {
+    let condition = environment.status.conditions.iter().find(|own| own.r#type == VERIFY_FAILED && own.status);
+    condition.map(|condition| condition.message.clone())
+}
+
+/// Whether a resync does anything: who is paused, or frozen by the contract, is left as it is.
+async fn is_left_alone(
+    connection: &mut AnyConnection,
+    seen: &SeenAvailability,
+    rules: CustomerRules,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(environment) = environments::maybe(connection, &seen.name).await? else { return Ok(true) };
+    if environment.is_paused() {
+        return Ok(true);
+    }
+    match environment.tenant() {
+        Some(tenant) => Ok(frozen(connection, &tenant.name.customer, rules, now).await?.is_some()),
+        None => Ok(false),
+    }
+}
+
 async fn keep(
     connection: &mut AnyConnection,
     seen: &SeenAvailability,
     now: Timestamp,
-    events_max: u64,
+    (rules, events_max): (CustomerRules, u64),
 ) -> Result<(), StoreError> {
     let kept = sqlx::query("UPDATE tenants SET availability = $1 WHERE uid = $2 AND direction = 'present'")
         .bind(json("availability", &seen.availability)?)
@@ -106,18 +170,19 @@ async fn keep(
         .await
         .map_err(unavailable("keeping what was seen"))?;
     let Some(change) = seen.change.filter(|_| kept.rows_affected() > 0) else { return Ok(()) };
+    let repair = seen.repair && !is_left_alone(connection, seen, rules, now).await?;
     let (reason, message) = match change {
         AvailabilityChange::First => ("Available", format!("{} answers", seen.name)),
         AvailabilityChange::Back => ("Available", format!("{} answers again", seen.name)),
         AvailabilityChange::Lost => {
-            let next = if seen.repair { "; it is resynced" } else { "" };
+            let next = if repair { "; it is resynced" } else { "" };
             ("Unavailable", format!("{} does not answer: {}{next}", seen.name, seen.availability.cause))
         }
     };
     let event =
         NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: reason.into(), message, progress: None };
     events::append(connection, now, seen.uid, &seen.name, (None, &[event]), events_max).await?;
-    if seen.repair { resync(connection, seen.uid, now).await } else { Ok(()) }
+    if repair { resync(connection, seen.uid, now).await } else { Ok(()) }
 }
 
 /// Has every stage that is done looked at again, at once or as soon as the lease under which it is worked on is over.

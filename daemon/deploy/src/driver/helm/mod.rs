@@ -13,7 +13,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use landlord_kube::{Doing as _, absent::gone_is_fine};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) use self::process::Helm;
 pub use self::process::Registries;
@@ -23,6 +23,17 @@ use self::{
 };
 use super::{Content, Delivered, DeliveryState, Driver, ReleaseRef, Removal};
 use crate::error::Result;
+
+/// Who Helm is in server-side apply, whatever its file is called.
+/// <https://github.com/helm/helm/blob/main/cmd/helm/helm.go>
+pub(crate) const MANAGER: &str = "helm";
+
+/// Marks an object as Helm does before it applies it.
+pub(crate) fn mark(object: &mut Value, release: &str, namespace: &str) {
+    object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
+    object["metadata"]["annotations"]["meta.helm.sh/release-name"] = json!(release);
+    object["metadata"]["annotations"]["meta.helm.sh/release-namespace"] = json!(namespace);
+}
 
 #[async_trait]
 impl Driver for Helm {

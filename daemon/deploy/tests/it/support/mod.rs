@@ -27,6 +27,8 @@ use landlord_test_kube::{
     cloud::{CloudBackend, LoadBalancerRequest, NodeSpec, VolumeRequest},
 };
 use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use shipped::artifacts;
 pub(crate) use shipped::stacks;
@@ -240,6 +242,16 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         memory_mib: 32_768,
         pods_max: 58,
     }
+}
+
+/// A client with access that was handed out.
+pub(crate) fn client_of(access: &KubeCredentials) -> Result<Client> {
+    let KubeIdentity::Token(token) = &access.identity else { bail!("{access:?}") };
+    let mut config = kube::Config::new(access.endpoint.parse()?);
+    let ca = CertificateDer::from_pem_slice(access.ca_pem.as_bytes()).context("the certificate authority")?;
+    config.root_cert = Some(vec![ca.to_vec()]);
+    config.auth_info.token = Some(token.expose_secret().to_owned().into());
+    Ok(Client::try_from(config)?)
 }
 
 /// Calls until done. Throttling delays and never fails, as for the engine: an API server that has just got new kinds

@@ -27,9 +27,9 @@ use landlord_core::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
         Commit, CredentialFact, CustomerAccess, EnvironmentPatch, FieldDiff, Handover, HeldTenant, KubeAccess,
         KubeCredentials, KubeIdentity, LogLine, LogQuery, LogSink, NewEvent, ObjectDiff, OperationEnd, ParkedEvent,
-        Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, StoreError, TenantDiff,
-        TenantLogs, TenantStore as _, TestDelivery, Unauthenticated, Verifier, Wake, WebhookState, WebhookView,
-        Webhooks, WorkStore,
+        Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, RotationFailure, RotationReached, StackParameter,
+        Stacks, StoreError, TenantDiff, TenantLogs, TenantStore as _, TestDelivery, Unauthenticated, Verifier, Wake,
+        WebhookState, WebhookView, Webhooks, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenBounds, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -265,7 +265,10 @@ impl TenantDiff for Clusters {
     }
 }
 
-/// Rotations of the lamp's credential: one that fails when the value has been replaced, and one that takes half a second.
+/// Rotations of the lamp's credential: one that fails before anything is changed, one that ends in doubt with a CONFLICT, one that
+/// fails when the value has been replaced, and one that takes half a second.
+pub const FAILS_EARLY: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a13";
+pub const FAILS_IN_DOUBT: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a14";
 pub const FAILS_LATE: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a11";
 pub const IS_SLOW: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a12";
 
@@ -300,16 +303,25 @@ impl Handover for Clusters {
         Ok(names.iter().map(|name| format!("{PLANTED}-{name}").into()).collect())
     }
 
-    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure> {
+    async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), RotationFailure> {
         self.access(tenant).await?;
+        let failed = |kind, why, reached| RotationFailure { failure: Box::new(Failure::new(kind, why)), reached };
         match name {
-            "switch" if rotation == FAILS_LATE => Err(Failure::new(ErrorKind::Transient, "it was not seen lit")),
+            "switch" if rotation == FAILS_LATE => {
+                Err(failed(ErrorKind::Transient, "it was not seen lit", RotationReached::Unknown))
+            }
+            "switch" if rotation == FAILS_EARLY => {
+                Err(failed(ErrorKind::Transient, "nobody opens", RotationReached::Nothing))
+            }
+            "switch" if rotation == FAILS_IN_DOUBT => {
+                Err(failed(ErrorKind::Conflict, "it was changed, and flickers", RotationReached::Unknown))
+            }
             "switch" if rotation == IS_SLOW => {
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
                 Ok(())
             }
             "switch" => Ok(()),
-            _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one")),
+            _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one").into()),
         }
     }
 }

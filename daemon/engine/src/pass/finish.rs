@@ -1,0 +1,53 @@
+//! What a pass writes when a call has ended.
+
+use landlord_core::{
+    StageState, journal,
+    ports::{Commit, EnvironmentPatch, StoreError},
+    step,
+};
+
+use super::{Finished, Pass};
+use crate::{conditions, events, execute};
+
+impl Pass<'_> {
+    /// Records what a call came to, with the conditions and events that follow.
+    pub(super) async fn finish(&mut self, finished: Finished) -> Result<(), StoreError> {
+        self.in_flight.remove(&finished.stage);
+        let Some(result) = finished.result else { return Ok(()) };
+        let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
+            return Ok(());
+        };
+        let scale = self.scales.of(&finished.stage, self.work.environment.desired_state);
+        let rules = self.shared.rules(scale, step::is_on_trial(&self.work));
+        let now = self.now();
+        let force = self.work.environment.force_delete;
+        let after = journal::record(&before, result, force, &rules, rand::random(), now);
+        self.shared.limits.figures.stage(&self.work.environment, &before, &after);
+        let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        if before.state == StageState::Running && before.end_time.is_none() {
+            self.shared.observed.done(&self.work.environment.placement.class, &after);
+        }
+        self.stage_span(&after.stage).in_scope(|| {
+            for event in &events {
+                tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
+            }
+        });
+        let before_state = before.state;
+        self.put(after.clone());
+        self.work.now = now;
+        let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
+        let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
+        let mut status = conditions::checked(status, &self.work, &after);
+        events.extend(events::concerns(&self.work.environment.status, &status));
+        if before_state != after.state {
+            status.progress = self.progress(&self.work);
+        }
+        events.iter_mut().for_each(|event| event.progress = status.progress);
+        let changed = status != self.work.environment.status;
+        let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
+        let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
+        self.shared.ports.store.commit(self.claim, commit).await?;
+        self.work.environment.status = status;
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What is seen of tenants' answers: one daemon looks, and what it writes undoes nothing of the engine's.
+
+use std::{sync::Arc, time::Duration};
+
+use landlord_core::{
+    Availability, AvailabilityChange, Condition, Environment, OperationOutcome, StageState, State, TenantUid,
+    Timestamp, WhenUnavailable,
+    environment::{CustomerSpec, VERIFY_FAILED},
+    ports::{AvailabilityStore, EventQuery, EventScope, ProbeTarget, SeenAvailability},
+};
+
+use crate::fixtures::*;
+
+const TTL: Duration = Duration::from_secs(120);
+
+async fn targets<S: AvailabilityStore>(store: &S) -> Vec<ProbeTarget> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.probe_targets(after, 2).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        after = Some(last.uid);
+        all.extend(page);
+    }
+}
+
+fn seen(target: &ProbeTarget, change: Option<AvailabilityChange>, repair: bool) -> SeenAvailability {
+    let available = change.map(|change| change != AvailabilityChange::Lost);
+    let cause = if available == Some(false) { "chat: it answers 502".to_owned() } else { String::new() };
+    let (beat_time, fresh_until) = (Timestamp(60_000), Timestamp(120_000));
+    let availability = Availability { available, cause, beat_time, fresh_until, ..Availability::default() };
+    SeenAvailability { uid: target.uid, name: target.name.clone(), availability, change, repair }
+}
+
+/// Messages of a tenant's events for one reason.
+async fn told<S: Store>(store: &S, environment: &Environment, reason: &str) -> Vec<String> {
+    let scope = EventScope::Environment(environment.name());
+    let events = store.events(&EventQuery { scope, limit: 100, ..EventQuery::default() }).await.unwrap();
+    events.into_iter().filter(|event| event.event.reason == reason).map(|event| event.event.message).collect()
+}
+
+pub async fn one_daemon_looks_until_it_gives_the_duty_back<S: Store + AvailabilityStore>(store: Arc<S>) {
+    assert!(store.claim_probing("one", TTL).await.unwrap());
+    assert!(store.claim_probing("one", TTL).await.unwrap(), "it prolongs its own");
+    assert!(!store.claim_probing("two", TTL).await.unwrap());
+    store.release_probing("two").await.unwrap();
+    assert!(!store.claim_probing("two", TTL).await.unwrap(), "nobody gives back what another one has");
+    store.release_probing("one").await.unwrap();
+    assert!(store.claim_probing("two", TTL).await.unwrap(), "at once");
+    assert!(!store.claim_probing("one", TTL).await.unwrap());
+    // A lease that has ended is anybody's.
+    assert!(store.claim_probing("two", Duration::ZERO).await.unwrap());
+    assert!(store.claim_probing("one", TTL).await.unwrap());
+}
+
+pub async fn who_was_ready_is_looked_at_and_nobody_else<S: Store + AvailabilityStore>(store: Arc<S>) {
+    for tenant in ["one", "two", "three"] {
+        created(&*store, "acme", tenant).await;
+        make_ready(&*store).await;
+    }
+    created(&*store, "acme", "young").await;
+    store.delete(&name("acme", "three"), delete()).await.unwrap();
+    let found = targets(&*store).await;
+    let uids: Vec<TenantUid> = found.iter().map(|target| target.uid).collect();
+    assert!(uids.is_sorted(), "pages follow each other");
+    let mut names: Vec<String> = found.iter().map(|target| target.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, [name("acme", "one").to_string(), name("acme", "two").to_string()]);
+    for target in &found {
+        assert_eq!((target.when_unavailable, &target.failing), (WhenUnavailable::Report, &None));
+        assert_eq!(target.availability, Availability::default());
+    }
+}
+
+pub async fn what_is_seen_is_kept_by_who_has_the_duty<S: Store + AvailabilityStore>(store: Arc<S>) {
+    created(&*store, "acme", "one").await;
+    make_ready(&*store).await;
+    let target = targets(&*store).await.remove(0);
+    let first = seen(&target, Some(AvailabilityChange::First), false);
+    assert!(!store.keep_availability("one", vec![first.clone()]).await.unwrap(), "nobody has the duty");
+    let before = store.get(&name("acme", "one")).await.unwrap();
+    assert_eq!(before.availability.clone().unwrap_or_default(), Availability::default());
+    store.claim_probing("one", TTL).await.unwrap();
+    assert!(!store.keep_availability("two", vec![first.clone()]).await.unwrap());
+    assert!(store.keep_availability("one", vec![first.clone()]).await.unwrap());
+    let after = store.get(&name("acme", "one")).await.unwrap();
+    assert_eq!(after.availability, Some(first.availability.clone()));
+    assert_eq!(
+        (after.status.clone(), after.etag.clone()),
+        (before.status, before.etag),
+        "it is no change of the tenant"
+    );
+    assert_eq!(told(&*store, &after, "Available").await, [format!("{} answers", target.name)]);
+    let lost = seen(&target, Some(AvailabilityChange::Lost), false);
+    assert!(store.keep_availability("one", vec![lost.clone()]).await.unwrap());
+    let message = format!("{} does not answer: chat: it answers 502", target.name);
+    assert_eq!(told(&*store, &after, "Unavailable").await, [message]);
+    assert_eq!(store.next_due("a").await.unwrap(), None, "its class only reports");
+    assert_eq!(targets(&*store).await[0].availability, lost.availability);
+    // One that is being removed is nobody's to write.
+    store.delete(&name("acme", "one"), delete()).await.unwrap();
+    assert!(store.keep_availability("one", vec![seen(&target, Some(AvailabilityChange::Back), false)]).await.unwrap());
+    assert_eq!(told(&*store, &after, "Available").await.len(), 1);
+}
+
+pub async fn what_its_checks_showed_is_what_it_fails_at<S: Store + AvailabilityStore>(store: Arc<S>) {
+    created(&*store, "acme", "one").await;
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
+    let status = commit.environment.status.as_mut().unwrap();
+    status.conditions.push(Condition {
+        r#type: VERIFY_FAILED.into(),
+        status: true,
+        reason: "Failing".into(),
+        message: "chat: the model is missing".into(),
+        transition_time: Timestamp(1),
+    });
+    store.commit(&claim, commit).await.unwrap();
+    assert_eq!(targets(&*store).await[0].failing.as_deref(), Some("chat: the model is missing"));
+}
+
+pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Store + AvailabilityStore>(store: Arc<S>) {
+    created(&*store, "acme", "one").await;
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let done = record(landlord_core::Stage::Base, landlord_core::DesiredState::Present, StageState::Done);
+    let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
+    commit.stages = vec![landlord_core::StageRecord { poll_time: work.now.after(HOUR), ..done }];
+    store.commit(&claim, commit).await.unwrap();
+    assert_eq!(store.next_due("a").await.unwrap(), None);
+    store.claim_probing("one", TTL).await.unwrap();
+    let target = targets(&*store).await.remove(0);
+    let lost = || vec![seen(&target, Some(AvailabilityChange::Lost), true)];
+    // Its customer is frozen: nothing would be done, and nobody is told that it is.
+    let acme = "acme".parse().unwrap();
+    let customer = store.customer(&acme).await.unwrap();
+    let suspended = CustomerSpec { suspended: true, ..CustomerSpec::default() };
+    let customer = store.update_customer(&acme, &customer.etag, suspended, once()).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    assert!(store.keep_availability("one", lost()).await.unwrap());
+    assert_eq!(store.next_due("a").await.unwrap(), None);
+    let environment = store.get(&name("acme", "one")).await.unwrap();
+    let messages = told(&*store, &environment, "Unavailable").await;
+    assert!(!messages[0].contains("resynced"), "{messages:?}");
+    store.update_customer(&acme, &customer.etag, CustomerSpec::default(), once()).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+
+    assert!(store.keep_availability("one", lost()).await.unwrap());
+    assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));
+    let messages = told(&*store, &environment, "Unavailable").await;
+    assert!(messages[1].ends_with("; it is resynced"), "{messages:?}");
+    let work = store.load(&claim_one(&*store).await).await.unwrap();
+    assert!(work.stages.iter().all(|record| record.poll_time <= work.now), "{:?}", work.stages);
+}
