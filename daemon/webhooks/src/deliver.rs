@@ -34,7 +34,7 @@ use crate::{
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Of these at most so many are sent before what became of them is recorded: as many may be sent twice after a kill.
 const PAGE: usize = 50;
-/// A secret that can't be read is read again after this long: a file that is written anew is whole by then.
+/// A secret that can't be read is read again after this long: a file that is written again is whole by then.
 const SECRET_WAIT: Duration = Duration::from_secs(2);
 
 /// What delivers one webhook.

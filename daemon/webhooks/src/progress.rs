@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_sent_at_all_is_told_once_and_over_when_it_can() {
+    fn what_can_not_be_sent_at_all_is_reported_once_and_over_when_it_can() {
         let mut progress = progress();
         assert!(progress.unable("no secret") && !progress.unable("no secret"));
         assert_eq!(progress.take(false).unwrap().error, "no secret");

@@ -104,7 +104,7 @@ fn own_policies_add_to_the_shipped_ones_and_broken_ones_change_nothing() {
     let operator = principal("landlord:operators", None);
     assert!(may(&operator, Action::DeleteTenant, &tenant("acme", "small", &[])));
     assert!(!may(&operator, Action::DeleteTenant, &tenant("acme", "large", &[])));
-    // Whose policy decided is told, also where a site calls its own as the shipped ones.
+    // Whose policy decided is reported, also where a site calls its own as the shipped ones.
     let decided = |caller, resource: &Resource| policies.authorize(caller, Action::GetTenant, resource).policies;
     assert_eq!(decided(&gold, &tenant("acme", "small", &[("tier", "gold")])), ["site.cedar/gold-only"]);
     let alike = "@id(\"operators\") permit (principal in Group::\"corp:gold\", action, resource is HostCluster);";
