@@ -7,5 +7,6 @@ pub mod authenticator;
 pub mod certificate;
 pub mod policy;
 pub mod principals;
+pub mod secret_file;
 pub mod tls;
 pub mod token;

@@ -33,6 +33,7 @@ use crate::{
     checks::{CheckOptions, Checks},
     driver::{Driver, helm::Helm, manifests::Manifests},
     error::{Error, Result},
+    figures::DeployFigures,
     platform::{DriverKind, Platform, install},
     revisions::Revised,
     service_accounts,
@@ -75,6 +76,7 @@ pub struct StackApps {
     /// Where earlier revisions are unpacked.
     unpacked: PathBuf,
     clients: Arc<Clients>,
+    figures: DeployFigures,
 }
 
 impl fmt::Debug for StackApps {
@@ -104,6 +106,7 @@ impl StackApps {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
+        let figures = helm.figures().clone();
         keep_charts(&mut options)?;
         let unpacked = options.state_dir.join("revisions");
         let driver: Arc<dyn Driver> = Arc::new(helm);
@@ -116,7 +119,14 @@ impl StackApps {
             crds: options.gateway_api_crds,
             checks: Checks::new(options.checks, driver),
             clients,
+            figures,
         })
+    }
+
+    /// What is measured of Helm.
+    #[must_use]
+    pub fn figures(&self) -> &DeployFigures {
+        &self.figures
     }
 
     /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use landlord_core::{
     Failure, FoundInHost, HostView, TenantUid,
-    ports::{HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
+    ports::{Duty, HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,8 @@ const RETRY: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// A host cluster that answers does so within moments; one that hangs must not keep the others from being listed.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than one host cluster takes, and than the wait for those that did not answer.
+const DUTY_TTL: Duration = Duration::from_secs(150);
 /// Orphans named in a log line.
 const NAMED_MAX: usize = 5;
 
@@ -25,6 +27,8 @@ const NAMED_MAX: usize = 5;
 pub struct HostInventories {
     /// Installation, by whose label namespaces are known.
     pub installation: String,
+    /// This daemon, who has the duty until the next comparison is due.
+    pub daemon: String,
     /// The records.
     pub store: Arc<dyn InventoryStore>,
     /// Who gives access to the host clusters.
@@ -44,8 +48,9 @@ impl HostInventories {
     pub async fn compare(self, stop: CancellationToken) {
         while let Some(compared) = stop.run_until_cancelled(self.round()).await {
             let wait = match compared {
-                Ok(0) => INTERVAL,
-                Ok(_) => RETRY,
+                Ok(Some(0)) => INTERVAL,
+                // Another daemon may end before it has listed.
+                Ok(Some(_) | None) => RETRY,
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "namespaces can't be compared with the records");
                     RETRY
@@ -57,14 +62,20 @@ impl HostInventories {
         }
     }
 
-    /// Compares each host cluster once; gives how many could not be listed.
+    /// Compares each host cluster once; gives how many could not be listed. `None`: another daemon has the duty, or took it.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn round(&self) -> Result<usize, StoreError> {
+    pub async fn round(&self) -> Result<Option<usize>, StoreError> {
+        if !self.claim(DUTY_TTL).await? {
+            return Ok(None);
+        }
         let due = self.store.hosts_due().await?;
         let mut open = 0;
         for host in &due.hosts {
+            if !self.claim(DUTY_TTL).await? {
+                return Ok(None);
+            }
             let listed = tokio::time::timeout(LIST_TIMEOUT, self.list(host)).await;
             let mut found = match listed {
                 Ok(Ok(found)) => found,
@@ -90,7 +101,13 @@ impl HostInventories {
                 );
             }
         }
-        Ok(open)
+        // Nobody lists them again before that. One that ends in order gives its duties back.
+        let kept = self.claim(if open == 0 { INTERVAL } else { DUTY_TTL }).await?;
+        Ok(kept.then_some(open))
+    }
+
+    async fn claim(&self, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.claim_duty(Duty::HostInventories, &self.daemon, ttl).await
     }
 
     async fn list(&self, host: &HostView) -> Result<Vec<FoundInHost>, Failure> {

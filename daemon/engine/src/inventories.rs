@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use landlord_core::{
     ErrorKind, Failure, FoundObjects, InventoryDue, InventoryReport, ProviderName, TenantUid,
-    ports::{InventoryStore, ProviderKey, Providers, StoreError, Wake},
+    ports::{Duty, InventoryStore, ProviderKey, Providers, StoreError, Wake},
     stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, v1};
@@ -27,6 +27,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;
+/// A daemon that ends while it lists is followed after this; one that lists keeps the duty for as long as it takes.
+const DUTY_TTL: Duration = Duration::from_secs(60);
 /// Inventories listed at once; each is of another provider or account, whose calls have limits of their own.
 const LISTS_MAX: usize = 16;
 /// Orphans named in a log line.
@@ -40,6 +42,8 @@ pub struct Inventories {
     pub regions: BTreeMap<ProviderName, BTreeSet<String>>,
     /// Accounts that the configuration names, beside those that records name.
     pub accounts: BTreeMap<ProviderKey, String>,
+    /// This daemon, who has the duty while it lists.
+    pub daemon: String,
     /// The records.
     pub store: Arc<dyn InventoryStore>,
     /// The clouds.
@@ -72,11 +76,38 @@ impl Inventories {
         }
     }
 
-    /// Tries each provider once, all beside each other: one that takes its time delays nobody else. Gives how many are still to be
-    /// compared. `reported`: what was logged of each already.
+    /// Tries each provider once, all beside each other: one that takes its time delays nobody else. While another daemon does so
+    /// nothing is listed. Gives how many are still to be compared. `reported`: what was logged of each already.
     async fn round(&self, reported: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
         let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
         let due = self.store.inventories_due(&configured).await?;
+        let open = due.len();
+        if open == 0 || !self.claim(DUTY_TTL).await? {
+            return Ok(open);
+        }
+        let mut comparing = std::pin::pin!(self.compare_all(due, &configured, reported));
+        loop {
+            tokio::select! {
+                compared = &mut comparing => {
+                    // Another daemon may have a plugin that this one does not have.
+                    self.claim(Duration::ZERO).await?;
+                    return compared;
+                }
+                () = tokio::time::sleep(DUTY_TTL / 3) => if !self.claim(DUTY_TTL).await? { return Ok(open) },
+            }
+        }
+    }
+
+    async fn claim(&self, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.claim_duty(Duty::CloudInventories, &self.daemon, ttl).await
+    }
+
+    async fn compare_all(
+        &self,
+        due: Vec<InventoryDue>,
+        configured: &[ProviderKey],
+        reported: &mut BTreeMap<ProviderKey, String>,
+    ) -> Result<usize, StoreError> {
         let listing = |due: InventoryDue| async move {
             let listed = self.list(&due).await;
             (due, listed)

@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::Result;
 use landlord_auth::tls::TlsFigures;
-use landlord_core::ports::{Statistics, StatisticsStore as _};
+use landlord_core::ports::{DaemonState, DaemonStore as _, Statistics, StatisticsStore as _};
+use landlord_deploy::DeployFigures;
 use landlord_engine::{AvailabilityFigures, EngineHandle};
 use landlord_grpc::RpcFigures;
 use landlord_plugin_host::Measurements;
@@ -49,6 +50,13 @@ pub(crate) struct StoreCounts {
     longest_due: Seconds,
     operations: Gauge,
     oldest_operation: Seconds,
+    leases: Family<LeaseLabels, Gauge>,
+}
+
+/// Of what: environments that are worked on, cloud accounts whose calls this daemon makes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaseLabels {
+    kind: &'static str,
 }
 
 impl StoreCounts {
@@ -64,6 +72,19 @@ impl StoreCounts {
         let oldest = "How long the oldest operation that runs has been running";
         let name = "landlord_operations_oldest_running";
         registry.register_with_unit(name, oldest, Unit::Seconds, self.oldest_operation.clone());
+        let leases = "Leases that this daemon holds, by kind (environment, account)";
+        registry.register("landlord_leases_held", leases, self.leases.clone());
+    }
+
+    /// What this daemon holds by the store; one that is not listed any more holds nothing.
+    fn set_leases(&self, daemon: &str, all: &[DaemonState]) {
+        let this = all.iter().find(|state| state.info.id == daemon);
+        for (kind, held) in [
+            ("environment", this.map_or(0, |this| this.environment_leases)),
+            ("account", this.map_or(0, |this| this.account_leases)),
+        ] {
+            self.leases.get_or_create(&LeaseLabels { kind }).set(i64::try_from(held).unwrap_or(i64::MAX));
+        }
     }
 
     fn set(&mut self, statistics: Statistics) {
@@ -86,13 +107,22 @@ impl StoreCounts {
     }
 
     /// Samples until cancelled.
-    pub(crate) async fn sample(mut self, store: Store, engine: EngineHandle, stop: CancellationToken) {
+    pub(crate) async fn sample(
+        mut self,
+        (store, daemon): (Store, String),
+        engine: EngineHandle,
+        stop: CancellationToken,
+    ) {
         loop {
             engine.measure();
             store.measure().await;
             match store.statistics().await {
                 Ok(statistics) => self.set(statistics),
                 Err(error) => tracing::warn!(%error, "figures of the store are those of before"),
+            }
+            match store.daemons().await {
+                Ok(all) => self.set_leases(&daemon, &all),
+                Err(error) => tracing::warn!(%error, "how many leases are held is not known"),
             }
             if stop.run_until_cancelled(tokio::time::sleep(SAMPLE_INTERVAL)).await.is_none() {
                 return;
@@ -115,15 +145,25 @@ pub(crate) struct Figures {
     plugins: Measurements,
     tls: TlsFigures,
     store: Store,
+    /// This daemon, as the store knows it.
+    daemon: String,
     engine: EngineHandle,
+    /// Of Helm, where a class has a stack or a platform.
+    deploy: Option<DeployFigures>,
     pub(crate) watch: AvailabilityFigures,
     /// Of webhooks: whoever delivers them counts.
     pub(crate) webhooks: WebhookFigures,
 }
 
 impl Figures {
-    pub(crate) fn new(plugins: Measurements, tls: TlsFigures, store: Store, engine: EngineHandle) -> Self {
-        Self { plugins, tls, store, engine, watch: AvailabilityFigures::default(), webhooks: WebhookFigures::default() }
+    pub(crate) fn new(
+        (plugins, tls): (Measurements, TlsFigures),
+        (store, daemon): (Store, String),
+        engine: EngineHandle,
+        deploy: Option<DeployFigures>,
+    ) -> Self {
+        let (watch, webhooks) = (AvailabilityFigures::default(), WebhookFigures::default());
+        Self { plugins, tls, store, daemon, engine, deploy, watch, webhooks }
     }
 
     /// Serves and samples the figures, if an address is configured. Gives those of the API.
@@ -146,12 +186,15 @@ impl Figures {
         self.engine.figures().register(&mut registry);
         self.watch.register(&mut registry);
         self.webhooks.register(&mut registry);
+        if let Some(deploy) = &self.deploy {
+            deploy.register(&mut registry);
+        }
         rpcs.register(&mut registry);
         let counts = StoreCounts::default();
         counts.register(&mut registry);
         let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
         tasks.spawn(metrics::serve(listener, registry, ready, stop.clone()));
-        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
+        tasks.spawn(counts.sample((self.store, self.daemon), self.engine, stop.clone()));
         Ok(rpcs)
     }
 }

@@ -15,36 +15,44 @@ use crate::{config::Checked, in_cluster};
 
 /// Compares until done or cancelled.
 pub(crate) fn start(
-    (checked, clusters): (&Checked, &in_cluster::InCluster),
+    (checked, clusters, daemon): (&Checked, &in_cluster::InCluster, &str),
     store: &Arc<Store>,
     providers: &Arc<PluginHost>,
     wake: &EngineHandle,
     (tasks, stop): (&TaskTracker, &CancellationToken),
 ) {
-    tasks.spawn(inventories(checked, store.clone(), providers.clone(), wake.clone()).compare(stop.clone()));
-    tasks.spawn(host_inventories(checked, store.clone(), providers.clone(), clusters).compare(stop.clone()));
+    let clouds = inventories((checked, daemon), store.clone(), providers.clone(), wake.clone());
+    tasks.spawn(clouds.compare(stop.clone()));
+    let hosts = host_inventories((checked, daemon), store.clone(), providers.clone(), clusters);
+    tasks.spawn(hosts.compare(stop.clone()));
 }
 
 /// What compares the clouds' inventories with a store that goes on from a copy.
-fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+fn inventories(
+    (checked, daemon): (&Checked, &str),
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    wake: EngineHandle,
+) -> Inventories {
     let (installation, regions) = (checked.installation.clone(), regions(checked));
     let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
         provider: provider.clone(),
         credentials: credentials.clone(),
     };
     let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
-    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
+    let daemon = daemon.to_owned();
+    Inventories { installation, regions, accounts, daemon, store, providers, wake: Arc::new(wake) }
 }
 
 /// What compares the namespaces of host clusters with the store.
 fn host_inventories(
-    checked: &Checked,
+    (checked, daemon): (&Checked, &str),
     store: Arc<Store>,
     providers: Arc<PluginHost>,
     clusters: &in_cluster::InCluster,
 ) -> HostInventories {
     let (installation, host_clusters) = (checked.installation.clone(), clusters.isolation.clone());
-    HostInventories { installation, store, providers, host_clusters }
+    HostInventories { installation, daemon: daemon.to_owned(), store, providers, host_clusters }
 }
 
 /// Where environments can be by the configuration.

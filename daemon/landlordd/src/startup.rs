@@ -20,7 +20,9 @@ use landlord_core::{
     ports::{Apps, ProviderKey, TenantStore as _},
     revision::CurrentRevisions,
 };
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions, TenantApps};
+use landlord_engine::{
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions, TenantApps,
+};
 use landlord_grpc::{OpaqueTokens, Ports, Turns};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
@@ -29,7 +31,8 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, audit, availability, class_drift,
+    announce::{self, Announced},
+    audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     customer_labels, ending,
     figures::Figures,
@@ -64,7 +67,7 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let tasks = TaskTracker::new();
     let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
     let policies = follow_policies(config, &tasks, &stop)?;
-    let store = store::open_configured(config, start.create_store).await?;
+    let store = systemd::starting(store::open_configured(config, start.create_store)).await?;
     let store_port = Arc::new(store.clone());
     customer_labels::start(&policies, &store_port, &tasks, &stop).await?;
     checked.catalog.revisions = open_revisions(config, &mut clusters, store_port.clone(), (&tasks, &stop)).await?;
@@ -73,14 +76,14 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     let host = start_plugins(plugins, &tasks, &stop);
     let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
-    let figures = Figures::new(measurements, tls_figures, store.clone(), handle.clone());
+    let figures = figures((measurements, tls_figures), (&store, &this), &handle, &clusters);
     let (webhook_figures, daemon) = (figures.webhooks.clone(), this.id.clone());
     let watch = availability::watch(config, &daemon, store_port.clone(), handle.clone(), figures.watch.clone())?;
     let ready = Arc::new(AtomicBool::new(false));
     let rpc_figures = figures.serve(config, ready.clone(), &tasks, &stop).await?;
     let running = tasks.spawn(ending::work(engine, store.clone(), this, stop.clone()));
     watch.into_iter().for_each(|watch| drop(tasks.spawn(watch.run(stop.clone()))));
-    inventories::start((&checked, &clusters), &store_port, &host, &handle, (&tasks, &stop));
+    inventories::start((&checked, &clusters, &daemon), &store_port, &host, &handle, (&tasks, &stop));
     let webhooks = webhooks::start(&checked, &daemon, &store, &webhook_figures, (&tasks, &stop)).await?;
     let catalog = Arc::new(CurrentCatalog::new(checked.catalog));
     tasks.spawn(class_drift::report(store_port.clone(), catalog.now(), stop.clone()));
@@ -124,6 +127,17 @@ pub async fn run(config: &Config, mut checked: Checked, start: Start, stop: Canc
     ending::wait(&tasks, &store).await;
     lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
     Ok(served.inspect(|()| tracing::info!("landlordd has ended"))?)
+}
+
+/// What is measured of the parts.
+fn figures(
+    plugins: (Measurements, TlsFigures),
+    (store, this): (&Store, &Announced),
+    engine: &EngineHandle,
+    clusters: &in_cluster::InCluster,
+) -> Figures {
+    let deploy = clusters.apps.as_ref().map(|apps| apps.figures().clone());
+    Figures::new(plugins, (store.clone(), this.id.clone()), engine.clone(), deploy)
 }
 
 fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {

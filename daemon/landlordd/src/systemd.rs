@@ -5,10 +5,12 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
+    pin::pin,
     sync::{
         Arc, OnceLock,
         mpsc::{SyncSender, sync_channel},
     },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -18,12 +20,29 @@ use sd_notify::NotifyState;
 /// States that wait for systemd: what comes every few seconds, and a reload.
 const WAITING_MAX: usize = 16;
 
+/// What a start asks for when it goes on, and how often: longer than a busy machine is late.
+const START_EXTENSION: Duration = Duration::from_secs(60);
+const START_INTERVAL: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Clone, Copy)]
 enum State {
+    Starting,
     Ready,
     Reloading,
     Stopping,
     Alive,
+}
+
+/// Waits for a part of the start that may take longer than the unit's `TimeoutStartSec`, and that has a bound of its own: systemd learns
+/// that it goes on. A long migration that were killed would begin again for ever.
+pub(crate) async fn starting<T>(part: impl Future<Output = T>) -> T {
+    let mut part = pin!(part);
+    loop {
+        tokio::select! {
+            done = &mut part => return done,
+            () = tokio::time::sleep(START_INTERVAL) => send(State::Starting),
+        }
+    }
 }
 
 /// Clients can connect; or a reload is over.
@@ -68,6 +87,10 @@ fn send(state: State) {
 
 fn notify(state: State) {
     let sent = match state {
+        State::Starting => {
+            let extension = u32::try_from(START_EXTENSION.as_micros()).unwrap_or(u32::MAX);
+            sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(extension)])
+        }
         State::Ready => sd_notify::notify(&[NotifyState::Ready]),
         State::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
         State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),

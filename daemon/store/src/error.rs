@@ -49,6 +49,15 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Its tables are there, and what they are of is not.
+    #[error(
+        "the store {path} is restored right now, or a restore of it failed: it has tables and no identity; stop all daemons, restore \
+         the copy whole into an empty database (`pg_restore -1 --exit-on-error`), and run `landlordd begin-epoch`"
+    )]
+    HalfRestored {
+        /// Database.
+        path: PathBuf,
+    },
     /// Another daemon has it.
     #[error(
         "the store {path} is in use by process {holder}; stop that daemon first, or give this one a store of its own (store.path)"

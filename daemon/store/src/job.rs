@@ -13,10 +13,14 @@ use crate::{
 };
 
 /// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, statement
-/// timeout, idle too long, too many connections, and whatever a server that stops or starts says.
-const TRANSIENT: [&str; 9] = ["40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"];
-/// Of these the connection is gone; class 08 beside them.
-const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
+/// timeout, idle too long, too many connections, whatever a server that stops or starts says, and a server that only reads: after a
+/// failover the connection leads to the one that has become the standby.
+const TRANSIENT: [&str; 10] =
+    ["40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03", READ_ONLY];
+/// Of these the connection is gone, or leads to the wrong server; class 08 beside them.
+const BROKEN: [&str; 5] = ["25P03", "57P01", "57P02", "57P03", READ_ONLY];
+/// read_only_sql_transaction
+const READ_ONLY: &str = "25006";
 
 /// What a server returns to new connections: too many connections, it stops, it recovers, it starts.
 const STARTING: [&str; 4] = ["53300", "57P01", "57P02", "57P03"];

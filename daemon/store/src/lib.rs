@@ -20,7 +20,7 @@
 //!
 //! # Assumptions
 //! The database keeps what it acknowledged (`fsync` is honest). Times are compared with the database's clock only. On SQLite
-//! one process has the file open, on a file system with working locks. On PostgreSQL (14 or newer) any number of daemons share
+//! one process has the file open, on a file system with working locks. On PostgreSQL (15 or newer) any number of daemons share
 //! a database that is theirs alone; their writers take turns, and an account's environments are worked on by one of them.
 //!
 //! # Errors

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    contract::identity,
+    contract::identity::{self, Known},
     dialect::Dialect,
     figures::StoreFigures,
     guard::Guard,
@@ -41,6 +41,9 @@ const TRIES_MAX: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// No further try begins later: a database that does not respond takes up a connection's and a response's timeout each time.
 const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// What became of a transaction; nothing from a server that follows another one.
+const FATE: &str = "SELECT pg_xact_status(CAST($1 AS xid8)) WHERE NOT pg_is_in_recovery()";
 
 /// Handle to the writer.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ impl Writer {
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
     pub(crate) fn start(
         connection: AnyConnection,
-        database: Database,
+        (database, known): (Database, Known),
         notifier: Notifier,
         guard: Arc<dyn Guard>,
     ) -> Self {
@@ -92,7 +95,7 @@ impl Writer {
         let connection = Some(connection);
         let signer = Signer::default();
         let (seen, of_state) = (Instant::now(), signer.clone());
-        let state = Writing { connection, database, notifier, guard, is_lost, seen, signer: of_state };
+        let state = Writing { connection, database, notifier, guard, is_lost, seen, signer: of_state, known };
         let ended = tokio::spawn(run(state, queue, stopped));
         Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost, signer }
     }
@@ -152,6 +155,8 @@ struct Writing {
     /// When the store last remembered that it is open.
     seen: Instant,
     signer: Signer,
+    /// How far the database was, as a new connection must find it.
+    known: Known,
 }
 
 async fn run(mut state: Writing, mut queue: mpsc::Receiver<Box<dyn Job>>, mut stopped: oneshot::Receiver<()>) {
@@ -200,7 +205,10 @@ impl Writing {
         let Some(connection) = self.connection.as_mut().filter(|_| failure.is_none()) else { return };
         let notified = async { Ok::<_, StoreFailure>(self.notifier.committed(connection).await?) };
         match self.database.dialect.responded(notified).await {
-            Ok(position) => self.guard.committed(position),
+            Ok(position) => {
+                self.known.position = self.known.position.max(position);
+                self.guard.committed(position);
+            }
             Err(failure) => {
                 tracing::error!(
                     problem = failure.problem,
@@ -216,10 +224,19 @@ impl Writing {
         let dialect = self.database.dialect;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.database.connection().await?),
+            none => {
+                self.known.is_new_connection = true;
+                none.insert(self.database.connection().await?)
+            }
         };
         let begun = dialect.responded(sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection)).await?;
         let id: Option<String> = begun.last().and_then(|row| row.try_get("xid").ok());
+        if self.known.is_new_connection {
+            let resumed = async { Ok::<_, StoreFailure>(self.known.resume(connection).await?) };
+            if let Some(problem) = dialect.responded(resumed).await? {
+                return Err(lose(&self.is_lost, problem));
+            }
+        }
         let mut appended = None;
         for job in batch.iter_mut() {
             appended = dialect.responded(job.run(connection)).await?.or(appended);
@@ -252,6 +269,7 @@ impl Writing {
             (Err(error), Some(id)) if StoreFailure::is_lost_response(&error) => self.settle(&id, error).await?,
             (Err(error), _) => return Err(error.into()),
         }
+        self.known.is_new_connection = false;
         if let Some((end, signature)) = signed {
             // Whoever keeps the log elsewhere can show by it that the end of the audit log was not cut off.
             tracing::info!(seq = end.seq, hash = end.hash, signature, "a head of the audit log is signed");
@@ -270,15 +288,17 @@ impl Writing {
                 break;
             }
             let Ok(mut connection) = self.database.connection().await else { continue };
-            let status =
-                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection);
-            let status = match self.database.dialect.responded::<Option<String>, sqlx::Error>(status).await {
-                Ok(status) => status,
+            let status = sqlx::query_scalar(FATE).bind(id).fetch_optional(&mut connection);
+            let status = match self.database.dialect.responded::<Option<Option<String>>, sqlx::Error>(status).await {
+                Ok(Some(status)) => status,
+                // A standby: it may not have heard of it yet.
+                Ok(None) => continue,
                 // A server that crashed knows of no such transaction yet: nothing of it had reached its log.
                 Err(refused) if is_in_the_future(&refused) => Some("aborted".to_owned()),
                 Err(_) => continue,
             };
             self.connection = Some(connection);
+            self.known.is_new_connection = true;
             match status.as_deref() {
                 Some("committed") => return Ok(()),
                 Some("aborted") => {
@@ -308,10 +328,7 @@ impl Writing {
     }
 
     fn check(&self) -> Result<(), StoreFailure> {
-        self.guard.check().map_err(|problem| {
-            self.is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
-            StoreFailure::lasting(problem)
-        })
+        self.guard.check().map_err(|problem| lose(&self.is_lost, problem))
     }
 
     /// Remembers that the store was closed, and closes it.
@@ -331,6 +348,12 @@ impl Writing {
         }
         let _ = self.database.dialect.responded(connection.close()).await;
     }
+}
+
+/// Nothing is written any more: the database is not the one that was opened.
+fn lose(is_lost: &watch::Sender<Option<String>>, problem: String) -> StoreFailure {
+    is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
+    StoreFailure::lasting(problem)
 }
 
 /// Whether the server says of a transaction that its id was not given to any yet (invalid_parameter_value).

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use landlord_core::ports::{DaemonInfo, DaemonStore, StatisticsStore, StoreError};
+use landlord_core::ports::{DaemonInfo, DaemonStore, Duty, StatisticsStore, StoreError};
 
 use crate::{assert_refused, fixtures::*};
 
@@ -62,4 +62,18 @@ pub async fn what_is_counted_is_what_is_there<S: Store + StatisticsStore>(store:
     assert!(all.oldest_operation >= Duration::from_millis(20) && all.longest_due > Duration::ZERO);
     store.claim("a", 2, LEASE).await.unwrap();
     assert_eq!(store.statistics().await.unwrap().due, 1);
+}
+
+pub async fn a_duty_is_one_daemons_until_it_is_given_back<S: Store + DaemonStore>(store: Arc<S>) {
+    let claim = async |duty, owner: &str, ttl| store.claim_duty(duty, owner, ttl).await.unwrap();
+    assert!(claim(Duty::HostInventories, "a", LEASE).await && claim(Duty::HostInventories, "a", LEASE).await);
+    assert!(!claim(Duty::HostInventories, "b", LEASE).await);
+    assert!(claim(Duty::CloudInventories, "b", LEASE).await, "another duty");
+    assert!(claim(Duty::CloudInventories, "b", Duration::ZERO).await);
+    assert!(claim(Duty::CloudInventories, "a", LEASE).await, "it was given back");
+    // Whoever leaves has none any more, nor does one whose lease is over.
+    store.leave("a").await.unwrap();
+    assert!(claim(Duty::HostInventories, "b", Duration::from_millis(1)).await);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(claim(Duty::HostInventories, "c", LEASE).await);
 }

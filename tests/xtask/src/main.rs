@@ -13,6 +13,7 @@ mod schedule;
 mod select;
 mod setup;
 mod suite;
+mod targets;
 mod times;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Task {
     Setup,
     /// Only formatting, lints, docs and protobuf rules.
     Check,
+    /// Checks the client for macOS and Windows; the first time after a download of a C compiler that knows them.
+    Targets,
     /// Declares the present protobuf files the ones that later ones must not break.
     ProtoBaseline,
     /// Makes a Debian package or an OCI image, the same bytes for the same programs.
@@ -76,6 +79,7 @@ fn run(task: &Task) -> Result<bool> {
     match task {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
+        Task::Targets => targets::check().map(|()| true),
         Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
         Task::Package(package) => package::make(package).map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),

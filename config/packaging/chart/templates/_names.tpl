@@ -44,6 +44,8 @@ volumeMounts:
 {{- define "landlord.pod" -}}
 serviceAccountName: {{ .Release.Name }}
 automountServiceAccountToken: false
+# Kubernetes would set LANDLORDD_PORT for a Service of that name, which landlordd takes for a key of its configuration.
+enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}

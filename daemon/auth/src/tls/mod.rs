@@ -11,7 +11,6 @@ mod reload;
 
 use std::{
     io,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,6 +26,7 @@ pub use self::{
     figures::TlsFigures,
     reload::{POLL_INTERVAL, Reloader},
 };
+use crate::secret_file;
 
 /// Largest file that is read: a chain and the CAs of a large company have tens of KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -71,11 +71,13 @@ pub enum TlsError {
         /// File.
         path: PathBuf,
     },
-    /// The key can be read by every user of the machine.
-    #[error("{path} can be read by other users; chmod o= it")]
+    /// The key can be read by others than the daemon.
+    #[error("{path}: {problem}")]
     KeyExposed {
         /// File.
         path: PathBuf,
+        /// By whom, and what to do.
+        problem: String,
     },
     /// A file holds nothing of what it should hold.
     #[error("{path} holds no {what} in PEM")]
@@ -126,12 +128,10 @@ pub(crate) struct Content {
 impl Content {
     /// Reads all files of a listener.
     pub(crate) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let mode = std::fs::metadata(&files.key)
-            .map_err(|source| TlsError::Read { path: files.key.clone(), source })?
-            .permissions()
-            .mode();
-        if mode & 0o007 != 0 {
-            return Err(TlsError::KeyExposed { path: files.key.clone() });
+        let metadata =
+            std::fs::metadata(&files.key).map_err(|source| TlsError::Read { path: files.key.clone(), source })?;
+        if let Some(problem) = secret_file::exposure(&metadata) {
+            return Err(TlsError::KeyExposed { path: files.key.clone(), problem });
         }
         Ok(Self {
             certificate: read(&files.certificate)?,

@@ -158,6 +158,6 @@ mod tests {
         let files = pair(folder.path());
         std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = crate::tls::load(&files).unwrap_err().to_string();
-        assert!(error.contains("chmod o="), "{error}");
+        assert!(error.contains("chmod 600"), "{error}");
     }
 }

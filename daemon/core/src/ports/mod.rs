@@ -49,8 +49,8 @@ pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use revisions::RevisionStore;
 pub use store::{
-    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
-    EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
+    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Duty, EnvironmentPatch, EnvironmentQuery,
+    Event, EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TakenOver,
     TenantStore, Via, Work, WorkStore,
 };

@@ -14,6 +14,9 @@ const TENANTS_MIN: usize = 2;
 const TRIAL_FIRST: Duration = Duration::from_secs(5);
 /// Longest between two trials, before scaling: the end of an outage is noticed within a minute.
 const TRIAL_MAX: Duration = Duration::from_secs(60);
+/// An open breaker is tried at least each minute while its account is this daemon's and anything is due. One that was not tried for so
+/// long, before scaling, is another daemon's to know.
+const KNOWN_FOR: Duration = Duration::from_secs(10 * 60);
 /// Tenants remembered of a streak; more say nothing more.
 const TENANTS_MAX: usize = 8;
 
@@ -45,6 +48,12 @@ impl Breaker {
             self.interval = (self.interval * 2).clamp(first, most);
             self.trial_time = Some(now + self.interval);
         }
+    }
+
+    /// Whether it is open, as far as this daemon can know.
+    pub(super) fn is_seen_open(&self, time_scale: f64, now: Instant) -> bool {
+        let known_for = KNOWN_FOR.mul_f64(time_scale);
+        self.is_open() && self.trial_time.is_some_and(|time| now.saturating_duration_since(time) < known_for)
     }
 
     fn is_open(&self) -> bool {

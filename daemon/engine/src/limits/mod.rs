@@ -174,7 +174,8 @@ impl Limits {
         for (key, queue) in self.queues.lock().iter_mut() {
             self.figures.queue(key, queue.waiting());
             for (name, bucket) in &mut queue.buckets {
-                let is_open = queue.breakers.get(name).is_some_and(|breaker| breaker.outage().is_some());
+                let breaker = queue.breakers.get(name);
+                let is_open = breaker.is_some_and(|breaker| breaker.is_seen_open(queue.time_scale, now));
                 self.figures.bucket(key, name, bucket.tokens(now), bucket.rate(), is_open);
             }
         }

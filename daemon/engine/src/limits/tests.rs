@@ -220,3 +220,33 @@ async fn a_provider_that_responds_to_nobody_is_tried_by_one_call_at_a_time() {
     }
     assert!(closed.elapsed() < Duration::from_millis(100));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_is_shown_open_while_it_stops_calls_and_is_tried() {
+    let (limits, costs) = limits(1_000.0, 1_000.0);
+    let shown = || {
+        limits.measure();
+        let mut text = String::new();
+        let mut registry = prometheus_client::registry::Registry::default();
+        limits.figures.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = text.lines().find(|line| line.starts_with("landlord_rate_bucket_breaker_open{")).unwrap();
+        line.ends_with(" 1")
+    };
+    let (a, b) = (caller("a", Urgency::Change), caller("b", Urgency::Change));
+    for _ in 0..10 {
+        limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
+    }
+    assert!(!shown(), "one tenant alone stops nobody");
+    limits.ended(&key(), &b, &costs, Some(&failure(ErrorKind::Transient)));
+    assert!(shown());
+    // Tried all the while, by calls that fail.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
+        assert!(shown());
+    }
+    // The account is another daemon's now.
+    tokio::time::sleep(Duration::from_secs(12 * 60)).await;
+    assert!(!shown(), "nobody knows");
+}

@@ -155,7 +155,7 @@ async fn machines_that_a_forced_removal_left_are_an_orphans_and_can_be_removed()
     world.cloud.plant_scaled(&lost, &of_host.uid.to_string());
     world.cloud.plant(&lost, &of_host.uid.to_string());
 
-    assert_eq!(world.host_inventories().round().await.unwrap(), 0);
+    assert_eq!(world.host_inventories("a").round().await.unwrap(), Some(0));
     let listed = world.store.orphans().await.unwrap();
     let ids = |of: &str| -> Vec<String> {
         let orphan = listed.iter().find(|orphan| orphan.uid.to_string() == of).unwrap();
@@ -175,7 +175,7 @@ async fn machines_that_a_forced_removal_left_are_an_orphans_and_can_be_removed()
         world.cloud.objects(&of_host.uid.to_string()).iter().filter(|kind| **kind == ResourceKind::Cluster).count(),
         1
     );
-    assert_eq!(world.host_inventories().round().await.unwrap(), 0);
+    assert_eq!(world.host_inventories("a").round().await.unwrap(), Some(0));
     assert_eq!(world.store.orphans().await.unwrap(), []);
     world.stop().await;
 }

@@ -277,11 +277,12 @@ impl World {
     }
 
     /// What compares the namespaces of its host clusters.
-    pub(crate) fn host_inventories(&self) -> HostInventories {
+    pub(crate) fn host_inventories(&self, daemon: &str) -> HostInventories {
         let (cloud, life, faults) = (Arc::clone(&self.cloud), Life::until(None), crate::no_faults());
         let scripted = Arc::new(Scripted { cloud, life, faults });
         HostInventories {
             installation: "test".into(),
+            daemon: daemon.into(),
             store: Arc::new(self.store.clone()),
             providers: Arc::new(Only(Arc::clone(&scripted))),
             host_clusters: Arc::new(IsolationOnly(scripted)),

@@ -15,15 +15,12 @@ pub(super) fn is_secret(path: &str) -> bool {
         && SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
-/// Reads a file that only its owner can read.
+/// Reads a file that nobody but its owner and the daemon's own groups can read.
 ///
 /// # Errors
 /// What is wrong with it; nothing of what is in it.
 pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
-    use std::{
-        io::Read as _,
-        os::unix::fs::{MetadataExt, OpenOptionsExt as _},
-    };
+    use std::{io::Read as _, os::unix::fs::OpenOptionsExt as _};
     let shown = path.display();
     let failed = |error: std::io::Error| format!("can't read {shown}: {error}");
     // Opening a FIFO waits for somebody who writes, and reading a device may never end.
@@ -36,8 +33,8 @@ pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
     if metadata.len() > SECRET_FILE_BYTES_MAX {
         return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
     }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(format!("{shown} can be read by others; run `chmod 600 {shown}`"));
+    if let Some(problem) = landlord_auth::secret_file::exposure(&metadata) {
+        return Err(format!("{shown}: {problem}"));
     }
     let mut text = String::new();
     file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;

@@ -83,11 +83,8 @@ impl Place {
             if text.lines().any(|line| line == expected) {
                 return;
             }
-            assert!(
-                text.starts_with("WATCHDOG=1") && Instant::now() < deadline,
-                "{text}: no {expected}: {}",
-                self.log()
-            );
+            let is_on_its_way = text.starts_with("WATCHDOG=1") || text.starts_with("EXTEND_TIMEOUT_USEC=");
+            assert!(is_on_its_way && Instant::now() < deadline, "{text}: no {expected}: {}", self.log());
         }
     }
 
@@ -149,6 +146,17 @@ fn it_says_how_it_is_and_reloads_whole_or_not_at_all() {
     place.reload(&daemon, "[log]\nfilter = 'debug'\n[domains]\nreserved_parents = ['example.com']\n");
     assert!(place.log().contains("is in force"), "{}", place.log());
     daemon.end(&place);
+}
+
+#[test]
+fn a_start_that_waits_for_its_store_is_given_time() {
+    let place = Place::new();
+    // A database of which nothing is heard.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    place.configure(&format!("url = 'postgres://landlord@127.0.0.1:{port}/landlord'\n"));
+    let _daemon = place.start(None);
+    place.says("EXTEND_TIMEOUT_USEC=60000000");
 }
 
 #[test]

@@ -11,13 +11,12 @@ use landlord_core::{
 };
 use sqlx::AnyConnection;
 
+use super::duties::{self, PROBING};
 use crate::{
     rows::{self, clock, events, json, stages, unavailable},
     store::Store,
 };
 
-/// The duty of looking.
-const PROBING: &str = "probing";
 /// Tenants read in one statement.
 const PAGE_MAX: u32 = 1_000;
 
@@ -28,23 +27,7 @@ impl AvailabilityStore for Store {
         self.writer
             .write(move |connection| {
                 let owner = owner.clone();
-                async move {
-                    let now = clock::now(connection).await?;
-                    let claimed = sqlx::query(
-                        "INSERT INTO duties (name, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
-                         SET owner = excluded.owner, lease_until = excluded.lease_until \
-                         WHERE duties.owner = excluded.owner OR duties.lease_until <= $4",
-                    )
-                    .bind(PROBING)
-                    .bind(&owner)
-                    .bind(now.after(ttl).0)
-                    .bind(now.0)
-                    .execute(connection)
-                    .await
-                    .map_err(unavailable("claiming a duty"))?;
-                    Ok(claimed.rows_affected() > 0)
-                }
-                .boxed()
+                async move { duties::claim(connection, PROBING, &owner, ttl).await }.boxed()
             })
             .await
     }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
-use crate::rows::{clock, unavailable};
+use crate::rows::{clock, events, unavailable};
 
 /// A store that no daemon had open for longer, and that none closed, may be an older state of its machine.
 const GAP_MAX: Duration = Duration::from_secs(10 * 60);
@@ -22,6 +22,55 @@ pub(crate) struct Identity {
     pub(crate) epoch: i64,
     seen_time: Timestamp,
     clean: bool,
+}
+
+/// How far a store was when this process last wrote to it. What a name leads to may be replaced under a running daemon: a server
+/// that was restored to an earlier moment, a standby that was promoted before it had everything.
+#[derive(Debug)]
+pub(crate) struct Known {
+    id: String,
+    epoch: i64,
+    /// Position of the newest event that was seen.
+    pub(crate) position: i64,
+    /// Nothing was committed over the present connection yet.
+    pub(crate) is_new_connection: bool,
+}
+
+impl Known {
+    /// As it is now.
+    pub(crate) async fn of(connection: &mut AnyConnection, position: i64) -> Result<Self, StoreError> {
+        let Identity { id, epoch, .. } = read(connection).await?.ok_or_else(missing)?;
+        Ok(Self { id, epoch, position, is_new_connection: false })
+    }
+
+    /// Compares it with what a new connection leads to, within the transaction that writes first. An older copy of the same store
+    /// begins an epoch, as one that is opened; of another store the problem is given.
+    pub(crate) async fn resume(&mut self, connection: &mut AnyConnection) -> Result<Option<String>, StoreError> {
+        let found = read(connection).await?;
+        let Some(found) = found.filter(|found| found.id == self.id) else {
+            let remedy =
+                "nothing is written any more; stop the daemons, have store.url name the store, and start them again";
+            return Ok(Some(format!("the database is not the store that this daemon opened any more; {remedy}")));
+        };
+        if found.epoch > self.epoch {
+            // Somebody began one, by what another daemon or an operator knew.
+            self.epoch = found.epoch;
+        } else if found.epoch < self.epoch || events::last_given(connection).await? < self.position {
+            begin_epoch(connection, true, "the database is older than what was acknowledged last").await?;
+            events::skip_positions(connection, self.position).await?;
+            // Above the one that was lost, too, so that the other daemons find it begun.
+            sqlx::query("UPDATE identity SET epoch = $1 WHERE epoch < $1")
+                .bind(self.epoch + 1)
+                .execute(connection)
+                .await
+                .map_err(unavailable("beginning an epoch"))?;
+        }
+        Ok(None)
+    }
+}
+
+fn missing() -> StoreError {
+    StoreError::Corrupt { what: "identity".into(), problem: "the store has none".into() }
 }
 
 /// The row, if the store has one yet.
@@ -53,9 +102,7 @@ pub(crate) async fn make(connection: &mut AnyConnection, epoch: i64, reason: &st
 
 /// Made of the store's id, 122 random bits that never leave the machines which have the store.
 pub(crate) async fn token_secret(connection: &mut AnyConnection) -> Result<[u8; 32], StoreError> {
-    let identity = read(connection)
-        .await?
-        .ok_or_else(|| StoreError::Corrupt { what: "identity".into(), problem: "the store has none".into() })?;
+    let identity = read(connection).await?.ok_or_else(missing)?;
     Ok(Sha256::digest(format!("landlord tokens {}", identity.id)).into())
 }
 
@@ -74,6 +121,8 @@ pub(crate) async fn begin_epoch(
         .await
         .map_err(unavailable("beginning an epoch"))?;
     end_claims(connection, now).await?;
+    // A resume token of the time before must not lead to an event of the time after.
+    events::skip_positions(connection, 0).await?;
     tracing::warn!(reason, "a new epoch of the store: the clouds' inventories are compared before the first change");
     Ok(())
 }

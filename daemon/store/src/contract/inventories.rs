@@ -1,6 +1,9 @@
 //! Inventories compared with records: whose objects nobody knows, and whose record stands for nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
@@ -10,12 +13,12 @@ use landlord_core::{
     audit::Author,
     lifecycle::{self, HELD},
     placement::ProviderKey,
-    ports::{EventKind, InventoryStore, NewEvent, StoreError},
+    ports::{Duty, EventKind, InventoryStore, NewEvent, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 
 use super::{
-    namespaces,
+    duties, namespaces,
     orphans::{self, host_in},
 };
 use crate::{
@@ -36,6 +39,16 @@ impl InventoryStore for Store {
     ) -> Result<InventoryReport, StoreError> {
         let (key, events_max) = (key.clone(), self.events_max);
         self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
+    }
+
+    async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+        let (name, owner) = (duties::word(duty), owner.to_owned());
+        self.writer
+            .write(move |connection| {
+                let owner = owner.clone();
+                async move { duties::claim(connection, name, &owner, ttl).await }.boxed()
+            })
+            .await
     }
 
     async fn hosts_due(&self) -> Result<HostsDue, StoreError> {

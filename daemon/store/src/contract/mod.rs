@@ -10,6 +10,7 @@ mod credentials;
 mod customers;
 mod daemons;
 mod domains;
+mod duties;
 mod history;
 mod hosts;
 pub(crate) mod identity;

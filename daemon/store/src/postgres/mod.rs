@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     connections::{Connect, Connections},
+    contract::identity::Known,
     dialect::Dialect,
     figures::StoreFigures,
     guard::Guard,
@@ -65,8 +66,10 @@ pub async fn init(options: PostgresOptions) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where it is, as it is shown, and a connection to it.
-async fn connection(options: &PostgresOptions) -> Result<(PathBuf, AnyConnectOptions, AnyConnection), Error> {
+/// Where it is, as it is shown, and a connection to it, with nothing changed there.
+pub(crate) async fn connection(
+    options: &PostgresOptions,
+) -> Result<(PathBuf, AnyConnectOptions, AnyConnection), Error> {
     let (place, connect) = connect_options(options)?;
     let database = |source| Error::Database { path: place.clone(), source };
     let connection = Dialect::Postgres.connected(AnyConnection::connect_with(&connect)).await.map_err(database)?;
@@ -76,7 +79,9 @@ async fn connection(options: &PostgresOptions) -> Result<(PathBuf, AnyConnectOpt
 async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
     let (place, connect, mut writing) = connection(options).await?;
     schema::prepare(&mut writing, &place, options.create, init).await?;
-    let newest = events::newest(&mut writing).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    let upgrade = |source| Error::Upgrade { path: place.clone(), source };
+    let newest = events::newest(&mut writing).await.map_err(upgrade)?;
+    let known = Known::of(&mut writing, newest).await.map_err(upgrade)?;
     let unreadable = |source| Error::Readers { path: place.clone(), source };
     let figures = StoreFigures::default();
     let readers = |reader| {
@@ -93,7 +98,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
     listen::start(connect.clone(), engine.clone(), notifier.clone(), stop.clone());
     let guard: Arc<dyn Guard> = Arc::new(Listening { stop });
     let database = Database { dialect: Dialect::Postgres, connect, figures: figures.clone() };
-    let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
+    let writer = Writer::start(writing, (database, known), notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Postgres,
         api,

@@ -14,6 +14,7 @@ use super::{
     columns::{self as rows, page_limit, unavailable},
     statement::Statement,
 };
+use crate::dialect::Dialect;
 
 /// The oldest are removed this often, in events written.
 const PURGE_EVERY: i64 = 1_000;
@@ -92,6 +93,47 @@ pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<i64, StoreE
         .await
         .map_err(unavailable("reading events"))?;
     Ok(newest.unwrap_or(0))
+}
+
+/// A store that goes on from a copy leaves out so many positions, so that none is used twice.
+const POSITIONS_SKIPPED: i64 = 1_000_000;
+
+/// The position that was given last, also if its event is gone; 0: none was.
+pub(crate) async fn last_given(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    let sql = match Dialect::of(connection) {
+        Dialect::Sqlite => "SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'events'",
+        Dialect::Postgres => "SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence('events', 'seq') AS regclass))",
+    };
+    let given: Option<Option<i64>> =
+        sqlx::query_scalar(sql).fetch_optional(connection).await.map_err(unavailable("reading positions of events"))?;
+    Ok(given.flatten().unwrap_or(0))
+}
+
+/// Leaves out the positions that may have been given to events which this copy does not have: those behind its own last one, and
+/// behind `used`, which is known to have been given. A store that never gave one stays at its beginning.
+pub(crate) async fn skip_positions(connection: &mut AnyConnection, used: i64) -> Result<(), StoreError> {
+    let last = last_given(connection).await?.max(used);
+    if last > 0 {
+        set_position(connection, last.saturating_add(POSITIONS_SKIPPED)).await?;
+    }
+    Ok(())
+}
+
+/// The next position is behind this one.
+async fn set_position(connection: &mut AnyConnection, position: i64) -> Result<(), StoreError> {
+    let statements: &[&str] = match Dialect::of(connection) {
+        Dialect::Sqlite => &[
+            "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'events'",
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'events', $1 \
+             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')",
+        ],
+        Dialect::Postgres => &["SELECT setval(CAST(pg_get_serial_sequence('events', 'seq') AS regclass), $1)"],
+    };
+    for sql in statements {
+        let set = sqlx::query(*sql).bind(position).execute(&mut *connection).await;
+        set.map_err(unavailable("skipping positions of events"))?;
+    }
+    Ok(())
 }
 
 /// Position of the oldest event that is kept; 0: there is none.

@@ -12,8 +12,7 @@ use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
     connect_migrated, connect_options,
-    file::{HeldFile, Mark, is_there, resolve},
-    skip_positions,
+    file::{self, HeldFile, Mark, is_there, resolve},
 };
 use crate::{
     Error,
@@ -115,6 +114,7 @@ pub async fn restore(from: &Path, path: &Path, replace: bool) -> Result<Copied, 
     if was_there {
         set_aside(&resolved).map_err(file_error)?;
     }
+    file::belong_to_folder(&File::open(&part).map_err(file_error)?, &part);
     put_in_place(&part, &resolved).map_err(file_error)?;
     drop(before);
     let held = HeldFile::hold(path)?;
@@ -134,8 +134,7 @@ async fn begin(part: &Path, from: &Path, used: i64) -> Result<(), Error> {
     identity::begin_epoch(&mut connection, true, &reason).await.map_err(upgrade)?;
     let now = clock::now(&mut connection).await.map_err(upgrade)?;
     identity::seen(&mut connection, now, true).await.map_err(upgrade)?;
-    let newest = events::newest(&mut connection).await.map_err(upgrade)?;
-    skip_positions(&mut connection, newest.max(used)).await.map_err(upgrade)?;
+    events::skip_positions(&mut connection, used).await.map_err(upgrade)?;
     // The last connection folds the log into the file and removes it.
     connection.close().await.map_err(|source| Error::Database { path: from.to_owned(), source })
 }

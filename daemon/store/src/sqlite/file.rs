@@ -3,7 +3,7 @@
 use std::{
     fs::{File, Metadata, OpenOptions, Permissions},
     io,
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -27,6 +27,21 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     match (absolute.parent(), absolute.file_name()) {
         (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")),
+    }
+}
+
+/// What root makes in a folder of the daemon's user belongs to that user, who could not open it otherwise: `landlordd restore` is often
+/// run as root. SQLite gives its own files beside it to the same user.
+pub(crate) fn belong_to_folder(file: &File, path: &Path) {
+    let given = (|| {
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).metadata()?;
+        let is_roots = file.metadata()?.uid() == 0 && rustix::process::geteuid().is_root();
+        if is_roots && folder.uid() != 0 { fchown(file, Some(folder.uid()), Some(folder.gid())) } else { Ok(()) }
+    })();
+    if let Err(error) = given {
+        // Root itself can work with it.
+        tracing::warn!(%error, path = %path.display(), "the file can't be given to the user whose folder it is in");
     }
 }
 
@@ -83,6 +98,7 @@ impl HeldFile {
         let file_error = |source| Error::File { path: path.to_owned(), source };
         let resolved = resolve(path).map_err(file_error)?;
         let lock = lock::lock(&resolved)?;
+        belong_to_folder(&lock, &resolved);
         // SQLite itself would make it readable to all that the umask admits.
         let file = OpenOptions::new()
             .create(true)
@@ -97,6 +113,7 @@ impl HeldFile {
         if !file.try_lock_exclusive().map_err(file_error)? {
             return Err(Error::InUse { path: path.to_owned(), holder: "(unknown: it uses another path)".into() });
         }
+        belong_to_folder(&file, &resolved);
         let inode = inode(&file.metadata().map_err(file_error)?);
         Ok(Self {
             path: path.to_owned(),
@@ -118,6 +135,7 @@ impl HeldFile {
         *self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = log;
         let mark =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(mark_path(&self.resolved))?;
+        belong_to_folder(&mark, &self.resolved);
         *self.mark.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((mark, id.to_owned()));
         self.committed(position);
         Ok(())

@@ -19,12 +19,15 @@ pub(crate) use self::file::{HeldFile, is_there};
 use crate::{
     Error,
     connections::{Connect, Connections},
-    contract::{self, identity},
+    contract::{
+        self,
+        identity::{self, Known},
+    },
     dialect::Dialect,
     figures::StoreFigures,
     guard::Guard,
     notify::Notifier,
-    rows::{events, unavailable},
+    rows::events,
     store::Store,
     write::{Database, Writer},
 };
@@ -36,9 +39,6 @@ const READERS_MAX: usize = 4;
 /// into the file after 1,000 pages of 4 KiB, and cut back after a burst to four times what that leaves.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216";
-/// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
-pub(crate) const POSITIONS_SKIPPED: i64 = 1_000_000;
-
 /// Settings of a store on SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
@@ -68,6 +68,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
     let found = identity::read(&mut writing).await.map_err(upgrade)?;
     let newest = events::newest(&mut writing).await.map_err(upgrade)?;
     held.opened(&found.map(|found| found.id).unwrap_or_default(), newest).map_err(file_error)?;
+    let known = Known::of(&mut writing, newest).await.map_err(upgrade)?;
     let unreadable = |source| Error::Readers { path: path.to_owned(), source };
     let figures = StoreFigures::default();
     let readers = |reader| {
@@ -82,7 +83,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
     let notifier = Notifier::new(newest);
     let guard: Arc<dyn Guard> = held;
     let database = Database { dialect: Dialect::Sqlite, connect, figures: figures.clone() };
-    let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
+    let writer = Writer::start(writing, (database, known), notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Sqlite,
         api,
@@ -172,22 +173,8 @@ async fn identify(connection: &mut AnyConnection, held: &HeldFile) -> Result<(),
         (Some(_), Some(_)) => None,
     };
     identity::open(connection, stale).await?;
-    if stale.is_some() {
-        skip_positions(connection, mark.map_or(newest, |mark| mark.position.max(newest))).await?;
-    }
-    Ok(())
-}
-
-/// Leaves out the positions that may have been given to events which this copy does not have.
-async fn skip_positions(connection: &mut AnyConnection, used: i64) -> Result<(), StoreError> {
-    let failed = unavailable("skipping positions of events");
-    let next = used.saturating_add(POSITIONS_SKIPPED);
-    for sql in [
-        "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'events'",
-        "INSERT INTO sqlite_sequence (name, seq) SELECT 'events', $1 \
-         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')",
-    ] {
-        sqlx::query(sql).bind(next).execute(&mut *connection).await.map_err(&failed)?;
+    if let Some(mark) = mark.filter(|_| stale.is_some()) {
+        events::skip_positions(connection, mark.position).await?;
     }
     Ok(())
 }

@@ -41,6 +41,8 @@ const HEARD_MS: i64 = 60_000;
 /// # Errors
 /// [`Error::InUse`] while a daemon works on it, [`Error::Missing`], [`Error::Exists`] if the file is there.
 pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
+    // Opening it brings its schema up to date, which daemons of the release before need not be able to be started on.
+    place::refuse_in_use(from).await?;
     let mut alone = Alone::open(from).await?;
     let place = alone.place.clone();
     let failed = |source| Error::Database { path: place.clone(), source };
@@ -139,20 +141,18 @@ fn differing(found: &[TableSum], wanted: &[TableSum]) -> Vec<String> {
 
 /// On PostgreSQL nothing else says whether a daemon works on it. `heard_ms` of 0: none may ever have announced itself.
 async fn daemons_ended(alone: &mut Alone, heard_ms: i64) -> Result<(), Error> {
-    let place = alone.place.clone();
-    let failed = |source| Error::Database { path: place.clone(), source };
-    let now =
-        clock::now(&mut alone.connection).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    // A SQLite file is locked by a daemon that runs: those that it names were killed.
+    if alone.is_locked() { Ok(()) } else { refuse_daemons(&mut alone.connection, &alone.place, heard_ms).await }
+}
+
+async fn refuse_daemons(connection: &mut AnyConnection, place: &Path, heard_ms: i64) -> Result<(), Error> {
+    let now = clock::now(connection).await.map_err(|source| Error::Upgrade { path: place.to_owned(), source })?;
     let since = if heard_ms == 0 { 0 } else { now.0.saturating_sub(heard_ms) };
     let sql = "SELECT host, pid FROM daemons WHERE heard_time >= $1 ORDER BY heard_time DESC LIMIT 1";
-    let running: Option<(String, i64)> =
-        sqlx::query_as(sql).bind(since).fetch_optional(&mut alone.connection).await.map_err(failed)?;
-    match running {
-        // A SQLite file is locked by a daemon that runs: these were killed.
-        Some((host, pid)) if !alone.is_locked() => {
-            Err(Error::InUse { path: place, holder: format!("{pid} on {host}") })
-        }
-        _ => Ok(()),
+    let running: Result<Option<(String, i64)>, _> = sqlx::query_as(sql).bind(since).fetch_optional(connection).await;
+    match running.map_err(|source| Error::Database { path: place.to_owned(), source })? {
+        Some((host, pid)) => Err(Error::InUse { path: place.to_owned(), holder: format!("{pid} on {host}") }),
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sqlx::{AnyConnection, Connection as _};
 
-use super::newest;
+use super::{HEARD_MS, newest, refuse_daemons};
 use crate::{
     Error, PostgresOptions,
     contract::identity,
@@ -46,6 +46,19 @@ pub async fn migrate(place: &Place) -> Result<(i64, i64), Error> {
     let failed = |source| Error::Database { path: alone.place.clone(), source };
     let after = schema_version(&mut alone.connection).await.map_err(failed)?;
     Ok((before, after))
+}
+
+/// Refuses a database in which a daemon was heard of a moment ago, before anything is changed there. A file is locked instead.
+pub(super) async fn refuse_in_use(place: &Place) -> Result<(), Error> {
+    let Place::Postgres(options) = place else { return Ok(()) };
+    let (place, _, mut connection) = postgres::connection(options).await?;
+    let failed = |source| Error::Database { path: place.clone(), source };
+    let there = "SELECT CAST(to_regclass('daemons') AS TEXT)";
+    let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(failed)?;
+    if there.is_some() {
+        refuse_daemons(&mut connection, &place, HEARD_MS).await?;
+    }
+    connection.close().await.map_err(failed)
 }
 
 impl Alone {

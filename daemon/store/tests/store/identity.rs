@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -409,4 +410,50 @@ async fn what_was_claimed_before_an_epoch_is_claimed_again() {
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     // A copy knows daemons that are no more.
     assert_eq!(store.daemons().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_of_before_an_epoch_are_not_given_again() {
+    let (_folder, path) = place();
+    let url = crate::postgres::new_database().await;
+    for store in [made(&path).await, crate::postgres::open(&url, true).await.unwrap()] {
+        created(&store, "acme", "prod").await;
+        let newest = store.newest_event().await.unwrap();
+        // As `landlordd begin-epoch` after a restore by the server's tools: events that came after the copy are not in it.
+        store.begin_epoch("put back").await.unwrap();
+        created(&store, "acme", "later").await;
+        let later = store.newest_event().await.unwrap();
+        assert!(later > newest + 999_999, "{newest} {later}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_root_makes_belongs_to_the_user_whose_folder_it_is() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (folder, path) = place();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let backup = elsewhere.path().join("backup");
+    sqlite::init(&path).await.unwrap();
+    sqlite::backup(&path, &backup).await.unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    std::os::unix::fs::chown(folder.path(), Some(4711), Some(4712)).unwrap();
+    sqlite::restore(&backup, &path, true).await.unwrap();
+    sqlite::restore(&backup, &path, true).await.unwrap();
+    let store = reopened(&path).await;
+    created(&store, "acme", "prod").await;
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let (name, file) = (file.as_ref().unwrap().file_name(), file.as_ref().unwrap().metadata().unwrap());
+        assert_eq!((file.uid(), file.gid()), (4711, 4712), "{name:?}");
+        found.push(name.into_string().unwrap());
+    }
+    for name in ["landlord.db", "landlord.db-wal", "landlord.db.lock", "landlord.db.mark"] {
+        assert!(found.iter().any(|found| found == name), "{found:?}");
+    }
+    closed(store).await;
 }

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use landlord_core::ports::{EventQuery, EventScope, StoreError, TenantStore as _, WorkStore as _};
+use landlord_core::ports::{EventQuery, EventScope, InventoryStore as _, StoreError, TenantStore as _, WorkStore as _};
 use landlord_store::{Error, PostgresOptions, Store, postgres};
 use landlord_store_contract::{contract_suite, pooler::Pooler, postgres::Server};
+use sqlx::Connection as _;
 use tokio::task::JoinSet;
 
 use crate::{assert_refused, fixtures::*};
@@ -19,11 +20,19 @@ async fn fresh() -> (Arc<Store>, ()) {
     (Arc::new(open(&new_database().await, true).await.unwrap()), ())
 }
 
-async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     tokio::task::spawn_blocking(|| Server::shared().database()).await.unwrap()
 }
 
-async fn open(url: &str, create: bool) -> Result<Store, Error> {
+/// A statement by somebody else than a store.
+pub(crate) async fn run(url: &str, sql: &'static str) {
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+pub(crate) async fn open(url: &str, create: bool) -> Result<Store, Error> {
     postgres::open(PostgresOptions { url: url.to_owned(), password: None, events_max: 100_000, create }).await
 }
 
@@ -206,4 +215,92 @@ async fn a_pooler_in_transaction_mode_may_stand_between() {
     for store in stores {
         store.close().await;
     }
+}
+
+/// Has all clients of a database connect again.
+const CONNECT_AGAIN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_only_reads_is_left_for_the_one_that_writes() {
+    let url = new_database().await;
+    let store = open(&url, true).await.unwrap();
+    created(&store, "acme", "before").await;
+    // As after a failover: whoever is connected is so to the standby, and new connections lead there for a moment.
+    run(
+        &url,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    )
+    .await;
+    run(&url, CONNECT_AGAIN).await;
+    let writing = {
+        let store = store.clone();
+        async move { store.create(new(&name("acme", "meanwhile"), once())).await }
+    };
+    let failing_over = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        run(
+            &url,
+            "BEGIN READ WRITE; DO $$ BEGIN EXECUTE \
+             format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$; COMMIT",
+        )
+        .await;
+    };
+    let (written, ()) = tokio::join!(writing, failing_over);
+    written.unwrap();
+    created(&store, "acme", "after").await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_behind_the_same_name_begins_an_epoch_and_another_store_is_lost() {
+    let url = new_database().await;
+    let stores = [open(&url, true).await.unwrap(), open(&url, true).await.unwrap()];
+    created(&stores[0], "acme", "one").await;
+    created(&stores[1], "acme", "two").await;
+    let newest = stores[1].newest_event().await.unwrap();
+    let claims = stores[0].claim("a", 10, LEASE).await.unwrap();
+    assert_eq!(claims.len(), 2);
+    // As a database that was restored to a moment before any event.
+    run(&url, "DELETE FROM events; SELECT setval(pg_get_serial_sequence('events', 'seq'), 1)").await;
+    run(&url, CONNECT_AGAIN).await;
+    created(&stores[1], "acme", "after").await;
+    created(&stores[0], "acme", "later").await;
+    // What was claimed of the other state is not written to, and no position is given twice.
+    assert_refused!(stores[0].load(&claims[0]).await, StoreError::FenceLost(_));
+    assert!(stores[1].newest_event().await.unwrap() > newest + 1);
+    let due = stores[0].inventories_due(&[placement().provider_key()]).await.unwrap();
+    assert!(due[0].reason.contains("older than what was acknowledged last"), "{due:?}");
+    // One epoch, whoever found it.
+    let (again, row) = ("SELECT CAST(epoch AS BIGINT) FROM identity", async |sql: &'static str| -> i64 {
+        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    });
+    assert_eq!(row(again).await, 1);
+
+    run(&url, "UPDATE identity SET id = 'another'").await;
+    run(&url, CONNECT_AGAIN).await;
+    assert_refused!(stores[0].create(new(&name("acme", "lost"), once())).await, StoreError::Unavailable { .. });
+    let lost = tokio::time::timeout(SOON, stores[0].lost()).await.unwrap();
+    assert!(lost.contains("not the store that this daemon opened"), "{lost}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_being_restored_is_not_begun() {
+    let url = new_database().await;
+    let store = open(&url, true).await.unwrap();
+    created(&store, "acme", "prod").await;
+    store.close().await;
+    // The tables are there, and the rows are not yet.
+    run(&url, "CREATE TABLE kept AS SELECT * FROM identity; DELETE FROM identity").await;
+    for create in [false, true] {
+        let refused = open(&url, create).await.unwrap_err();
+        assert!(matches!(refused, Error::HalfRestored { .. }), "{refused:?}");
+    }
+    run(&url, "INSERT INTO identity SELECT * FROM kept; DROP TABLE kept").await;
+    open(&url, false).await.unwrap().get(&name("acme", "prod")).await.unwrap();
+    // Nor does a second one come beside it.
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let second = "INSERT INTO identity (id, epoch, restored, reason, seen_time, clean) VALUES ('b', 0, 0, '', 0, 1)";
+    sqlx::query(second).execute(&mut connection).await.unwrap_err();
 }

@@ -2,12 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use landlord_core::ports::{DaemonInfo, DaemonStore as _, EnvironmentQuery, EventQuery, EventScope, TenantStore as _};
+use landlord_core::{
+    CredentialReading, FoundObjects, Stage, TenantUid, Timestamp,
+    environment::{CustomerLimits, CustomerSpec},
+    ports::{
+        Caller, CredentialStore as _, CustomerStore as _, DaemonInfo, DaemonStore as _, EnvironmentQuery, EventQuery,
+        EventScope, InventoryStore as _, Owners, ParkedEvent, RevisionStore as _, TenantStore as _, WebhookProgress,
+        WebhookStore as _,
+    },
+    revision::{RevisionId, RevisionKey, RevisionKind},
+    stage::RemovedObject,
+};
 use landlord_store::{
     Error, PostgresOptions, SqliteOptions, Store, postgres, sqlite,
     transfer::{self, Place, TableSum},
 };
 use landlord_store_contract::postgres::Server;
+use sqlx::Connection as _;
 
 use crate::fixtures::*;
 
@@ -37,20 +48,64 @@ async fn filled(path: &Path) -> Place {
                 make_gone(&store).await;
             }
             "ready" => make_ready(&store).await,
-            _ => {}
+            _ => make_failed(&store, Stage::Network).await,
         }
     }
+    fill_more(&store).await;
     store.close().await;
     place
+}
+
+/// What hangs on tenants, and what stands beside them.
+async fn fill_more(store: &Store) {
+    let limits = CustomerLimits { tenants: Some(3), ..CustomerLimits::default() };
+    let spec = CustomerSpec { display_name: "Bolt".into(), limits, ..CustomerSpec::default() };
+    store.create_customer(&"bolt".parse().unwrap(), spec, keyed("bolt")).await.unwrap();
+    landlord_store_contract::hosting::host(store, "shared", 7).await;
+    store.keep_revisions(vec![(revision(), vec![0, 159, 146, 150])]).await.unwrap();
+    let ready = name("acme", "ready");
+    let uid = store.get(&ready).await.unwrap().uid;
+    let credentials = store.credentials(uid, &["files".to_owned()], CredentialReading::Once).await.unwrap();
+    let by = Caller::Daemon;
+    store.read_credentials((uid, &ready), &credentials, CredentialReading::Once, &by).await.unwrap();
+    let webhook = store.claim_webhook("portal", "a", LEASE).await.unwrap().unwrap();
+    let parked = ParkedEvent {
+        position: 3,
+        tenant: ready.tenant().unwrap().clone(),
+        event_type: "dev.landlord.tenant.ready".into(),
+        event_time: Timestamp(1),
+        park_time: Timestamp(2),
+        attempts: 3,
+        error: "503".into(),
+    };
+    let progress = WebhookProgress { position: 5, delivered: 3, parked: vec![parked], ..WebhookProgress::default() };
+    store.record_webhook(&webhook.claim, progress).await.unwrap();
+    store.release_webhook(&webhook.claim).await.unwrap();
+    store.begin_epoch("put back").await.unwrap();
+    let objects = vec![RemovedObject { r#type: "vpc".into(), id: "vpc-1".into(), name: String::new() }];
+    let orphan = FoundObjects { uid: TenantUid(uuid::Uuid::new_v4()), region: "eu-central-1".into(), objects };
+    store.compare_inventory(&placement().provider_key(), Some(vec![orphan])).await.unwrap();
+}
+
+fn revision() -> RevisionKey {
+    let id = RevisionId::of_digest(&"a".repeat(64)).unwrap();
+    RevisionKey { kind: RevisionKind::Stack, name: "desk".into(), id }
 }
 
 /// What the API would show.
 async fn shown(place: &Place) -> String {
     let store = open(place).await;
     let environments = store.list(&EnvironmentQuery { limit: 100, ..EnvironmentQuery::default() }).await.unwrap();
+    let hosts = EnvironmentQuery { owners: Owners::HostClusters, limit: 100, ..EnvironmentQuery::default() };
+    let hosts = store.list(&hosts).await.unwrap();
+    let customers = store.customers(None, 100).await.unwrap();
+    let uid = store.get(&name("acme", "ready")).await.unwrap().uid;
+    let credentials = store.credentials(uid, &["files".to_owned()], CredentialReading::Once).await.unwrap();
+    let webhooks = (store.webhooks().await.unwrap(), store.parked_events("portal", 10).await.unwrap());
+    let others = (store.orphans().await.unwrap(), store.revision(&revision()).await.unwrap());
     let events = store.events(&EventQuery { scope: EventScope::All, after_seq: 0, limit: 100 }).await.unwrap();
     store.close().await;
-    format!("{environments:?}{events:?}")
+    format!("{environments:?}{events:?}{hosts:?}{customers:?}{credentials:?}{webhooks:?}{others:?}")
 }
 
 fn but_identity(sums: &[TableSum]) -> Vec<&TableSum> {
@@ -65,7 +120,10 @@ async fn a_moved_store_is_equal_table_by_table() {
     let before = shown(&first).await;
     let exported = transfer::export(&first, &at("first.jsonl")).await.unwrap();
     let rows = |table: &str| exported.iter().find(|sum| sum.table == table).unwrap().rows;
-    assert_eq!((rows("tenants"), rows("identity")), (2, 1));
+    assert_eq!((rows("tenants"), rows("identity")), (3, 1));
+    // Of every table something is moved; heads of the audit log are signed where a key is.
+    let empty: Vec<&str> = exported.iter().filter(|sum| sum.rows == 0).map(|sum| sum.table.as_str()).collect();
+    assert_eq!(empty, ["audit_heads"]);
     assert!(rows("events") > 3 && rows("operations") >= 3, "{exported:?}");
     // To PostgreSQL, and from there to another file.
     let second = database().await;
@@ -126,6 +184,17 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     assert!(matches!(&refused, Error::InUse { holder, .. } if holder == "7 on h"), "{refused:?}");
     let refused = transfer::import(&at("whole"), &second).await.unwrap_err();
     assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
+    // Nothing was done to it: a daemon of the release before goes on, and can be started again.
+    let Place::Postgres(options) = &second else { unreachable!() };
+    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
+    crate::postgres::run(&options.url, before).await;
+    transfer::export(&second, &at("other")).await.unwrap_err();
+    let mut connection = sqlx::AnyConnection::connect(&options.url).await.unwrap();
+    let version: i64 =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(version, 60);
+    connection.close().await.unwrap();
+    transfer::migrate(&second).await.unwrap();
     store.leave("d").await.unwrap();
     store.close().await;
     transfer::import(&at("whole"), &second).await.unwrap();

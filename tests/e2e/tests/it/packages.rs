@@ -11,6 +11,7 @@ use std::{
 };
 
 use landlord_e2e::binaries;
+use landlord_store_contract::{postgres::Server, proxy::Proxy};
 use landlord_test_harness::binaries::checkout;
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use serde_json::Value;
@@ -26,6 +27,90 @@ fn ran(command: &mut Command) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}: {stdout}{stderr}");
     stdout.into_owned()
+}
+
+/// What a literal block of a rendered ConfigMap holds.
+fn block(rendered: &str, key: &str) -> String {
+    let (_, rest) = rendered.split_once(&format!("  {key}: |\n")).unwrap_or_else(|| panic!("{rendered}"));
+    let lines = rest.lines().map_while(|line| line.strip_prefix("    ").or(line.is_empty().then_some("")));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The environment that the chart gives its containers.
+fn environment(rendered: &str) -> Vec<(String, String)> {
+    let (_, rest) = rendered.split_once("name: landlordd\n").unwrap_or_else(|| panic!("{rendered}"));
+    let variable = |line: &str| {
+        let (name, value) = line.trim().strip_prefix("- { name: ")?.split_once(", value: \"")?;
+        Some((name.to_owned(), value.strip_suffix("\" }")?.to_owned()))
+    };
+    rest.lines().filter_map(variable).collect()
+}
+
+/// A file as the kubelet mounts a secret's for the pod's group.
+fn mounted(root: &Path, file: &str, content: &str) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    std::os::unix::fs::chown(&path, Some(0), Some(USER)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+}
+
+const VALUES: &str = "
+config: |
+  installation = \"landlord\"
+  [audit]
+  signing_key_file = \"/etc/landlord/secrets/keys/audit\"
+  [webhooks.portal]
+  url = \"https://portal.example.com/\"
+  secret_file = \"/etc/landlord/secrets/keys/webhook\"
+secrets: [keys]
+postgresql: { passwordSecret: landlord-postgresql }
+tls: { secret: landlord-tls, clientCaSecret: landlord-clients }
+";
+
+/// The image as the chart's pods run it: with its configuration and environment, as its user, with secrets of the pod's group.
+fn the_charts_pod_starts(root: &Path, inside: &dyn Fn(&str) -> Command) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("chart");
+    let proxy = runtime.block_on(Proxy::before(&server));
+    let values = root.join("tmp/values.yaml");
+    fs::write(&values, VALUES).unwrap();
+    let mut helm = Command::new(root.join("usr/bin/helm"));
+    helm.args(["template", "landlord"]).arg(checkout().join("config/packaging/chart")).arg("--values").arg(&values);
+    let rendered = ran(helm.args(["--set", &format!("postgresql.url={}", proxy.url(&server.database()))]));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["landlord.example.com".into()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let audit = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem();
+    for (file, content) in [
+        ("etc/landlord/landlord.toml", block(&rendered, "landlord.toml").as_str()),
+        ("etc/landlord/conf.d/values.toml", &block(&rendered, "values.toml")),
+        ("etc/landlord/tls/tls.crt", &certificate),
+        ("etc/landlord/tls/tls.key", &key.serialize_pem()),
+        ("etc/landlord/client-ca/ca.crt", &certificate),
+        ("etc/landlord/postgresql/password", "secret\n"),
+        ("etc/landlord/secrets/keys/audit", &audit),
+        ("etc/landlord/secrets/keys/webhook", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"),
+    ] {
+        mounted(root, file, content);
+    }
+    let environment = environment(&rendered);
+    assert!(environment.iter().any(|(name, _)| name == "LANDLORDD_STORE__PASSWORD_FILE"), "{environment:?}");
+    let landlordd = |arguments: &str| {
+        let mut command = inside(&format!("/usr/bin/landlordd {arguments}"));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command
+    };
+    assert_eq!(ran(&mut landlordd("--check-config")), "the configuration is fine\n");
+    assert!(ran(&mut landlordd("init --if-missing")).starts_with("made the store"));
+    assert!(ran(&mut landlordd("migrate")).contains("already"));
+    assert!(ran(&mut landlordd("begin-epoch")).contains("new epoch"));
+    // What others could read is refused there, too.
+    let password = root.join("etc/landlord/postgresql/password");
+    std::os::unix::fs::chown(&password, Some(USER), Some(USER + 1)).unwrap();
+    let refused = landlordd("migrate").output().unwrap();
+    let reported = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && reported.contains("chmod 600"), "{reported}");
 }
 
 /// The programs without what debuggers want, which is most of them; one plugin, since the others are like it.
@@ -123,10 +208,15 @@ fn the_debian_package_is_installed_and_removed() {
         "usr/share/landlord/stacks/ai-fileserver-pg/stack.yaml",
         "usr/share/landlord/gateway-api.yaml",
         "usr/lib/landlord/liblandlord_plugin_kubernetes.so",
+        "usr/lib/landlord/SHA256SUMS",
         "usr/share/doc/landlord/examples/production.toml",
     ] {
         assert!(root.join(file).is_file(), "{file}");
     }
+    // What a configuration pins.
+    ran(Command::new("sha256sum")
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(root.join("usr/lib/landlord")));
     let stacks = root.join("usr/share/landlord/stacks");
     let checked = ran(Command::new(root.join("usr/bin/landlordd"))
         .arg("--config")
@@ -142,6 +232,52 @@ fn the_debian_package_is_installed_and_removed() {
     dpkg(&["--purge".as_ref(), "landlord".as_ref()]);
     assert!(!root.join("usr/bin/landlordd").exists() && !root.join("etc/landlord/landlord.toml").exists());
     assert!(root.join("var/lib/landlord/landlord.db").is_file());
+}
+
+/// Runs the package's script as dpkg does on a machine with systemd, of which only a shell and programs that write down how they are
+/// called are there; gives their calls and what the operator reads. `check`: how the new daemon's check of its configuration ends.
+fn configured(check: u8) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (programs, calls) = (folder.path().join("programs"), folder.path().join("calls"));
+    fs::create_dir(&programs).unwrap();
+    for (program, line) in [
+        ("systemctl", "exit 0".to_owned()),
+        ("systemd-sysusers", "exit 0".to_owned()),
+        ("sed", "echo 0:0".to_owned()),
+        ("runuser", format!("exit {check}")),
+    ] {
+        let path = programs.join(program);
+        fs::write(&path, format!("#!/bin/sh\necho {program} \"$@\" >> {}\n{line}\n", calls.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let line = format!(
+        "mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount -t tmpfs none /var/lib && \
+         PATH={}:$PATH exec sh {} configure 0.0.9",
+        programs.display(),
+        checkout().join("config/packaging/debian/postinst").display()
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &line]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (fs::read_to_string(calls).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn an_upgrade_restarts_no_daemon_that_would_refuse_its_configuration() {
+    if !is_root("the Debian package's script") {
+        return;
+    }
+    let checked = "runuser -u landlord -- timeout 120 /usr/bin/landlordd --check-config";
+    let (calls, shown) = configured(0);
+    assert!(
+        calls.contains(checked) && calls.contains("try-restart landlordd.service") && shown.is_empty(),
+        "{calls}{shown}"
+    );
+    let (calls, shown) = configured(1);
+    assert!(calls.contains(checked) && !calls.contains("restart"), "{calls}");
+    assert!(
+        shown.contains("NOT restarted") && shown.contains("SHA256SUMS") && shown.contains("systemctl restart"),
+        "{shown}"
+    );
 }
 
 /// A process that ends with this value.
@@ -233,6 +369,7 @@ fn the_image_is_whole_and_starts() {
         assert!(Instant::now() < deadline, "{shown}");
         std::thread::sleep(Duration::from_millis(200));
     }
+    the_charts_pod_starts(&root, &inside);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,10 +406,25 @@ async fn the_chart_is_what_an_api_server_accepts() {
         template(&[&wanted[..], &["serviceMonitor.enabled=true", "serviceMonitor.labels.release=p"]].concat());
     let monitored = String::from_utf8_lossy(&monitored.stdout).into_owned();
     assert!(monitored.contains("kind: ServiceMonitor") && monitored.contains("release: p"), "{monitored}");
+    // The alerts know the job `landlord`, and no Service's variable is taken for a key.
+    assert!(monitored.contains("jobLabel: app.kubernetes.io/name"), "{monitored}");
+    assert!(
+        monitored.contains("app.kubernetes.io/name: landlord\n") && monitored.contains("enableServiceLinks: false")
+    );
+    // Only pods of the first installation make a store; a restore's Job is made by itself.
+    let made = |more: &[&str]| {
+        let rendered = template(&[&wanted[..], more].concat());
+        String::from_utf8_lossy(&rendered.stdout).contains("args: [init, --if-missing]")
+    };
+    assert!(made(&[]) && made(&["init=always"]) && !made(&["init=never"]));
 
     let folder = tempfile::tempdir().unwrap();
     let cluster = ControlPlane::start(ControlPlaneOptions::new(artifacts.clone(), folder.path())).await.unwrap();
-    for sets in [wanted.to_vec(), [&wanted[..], &more[..]].concat()] {
+    for (sets, objects) in [
+        (wanted.to_vec(), 7),
+        ([&wanted[..], &more[..]].concat(), 7),
+        ([&wanted[..], &["beginEpoch=2026-11-30"]].concat(), 8),
+    ] {
         let rendered = template(&sets);
         assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
         let file = folder.path().join("rendered.yaml");
@@ -283,10 +435,10 @@ async fn the_chart_is_what_an_api_server_accepts() {
             .arg(cluster.admin_kubeconfig_path())
             .arg("--filename")
             .arg(&file));
-        assert_eq!(applied.lines().count(), 7, "{applied}");
+        assert_eq!(applied.lines().count(), objects, "{applied}");
         assert!(applied.contains("deployment.apps/landlord serverside-applied (server dry run)"), "{applied}");
     }
-    let rendered = fs::read_to_string(folder.path().join("rendered.yaml")).unwrap();
+    let rendered = String::from_utf8(template(&[&wanted[..], &more[..]].concat()).stdout).unwrap();
     let in_chart = rendered.split("[auth.issuers.cluster]").nth(1).unwrap();
     assert!(in_chart.contains("\"system:serviceaccount:portal:portal\" = \"landlord:portals\""), "{in_chart}");
     assert!(rendered.contains("- serviceAccountToken: { path: token, expirationSeconds: 3600 }"), "{rendered}");

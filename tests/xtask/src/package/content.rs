@@ -1,7 +1,8 @@
 //! Which files are installed where, whatever the form of the package.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use landlord_test_kube::Artifacts;
+use sha2::{Digest as _, Sha256};
 
 use super::{Programs, documents, tree::Tree};
 use crate::report::checkout;
@@ -11,10 +12,15 @@ pub(crate) fn common(programs: &Programs) -> Result<Tree> {
     let mut tree = Tree::default();
     tree.copy("usr/bin/landlordd", 0o755, &programs.landlordd)?;
     tree.copy("usr/bin/landlord", 0o755, &programs.landlord)?;
+    let mut hashes = String::new();
     for plugin in &programs.plugins {
         let name = plugin.file_name().unwrap_or_default().to_string_lossy();
-        tree.copy(&format!("usr/lib/landlord/{name}"), 0o644, plugin)?;
+        let bytes = std::fs::read(plugin).with_context(|| format!("can't read {}", plugin.display()))?;
+        hashes += &format!("{}  {name}\n", hex::encode(Sha256::digest(&bytes)));
+        tree.file(&format!("usr/lib/landlord/{name}"), 0o644, bytes);
     }
+    // What `sha256` of a provider pins.
+    tree.file("usr/lib/landlord/SHA256SUMS", 0o644, hashes);
     let config = checkout().join("config");
     for folder in ["stacks", "platforms", "observability"] {
         tree.copy_all(&format!("usr/share/landlord/{folder}"), &config.join(folder))?;

@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use landlord_core::ports::KubeCredentials;
@@ -26,6 +26,7 @@ use crate::{
     chart::ChartRef,
     driver::ReleaseRef,
     error::{Error, Result},
+    figures::DeployFigures,
 };
 
 /// Longest run. Applying a chart takes a second or two; a slow API server many times that.
@@ -49,6 +50,7 @@ pub(crate) struct Helm {
     path: PathBuf,
     runs: PathBuf,
     slots: Slots,
+    figures: DeployFigures,
 }
 
 /// Whose runs wait behind one another: a namespace of a cluster.
@@ -75,7 +77,7 @@ impl Helm {
         }
         private_dir(&runs)?;
         let slots = Slots::new(usize::try_from(processes_max).unwrap_or(usize::MAX));
-        let helm = Self { path, runs, slots };
+        let helm = Self { path, runs, slots, figures: DeployFigures::default() };
         let version = helm.version().await?;
         if !required.matches(&version) {
             return Err(Error::HelmIncompatible {
@@ -87,6 +89,10 @@ impl Helm {
         }
         tracing::info!(path = %helm.path.display(), %version, "helm is fit");
         Ok(helm)
+    }
+
+    pub(crate) fn figures(&self) -> &DeployFigures {
+        &self.figures
     }
 
     async fn version(&self) -> Result<semver::Version> {
@@ -226,9 +232,18 @@ impl Helm {
         arguments: &[&str],
         deadline: Duration,
     ) -> Result<String> {
+        let waits = self.figures.waits();
         let slot = self.slots.acquire(environment).await;
+        drop(waits);
+        let (_runs, began) = (self.figures.runs(), Instant::now());
         let span = tracing::debug_span!("helm", otel.kind = "client", command = what);
         let result = self.run_now(folder, what, arguments, deadline).instrument(span).await;
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(Error::HelmDeadline { .. }) => "deadline",
+            Err(_) => "error",
+        };
+        self.figures.ended(what, outcome, began.elapsed());
         if result.is_err() {
             self.slots.forget(environment);
         }
@@ -370,7 +385,7 @@ mod tests {
         let run = helm.folder().unwrap();
         let Err(Error::Helm { .. }) = helm.run(&run, "x", "x", &["x"], DEADLINE).await else { panic!() };
         let path = program(folder.path(), "env");
-        let helm = Helm { path, runs: helm.runs, slots: Slots::new(1) };
+        let helm = Helm { path, ..helm };
         let output = helm.run(&run, "x", "x", &["x"], DEADLINE).await.unwrap();
         let foreign: Vec<&str> = output
             .lines()
@@ -379,6 +394,54 @@ mod tests {
             })
             .collect();
         assert!(foreign.is_empty(), "{foreign:?}");
+    }
+
+    #[tokio::test]
+    async fn runs_are_counted_by_command_and_outcome_and_whoever_waits_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path =
+            program(folder.path(), "case \"$1\" in version) echo v4.3.1 ;; upgrade) exit 1 ;; slow) sleep 60 ;; esac");
+        let helm = Helm::open(&path, "*", &folder.path().join("state"), 1).await.unwrap();
+        let run = helm.folder().unwrap();
+        helm.run(&run, "x", "upgrade acme", &["upgrade"], DEADLINE).await.unwrap_err();
+        helm.run(&run, "x", "slow", &["slow"], Duration::from_millis(100)).await.unwrap_err();
+        let shown = || {
+            let mut registry = prometheus_client::registry::Registry::default();
+            helm.figures().register(&mut registry);
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        let text = shown();
+        for line in [
+            "landlord_helm_run_duration_seconds_count{command=\"version\",outcome=\"ok\"} 1",
+            "landlord_helm_run_duration_seconds_count{command=\"upgrade\",outcome=\"error\"} 1",
+            "landlord_helm_run_duration_seconds_count{command=\"slow\",outcome=\"deadline\"} 1",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(!text.contains("acme"), "{text}");
+        // One runs, and one waits until it is given up.
+        let (one, two) = (["slow"], ["slow"]);
+        let both = async {
+            tokio::join!(helm.run(&run, "x", "slow", &one, DEADLINE), helm.run(&run, "x", "slow", &two, DEADLINE))
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(200), async {
+            tokio::join!(both, async {
+                tokio::task::yield_now().await;
+                let text = shown();
+                assert!(
+                    text.contains("landlord_helm_runs_running 1") && text.contains("landlord_helm_runs_waiting 1"),
+                    "{text}"
+                );
+            })
+        })
+        .await;
+        let text = shown();
+        assert!(
+            text.contains("landlord_helm_runs_running 0") && text.contains("landlord_helm_runs_waiting 0"),
+            "{text}"
+        );
     }
 
     #[test]
