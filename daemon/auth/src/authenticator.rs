@@ -24,7 +24,7 @@ pub struct Callers {
 }
 
 fn refuse(why: impl Into<String>) -> Unauthenticated {
-    Unauthenticated(why.into())
+    Unauthenticated::Refused(why.into())
 }
 
 #[async_trait]

@@ -13,7 +13,7 @@ use landlord_core::{
     Timestamp,
     access::Action,
     audit::{AuditRecord, Author, Outcome},
-    ports::{Authenticator, Authorizer, Peer, Via},
+    ports::{Authenticator, Authorizer, Peer, Unauthenticated, Via},
 };
 use tokio::time::Instant;
 use tonic::{Status, body::Body, codegen::http};
@@ -68,7 +68,11 @@ impl AuthenticateLayer {
         let connection = connection.ok_or_else(|| Error::Unauthenticated("the connection is not known".into()))?;
         let bearer = bearer(headers)?;
         let authenticated = self.authenticator.authenticate(&connection.peer, bearer).await;
-        let principal = authenticated.map_err(|error| Error::Unauthenticated(error.to_string()))?;
+        let principal = authenticated.map_err(|error| match error {
+            Unauthenticated::Refused(why) => Error::Unauthenticated(why),
+            // Nobody knows yet whether it holds: no entry of an unknown caller.
+            Unauthenticated::Unavailable(why) => Error::IssuerUnavailable(why),
+        })?;
         let expires = principal.expire_time.map_or(connection.ends, |time| Instant::now() + left(time));
         let (authorizer, attributes) = (self.authorizer.clone(), self.attributes.clone());
         let via = Arc::new(via(&connection.peer, headers));

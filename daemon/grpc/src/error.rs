@@ -17,6 +17,9 @@ pub(crate) enum Error {
     /// Nobody knows who calls.
     #[error("{0}")]
     Unauthenticated(String),
+    /// Who calls can't be checked now: whoever vouches for it is away.
+    #[error("{0}")]
+    IssuerUnavailable(String),
     /// The plugin that would build it is not up.
     #[error("{0}")]
     ProviderDown(String),

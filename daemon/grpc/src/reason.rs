@@ -44,6 +44,7 @@ macro_rules! reasons {
 reasons! {
     FieldViolations "FIELD_VIOLATIONS" InvalidArgument,
     Unauthenticated "UNAUTHENTICATED" Unauthenticated,
+    IssuerUnavailable "ISSUER_UNAVAILABLE" Unavailable,
     PermissionDenied "PERMISSION_DENIED" PermissionDenied,
     NotFound "NOT_FOUND" NotFound,
     AlreadyExists "ALREADY_EXISTS" AlreadyExists,

@@ -29,6 +29,7 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::Store(error) => store(error, message),
         Error::Failure(failure) => of_failure(failure, message),
         Error::Unauthenticated(_) => status(Reason::Unauthenticated, message, &[]),
+        Error::IssuerUnavailable(_) => status(Reason::IssuerUnavailable, message, &[]),
         Error::ProviderDown(_) => status(Reason::ProviderDown, message, &[]),
         Error::MoveNotSupported(_) => status(Reason::MoveNotSupported, message, &[]),
         Error::Unimplemented(_) => status(Reason::Unimplemented, message, &[]),

@@ -75,7 +75,8 @@ fn webhook(view: WebhookView) -> v1::Webhook {
         ..v1::Webhook::default()
     };
     let Some((state, held_ids)) = view.state else { return base };
-    let retrying = state.held.iter().any(|held| held.attempts > 0);
+    // Without a tenant that waits for another attempt: nothing can be sent, or what was not taken was given up.
+    let retrying = state.held.iter().any(|held| held.attempts > 0) || !state.error.is_empty();
     let held = |(held, event_id): (HeldTenant, String)| v1::webhook::HeldTenant {
         tenant: held.tenant.to_string(),
         event_id,

@@ -34,8 +34,8 @@ use crate::{
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Of these at most so many are sent before what became of them is recorded: as many may be sent twice after a kill.
 const PAGE: usize = 50;
-/// A webhook whose secret can't be read is looked at again after this long.
-const SECRET_WAIT: Duration = Duration::from_secs(10);
+/// A secret that can't be read is read again after this long: a file that is written again is whole by then.
+const SECRET_WAIT: Duration = Duration::from_secs(2);
 
 /// What delivers one webhook.
 pub(crate) struct Delivery {
@@ -196,12 +196,19 @@ impl Delivery {
         let secrets = match (self.secrets)() {
             Ok(secrets) => secrets,
             Err(error) => {
-                tracing::error!(webhook = self.name, error, "events wait: the secret of a webhook can't be used");
-                progress.fails(&error);
-                stop.run_until_cancelled(tokio::time::sleep(SECRET_WAIT)).await;
-                return Ok(false);
+                if progress.unable(&error) {
+                    tracing::error!(webhook = self.name, error, "events wait: the secret of a webhook can't be used");
+                    self.figures.secret(&self.name, false);
+                } else {
+                    // What is new is recorded before it is waited.
+                    stop.run_until_cancelled(tokio::time::sleep(SECRET_WAIT)).await;
+                }
+                // Whatever waits is sent when it can be read, whether anything else happens meanwhile or not.
+                return Ok(true);
             }
         };
+        progress.able();
+        self.figures.secret(&self.name, true);
         let sending = Sending { delivery: self, secrets: &secrets, clock, stop };
         let due = progress.due(clock.now());
         let cursor = progress.position();

@@ -31,6 +31,7 @@ pub struct WebhookFigures {
     missed: Family<Webhook, Counter>,
     held: Family<Webhook, Gauge>,
     lag: Family<Webhook, Gauge<f64, AtomicU64>>,
+    secret_unusable: Family<Webhook, Gauge>,
 }
 
 impl Default for WebhookFigures {
@@ -42,6 +43,7 @@ impl Default for WebhookFigures {
             missed: Family::default(),
             held: Family::default(),
             lag: Family::default(),
+            secret_unusable: Family::default(),
         }
     }
 }
@@ -59,8 +61,15 @@ impl WebhookFigures {
         registry.register("landlord_webhook_missed", missed, self.missed.clone());
         let held = "Tenants whose events wait for another attempt";
         registry.register("landlord_webhook_held_tenants", held, self.held.clone());
+        let secret = "1 while the webhook's secret can't be used, so that its events wait";
+        registry.register("landlord_webhook_secret_unusable", secret, self.secret_unusable.clone());
         let lag = "How old the event was that was delivered last";
         registry.register_with_unit("landlord_webhook_lag", lag, Unit::Seconds, self.lag.clone());
+    }
+
+    /// Whether the webhook's secret can be used.
+    pub(crate) fn secret(&self, webhook: &str, usable: bool) {
+        self.secret_unusable.get_or_create(&Webhook { webhook: webhook.into() }).set(i64::from(!usable));
     }
 
     pub(crate) fn attempted(&self, webhook: &str, delivered: bool, duration: Duration) {
@@ -85,5 +94,6 @@ impl WebhookFigures {
         let labels = Webhook { webhook: webhook.into() };
         self.held.remove(&labels);
         self.lag.remove(&labels);
+        self.secret_unusable.remove(&labels);
     }
 }

@@ -55,12 +55,16 @@ pub(crate) struct Progress {
     held: BTreeMap<TenantName, HeldTenant>,
     recorded_position: i64,
     is_changed: bool,
+    /// Nothing can be sent at all, as the error says.
+    is_unable: bool,
 }
 
 impl Progress {
     pub(crate) fn of(state: WebhookState) -> Self {
         let held = state.held.into_iter().map(|held| (held.tenant.clone(), held)).collect();
         Self {
+            // An attempt that failed has a time since when.
+            is_unable: state.failing_since.is_none() && !state.error.is_empty(),
             recorded_position: state.position,
             state: WebhookProgress {
                 position: state.position,
@@ -224,10 +228,21 @@ impl Progress {
         self.state.missed += positions.unsigned_abs();
     }
 
-    /// Nothing can be sent at all.
-    pub(crate) fn fails(&mut self, error: &str) {
-        self.is_changed |= self.state.error != error;
+    /// Nothing can be sent at all. Whether that is new.
+    pub(crate) fn unable(&mut self, error: &str) -> bool {
+        let is_new = !self.is_unable || self.state.error != error;
+        self.is_unable = true;
+        self.is_changed |= is_new;
         error.clone_into(&mut self.state.error);
+        is_new
+    }
+
+    /// Events can be sent again, or still.
+    pub(crate) fn able(&mut self) {
+        if std::mem::take(&mut self.is_unable) {
+            self.is_changed = true;
+            self.state.error.clear();
+        }
     }
 
     /// What is to be recorded, if that is worth a write; `all`: whatever moved.
@@ -316,6 +331,34 @@ mod tests {
     fn fail(progress: &mut Progress, event: &Event, now: i64) {
         let name = event.name.tenant().unwrap().clone();
         progress.not_taken((&name, event), &failure(), (Timestamp(now), 0.0), &SCHEDULE);
+    }
+
+    #[test]
+    fn what_can_not_be_sent_at_all_is_reported_once_and_over_when_it_can() {
+        let mut progress = progress();
+        assert!(progress.unable("no secret") && !progress.unable("no secret"));
+        assert_eq!(progress.take(false).unwrap().error, "no secret");
+        assert!(progress.take(false).is_none() && progress.unable("another"));
+        // Another daemon, or the same after a restart, finds it as it was left.
+        let stored = WebhookState {
+            name: "portal".into(),
+            daemon: None,
+            position: 10,
+            failing_since: None,
+            held: Vec::new(),
+            delivered_count: 0,
+            missed_count: 0,
+            parked_count: 0,
+            delivery_time: None,
+            error: "another".into(),
+        };
+        let mut later = Progress::of(stored);
+        later.able();
+        assert_eq!(later.take(false).unwrap().error, "");
+        // What a receiver answered stays until it takes something.
+        fail(&mut later, &event("one", 11, 0), 5);
+        later.able();
+        assert_eq!(later.take(false).unwrap().error, "503");
     }
 
     #[test]

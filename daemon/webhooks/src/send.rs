@@ -1,11 +1,14 @@
 //! One request to a receiver, bounded in every direction.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use landlord_core::Timestamp;
 use reqwest::{
     StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER},
     redirect::Policy,
 };
 use url::{Host, Url};
@@ -126,7 +129,7 @@ impl Sender {
             }
             return Ok(status.as_u16());
         }
-        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let retry_after = retry_after(response.headers(), now);
         let remedy = match status {
             StatusCode::GONE => "; the receiver says that it is gone: remove the webhook if it is",
             status if status.is_redirection() => "; redirects are not followed: configure the address that it leads to",
@@ -136,8 +139,22 @@ impl Sender {
             _ => "",
         };
         let message = format!("the receiver answered {status}{remedy}");
-        Err(Failure { message, status: Some(status.as_u16()), retry_after: asked.map(Duration::from_secs) })
+        Err(Failure { message, status: Some(status.as_u16()), retry_after })
     }
+}
+
+/// How long the receiver wants to be left alone (RFC 9110, 10.2.3): seconds, or until a date, which is by its clock if it shows
+/// that. `now`: ours.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let ours = UNIX_EPOCH + Duration::from_millis(now.0.unsigned_abs());
+    let theirs = text(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    Some(until.duration_since(theirs.unwrap_or(ours)).unwrap_or_default())
 }
 
 fn host(url: &Url) -> String {
@@ -179,4 +196,31 @@ fn chain(error: reqwest::Error) -> String {
         source = error.source();
     }
     if timeout { format!("no answer in time: {text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_asks_in_seconds_or_until_a_date() {
+        // 1994-11-06 08:49:37 UTC, and a minute before.
+        let (date, before) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:48:37 GMT");
+        let (at, later) = (Timestamp(784_111_777_000 - 30_000), Timestamp(784_111_777_000 + 1));
+        for (asked, shown, now, expected) in [
+            ("120", None, at, Some(120)),
+            (date, None, at, Some(30)),
+            (date, None, later, Some(0)),
+            // Its clock differs from ours.
+            (date, Some(before), later, Some(60)),
+            (date, Some("nonsense"), at, Some(30)),
+            ("soon", None, at, None),
+            ("-1", None, at, None),
+        ] {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, asked.parse().unwrap())]);
+            headers.extend(shown.map(|shown| (DATE, shown.parse().unwrap())));
+            assert_eq!(retry_after(&headers, now).map(|wait| wait.as_secs()), expected, "{asked} {shown:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), at), None);
+    }
 }

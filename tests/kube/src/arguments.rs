@@ -117,7 +117,10 @@ pub(crate) fn apiserver(
         .arg(format!("--token-auth-file={}", path("tokens.csv")))
         .args(["--authorization-mode=Node,RBAC", "--allow-privileged=true", "--profiling=false"])
         .arg(format!("--service-cluster-ip-range={SERVICE_RANGE}"))
+        // The first signs and is shown by discovery, where whoever asks must reach it; tokens of the other are taken, too.
+        .arg(format!("--service-account-issuer=https://127.0.0.1:{}", ports.api))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .arg(format!("--service-account-jwks-uri=https://127.0.0.1:{}/openid/v1/jwks", ports.api))
         .arg(format!("--service-account-key-file={}", path("service-accounts.pub")))
         .arg(format!("--service-account-signing-key-file={}", path("service-accounts.key")));
     if let Some(webhook) = webhook {

@@ -30,6 +30,7 @@ pub struct Issuer {
     url: String,
     requests: Arc<AtomicUsize>,
     keys: Arc<Mutex<Value>>,
+    bearer: Arc<Mutex<Option<String>>>,
     _task: JoinSet<()>,
 }
 
@@ -44,10 +45,19 @@ impl Issuer {
         let (requests, keys) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(json!({"keys": []}))));
         let mut task = JoinSet::new();
         let (counted, shown, issuer) = (requests.clone(), keys.clone(), url.clone());
+        let bearer = Arc::new(Mutex::new(None::<String>));
+        let wanted = bearer.clone();
         task.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = vec![0; REQUEST_BYTES_MAX];
                 let read = stream.read(&mut request).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+                let wanted = wanted.lock().as_ref().map(|token| format!("authorization: bearer {token}\r\n"));
+                if wanted.is_some_and(|wanted| !text.contains(&wanted.to_ascii_lowercase())) {
+                    let refused = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    let _ = stream.write_all(refused.as_bytes()).await;
+                    continue;
+                }
                 let body = if request[..read].starts_with(b"GET /.well-known/") {
                     json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")}).to_string()
                 } else {
@@ -58,7 +68,7 @@ impl Issuer {
                 let _ = stream.write_all((head + &body).as_bytes()).await;
             }
         });
-        Ok(Self { url, requests, keys, _task: task })
+        Ok(Self { url, requests, keys, bearer, _task: task })
     }
 
     /// Its identifier.
@@ -71,6 +81,11 @@ impl Issuer {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Shows discovery and keys to nobody but the bearer of this token, as Kubernetes does.
+    pub fn require_bearer(&self, token: &str) {
+        *self.bearer.lock() = Some(token.to_owned());
     }
 
     /// Publishes these keys, and no other ones.

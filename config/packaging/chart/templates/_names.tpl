@@ -34,6 +34,9 @@ volumeMounts:
   {{- if .Values.policiesConfigMap }}
   - { name: policies, mountPath: /etc/landlord/policies, readOnly: true }
   {{- end }}
+  {{- if .Values.clusterIssuer.url }}
+  - { name: cluster-issuer, mountPath: /etc/landlord/cluster-issuer, readOnly: true }
+  {{- end }}
   {{- range .Values.secrets }}
   - { name: {{ printf "secret-%s" . }}, mountPath: {{ printf "/etc/landlord/secrets/%s" . }}, readOnly: true }
   {{- end }}
@@ -66,6 +69,15 @@ volumes:
   {{- end }}
   {{- if .Values.policiesConfigMap }}
   - { name: policies, configMap: { name: {{ .Values.policiesConfigMap }}, defaultMode: 292 } }
+  {{- end }}
+  {{- if .Values.clusterIssuer.url }}
+  # What the API server asks of whoever wants its keys; it has no other right.
+  - name: cluster-issuer
+    projected:
+      defaultMode: 288
+      sources:
+        - serviceAccountToken: { path: token, expirationSeconds: 3600 }
+        - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
   {{- end }}
   {{- range .Values.secrets }}
   - { name: {{ printf "secret-%s" . }}, secret: { secretName: {{ . }}, defaultMode: 288 } }

@@ -74,12 +74,13 @@ pub(crate) fn read(folder: Option<&Path>) -> Result<Vec<(PathBuf, String)>, Poli
     Ok(content)
 }
 
-/// All policies as one set that fits the schema.
+/// All policies as one set that fits the schema, each called FILE/NAME; those that are shipped `shipped/NAME`.
 pub(crate) fn validated(schema: &Schema, content: &[(PathBuf, String)]) -> Result<PolicySet, PolicyError> {
     let mut problems = Vec::new();
     let mut all = PolicySet::new();
     for (path, text) in content {
-        let file = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        // With its ending: no file of a site's is called as the shipped set.
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let parsed = match PolicySet::from_str(text) {
             Ok(parsed) => parsed,
             Err(errors) => {

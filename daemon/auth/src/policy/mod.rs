@@ -154,11 +154,7 @@ impl Policies {
         for error in response.diagnostics().errors() {
             tracing::error!(%error, action = action.as_str(), "a policy could not be evaluated, and permits nothing");
         }
-        let mut policies: Vec<String> = response
-            .diagnostics()
-            .reason()
-            .map(|id| loaded.set.annotation(id, "id").map_or_else(|| id.to_string(), str::to_owned))
-            .collect();
+        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         policies.sort();
         Decision { allowed: response.decision() == cedar_policy::Decision::Allow, policies }
     }

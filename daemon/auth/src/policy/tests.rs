@@ -80,7 +80,7 @@ fn the_shipped_policies_say_who_does_what() {
     assert!(!policies.authorize(&bound, Action::DeleteTenant, &globex).allowed);
     assert!(!policies.authorize(&bound, Action::GetOperation, &operation(&globex)).allowed);
     let decision = policies.authorize(&principal("landlord:auditors", None), Action::GetTenant, &acme);
-    assert_eq!(decision.policies, ["auditors"]);
+    assert_eq!(decision.policies, ["shipped/auditors"]);
 }
 
 #[test]
@@ -104,6 +104,18 @@ fn own_policies_add_to_the_shipped_ones_and_broken_ones_change_nothing() {
     let operator = principal("landlord:operators", None);
     assert!(may(&operator, Action::DeleteTenant, &tenant("acme", "small", &[])));
     assert!(!may(&operator, Action::DeleteTenant, &tenant("acme", "large", &[])));
+    // Whose policy decided is reported, also where a site calls its own as the shipped ones.
+    let decided = |caller, resource: &Resource| policies.authorize(caller, Action::GetTenant, resource).policies;
+    assert_eq!(decided(&gold, &tenant("acme", "small", &[("tier", "gold")])), ["site.cedar/gold-only"]);
+    let alike = "@id(\"operators\") permit (principal in Group::\"corp:gold\", action, resource is HostCluster);";
+    let (folder_of_alike, host) = (tempfile::tempdir().unwrap(), host());
+    std::fs::write(folder_of_alike.path().join("shipped.cedar"), alike).unwrap();
+    let policies_alike = Policies::open(Some(folder_of_alike.path().into())).unwrap();
+    let decided = |caller| policies_alike.authorize(caller, Action::GetHostCluster, &host).policies;
+    assert_eq!(
+        (decided(&gold), decided(&operator)),
+        (vec!["shipped.cedar/operators".into()], vec!["shipped/operators".into()])
+    );
     assert!(!policies.reload().unwrap());
     let broken = [
         "permit (principal, action, resource",

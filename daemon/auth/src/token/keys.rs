@@ -1,6 +1,10 @@
 //! An issuer's keys: discovery, the key set, and how often they are requested.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
@@ -22,6 +26,8 @@ pub(super) const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest response: a key set has a few KiB.
 const BYTES_MAX: usize = 256 * 1024;
+/// Largest token for requests to the issuer: headers of HTTP are bounded likewise.
+const BEARER_BYTES_MAX: u64 = 16 * 1024;
 /// Keys beyond this many are not inspected.
 const KEYS_MAX: usize = 100;
 /// Keys that a token without `kid` is tried with.
@@ -32,6 +38,8 @@ const TRIES_MAX: usize = 4;
 pub(super) struct Keys {
     issuer: String,
     client: reqwest::Client,
+    /// Read for every request: whoever mounts it renews it.
+    bearer_file: Option<PathBuf>,
     /// Never held during a request.
     state: Mutex<State>,
     /// Held by the one who requests keys.
@@ -47,6 +55,8 @@ struct State {
     fetched: Option<Instant>,
     /// When they were last requested.
     tried: Option<Instant>,
+    /// Whether that failed.
+    is_away: bool,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +66,7 @@ struct Discovery {
 }
 
 impl Keys {
-    pub(super) fn new(issuer: &str, ca_file: Option<&Path>) -> Result<Self, IssuerError> {
+    pub(super) fn new(issuer: &str, ca_file: Option<&Path>, bearer_file: Option<PathBuf>) -> Result<Self, IssuerError> {
         let wrong = |problem: &dyn std::fmt::Display| IssuerError(format!("issuer {issuer}: {problem}"));
         safe(issuer).map_err(|problem| wrong(&problem))?;
         let mut client = reqwest::Client::builder()
@@ -69,7 +79,12 @@ impl Keys {
             client = client.tls_certs_only(certificates);
         }
         let client = client.build().map_err(|error| wrong(&error))?;
-        Ok(Self { issuer: issuer.to_owned(), client, state: Mutex::default(), fetching: tokio::sync::Mutex::default() })
+        if let Some(path) = &bearer_file {
+            // Found at the start, as a wrong path is for CAs.
+            read_bearer(path).map_err(|problem| wrong(&problem))?;
+        }
+        let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { issuer: issuer.to_owned(), client, bearer_file, state, fetching })
     }
 
     /// Which keys these are, for as long as they need not be fetched again.
@@ -99,9 +114,13 @@ impl Keys {
                 }
             }
         }
-        if self.state.lock().fetched.is_none() {
-            return Err(Unauthenticated("the token can't be checked: its issuer can't be reached; try again".into()));
+        // The key may be among those that an issuer which is away would show.
+        let state = self.state.lock();
+        if state.fetched.is_none() || (found.is_empty() && state.is_away) {
+            let problem = "the token can't be checked: its issuer can't be reached; try again";
+            return Err(Unauthenticated::Unavailable(problem.into()));
         }
+        drop(state);
         Ok(found)
     }
 
@@ -120,11 +139,14 @@ impl Keys {
         match self.fetch().await {
             Ok(keys) => {
                 let mut state = self.state.lock();
-                (state.keys, state.fetched) = (keys, Some(Instant::now()));
+                (state.keys, state.fetched, state.is_away) = (keys, Some(Instant::now()), false);
                 state.generation += 1;
             }
             // The keys of before go on: an issuer that is away ends nobody's work.
-            Err(error) => tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched"),
+            Err(error) => {
+                self.state.lock().is_away = true;
+                tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched");
+            }
         }
     }
 
@@ -142,9 +164,18 @@ impl Keys {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<T, String> {
         let failed = |error: reqwest::Error| format!("{url}: {error}");
-        let mut response = self.client.get(url).send().await.map_err(failed)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("{url}: returned {}", response.status()));
+        let mut request = self.client.get(url);
+        if let Some(path) = &self.bearer_file {
+            request = request.bearer_auth(read_bearer(path)?);
+        }
+        let mut response = request.send().await.map_err(failed)?;
+        match response.status() {
+            reqwest::StatusCode::OK => {}
+            status @ (reqwest::StatusCode::UNAUTHORIZED | reqwest::StatusCode::FORBIDDEN) => {
+                let remedy = "name a token that may read it: auth.issuers.NAME.bearer_file";
+                return Err(format!("{url}: returned {status}; {remedy}"));
+            }
+            status => return Err(format!("{url}: returned {status}")),
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -155,6 +186,20 @@ impl Keys {
         }
         serde_json::from_slice(&bytes).map_err(|error| format!("{url}: {error}"))
     }
+}
+
+/// The token for requests to the issuer.
+fn read_bearer(path: &Path) -> Result<String, String> {
+    let failed = |problem: &dyn std::fmt::Display| format!("bearer_file {}: {problem}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let mut text = String::new();
+    file.take(BEARER_BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    let token = text.trim();
+    if token.is_empty() || token.len() as u64 >= BEARER_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(failed(&"holds no token"));
+    }
+    Ok(token.to_owned())
 }
 
 /// https, or this machine.
@@ -213,10 +258,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whose_key_is_known_does_not_wait_for_newer_ones() {
-        let keys = Keys::new("https://issuer.example.com", None).unwrap();
+        let keys = Keys::new("https://issuer.example.com", None, None).unwrap();
         let jwk = serde_json::from_value(landlord_test_tokens::Key::new("one").jwk()).unwrap();
         let now = Some(Instant::now());
-        *keys.state.lock() = State { keys: vec![jwk], generation: 1, fetched: now, tried: now };
+        *keys.state.lock() = State { keys: vec![jwk], generation: 1, fetched: now, tried: now, is_away: false };
         tokio::time::advance(TTL).await;
         // An issuer that takes its time.
         let _another = keys.fetching.lock().await;

@@ -44,6 +44,9 @@ pub struct IssuerOptions {
     pub algorithms: Vec<Algorithm>,
     /// CAs of its own certificate; `None`: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// File with the bearer token that it asks for before it shows its keys, read for every request; `None`: it shows them to
+    /// everybody.
+    pub bearer_file: Option<PathBuf>,
     /// Claim with the principal's name.
     pub principal_claim: String,
     /// Claim with the groups.
@@ -73,18 +76,23 @@ struct Issuer {
 }
 
 fn refuse(why: impl Into<String>) -> Unauthenticated {
-    Unauthenticated(format!("the token {}", why.into()))
+    Unauthenticated::Refused(format!("the token {}", why.into()))
 }
 
 impl Tokens {
     /// Calls no issuer yet: one that is away keeps the daemon from nothing else.
     ///
     /// # Errors
-    /// Issuers that can't be called safely, or CAs that can't be read.
+    /// Issuers that can't be called safely, or CAs or bearer tokens that can't be read.
     pub fn new(issuers: Vec<IssuerOptions>) -> Result<Self, IssuerError> {
         let issuers: Result<_, IssuerError> = issuers
             .into_iter()
-            .map(|options| Ok(Issuer { keys: Keys::new(&options.issuer, options.ca_file.as_deref())?, options }))
+            .map(|options| {
+                Ok(Issuer {
+                    keys: Keys::new(&options.issuer, options.ca_file.as_deref(), options.bearer_file.clone())?,
+                    options,
+                })
+            })
             .collect();
         Ok(Self { issuers: issuers?, verified: Verified::default() })
     }
@@ -98,7 +106,8 @@ impl Tokens {
     /// The principal of a token.
     ///
     /// # Errors
-    /// A token that is not one of ours, or whose issuer can't be requested its keys.
+    /// A token that is not one of ours (Refused), or whose issuer has not shown the key that it needs because it is away
+    /// (Unavailable).
     pub async fn principal(&self, token: &str) -> Result<Principal, Unauthenticated> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refuse("is too large"));

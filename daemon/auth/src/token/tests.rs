@@ -14,6 +14,7 @@ fn options_of(served: &Served) -> IssuerOptions {
         audiences: vec!["landlord".into()],
         algorithms: vec![Algorithm::ES256, Algorithm::RS256],
         ca_file: None,
+        bearer_file: None,
         principal_claim: "sub".into(),
         groups_claim: "groups".into(),
         customer_claim: "customer".into(),
@@ -122,6 +123,7 @@ fn issuers_are_queried_over_tls() {
         audiences: vec!["landlord".into()],
         algorithms: vec![Algorithm::RS256],
         ca_file: None,
+        bearer_file: None,
         principal_claim: "sub".into(),
         groups_claim: "groups".into(),
         customer_claim: String::new(),
@@ -133,4 +135,49 @@ fn issuers_are_queried_over_tls() {
     for bad in ["http://login.example.com", "http://localhost.evil.com", "ftp://x", "login.example.com", ""] {
         assert!(Tokens::new(vec![options(bad)]).is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_refuses_nobody() {
+    let served = Served::start().await.unwrap();
+    let (key, new) = (Key::new("one"), Key::new("two"));
+    let token = key.sign(&header(), &claims(served.url()));
+    let gone = Tokens::new(vec![IssuerOptions { issuer: "http://127.0.0.1:9".into(), ..options_of(&served) }]).unwrap();
+    let of_gone = key.sign(&header(), &claims("http://127.0.0.1:9"));
+    // Right after a start nobody knows the keys; what is wrong in itself is refused all the same.
+    assert!(matches!(gone.principal(&of_gone).await, Err(Unauthenticated::Unavailable(_))));
+    assert!(matches!(gone.principal("nonsense").await, Err(Unauthenticated::Refused(_))));
+    // Later the keys of before hold, and a key that is not among them may be a new one.
+    served.publish(&[key.jwk()]);
+    let tokens = Tokens::new(vec![options_of(&served)]).unwrap();
+    tokens.principal(&token).await.unwrap();
+    served.require_bearer("nobody-has-it");
+    let rotated = new.sign(&with(&header(), "kid", json!("two")), &claims(served.url()));
+    tokio::time::sleep(keys::REFETCH_INTERVAL).await;
+    assert!(matches!(tokens.principal(&rotated).await, Err(Unauthenticated::Unavailable(_))));
+    tokens.principal(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issuer_that_shows_its_keys_to_known_callers_only_gets_a_token_of_now() {
+    let served = Served::start().await.unwrap();
+    let key = Key::new("one");
+    served.publish(&[key.jwk()]);
+    served.require_bearer("second");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let options = || IssuerOptions { bearer_file: Some(file.clone()), ..options_of(&served) };
+    for (content, wrong) in [(None, "token: "), (Some(""), "holds no token"), (Some("two words"), "holds no token")] {
+        content.iter().for_each(|content| std::fs::write(&file, content).unwrap());
+        let refused = Tokens::new(vec![options()]).unwrap_err().to_string();
+        assert!(refused.contains(wrong) && refused.contains("bearer_file"), "{refused}");
+    }
+    let token = key.sign(&header(), &claims(served.url()));
+    std::fs::write(&file, "first\n").unwrap();
+    let early = Tokens::new(vec![options()]).unwrap();
+    assert!(matches!(early.principal(&token).await, Err(Unauthenticated::Unavailable(_))));
+    // Whoever mounts the file renews it: the next request has the new one.
+    let tokens = Tokens::new(vec![options()]).unwrap();
+    std::fs::write(&file, "second\n").unwrap();
+    assert_eq!(tokens.principal(&token).await.unwrap().name, "corp:alice");
 }

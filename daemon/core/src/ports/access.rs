@@ -7,8 +7,14 @@ use crate::access::{Action, Decision, Principal, Resource};
 
 /// A caller that could not be identified. The text holds no secret, and does not reveal which part of a token was right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unauthenticated(pub String);
+pub enum Unauthenticated {
+    /// What it shows does not hold.
+    #[error("{0}")]
+    Refused(String),
+    /// What it shows can't be checked now: whoever vouches for it is away. The same may hold in a moment.
+    #[error("{0}")]
+    Unavailable(String),
+}
 
 /// Knows the callers.
 #[async_trait]

@@ -77,6 +77,7 @@ impl Login {
             audiences: vec!["landlord".into()],
             algorithms: vec![Algorithm::ES256, Algorithm::RS256],
             ca_file: None,
+            bearer_file: None,
             principal_claim: "sub".into(),
             groups_claim: "groups".into(),
             customer_claim: "customer".into(),

@@ -66,6 +66,9 @@ pub struct Issuer {
     /// CAs of its certificate, PEM. None: those of the system.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Bearer token for requests to the issuer itself, where it shows its keys to known callers only, as Kubernetes does.
+    #[serde(default)]
+    pub bearer_file: Option<PathBuf>,
     /// Claim with the principal's name.
     #[serde(default = "principal_claim")]
     pub principal_claim: String,
@@ -79,6 +82,9 @@ pub struct Issuer {
     #[serde(default)]
     pub groups: BTreeMap<String, String>,
 }
+
+/// What principals and groups of the daemon's own begin with.
+const RESERVED_NAMES: [&str; 3] = ["landlord", "uid", "anonymous"];
 
 /// How tokens are signed: asymmetric algorithms only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,11 +203,19 @@ impl Auth {
 impl Auth {
     fn tokens(&self, problems: &mut Vec<String>) -> Tokens {
         let mut issuers = Vec::new();
+        let mut by_url = BTreeMap::new();
         for (name, issuer) in &self.issuers {
             let at = format!("auth.issuers.{name}");
-            // The name is what keeps an issuer's groups apart from ours.
-            if name.is_empty() || name == "landlord" || name.contains(':') {
-                problems.push(format!("{at}: {name:?} can't be the name of an issuer; choose one without a colon"));
+            // The name is what keeps an issuer's principals and groups apart from ours.
+            if name.is_empty() || RESERVED_NAMES.contains(&name.as_str()) || name.contains(':') {
+                problems.push(format!(
+                    "{at}: {name:?} can't be the name of an issuer; choose one without a colon that is none of: {}",
+                    RESERVED_NAMES.join(", ")
+                ));
+            }
+            // Tokens name their issuer by its URL: the second one would never be asked.
+            if let Some(other) = by_url.insert(issuer.issuer.as_str(), name) {
+                problems.push(format!("{at}.issuer: {:?} is the issuer {other:?} already", issuer.issuer));
             }
             if issuer.audiences.is_empty() {
                 problems.push(format!("{at}.audiences: is empty; name whom its tokens are for"));
@@ -226,6 +240,7 @@ impl Issuer {
             audiences: self.audiences.clone(),
             algorithms: self.algorithms.iter().copied().map(Algorithm::from).collect(),
             ca_file: self.ca_file.clone(),
+            bearer_file: self.bearer_file.clone(),
             principal_claim: self.principal_claim.clone(),
             groups_claim: self.groups_claim.clone(),
             customer_claim: self.customer_claim.clone(),

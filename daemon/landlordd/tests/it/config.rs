@@ -269,6 +269,16 @@ fn callers_are_named_without_doubt() {
         (format!("[auth.issuers.corp]\n{issuer}"), None),
         (format!("[auth.issuers.landlord]\n{issuer}"), Some("can't be the name of an issuer")),
         (format!("[auth.issuers.'a:b']\n{issuer}"), Some("can't be the name of an issuer")),
+        (format!("[auth.issuers.uid]\n{issuer}"), Some("can't be the name of an issuer")),
+        (format!("[auth.issuers.anonymous]\n{issuer}"), Some("can't be the name of an issuer")),
+        (
+            format!("[auth.issuers.corp]\n{issuer}[auth.issuers.other]\n{issuer}"),
+            Some("auth.issuers.other.issuer: \"https://login.example.com\" is the issuer \"corp\" already"),
+        ),
+        (
+            format!("[auth.issuers.corp]\n{issuer}bearer_file = '/nowhere/token'\n"),
+            Some("bearer_file /nowhere/token: "),
+        ),
         ("[auth.issuers.corp]\nissuer = 'http://login.example.com'\naudiences = ['a']\n".into(), Some("must be https")),
         (
             "[auth.issuers.corp]\nissuer = 'https://login.example.com'\naudiences = []\n".into(),

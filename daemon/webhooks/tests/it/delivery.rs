@@ -246,6 +246,30 @@ async fn a_secret_is_rotated_and_both_sign_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_wait_for_a_secret_that_can_not_be_read_and_are_sent_when_it_can() {
+    let (world, receiver) = (World::new().await, Receiver::start(Mode::Take).await);
+    let content = Arc::new(Mutex::new(Ok(SECRET.to_owned())));
+    let mut unreadable = options("portal", &receiver);
+    let read = content.clone();
+    unreadable.secrets = Arc::new(move || {
+        let content = read.lock().unwrap().clone();
+        content.map(|text: String| Secret::parse_lines(&text.into()).unwrap())
+    });
+    let _daemon = world.daemon("a", vec![unreadable]).await;
+    world.order("one").await;
+    receiver.taken(1).await;
+    *content.lock().unwrap() = Err("secret_file: it is gone".to_owned());
+    world.order("two").await;
+    let state = world.until("portal", |state| !state.error.is_empty()).await;
+    assert!(state.error.contains("it is gone") && state.failing_since.is_none(), "{state:?}");
+    *content.lock().unwrap() = Ok(SECRET.to_owned());
+    // Though nothing else happens.
+    receiver.taken(2).await;
+    world.until("portal", |state| state.error.is_empty() && state.delivered_count == 2).await;
+    verify(&receiver);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
     let (world, receiver) = (World::new().await, Receiver::start(Mode::Busy(2)).await);
     let _daemon = world.daemon("a", vec![options("portal", &receiver)]).await;

@@ -1,6 +1,7 @@
 //! What floods of one peer do to others, to the daemon's memory, and what the peer gets.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -67,7 +68,11 @@ pub(super) async fn table(scene: &Scene, size: Size, problems: &mut Vec<String>)
     drop(idle);
 
     let (fared, got) = beside(scene, size.beside, watchers(scene, size)).await?;
-    table.line(scene, &format!("{} watches, a tenth never reads", size.watchers), &fared, got?);
+    let got = got?;
+    if let Some(kept) = got.kept() {
+        table.problems.push(format!("watches that are not read: {kept}"));
+    }
+    table.line(scene, &format!("{} watches, a tenth never reads", size.watchers), &fared, got.to_string());
 
     for (what, flooding) in [("rapid reset", true), ("CONTINUATION", false)] {
         let flood =
@@ -154,8 +159,33 @@ fn tonic_certificates(pem: &str) -> Result<Vec<tokio_rustls::rustls::pki_types::
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().context("the certificate is none")
 }
 
-/// Watches, of which a tenth never reads, while tenants are ordered. What those got.
-async fn watchers(scene: &Scene, size: Size) -> Result<Result<String>> {
+/// What watches got.
+struct Watched {
+    /// Events that those which read have seen.
+    read: usize,
+    /// Of those that never read: how many ended with a status, and how many there are; `None`: that was not waited for.
+    cut: Option<(usize, usize)>,
+}
+
+impl Watched {
+    /// Which of those that never read hold the daemon's memory still.
+    fn kept(&self) -> Option<String> {
+        let (cut, all) = self.cut.filter(|(cut, all)| cut < all)?;
+        Some(format!("only {cut} of {all} were ended with ABORTED"))
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((cut, all)) = self.cut {
+            write!(f, "ABORTED: {cut} of {all}; ")?;
+        }
+        write!(f, "the others {} events", self.read)
+    }
+}
+
+/// Watches, of which a tenth never reads, while tenants are ordered. What they got.
+async fn watchers(scene: &Scene, size: Size) -> Result<Result<Watched>> {
     let seen = Arc::new(AtomicUsize::new(0));
     let (mut reading, mut stuck) = (JoinSet::new(), Vec::new());
     let watch = || scene.signed(WatchTenantsRequest { parent: "customers/-".into(), resume_token: String::new() });
@@ -193,7 +223,7 @@ async fn watchers(scene: &Scene, size: Size) -> Result<Result<String>> {
         return Ok(Err(anyhow::anyhow!("the watches that read have seen {read} of {expected} events")));
     }
     if !size.judges {
-        return Ok(Ok(format!("the others {read} events")));
+        return Ok(Ok(Watched { read, cut: None }));
     }
     tokio::time::sleep(CUT_AFTER).await;
     let mut cut = 0;
@@ -209,7 +239,7 @@ async fn watchers(scene: &Scene, size: Size) -> Result<Result<String>> {
         };
         cut += usize::from(tokio::time::timeout(CUT_AFTER, end).await.unwrap_or(false));
     }
-    Ok(Ok(format!("ABORTED: {cut} of {}; the others {read} events", stuck.len())))
+    Ok(Ok(Watched { read, cut: Some((cut, stuck.len())) }))
 }
 
 /// A connection whose streams take little that is not read.

@@ -26,6 +26,8 @@ const LEASE: Duration = Duration::from_secs(15);
 /// What no daemon without pods can be brought to. `daemon/engine/src/availability.rs` holds the figure to environments that do not
 /// respond, and `landlord_test.yaml` the alert to the figure.
 const ELSEWHERE: [&str; 1] = ["LandlordEnvironmentUnavailable"];
+/// Of the webhook, made for this test.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
 /// As the rules have it, and as it is here.
 const SHORTENED: [(&str, &str); 7] = [
     ("[5m]", "[20s]"),
@@ -62,7 +64,7 @@ fn certificate(folder: &Path) {
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("tls.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
     private(&folder.join("tls.key"), &key.serialize_pem());
-    private(&folder.join("whsec"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    private(&folder.join("whsec"), SECRET);
 }
 
 fn private(path: &Path, text: &str) {
@@ -166,6 +168,9 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     scene.until(&["LandlordCertificateEnds"], || {});
     scene.order(&first, 3);
     scene.until(&["LandlordOperationStuck", "LandlordWebhookFails"], || {});
+    private(&folder.path().join("whsec"), "no secret\n");
+    scene.until(&["LandlordWebhookSecretUnusable"], || {});
+    private(&folder.path().join("whsec"), SECRET);
     scene.fault(&json!({"kind": "throttle", "rate": 0.5}), &["LandlordThrottled"]);
     let denied = json!({"code": "AccessDeniedException", "status": 403, "message": "no"});
     let denied = json!({"kind": "error", "error": denied});

@@ -399,6 +399,8 @@ async fn the_chart_is_what_an_api_server_accepts() {
         "service.annotations.a=b",
         "serviceAccount.annotations.a=b",
         "networkPolicy.clients[0].podSelector.matchLabels.app=portal",
+        "clusterIssuer.url=https://kubernetes.default.svc.cluster.local",
+        "clusterIssuer.groups.system:serviceaccount:portal:portal=landlord:portals",
     ];
     let monitored =
         template(&[&wanted[..], &["serviceMonitor.enabled=true", "serviceMonitor.labels.release=p"]].concat());
@@ -436,5 +438,59 @@ async fn the_chart_is_what_an_api_server_accepts() {
         assert_eq!(applied.lines().count(), objects, "{applied}");
         assert!(applied.contains("deployment.apps/landlord serverside-applied (server dry run)"), "{applied}");
     }
+    let rendered = String::from_utf8(template(&[&wanted[..], &more[..]].concat()).stdout).unwrap();
+    let in_chart = rendered.split("[auth.issuers.cluster]").nth(1).unwrap();
+    assert!(in_chart.contains("\"system:serviceaccount:portal:portal\" = \"landlord:portals\""), "{in_chart}");
+    assert!(rendered.contains("- serviceAccountToken: { path: token, expirationSeconds: 3600 }"), "{rendered}");
+    a_service_account_calls(&artifacts, &cluster, folder.path());
     cluster.stop().await;
+}
+
+/// A pod's token of now is a caller, though the API server shows its keys to known callers only: the daemon shows the token of its
+/// own service account.
+fn a_service_account_calls(artifacts: &Artifacts, cluster: &ControlPlane, folder: &Path) {
+    let kubectl = |arguments: &[&str]| {
+        let kubeconfig = cluster.admin_kubeconfig_path();
+        ran(Command::new(&artifacts.kubebox).args(["kubectl", "--kubeconfig"]).arg(kubeconfig).args(arguments))
+    };
+    for (account, token, more) in [("landlord", "own-token", &[][..]), ("portal", "token", &["--audience=landlord"])] {
+        kubectl(&["create", "serviceaccount", account]);
+        fs::write(folder.join(token), kubectl(&[&["create", "token", account], more].concat())).unwrap();
+    }
+    let (built, at) = (binaries().unwrap(), folder.display());
+    for (case, bearer, expected) in [
+        ("anonymous", String::new(), "its issuer can't be reached"),
+        ("known", format!("bearer_file = '{at}/own-token'\n"), "cluster:system:serviceaccount:default:portal"),
+    ] {
+        let socket = folder.join(format!("{case}.sock"));
+        let config = format!(
+            "installation = '{case}'\n[server]\nsocket = '{}'\n[store]\npath = '{at}/{case}/landlord.db'\n\
+             [deploy]\nstate_dir = '{at}/{case}/deploy'\n[auth.issuers.cluster]\nissuer = '{}'\nca_file = '{}'\n\
+             audiences = ['landlord']\ngroups_claim = 'sub'\n{bearer}",
+            socket.display(),
+            cluster.endpoint(),
+            cluster.ca_path().display()
+        );
+        fs::create_dir(folder.join(case)).unwrap();
+        let file = folder.join(format!("{case}.toml"));
+        fs::write(&file, config).unwrap();
+        let log = folder.join(format!("{case}.log"));
+        let mut daemon = Command::new(&built.landlordd);
+        daemon.args(["--create-store", "--config"]).arg(&file).stdout(Stdio::null());
+        let _daemon = Running(daemon.stderr(fs::File::create(&log).unwrap()).spawn().unwrap());
+        let deadline = Instant::now() + TIMEOUT;
+        let reported = loop {
+            let mut whoami = Command::new(&built.landlord);
+            whoami.args(["--server", &format!("unix://{}", socket.display()), "--token-file"]);
+            let Output { stdout, stderr, .. } = whoami.arg(folder.join("token")).arg("whoami").output().unwrap();
+            let both = String::from_utf8([stdout, stderr].concat()).unwrap();
+            if both.contains(expected) || Instant::now() > deadline {
+                break both;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        let log = fs::read_to_string(&log).unwrap();
+        assert!(reported.contains(expected), "{case}: {reported}\n{log}");
+        assert_eq!(log.contains("bearer_file"), case == "anonymous", "the log names the remedy: {log}");
+    }
 }
