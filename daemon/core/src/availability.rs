@@ -26,7 +26,7 @@ pub struct Availability {
     pub misses: u32,
     /// When it was last seen.
     pub beat_time: Timestamp,
-    /// Until when this tells of now: nobody who looks lets it grow so old.
+    /// Until when this is taken for now: nobody who looks lets it grow so old.
     pub fresh_until: Timestamp,
     /// The month of the two figures below, as 202611, UTC.
     pub month: i32,

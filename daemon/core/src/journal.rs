@@ -135,7 +135,7 @@ pub fn record(
 }
 
 fn overdue(before: &StageRecord, report: &CallReport, rules: &RetryRules, now: Timestamp) -> Option<Failure> {
-    // What drifted begins anew with this observation.
+    // What drifted begins again with this observation.
     let is_pending = !report.done && before.state == StageState::Running;
     is_pending.then(|| trial::overdue(before, &report.detail, rules, now)).flatten()
 }

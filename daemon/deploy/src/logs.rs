@@ -66,6 +66,16 @@ struct Source {
     restarts: i32,
 }
 
+fn is_known(manifest: &Manifest, query: &LogQuery) -> Result<()> {
+    let mut known = manifest.releases.iter().map(|release| release.name.as_str());
+    match &query.app {
+        Some(app) if !known.clone().any(|name| name == app) => {
+            Err(Error::UnknownApp { name: app.clone(), known: known.by_ref().collect::<Vec<_>>().join(", ") })
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn read(
     clients: &ClusterClients,
     target: &DeployTarget,
@@ -73,12 +83,7 @@ async fn read(
     query: &LogQuery,
     sink: &dyn LogSink,
 ) -> Result<()> {
-    if let Some(app) = &query.app
-        && !manifest.releases.iter().any(|release| release.name.as_str() == app)
-    {
-        let known: Vec<&str> = manifest.releases.iter().map(|release| release.name.as_str()).collect();
-        return Err(Error::UnknownApp { name: app.clone(), known: known.join(", ") });
-    }
+    is_known(manifest, query)?;
     let namespace = render::namespace(target, manifest);
     let pods: Api<Pod> = Api::namespaced(clients.tenant.clone(), namespace);
     let end = Instant::now() + FOLLOW_MAX;

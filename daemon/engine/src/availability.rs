@@ -39,7 +39,7 @@ const SLOTS: u32 = 60;
 const LOOKS_MAX: usize = 640;
 /// What goes on as it was is written so seldom: a figure of a month needs no more.
 const KEEP_BEATS: u64 = 10;
-/// What is not written for so many beats more is nobody's to rely on: whoever looked has ended, or has been told not to.
+/// What is not written for so many beats more is nobody's to rely on: whoever looked has ended, or is not to any more.
 const FRESH_BEATS: u32 = KEEP_BEATS as u32 + 3;
 /// Tenants read in one round trip.
 const PAGE: u32 = 500;
@@ -170,7 +170,7 @@ impl AvailabilityWatch {
         }
     }
 
-    /// Another daemon goes on at once. One that can't be told takes over when the lease ends.
+    /// Another daemon goes on at once. One that doesn't learn of it takes over when the lease ends.
     async fn give_back(&self, watch: &Watch) {
         if watch.is_on_duty
             && let Err(error) = self.store.release_probing(&self.options.owner).await

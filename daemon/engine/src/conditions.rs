@@ -178,7 +178,7 @@ fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timesta
 }
 
 /// A status with what the checks of one run found that somebody must act on: also while the environment is not READY for it, or
-/// nobody would be told what keeps it so. What was not looked at is as it was.
+/// nobody would learn what keeps it so. What was not looked at is as it was.
 pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &StageRecord) -> EnvironmentStatus {
     if record.stage != Stage::Verify || record.desired_state != DesiredState::Present {
         return status;

@@ -32,7 +32,7 @@ fn seen(target: &ProbeTarget, change: Option<AvailabilityChange>, repair: bool) 
 }
 
 /// Messages of a tenant's events for one reason.
-async fn told<S: Store>(store: &S, environment: &Environment, reason: &str) -> Vec<String> {
+async fn events<S: Store>(store: &S, environment: &Environment, reason: &str) -> Vec<String> {
     let scope = EventScope::Environment(environment.name());
     let events = store.events(&EventQuery { scope, limit: 100, ..EventQuery::default() }).await.unwrap();
     events.into_iter().filter(|event| event.event.reason == reason).map(|event| event.event.message).collect()
@@ -89,17 +89,17 @@ pub async fn what_is_seen_is_kept_by_who_has_the_duty<S: Store + AvailabilitySto
         (before.status, before.etag),
         "it is no change of the tenant"
     );
-    assert_eq!(told(&*store, &after, "Available").await, [format!("{} answers", target.name)]);
+    assert_eq!(events(&*store, &after, "Available").await, [format!("{} answers", target.name)]);
     let lost = seen(&target, Some(AvailabilityChange::Lost), false);
     assert!(store.keep_availability("one", vec![lost.clone()]).await.unwrap());
     let message = format!("{} does not answer: chat: it answers 502", target.name);
-    assert_eq!(told(&*store, &after, "Unavailable").await, [message]);
+    assert_eq!(events(&*store, &after, "Unavailable").await, [message]);
     assert_eq!(store.next_due("a").await.unwrap(), None, "its class only reports");
     assert_eq!(targets(&*store).await[0].availability, lost.availability);
     // One that is being removed is nobody's to write.
     store.delete(&name("acme", "one"), delete()).await.unwrap();
     assert!(store.keep_availability("one", vec![seen(&target, Some(AvailabilityChange::Back), false)]).await.unwrap());
-    assert_eq!(told(&*store, &after, "Available").await.len(), 1);
+    assert_eq!(events(&*store, &after, "Available").await.len(), 1);
 }
 
 pub async fn what_its_checks_showed_is_what_it_fails_at<S: Store + AvailabilityStore>(store: Arc<S>) {
@@ -131,7 +131,7 @@ pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Sto
     store.claim_probing("one", TTL).await.unwrap();
     let target = targets(&*store).await.remove(0);
     let lost = || vec![seen(&target, Some(AvailabilityChange::Lost), true)];
-    // Its customer is frozen: nothing would be done, and nobody is told that it is.
+    // Its customer is frozen: nothing would be done, and nobody hears that it is.
     let acme = "acme".parse().unwrap();
     let customer = store.customer(&acme).await.unwrap();
     let suspended = CustomerSpec { suspended: true, ..CustomerSpec::default() };
@@ -142,7 +142,7 @@ pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Sto
     assert!(store.keep_availability("one", lost()).await.unwrap());
     assert_eq!(store.next_due("a").await.unwrap(), None);
     let environment = store.get(&name("acme", "one")).await.unwrap();
-    let messages = told(&*store, &environment, "Unavailable").await;
+    let messages = events(&*store, &environment, "Unavailable").await;
     assert!(!messages[0].contains("resynced"), "{messages:?}");
     store.update_customer(&acme, &customer.etag, CustomerSpec::default(), once()).await.unwrap();
     let claim = claim_one(&*store).await;
@@ -151,7 +151,7 @@ pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Sto
 
     assert!(store.keep_availability("one", lost()).await.unwrap());
     assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));
-    let messages = told(&*store, &environment, "Unavailable").await;
+    let messages = events(&*store, &environment, "Unavailable").await;
     assert!(messages[1].ends_with("; it is resynced"), "{messages:?}");
     let work = store.load(&claim_one(&*store).await).await.unwrap();
     assert!(work.stages.iter().all(|record| record.poll_time <= work.now), "{:?}", work.stages);

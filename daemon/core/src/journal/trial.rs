@@ -21,7 +21,7 @@ fn is_of_revision(stage: &Stage) -> bool {
     stage.is_in_cluster() || *stage == Stage::DnsRecords
 }
 
-/// Whether the time that a stage has been pending begins anew: nobody looked at it, or it waited for its turn.
+/// Whether the time that a stage has been pending begins again: nobody looked at it, or it waited for its turn.
 pub(super) fn was_unseen(before: &StageRecord, now: Timestamp) -> bool {
     let throttled = before.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Throttled);
     throttled || now.since(before.poll_time) > UNSEEN

@@ -43,14 +43,13 @@ const NAMED_MAX: usize = 3;
 /// Makes the pool exist; Done when Karpenter says that it is ready.
 pub(crate) async fn ensure(client: &Client, pool: &ScaledPool, growth: &PoolGrowth) -> Result<StageProgress> {
     let pools = kind(client, "NodePool");
-    let read = || pools.get_opt(&pool.name);
-    let doing = || format!("reading NodePool {}", pool.name);
-    // Of an object that is not there the API server says the same as of a kind that it does not know; only the list shows which.
-    if read().await.doing(doing)?.is_none() && !is_known(&pools).await? {
+    let read = async || known(pools.get(&pool.name).await).doing(|| format!("reading NodePool {}", pool.name));
+    // 404 says that there is no object, or no kind; only the list shows which.
+    if read().await?.is_none() && !is_known(&pools).await? {
         return Err(no_karpenter());
     }
     apply_all(client, &[Wanted::new(manifest(pool, growth))], &selector(pool), true).await?;
-    let found = read().await.doing(doing)?;
+    let found = read().await?;
     Ok(found.map_or_else(|| pending("the NodePool is being made"), |found| readiness(&found.data, &pool.name)))
 }
 

@@ -40,8 +40,11 @@ fn words(code: &str) -> BTreeSet<String> {
 
 /// Where conditions are made; reasons that others know, too, stand there by a name.
 const CONDITIONS_SOURCE: &str = "daemon/engine/src/conditions.rs";
-const BY_NAME: [(&str, &str); 2] =
-    [("daemon/core/src/lifecycle.rs", "HeldAfterRestore"), ("daemon/core/src/environment/status.rs", "CustomerFrozen")];
+const BY_NAME: [(&str, &str); 3] = [
+    ("daemon/core/src/lifecycle.rs", "HeldAfterRestore"),
+    ("daemon/core/src/environment/status.rs", "CustomerFrozen"),
+    ("daemon/core/src/environment/status.rs", "VerifyFailed"),
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(checkout().join(path)).unwrap()
