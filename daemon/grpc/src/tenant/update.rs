@@ -80,7 +80,9 @@ impl Write for v1::UpdateTenantRequest {
         }
         if let (Change::Update { spec, placement }, Some(tenant)) = (&merged.change, merged.current.tenant()) {
             let before = (&tenant.spec, &merged.current.placement);
-            ports.customers.check_contract(&tenant.name, (spec, placement), Some(before)).await?;
+            if before != (spec, placement) {
+                ports.customers.check_contract(&tenant.name, (spec, placement), Some(before)).await?;
+            }
         }
         Ok(())
     }

@@ -237,7 +237,8 @@ pub(super) async fn admit_change(
     rules: CustomerRules,
 ) -> Result<(), StoreError> {
     let now = clock::now(connection).await?;
-    if !before.0.needs_work(spec) && before.1 == placement {
+    // What changes nothing is a renewal, which is work.
+    if before.0 != spec && !before.0.needs_work(spec) && before.1 == placement {
         if before.0.only_holds(spec) {
             return Ok(());
         }

@@ -267,7 +267,7 @@ async fn change_tenant(
     let id = new_operation();
     let (kind, transition) = match change {
         Change::Update { spec, placement } => {
-            if let Some(tenant) = before.tenant() {
+            if let Some(tenant) = before.tenant().filter(|own| own.spec != spec || before.placement != placement) {
                 let ordered = (&tenant.name, &spec, &placement);
                 customers::admit_change(connection, ordered, (&tenant.spec, &before.placement), rules).await?;
             }
