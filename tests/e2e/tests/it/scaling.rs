@@ -34,7 +34,8 @@ fn class(nodes_max: Option<usize>) -> String {
     });
     format!(
         "[classes.scaled]\nlevel = 'NODE'\nprovider = 'eks'\ncredentials = 'default'\nregions = ['{}']\n{node}\
-         [classes.scaled.hosts]\nlabels = {{ tier = 'shared' }}\n{scaling}",
+         [classes.scaled.hosts]\nlabels = {{ tier = 'shared' }}\n\
+         [classes.scaled.guardrails.quota]\ncpu_request_milli = 16000\n{scaling}",
         EKS.regions[0]
     )
 }
