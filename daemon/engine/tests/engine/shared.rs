@@ -58,7 +58,7 @@ async fn a_failed_host_cluster_is_reported_to_those_who_wait_and_they_can_leave(
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     assert!(
-        reported.message.contains("one is FAILED") && reported.remedy.contains("describe hostcluster one"),
+        reported.message.contains("its host cluster is FAILED") && reported.remedy.contains("retry the host cluster"),
         "{reported:?}"
     );
     world.delete(&tenant).await;
