@@ -15,11 +15,16 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Metrics that only what did not happen here has: throttling, and a TLS listener.
-const NOT_HERE: [&str; 7] = [
+const NOT_HERE: [&str; 11] = [
     // There is no webhook.
     "landlord_webhook_held_tenants",
     "landlord_webhook_missed_total",
     "landlord_webhook_parked_total",
+    "landlord_webhook_secret_unusable",
+    // There are no apps, and so no Helm.
+    "landlord_helm_run_duration_seconds_bucket",
+    "landlord_helm_run_duration_seconds_count",
+    "landlord_helm_runs_waiting",
     "landlord_tls_certificate_expiry_seconds",
     "landlord_tls_reloads_total",
     "landlord_rate_bucket_throttled_total",

@@ -271,6 +271,8 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
     for name in ["tls/tls.crt", "tls/clients.crt", "ca.crt"] {
         fs::write(at(name), &certificate).unwrap();
     }
+    fs::write(at("token"), "of-the-daemons-account\n").unwrap();
+    fs::set_permissions(at("token"), fs::Permissions::from_mode(0o600)).unwrap();
     key_file(&at("tls/tls.key"), &key);
     key_file(&at("audit.key"), &rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
     let plugin = at("plugin.so");
@@ -282,6 +284,7 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
     // As if this folder were the machine.
     for (there, here) in [
         ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", at("ca.crt").display().to_string()),
+        ("/var/run/secrets/kubernetes.io/serviceaccount/token", at("token").display().to_string()),
         ("/usr/lib/landlord/liblandlord_plugin_eks.so", plugin.display().to_string()),
         ("/etc/landlord", folder.path().display().to_string()),
         ("/var/lib/landlord", folder.path().display().to_string()),

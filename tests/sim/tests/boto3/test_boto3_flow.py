@@ -267,7 +267,8 @@ def test_a_restart_continues(tmp_path):
     second = start("--time-scale", "0.001", "--data-dir", str(tmp_path))
     cfn = second.client("cloudformation")
     wait_for("stack", lambda: stack_status(cfn, stack_id) == "CREATE_COMPLETE")
-    assert second.journal(last)[0]["seq"] == last + 1
+    # What the first did between the look and its end counts on, too.
+    assert second.journal(last)[0]["seq"] > last
     assert delete_stack(cfn, stack_id) == "DELETE_COMPLETE"
     assert second.objects() == []
     stop(second)
