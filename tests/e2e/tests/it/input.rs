@@ -309,5 +309,5 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
     fs::remove_file(at("tls/clients.crt")).unwrap();
     fs::write(at("policies/site.cedar"), "permit (principal, action, resource) when { resource.colour };").unwrap();
     let refused = check("--set=log.filter=info");
-    assert!(refused.contains("clients.crt") && refused.contains("site/policy0"), "{refused}");
+    assert!(refused.contains("clients.crt") && refused.contains("site.cedar/policy0"), "{refused}");
 }
