@@ -64,6 +64,8 @@ pub struct CallReport {
     pub status: Option<Vec<u8>>,
     /// What a delete removed.
     pub removed: Vec<RemovedObject>,
+    /// How long the call took.
+    pub took: Duration,
 }
 
 /// The intent of a stage, to be durable before its first call. `earlier` is the record of an
@@ -137,7 +139,7 @@ pub fn record(
 fn overdue(before: &StageRecord, report: &CallReport, rules: &RetryRules, now: Timestamp) -> Option<Failure> {
     // What drifted begins again with this observation.
     let is_pending = !report.done && before.state == StageState::Running;
-    is_pending.then(|| trial::overdue(before, &report.detail, rules, now)).flatten()
+    is_pending.then(|| trial::overdue(before, report, rules, now)).flatten()
 }
 
 /// Whether a call may have begun something, and nobody knows.
@@ -214,6 +216,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
         after.poll_time = now.after(rules.interval(&after.stage, after.desired_state));
     } else {
+        let begun = now.before(report.took);
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.
             after.start_time = now;
@@ -222,7 +225,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         }
         after.end_time = None;
         after.state = StageState::Running;
-        if rules.trial_timeout.is_some() && before.state == StageState::Running && trial::was_unseen(before, now) {
+        if rules.trial_timeout.is_some() && before.state == StageState::Running && trial::was_unseen(before, begun) {
             after.try_time = Some(now);
         }
         // Waiting for a rate limit is over when a call went out.

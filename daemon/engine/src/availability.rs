@@ -12,7 +12,7 @@
 //! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -118,7 +118,9 @@ struct Watch {
     /// Looks under way, by their tasks.
     looking: HashMap<Id, TenantUid>,
     /// Who found no room in its slot, longest waiting first: looked at as soon as there is room.
-    left_out: VecDeque<TenantUid>,
+    left_out: Vec<TenantUid>,
+    /// Looks of this beat that the daemon could not take, and why the last one.
+    not_looked: (u64, String),
     beat: u64,
     /// Whether this daemon has the duty.
     is_on_duty: bool,
@@ -164,6 +166,11 @@ impl AvailabilityWatch {
             }
             if slot == 0 {
                 self.figures.spent.set(began.elapsed().as_secs_f64());
+                // A reason of the daemon's own, the same for all: logged once a beat.
+                let (looks, why) = std::mem::take(&mut watch.not_looked);
+                if looks > 0 {
+                    tracing::warn!(looks, why, "environments were not looked at");
+                }
             }
             self.look(&mut watch, slot, &mut looks);
             slot = (slot + 1) % SLOTS;
@@ -188,7 +195,7 @@ impl AvailabilityWatch {
                 if place >= waiting {
                     self.figures.late.inc();
                 }
-                watch.left_out.push_back(uid);
+                watch.left_out.push(uid);
                 continue;
             }
             self.figures.probes.inc();
@@ -219,8 +226,9 @@ impl AvailabilityWatch {
     async fn begin_beat(&self, watch: &mut Watch) -> Result<(), StoreError> {
         watch.beat += 1;
         let claimed = self.store.claim_probing(&self.options.owner, self.options.interval * 2).await;
-        watch.is_on_duty = matches!(claimed, Ok(true));
-        if !claimed? {
+        // While nobody answers who has the duty, it is as it was: its lease says for how long.
+        watch.is_on_duty = claimed?;
+        if !watch.is_on_duty {
             *watch = Watch { beat: watch.beat, ..Watch::default() };
             self.figures.watched.set(0);
             self.figures.unavailable.set(0);
@@ -261,7 +269,7 @@ impl AvailabilityWatch {
             Ok(()) => target.failing.as_deref().map_or(Ok(()), Err),
             Err(NoAnswer::Missed(cause)) => Err(cause.as_str()),
             Err(NoAnswer::NotLooked(why)) => {
-                tracing::warn!(tenant = %target.name, why, "it was not looked at");
+                watch.not_looked = (watch.not_looked.0 + 1, why.clone());
                 return None;
             }
         };
@@ -322,7 +330,7 @@ fn slot_of(uid: TenantUid) -> u32 {
 /// now, since it had been left out.
 fn due(watch: &mut Watch, slot: u32, interval: Duration) -> Vec<TenantUid> {
     let looking: BTreeSet<TenantUid> = watch.looking.values().copied().collect();
-    let mut due: Vec<TenantUid> = watch.left_out.drain(..).collect();
+    let mut due = std::mem::take(&mut watch.left_out);
     let left_out: BTreeSet<TenantUid> = due.iter().copied().collect();
     let is_fresh = |watched: &Watched| watched.looked.is_some_and(|at| at.elapsed() < interval / 2);
     let of_slot = watch.tenants.iter().filter(|(uid, watched)| slot_of(**uid) == slot && !is_fresh(watched));

@@ -94,7 +94,7 @@ impl ClusterAccess {
         let role = environment.placement.service.customer_role;
         if role == CustomerRole::None {
             let remedy = "the operator sets service.customer_role of the class, and brings this tenant there: \
-                          `landlord update tenant NAME --to-current --parts class`";
+                          `landlord update CUSTOMER/TENANT --to-current --parts class`";
             return refused("its class gives the customer of a cluster of its own no role", remedy);
         }
         if environment.placement.stack.is_none() {

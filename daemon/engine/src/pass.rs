@@ -201,11 +201,14 @@ impl<'a> Pass<'a> {
                 let work = Arc::clone(copy.get_or_insert_with(|| Arc::new(self.work.clone())));
                 let (shared, lease, span) = (self.shared, self.lease, self.stage_span(&stage));
                 let call = async move {
+                    let began = Instant::now();
                     let call = AssertUnwindSafe(execute::call(shared, lease, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
                         Some(Err(Failure::new(ErrorKind::Internal, problem)))
                     });
+                    let result =
+                        result.map(|result| result.map(|report| CallReport { took: began.elapsed(), ..report }));
                     Finished { stage, result }
                 };
                 calls.push(Box::pin(call.instrument(span)));

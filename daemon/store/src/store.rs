@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// A database that can't be written.
     pub async fn begin_epoch(&self, reason: &'static str) -> Result<(), StoreError> {
-        self.writer.write(move |connection| Box::pin(identity::begin_epoch(connection, true, reason))).await
+        self.writer.write(move |connection| Box::pin(identity::begin_epoch(connection, true, reason, 0))).await
     }
 
     /// Measures how large the database is and how its connections are used. For every few seconds: it reads.

@@ -196,9 +196,10 @@ impl Delivery {
         let secrets = match (self.secrets)() {
             Ok(secrets) => secrets,
             Err(error) => {
+                // Also where this daemon goes on from another, or from its own run before, which had noticed it.
+                self.figures.secret(&self.name, false);
                 if progress.unable(&error) {
                     tracing::error!(webhook = self.name, error, "events wait: the secret of a webhook can't be used");
-                    self.figures.secret(&self.name, false);
                 } else {
                     // What is new is recorded before it is waited.
                     stop.run_until_cancelled(tokio::time::sleep(SECRET_WAIT)).await;

@@ -547,6 +547,18 @@ fn a_stage_on_trial_has_its_time_and_none_of_it_passes_unseen() {
     assert_eq!(given_up.state, StageState::Failed);
     let failure = given_up.failure.unwrap();
     assert!(failure.kind == ErrorKind::Conflict && !failure.remedy.is_empty(), "{failure:?}");
+    // Nor does it pass unseen while a look lasts, as those of checks that wait for a chatbot do: each ends 90 s after it was due.
+    let look = Duration::from_secs(90);
+    let long_looks = (1..=8).fold(begin(), |record, turn| {
+        let due = look * (turn - 1);
+        let before = StageRecord { poll_time: Timestamp(0).after(due), ..record };
+        let looked = report(Response::Pending).map(|report| CallReport { took: look, ..report });
+        if before.state == StageState::Failed {
+            return before;
+        }
+        journal::record(&before, looked, false, &rules, 0.5, Timestamp(0).after(due + look))
+    });
+    assert_eq!(long_looks.state, StageState::Failed, "12 minutes of looks");
     // Not without a trial, and what is long expected has its time.
     assert_eq!(pending(begin(), &self::rules(), 300, 0).state, StageState::Running);
     let long = StageRecord { expected_ms: 600_000, ..begin() };

@@ -17,6 +17,7 @@ use kube::{
 };
 use landlord_core::isolation::PodSecurityVersion;
 use landlord_kube::{
+    absent::since,
     apply::apply_all,
     markers::{self, CHECKS_ROLE, INSTALLATION, ROLE},
     object::Wanted,
@@ -127,10 +128,7 @@ fn gone(deleted: Result<(), kube::Error>) -> Result<(), kube::Error> {
 
 /// Whether whoever made it can't be at work on it any more.
 fn is_left(metadata: &ObjectMeta) -> bool {
-    let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    made.is_some_and(|made| {
-        k8s_openapi::jiff::Timestamp::now().duration_since(made).unsigned_abs() > LETTING_GO_AT_MOST
-    })
+    metadata.creation_timestamp.as_ref().is_some_and(|made| since(made) > LETTING_GO_AT_MOST)
 }
 
 /// Lets the pod of a Job out to `places`, and to these ports of any pod in the tenant's namespace: not every policy engine takes an

@@ -128,8 +128,8 @@ impl Call<'_> {
         if !report.done {
             return Ok(report);
         }
-        self.kube(self.shared.ports.isolation.remove(target).await)?;
-        Ok(report)
+        let left = removing(self.kube(self.shared.ports.isolation.remove(target).await)?);
+        Ok(CallReport { removed: [report.removed, left.removed].concat(), ..left })
     }
 
     /// Takes away what a tenant has in a host cluster: its namespace, and after that the machines that were made for its pods. Never

@@ -55,12 +55,14 @@ impl Known {
         if found.epoch > self.epoch {
             // Somebody began one, by what another daemon or an operator knew.
             self.epoch = found.epoch;
-        } else if found.epoch < self.epoch || events::last_given(connection).await? < self.position {
-            begin_epoch(connection, true, "the database is older than what was acknowledged last").await?;
-            events::skip_positions(connection, self.position).await?;
+        // By the events themselves: PostgreSQL writes a sequence ahead, so that a copy without the last of them may have it further.
+        } else if found.epoch < self.epoch || events::newest(connection).await? < self.position {
+            begin_epoch(connection, true, "the database is older than what was acknowledged last", self.position)
+                .await?;
             // Above the one that was lost, too, so that the other daemons find it begun.
+            self.epoch = self.epoch.max(found.epoch) + 1;
             sqlx::query("UPDATE identity SET epoch = $1 WHERE epoch < $1")
-                .bind(self.epoch + 1)
+                .bind(self.epoch)
                 .execute(connection)
                 .await
                 .map_err(unavailable("beginning an epoch"))?;
@@ -106,11 +108,13 @@ pub(crate) async fn token_secret(connection: &mut AnyConnection) -> Result<[u8; 
     Ok(Sha256::digest(format!("landlord tokens {}", identity.id)).into())
 }
 
-/// Begins a new epoch. `restored`: the store is known to be older than what was done.
+/// Begins a new epoch. `restored`: the store is known to be older than what was done. `used`: the position of an event that is known
+/// to have been given; 0: none but the store's own.
 pub(crate) async fn begin_epoch(
     connection: &mut AnyConnection,
     restored: bool,
     reason: &str,
+    used: i64,
 ) -> Result<(), StoreError> {
     let now = clock::now(connection).await?;
     sqlx::query("UPDATE identity SET epoch = epoch + 1, restored = $1, reason = $2, epoch_time = $3")
@@ -122,7 +126,7 @@ pub(crate) async fn begin_epoch(
         .map_err(unavailable("beginning an epoch"))?;
     end_claims(connection, now).await?;
     // A resume token of the time before must not lead to an event of the time after.
-    events::skip_positions(connection, 0).await?;
+    events::skip_positions(connection, used).await?;
     tracing::warn!(reason, "a new epoch of the store: the clouds' inventories are compared before the first change");
     Ok(())
 }
@@ -145,18 +149,18 @@ async fn end_claims(connection: &mut AnyConnection, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// A daemon opens the store. `stale`: how it is known to be older than what was done.
-pub(crate) async fn open(connection: &mut AnyConnection, stale: Option<&str>) -> Result<(), StoreError> {
+/// A daemon opens the store. `stale`: how it is known to be older than what was done; `used`: as for [`begin_epoch`].
+pub(crate) async fn open(connection: &mut AnyConnection, stale: Option<&str>, used: i64) -> Result<(), StoreError> {
     let Some(before) = read(connection).await? else {
         return make(connection, 0, "").await;
     };
     let now = clock::now(connection).await?;
     let gap = now.since(before.seen_time);
     if let Some(reason) = stale {
-        begin_epoch(connection, true, reason).await?;
+        begin_epoch(connection, true, reason, used).await?;
     } else if !before.clean && gap > GAP_MAX {
         let reason = format!("no daemon had the store open since {}, and none closed it", before.seen_time);
-        begin_epoch(connection, false, &reason).await?;
+        begin_epoch(connection, false, &reason, 0).await?;
     }
     seen(connection, now, false).await
 }

@@ -76,9 +76,9 @@ async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, ini
     refuse_half_restored(&mut transaction, place).await?;
     migrator().run(&mut *transaction).await.map_err(|source| Error::Schema { path: place.to_owned(), source })?;
     contract::upgrade(&mut transaction).await.map_err(upgrade)?;
-    identity::open(&mut transaction, None).await.map_err(upgrade)?;
+    identity::open(&mut transaction, None, 0).await.map_err(upgrade)?;
     if init {
-        identity::begin_epoch(&mut transaction, false, "the store is new").await.map_err(upgrade)?;
+        identity::begin_epoch(&mut transaction, false, "the store is new", 0).await.map_err(upgrade)?;
     }
     transaction.commit().await.map_err(database)
 }

@@ -99,7 +99,7 @@ pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<i64, StoreE
 const POSITIONS_SKIPPED: i64 = 1_000_000;
 
 /// The position that was given last, also if its event is gone; 0: none was.
-pub(crate) async fn last_given(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+async fn last_given(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     let sql = match Dialect::of(connection) {
         Dialect::Sqlite => "SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'events'",
         Dialect::Postgres => "SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence('events', 'seq') AS regclass))",

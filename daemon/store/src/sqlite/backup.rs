@@ -14,11 +14,7 @@ use super::{
     connect_migrated, connect_options,
     file::{self, HeldFile, Mark, is_there, resolve},
 };
-use crate::{
-    Error,
-    contract::identity,
-    rows::{clock, events},
-};
+use crate::{Error, contract::identity, rows::clock};
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,10 +127,9 @@ async fn begin(part: &Path, from: &Path, used: i64) -> Result<(), Error> {
         identity::make(&mut connection, 0, "").await.map_err(upgrade)?;
     }
     let reason = format!("restored from {}", from.display());
-    identity::begin_epoch(&mut connection, true, &reason).await.map_err(upgrade)?;
+    identity::begin_epoch(&mut connection, true, &reason, used).await.map_err(upgrade)?;
     let now = clock::now(&mut connection).await.map_err(upgrade)?;
     identity::seen(&mut connection, now, true).await.map_err(upgrade)?;
-    events::skip_positions(&mut connection, used).await.map_err(upgrade)?;
     // The last connection folds the log into the file and removes it.
     connection.close().await.map_err(|source| Error::Database { path: from.to_owned(), source })
 }

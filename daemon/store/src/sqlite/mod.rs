@@ -108,7 +108,8 @@ pub async fn init(path: &Path) -> Result<(), Error> {
         return Err(Error::Exists { path: path.to_owned() });
     }
     let store = open(path, SqliteOptions { create: true, ..SqliteOptions::default() }).await?;
-    let begun = store.writer.write(|connection| Box::pin(identity::begin_epoch(connection, false, "the store is new")));
+    let begun =
+        store.writer.write(|connection| Box::pin(identity::begin_epoch(connection, false, "the store is new", 0)));
     begun.await.map_err(|source| Error::Upgrade { path: path.to_owned(), source })?;
     store.close().await;
     Ok(())
@@ -172,11 +173,7 @@ async fn identify(connection: &mut AnyConnection, held: &HeldFile) -> Result<(),
         (Some(_), Some(mark)) if mark.position > newest => Some("it is older than what was acknowledged last"),
         (Some(_), Some(_)) => None,
     };
-    identity::open(connection, stale).await?;
-    if let Some(mark) = mark.filter(|_| stale.is_some()) {
-        events::skip_positions(connection, mark.position).await?;
-    }
-    Ok(())
+    identity::open(connection, stale, mark.map_or(0, |mark| mark.position)).await
 }
 
 /// The file as a URL, whatever characters its path has.

@@ -111,7 +111,7 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
 }
 
 async fn begin_epoch(connection: &mut AnyConnection, from: &Path) -> Result<(), landlord_core::ports::StoreError> {
-    identity::begin_epoch(connection, false, &format!("imported from {}", from.display())).await?;
+    identity::begin_epoch(connection, false, &format!("imported from {}", from.display()), 0).await?;
     let now = clock::now(connection).await?;
     identity::seen(connection, now, true).await
 }
