@@ -66,14 +66,14 @@ struct Source {
     restarts: i32,
 }
 
-fn is_known(manifest: &Manifest, query: &LogQuery) -> Result<()> {
-    let mut known = manifest.releases.iter().map(|release| release.name.as_str());
-    match &query.app {
-        Some(app) if !known.clone().any(|name| name == app) => {
-            Err(Error::UnknownApp { name: app.clone(), known: known.by_ref().collect::<Vec<_>>().join(", ") })
-        }
-        _ => Ok(()),
+/// That the stack has the app that is requested.
+fn has_app(manifest: &Manifest, query: &LogQuery) -> Result<()> {
+    let Some(app) = &query.app else { return Ok(()) };
+    let known: Vec<&str> = manifest.releases.iter().map(|release| release.name.as_str()).collect();
+    if known.contains(&app.as_str()) {
+        return Ok(());
     }
+    Err(Error::UnknownApp { name: app.clone(), known: known.join(", ") })
 }
 
 async fn read(
@@ -83,7 +83,7 @@ async fn read(
     query: &LogQuery,
     sink: &dyn LogSink,
 ) -> Result<()> {
-    is_known(manifest, query)?;
+    has_app(manifest, query)?;
     let namespace = render::namespace(target, manifest);
     let pods: Api<Pod> = Api::namespaced(clients.tenant.clone(), namespace);
     let end = Instant::now() + FOLLOW_MAX;

@@ -7,8 +7,6 @@ use landlord_core::{
     step::{Steady, record_in},
 };
 
-use crate::events::failure;
-
 /// The provider does not respond, for this account.
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 /// Addresses of the stack that lead nowhere yet, of an environment that is READY without them.
@@ -163,6 +161,12 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     status
 }
 
+/// A record's last failure with its remedy.
+pub(crate) fn failure(record: &StageRecord) -> String {
+    let Some(failure) = &record.failure else { return String::new() };
+    if failure.remedy.is_empty() { failure.to_string() } else { format!("{failure} (remedy: {})", failure.remedy) }
+}
+
 /// What is kept of the stage `verify`; `None`: there is no stack.
 fn verified(work: &Work) -> Option<VerifyStatus> {
     let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
@@ -245,6 +249,13 @@ fn of_concerns(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Time
             set(status, kind, !holds, none, "", now);
         }
     }
+}
+
+/// What a status says of a concern while there is something to report.
+pub(crate) fn of_status(status: &EnvironmentStatus, concern: Concern) -> Option<&str> {
+    let (kind, _, holds) = of_concern(concern);
+    let found = status.conditions.iter().find(|condition| condition.r#type == kind && condition.status == holds);
+    found.map(|condition| condition.message.as_str())
 }
 
 /// The condition of a concern: its type, its reasons while there is something to report and when it is over, and its status while

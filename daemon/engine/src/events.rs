@@ -3,9 +3,11 @@
 use landlord_core::{
     Failure, Progress, Stage, StageRecord, StageState,
     environment::EnvironmentStatus,
-    ports::{EventKind, NewEvent, Work},
+    ports::{Concern, EventKind, NewEvent, Work},
     step::Steady,
 };
+
+use crate::conditions::{self, failure};
 
 fn stage_event(record: &StageRecord, reason: &str, message: String) -> NewEvent {
     NewEvent { kind: EventKind::Stage, stage: record.stage.to_string(), reason: reason.into(), message, progress: None }
@@ -51,12 +53,6 @@ fn holds_data(stage: &Stage) -> bool {
     matches!(stage, Stage::Cluster | Stage::NodePool | Stage::Base | Stage::Platform(_) | Stage::App(_))
 }
 
-/// A record's last failure with its remedy.
-pub(crate) fn failure(record: &StageRecord) -> String {
-    let Some(failure) = &record.failure else { return String::new() };
-    if failure.remedy.is_empty() { failure.to_string() } else { format!("{failure} (remedy: {})", failure.remedy) }
-}
-
 /// The event of a resting state.
 pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
     let name = work.environment.name();
@@ -72,26 +68,24 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
     NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
 }
 
-/// Conditions that somebody must act on while they are as said here, each an event when that begins.
-const CONCERNS: [(&str, bool, &str); 6] = [
-    ("CertificateExpiring", true, "CertificateExpiring"),
-    ("DiskNearlyFull", true, "DiskNearlyFull"),
-    ("ModelMissing", true, "ModelMissing"),
-    ("DocumentsRefused", true, "DocumentsRefused"),
-    ("DomainDelegated", false, "DomainNotDelegated"),
-    ("CheckedFromInside", true, "CheckedFromInside"),
-];
+/// The event of a concern that begins.
+fn reason(concern: Concern) -> &'static str {
+    match concern {
+        Concern::CertificateExpiring => "CertificateExpiring",
+        Concern::DiskNearlyFull => "DiskNearlyFull",
+        Concern::ModelMissing => "ModelMissing",
+        Concern::DocumentsRefused => "DocumentsRefused",
+        Concern::DomainNotDelegated => "DomainNotDelegated",
+        Concern::CheckedFromInside => "CheckedFromInside",
+    }
+}
 
 /// The events of concerns that have begun.
 pub(crate) fn concerns(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<NewEvent> {
-    let holding = |status: &EnvironmentStatus, (kind, holds, _): (&str, bool, &str)| {
-        let found = status.conditions.iter().find(|condition| condition.r#type == kind && condition.status == holds);
-        found.map(|condition| condition.message.clone())
-    };
-    let begun = CONCERNS.into_iter().filter(|concern| holding(before, *concern).is_none());
+    let begun = Concern::ALL.into_iter().filter(|concern| conditions::of_status(before, *concern).is_none());
     let events = begun.filter_map(|concern| {
-        let message = holding(after, concern)?;
-        let (stage, reason) = (String::new(), concern.2.to_owned());
+        let (stage, reason) = (String::new(), reason(concern).to_owned());
+        let message = conditions::of_status(after, concern)?.to_owned();
         Some(NewEvent { kind: EventKind::Tenant, stage, reason, message, progress: None })
     });
     events.collect()

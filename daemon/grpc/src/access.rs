@@ -124,11 +124,16 @@ impl Access {
         Err(self.refusal(action, resource))
     }
 
+    /// Whether the caller may read a resource, whatever its rpc does.
+    pub(crate) fn reads(&self, resource: &Resource) -> bool {
+        self.decide(resource.kind().read(), resource).allowed
+    }
+
     /// What a refusal says: whoever may not read the resource does not learn that it is there.
     pub(crate) fn refusal(&self, action: Action, resource: &Resource) -> StoreError {
         let name = resource.name();
         self.call.denials.note(self.record(action, resource, Outcome::Denied));
-        if self.decide(resource.kind().read(), resource).allowed {
+        if self.reads(resource) {
             return StoreError::PermissionDenied { action: action.as_str(), resource: name };
         }
         StoreError::NotFound(name)
@@ -136,8 +141,8 @@ impl Access {
 
     /// Whether a list or watch shows a resource.
     pub(crate) fn shows(&self, resource: &Resource) -> bool {
-        let (action, read) = (self.action_upon(resource), resource.kind().read());
-        self.decide(action, resource).allowed && (action == read || self.decide(read, resource).allowed)
+        let action = self.action_upon(resource);
+        self.decide(action, resource).allowed && (action == resource.kind().read() || self.reads(resource))
     }
 
     /// Whether the caller may know of a host cluster.

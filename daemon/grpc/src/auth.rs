@@ -75,7 +75,7 @@ impl Auth {
             Err(StoreError::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        let readable = known.filter(|resource| access.decide(resource.kind().read(), resource).allowed);
+        let readable = known.filter(|resource| access.reads(resource));
         Ok(Some(readable.unwrap_or(Resource::Environment { name, attributes: None })))
     }
 }

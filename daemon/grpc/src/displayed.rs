@@ -74,10 +74,3 @@ impl<'a> Displayed<'a> {
         self.access.reads(&Resource::Environment { name, attributes })
     }
 }
-
-impl Access {
-    /// Whether the caller may read a resource, whatever its rpc does.
-    pub(crate) fn reads(&self, resource: &Resource) -> bool {
-        self.decide(resource.kind().read(), resource).allowed
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::{Api, Client, ResourceExt as _, api::DynamicObject};
+use kube::{Client, ResourceExt as _, api::DynamicObject};
 use landlord_core::{
     CustomerRole,
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, KubeCredentials},
@@ -87,7 +87,7 @@ async fn withdraw(client: &Client, target: &DeployTarget, objects: &OwnCluster) 
 async fn remove<'a>(client: &Client, target: &DeployTarget, all: impl Iterator<Item = &'a Wanted>) -> Result<()> {
     for object in all {
         let Some(found) = found(client, target, object).await? else { continue };
-        gone_is_fine(api(client, object).delete(&object.name, &exactly(found.uid())).await)
+        gone_is_fine(object.api(client).delete(&object.name, &exactly(found.uid())).await)
             .doing(|| format!("removing {}", object.what()))?;
     }
     Ok(())
@@ -95,15 +95,8 @@ async fn remove<'a>(client: &Client, target: &DeployTarget, all: impl Iterator<I
 
 /// An object by its name, if it is there and ours.
 async fn found(client: &Client, target: &DeployTarget, object: &Wanted) -> Result<Option<DynamicObject>> {
-    let found = api(client, object).get_opt(&object.name).await.doing(|| format!("reading {}", object.what()))?;
+    let found = object.api(client).get_opt(&object.name).await.doing(|| format!("reading {}", object.what()))?;
     Ok(found.filter(|found| is_ours(found.metadata.labels.as_ref(), target)))
-}
-
-fn api(client: &Client, object: &Wanted) -> Api<DynamicObject> {
-    match &object.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &object.resource),
-        None => Api::all_with(client.clone(), &object.resource),
-    }
 }
 
 /// A token of the customer's account; as long as requested, within the bounds of all of them.

@@ -38,7 +38,9 @@ impl Wanted {
         }
     }
 
-    pub(crate) fn api(&self, client: &Client) -> Api<DynamicObject> {
+    /// The API that serves it, at its place.
+    #[must_use]
+    pub fn api(&self, client: &Client) -> Api<DynamicObject> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource),
             None => Api::all_with(client.clone(), &self.resource),

@@ -309,8 +309,8 @@ mod tests {
         }
     }
 
-    fn progress() -> Progress {
-        Progress::of(WebhookState {
+    fn stored(error: &str) -> WebhookState {
+        WebhookState {
             name: "portal".into(),
             daemon: None,
             position: 10,
@@ -320,8 +320,12 @@ mod tests {
             missed_count: 0,
             parked_count: 0,
             delivery_time: None,
-            error: String::new(),
-        })
+            error: error.into(),
+        }
+    }
+
+    fn progress() -> Progress {
+        Progress::of(stored(""))
     }
 
     fn failure() -> Failure {
@@ -340,19 +344,7 @@ mod tests {
         assert_eq!(progress.take(false).unwrap().error, "no secret");
         assert!(progress.take(false).is_none() && progress.unable("another"));
         // Another daemon, or the same after a restart, finds it as it was left.
-        let stored = WebhookState {
-            name: "portal".into(),
-            daemon: None,
-            position: 10,
-            failing_since: None,
-            held: Vec::new(),
-            delivered_count: 0,
-            missed_count: 0,
-            parked_count: 0,
-            delivery_time: None,
-            error: "another".into(),
-        };
-        let mut later = Progress::of(stored);
+        let mut later = Progress::of(stored("another"));
         later.able();
         assert_eq!(later.take(false).unwrap().error, "");
         // What a receiver answered stays until it takes something.

@@ -1,7 +1,10 @@
 //! End-to-end tests of landlord through its public surfaces: the command line client, the
 //! gRPC API, the simulated clouds' journal. The tests are in `tests/`.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud, judge};
@@ -91,16 +94,17 @@ pub fn kubernetes_world_of(clouds: &[&'static Cloud], time_scale: f64, extra_con
     World::temporary(binaries()?, &options)
 }
 
-/// How often is looked, and for how long, whether a stage has begun: on a real node a cluster's first minutes come before.
+/// Between two looks whether a stage has begun.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-const LOOKS_MAX: u32 = 60_000;
 
 /// kill -9 of the daemon just after it recorded that a stage of `name` begins, which it did `times` before; it is started again.
+/// `patience`: how long it may take until it begins.
 ///
 /// # Errors
 /// A stage that never begins; the operating system's.
-pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize) -> Result<()> {
-    for _ in 0..LOOKS_MAX {
+pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize, patience: Duration) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
         if begun(world, name, stage)? > times {
             world.crash_daemon()?;
             return world.start_daemon();

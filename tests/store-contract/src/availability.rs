@@ -136,18 +136,14 @@ pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Sto
     let customer = store.customer(&acme).await.unwrap();
     let suspended = CustomerSpec { suspended: true, ..CustomerSpec::default() };
     let customer = store.update_customer(&acme, &customer.etag, suspended, once()).await.unwrap();
-    let claim = claim_one(&*store).await;
-    let work = store.load(&claim).await.unwrap();
-    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    make_ready(&*store).await;
     assert!(store.keep_availability("one", lost()).await.unwrap());
     assert_eq!(store.next_due("a").await.unwrap(), None);
     let environment = store.get(&name("acme", "one")).await.unwrap();
     let messages = events(&*store, &environment, "Unavailable").await;
     assert!(!messages[0].contains("resynced"), "{messages:?}");
     store.update_customer(&acme, &customer.etag, CustomerSpec::default(), once()).await.unwrap();
-    let claim = claim_one(&*store).await;
-    let work = store.load(&claim).await.unwrap();
-    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    make_ready(&*store).await;
 
     assert!(store.keep_availability("one", lost()).await.unwrap());
     assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));

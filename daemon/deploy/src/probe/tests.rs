@@ -9,11 +9,24 @@ use simple_dns::{
     CLASS, Packet, QTYPE, ResourceRecord, TYPE,
     rdata::{A, AAAA, RData},
 };
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+
+/// An authority, and the file that says whom to trust.
+fn authority(folder: &Path) -> (CertifiedIssuer<'static, KeyPair>, PathBuf) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, issuer.pem()).unwrap();
+    (issuer, ca)
+}
 
 /// A web server that answers every request with `answer`; empty: it stays silent.
 async fn web(issuer: &CertifiedIssuer<'static, KeyPair>, answer: &'static str) -> u16 {
@@ -70,12 +83,8 @@ fn endpoint(scheme: &str, port: u16) -> Endpoint {
 
 #[tokio::test]
 async fn each_server_is_judged_for_its_own_reason() {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, issuer.pem()).unwrap();
+    let (issuer, ca) = authority(folder.path());
     let allowed: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     let probe = WebProbe::new(ProbeOptions { trusted_ca: Some(ca), allowed, ..ProbeOptions::default() });
 
@@ -173,12 +182,8 @@ async fn proxy(port: u16) -> (SocketAddr, Arc<AtomicU32>) {
 
 #[tokio::test]
 async fn public_addresses_are_reached_by_the_proxy_and_nothing_inside_by_any_way() {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, issuer.pem()).unwrap();
+    let (issuer, ca) = authority(folder.path());
     let (proxy, carried) = proxy(web(&issuer, "HTTP/1.1 200 OK\r\n\r\n").await).await;
     let look = async |leads_to: &str, proxy: Option<SocketAddr>| {
         let resolver = Some(names(leads_to.parse().unwrap()).await);

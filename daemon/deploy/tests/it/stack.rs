@@ -215,7 +215,6 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// Generated secrets and the token are in no argument, no environment, no values and no release.
 /// What a class gives the customer of a cluster of its own, against the API server; and what is left once it gives nothing.
 async fn a_withdrawn_role_is_taken_back(scene: &Scene) -> Result<()> {
     let target = scene.target(25, &json!({}));
@@ -315,6 +314,7 @@ async fn of_customer(scene: &Scene) -> Result<BTreeMap<String, String>> {
     Ok(all)
 }
 
+/// Generated secrets and the token are in no argument, no environment, no values and no release.
 async fn secrets_stay_secret(scene: &Scene) -> Result<()> {
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), NAMESPACE);
     let mut hidden = vec![scene.control_plane.admin_token().to_owned()];

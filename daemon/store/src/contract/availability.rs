@@ -27,36 +27,11 @@ const PAGE_MAX: u32 = 1_000;
 #[async_trait]
 impl AvailabilityStore for Store {
     async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        let owner = owner.to_owned();
-        // Idle daemons ask each second: they keep no writer waiting.
-        if self.engine_snapshot(async |connection| held_by_another(connection, &owner).await).await? {
-            return Ok(false);
-        }
-        self.writer
-            .write(move |connection| {
-                let owner = owner.clone();
-                async move { duties::claim(connection, PROBING, &owner, ttl).await }.boxed()
-            })
-            .await
+        self.take_duty(PROBING, owner, ttl).await
     }
 
     async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
-        let owner = owner.to_owned();
-        self.writer
-            .write(move |connection| {
-                let owner = owner.clone();
-                async move {
-                    sqlx::query("DELETE FROM duties WHERE name = $1 AND owner = $2")
-                        .bind(PROBING)
-                        .bind(owner)
-                        .execute(connection)
-                        .await
-                        .map(drop)
-                        .map_err(unavailable("giving a duty back"))
-                }
-                .boxed()
-            })
-            .await
+        self.take_duty(PROBING, owner, Duration::ZERO).await.map(drop)
     }
 
     async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
@@ -70,7 +45,7 @@ impl AvailabilityStore for Store {
                 let (owner, seen) = (owner.clone(), seen.clone());
                 async move {
                     let now = clock::now(connection).await?;
-                    if !holds(connection, &owner, now).await? {
+                    if duties::holder(connection, PROBING, now).await?.is_none_or(|holder| holder != owner) {
                         return Ok(false);
                     }
                     for one in &seen {
@@ -82,31 +57,6 @@ impl AvailabilityStore for Store {
             })
             .await
     }
-}
-
-async fn holds(connection: &mut AnyConnection, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let held: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM duties WHERE name = $1 AND owner = $2 AND lease_until > $3")
-            .bind(PROBING)
-            .bind(owner)
-            .bind(now.0)
-            .fetch_one(connection)
-            .await
-            .map_err(unavailable("looking who has a duty"))?;
-    Ok(held > 0)
-}
-
-async fn held_by_another(connection: &mut AnyConnection, owner: &str) -> Result<bool, StoreError> {
-    let now = clock::now(connection).await?;
-    let held: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM duties WHERE name = $1 AND owner <> $2 AND lease_until > $3")
-            .bind(PROBING)
-            .bind(owner)
-            .bind(now.0)
-            .fetch_one(connection)
-            .await
-            .map_err(unavailable("looking who has a duty"))?;
-    Ok(held > 0)
 }
 
 async fn targets(

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use landlord_core::ports::{Duty, StoreError};
+use futures::FutureExt as _;
+use landlord_core::{
+    Timestamp,
+    ports::{Duty, StoreError},
+};
 use sqlx::AnyConnection;
 
-use crate::rows::{clock, unavailable};
+use crate::{
+    rows::{clock, unavailable},
+    store::Store,
+};
 
 /// The duty of looking whether tenants answer.
 pub(super) const PROBING: &str = "probing";
@@ -18,13 +25,42 @@ pub(super) fn word(duty: Duty) -> &'static str {
     }
 }
 
-/// Takes or keeps a duty for so long; whether it is the owner's now. A lease of zero gives it back.
-pub(super) async fn claim(
+impl Store {
+    /// Takes or keeps a duty for so long; whether it is the owner's now. A lease of zero gives it back.
+    pub(super) async fn take_duty(&self, name: &'static str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+        // Idle daemons ask often: they keep no writer waiting.
+        let held = self.engine_snapshot(async |connection| {
+            let now = clock::now(connection).await?;
+            holder(connection, name, now).await
+        });
+        if held.await?.is_some_and(|holder| holder != owner) {
+            return Ok(false);
+        }
+        let owner = owner.to_owned();
+        self.writer
+            .write(move |connection| {
+                let owner = owner.clone();
+                async move { claim(connection, name, &owner, ttl).await }.boxed()
+            })
+            .await
+    }
+}
+
+/// Who has a duty now.
+pub(super) async fn holder(
     connection: &mut AnyConnection,
     name: &str,
-    owner: &str,
-    ttl: Duration,
-) -> Result<bool, StoreError> {
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    sqlx::query_scalar("SELECT owner FROM duties WHERE name = $1 AND lease_until > $2")
+        .bind(name)
+        .bind(now.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("looking who has a duty"))
+}
+
+async fn claim(connection: &mut AnyConnection, name: &str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
     let now = clock::now(connection).await?;
     let claimed = sqlx::query(
         "INSERT INTO duties (name, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \

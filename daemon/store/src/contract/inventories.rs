@@ -42,13 +42,7 @@ impl InventoryStore for Store {
     }
 
     async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        let (name, owner) = (duties::word(duty), owner.to_owned());
-        self.writer
-            .write(move |connection| {
-                let owner = owner.clone();
-                async move { duties::claim(connection, name, &owner, ttl).await }.boxed()
-            })
-            .await
+        self.take_duty(duties::word(duty), owner, ttl).await
     }
 
     async fn hosts_due(&self) -> Result<HostsDue, StoreError> {

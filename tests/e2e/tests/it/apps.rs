@@ -10,6 +10,8 @@ use landlord_e2e::{kubernetes_world, on_every_cloud};
 use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge, process::children};
 use landlord_test_kube::Artifacts;
 
+use crate::shared::crash_in_stage;
+
 /// 60 times faster than real time: about 15 s for the cloud's part.
 const SCALE: f64 = 1.0 / 60.0;
 /// Far above what it takes (half a minute): a busy machine is no failure.
@@ -110,22 +112,6 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete(cloud: &'static Cloud
 fn count(world: &World, cloud: &Cloud, kind: &str) -> usize {
     let objects = world.simulator().control().objects(cloud.account).unwrap();
     objects.iter().filter(|object| judge::text(object, "type").ends_with(kind)).count()
-}
-
-/// kill -9 of the daemon just after it recorded that a stage begins.
-fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
-    let started = |event: &serde_json::Value| {
-        judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage
-    };
-    for _ in 0..3_000 {
-        if world.cli().events(name).unwrap().iter().any(started) {
-            world.crash_daemon().unwrap();
-            world.start_daemon().unwrap();
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("stage {stage} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
 }
 
 /// The API servers that the simulated cloud runs.

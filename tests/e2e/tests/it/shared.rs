@@ -51,7 +51,7 @@ pub(crate) fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 
 /// The same when the stage began `times` before: a delete has stages of the same names as the create.
 pub(crate) fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize) {
-    landlord_e2e::crash_in_stage(world, name, stage, times).unwrap();
+    landlord_e2e::crash_in_stage(world, name, stage, times, TIMEOUT).unwrap();
 }
 
 /// How often a stage of a tenant has begun; of one that is gone, as often as can be.

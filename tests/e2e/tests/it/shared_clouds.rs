@@ -13,6 +13,8 @@ use landlord_test_harness::{Cloud, HostFile, TenantFile, World, judge};
 use landlord_test_kube::Artifacts;
 use serde_json::Value;
 
+use crate::shared::crash_in_stage;
+
 /// A host cluster takes about 5 s. Helm and Kubernetes are real and take longer.
 const SCALE: f64 = 1.0 / 180.0;
 /// Far above what it takes (a minute): a busy machine is no failure.
@@ -65,21 +67,6 @@ fn owned_by(world: &World, cloud: &Cloud, uid: &str) -> Vec<String> {
     let objects = world.simulator().control().objects(cloud.account).unwrap();
     let ours = objects.iter().filter(|object| object["tags"]["landlord-tenant-uid"] == uid);
     ours.map(|object| judge::text(object, "type").to_owned()).collect()
-}
-
-/// kill -9 of the daemon just after it recorded that a stage begins.
-fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
-    let started =
-        |event: &Value| judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage;
-    for _ in 0..6_000 {
-        if world.cli().events(name).unwrap().iter().any(started) {
-            world.crash_daemon().unwrap();
-            world.start_daemon().unwrap();
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("stage {stage} of {name} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
 }
 
 fn reach(world: &mut World, name: &str, state: &str) {

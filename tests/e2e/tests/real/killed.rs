@@ -26,7 +26,7 @@ pub(crate) enum Made {
 pub(crate) fn order(scene: &mut Scene, tenant: &TenantFile) {
     scene.cli().apply(tenant).unwrap();
     for stage in PLATFORM.into_iter().chain(["verify"]) {
-        landlord_e2e::crash_in_stage(&mut scene.world, &tenant.name(), stage, 0).unwrap();
+        landlord_e2e::crash_in_stage(&mut scene.world, &tenant.name(), stage, 0, PATIENCE).unwrap();
         scene.say(&format!("the daemon was killed when {stage} began"));
     }
     scene.reach(&tenant.name(), "READY");

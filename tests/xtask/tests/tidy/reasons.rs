@@ -15,7 +15,7 @@ const SOURCES: [&str; 6] = [
 ];
 
 /// Types of conditions that stand in these files too.
-const CONDITIONS: [&str; 2] = ["Progressing", "DomainDelegated"];
+const CONDITIONS: [&str; 1] = ["Progressing"];
 
 /// Reasons of events.
 fn reasons(code: &str) -> BTreeSet<String> {
