@@ -1,4 +1,4 @@
-//! Arguments of what concerns a tenant's customer: access, credentials, revisions, logs.
+//! Arguments of what concerns a tenant's customer: access, credentials, revisions, logs; and a host cluster's revisions.
 
 use std::time::Duration;
 
@@ -57,6 +57,23 @@ pub struct UpdateRevision {
     pub to_current: bool,
     /// Only these parts.
     #[arg(long, value_delimiter = ',', value_parser = ["class", "stack", "platform"])]
+    pub parts: Vec<String>,
+    /// Only checks whether it would be accepted.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `update hostcluster`.
+#[derive(Debug, Args)]
+pub struct UpdateHost {
+    /// Host cluster.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// To what is on offer now. There is no other way yet.
+    #[arg(long, required = true)]
+    pub to_current: bool,
+    /// Only these parts.
+    #[arg(long, value_delimiter = ',', value_parser = ["class", "platform"])]
     pub parts: Vec<String>,
     /// Only checks whether it would be accepted.
     #[arg(long)]

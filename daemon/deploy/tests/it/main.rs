@@ -5,6 +5,7 @@
 mod certificate;
 mod charts;
 mod checkov;
+mod diff;
 mod documents;
 mod files;
 mod leaving;
