@@ -18,7 +18,7 @@ use std::{
 };
 
 use landlord_core::{
-    AvailabilityChange, TenantUid, WhenUnavailable,
+    AvailabilityChange, Chain, TenantUid, WhenUnavailable,
     ports::{AvailabilityStore, Duty, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::now, shared::Chain};
+use crate::clock::now;
 
 /// Tenants are spread over a beat by this many slots: with 10,000 of them some 170 are looked at in each.
 const SLOTS: u32 = 60;
