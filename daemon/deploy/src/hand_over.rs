@@ -8,7 +8,6 @@ use landlord_core::{
     ports::{AccessFacts, AppAccess, CredentialFact, DeployTarget, RotationFailure, RotationReached},
 };
 use landlord_kube::{Doing as _, client::ClusterClients};
-use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use crate::{
@@ -49,12 +48,12 @@ impl AppAccess for StackApps {
     }
 
     async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), RotationFailure> {
-        let reached = Mutex::new(RotationReached::Nothing);
+        let mut reached = RotationReached::Nothing;
         let call = async |stack: &Stack, clients: ClusterClients| {
-            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation), &reached).await
+            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation), &mut reached).await
         };
         let rotated = self.call(target, call).await;
-        rotated.map_err(|failure| RotationFailure { failure: Box::new(failure), reached: *reached.lock() })
+        rotated.map_err(|failure| RotationFailure { failure: Box::new(failure), reached })
     }
 }
 

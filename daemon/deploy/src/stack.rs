@@ -19,9 +19,8 @@ use crate::{
     chart::{self, ChartMirrors, ChartRef},
     check::{self, Check},
     error::{Error, Result},
-    manifest::{self, ReleaseFacts},
+    manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
-    values::merge_map,
 };
 
 /// Values of an installation over those of its stacks and platforms: by their names, then by release.
@@ -147,7 +146,7 @@ pub struct EndpointSpec {
     pub url: String,
 }
 
-impl Release {
+impl ManifestRelease for Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             name: &self.name,
@@ -156,6 +155,10 @@ impl Release {
             version: &self.version,
             digest: &self.digest,
         }
+    }
+
+    fn values(&mut self) -> &mut serde_json::Map<String, serde_json::Value> {
+        &mut self.values
     }
 }
 
@@ -178,16 +181,13 @@ impl Stack {
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, problems)?;
-        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
+        let charts = manifest::charts(&path, &manifest.releases, mirrors)?;
         Ok(Self { manifest, charts, packed: None })
     }
 
     /// Lays values of this installation over a stack in `folder`, and packs both.
     fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
-        self.overlay(values)?;
-        let charts: Vec<PathBuf> =
-            self.manifest.releases.iter().filter_map(|release| self.chart_folder(release)).collect();
-        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        self.packed = Some(manifest::revise(folder, MANIFEST, &mut self.manifest.releases, values)?);
         Ok(self)
     }
 
@@ -199,16 +199,6 @@ impl Stack {
         let values = revisions::unpack(id, content, folder)?;
         let folder = folder.canonicalize().map_err(Error::file("resolve", folder))?;
         Self::load(&folder, mirrors)?.revised(&folder, &values)
-    }
-
-    /// Lays values of this installation over the stack's own, by release: another registry, other sizes.
-    fn overlay(&mut self, values: &BTreeMap<String, serde_json::Map<String, serde_json::Value>>) -> Result<()> {
-        for (name, values) in values {
-            let found = self.manifest.releases.iter_mut().find(|release| release.name.as_str() == name);
-            let release = found.ok_or_else(|| Error::UnknownRelease { name: name.clone() })?;
-            merge_map(&mut release.values, values);
-        }
-        Ok(())
     }
 
     /// One that lies nowhere, for tests whose driver renders without charts.
@@ -240,8 +230,8 @@ impl Stack {
     }
 
     /// The folder of a release's chart; `None`: it is a reference.
-    pub(crate) fn chart_folder(&self, release: &Release) -> Option<std::path::PathBuf> {
-        (!chart::is_reference(&release.chart)).then(|| std::path::PathBuf::from(self.chart(release).location))
+    pub(crate) fn chart_folder(&self, release: &Release) -> Option<PathBuf> {
+        (!chart::is_reference(&release.chart)).then(|| PathBuf::from(self.chart(release).location))
     }
 
     /// Where its charts are.
@@ -278,7 +268,7 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     }
     let mut seen = BTreeSet::new();
     for release in &manifest.releases {
-        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
+        problems.extend(manifest::release_problems(release, &mut seen));
         if release.gateway && manifest.gateway.is_none() {
             problems.push(format!("{} takes a gateway, but the stack names none", release.name));
         }

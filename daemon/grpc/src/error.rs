@@ -79,6 +79,14 @@ impl From<Violation> for Error {
     }
 }
 
+/// Takes "not found" for `None`.
+pub(crate) fn maybe<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Err(StoreError::NotFound(_)) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// Something wrong with a field.
 pub(crate) fn violation(field: &str, description: impl Into<String>) -> Violation {
     Violation { field: field.into(), description: description.into() }

@@ -26,7 +26,6 @@ use landlord_kube::{
     client::ClusterClients,
     markers::{FIELD_MANAGER, is_ours},
 };
-use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -71,7 +70,7 @@ pub(crate) async fn rotate(
     target: &DeployTarget,
     manifest: &Manifest,
     (name, id): (&str, &str),
-    reached: &Mutex<RotationReached>,
+    reached: &mut RotationReached,
 ) -> Result<()> {
     let credential = known(manifest, name)?;
     let Some(rotation) = &credential.rotation else { return Err(Error::NoRotation { name: name.to_owned() }) };
@@ -95,7 +94,7 @@ pub(crate) async fn rotate(
         }
     }
     if !rotation.requests.is_empty() {
-        *reached.lock() = RotationReached::Unknown;
+        *reached = RotationReached::Unknown;
     }
     rotating.complete(reached).await?;
     rotating.restart(id).await?;
@@ -113,21 +112,21 @@ async fn not_taken(
     rotation: &Rotation,
     user: &str,
     (name, problem): (&str, String),
-    reached: &Mutex<RotationReached>,
+    reached: &mut RotationReached,
 ) -> Error {
     let name = name.to_owned();
-    let (was_sent, before) = (scene.sent > 0, *reached.lock());
+    let (was_sent, before) = (scene.sent > 0, *reached);
     if !was_sent && before == RotationReached::OldInPlace {
         return Error::NotRotated { name, problem };
     }
-    *reached.lock() = RotationReached::Unknown;
+    *reached = RotationReached::Unknown;
     let old = scene.known.get("old").cloned().unwrap_or_default();
     scene.known.insert("basic".into(), BASE64_STANDARD.encode(format!("{user}:{old}")));
     scene.known.insert("new".into(), old);
     if all(scene, &rotation.proof).await.is_err() {
         return Error::RotationUnknown { name, problem };
     }
-    *reached.lock() = RotationReached::OldInPlace;
+    *reached = RotationReached::OldInPlace;
     Error::NotRotated { name, problem }
 }
 
@@ -193,7 +192,7 @@ impl Rotating<'_> {
     }
 
     /// The old value and the new one, which is durable beside it.
-    async fn begin(&self, id: &str, reached: &Mutex<RotationReached>) -> Result<(String, String)> {
+    async fn begin(&self, id: &str, reached: &mut RotationReached) -> Result<(String, String)> {
         let (_, chars) = self.spec()?;
         let mut secret = self.read().await?;
         let (key, next) = (&self.credential.key, format!("{}{NEXT}", self.credential.key));
@@ -207,21 +206,15 @@ impl Rotating<'_> {
         let annotation = format!("{ROTATED}{key}");
         let annotations = secret.metadata.annotations.get_or_insert_default();
         let is_last = annotations.get(&annotation).is_some_and(|last| last == id);
-        match pending {
-            Some(new) if is_last => {
-                *reached.lock() = RotationReached::Unknown;
-                return Ok((old, new));
-            }
-            // Its value has taken its place; what follows may be missing.
-            None if is_last => {
-                *reached.lock() = RotationReached::Unknown;
-                return Ok((old.clone(), old));
-            }
-            // A rotation that stopped: its value goes on as this one's.
-            Some(_) | None => {}
+        if is_last {
+            *reached = RotationReached::Unknown;
+            // Nothing pending: its value has taken its place; what follows may be missing.
+            let new = pending.unwrap_or_else(|| old.clone());
+            return Ok((old, new));
         }
+        // A rotation that stopped: its value goes on as this one's.
         // What stopped may have been taken already; what is only made now, by nobody.
-        *reached.lock() = if pending.is_some() { RotationReached::Unknown } else { RotationReached::OldInPlace };
+        *reached = if pending.is_some() { RotationReached::Unknown } else { RotationReached::OldInPlace };
         let new = pending.unwrap_or_else(|| base::random_text(chars));
         data.insert(next, ByteString(new.clone().into_bytes()));
         annotations.insert(annotation, id.to_owned());
@@ -230,7 +223,7 @@ impl Rotating<'_> {
     }
 
     /// The new value takes the old one's place, also in what was made of it.
-    async fn complete(&self, reached: &Mutex<RotationReached>) -> Result<()> {
+    async fn complete(&self, reached: &mut RotationReached) -> Result<()> {
         let (spec, _) = self.spec()?;
         let mut secret = self.read().await?;
         let data = secret.data.get_or_insert_default();
@@ -249,7 +242,7 @@ impl Rotating<'_> {
                 data.insert(key.clone(), ByteString(text.into_bytes()));
             }
         }
-        *reached.lock() = RotationReached::Unknown;
+        *reached = RotationReached::Unknown;
         self.write(secret).await
     }
 

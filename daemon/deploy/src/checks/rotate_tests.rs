@@ -12,6 +12,7 @@ use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use landlord_kube::markers;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
@@ -131,9 +132,9 @@ async fn rotated(server: &Arc<Server>, manifest: &Manifest, id: &str) -> Result<
 
 /// The same, with how far it got.
 async fn reaching(server: &Arc<Server>, manifest: &Manifest, id: &str) -> (Result<()>, RotationReached) {
-    let reached = Mutex::new(RotationReached::Nothing);
-    let ended = rotate(&checks(), &server.clients(), &target(), manifest, ("files", id), &reached).await;
-    (ended, reached.into_inner())
+    let mut reached = RotationReached::Nothing;
+    let ended = rotate(&checks(), &server.clients(), &target(), manifest, ("files", id), &mut reached).await;
+    (ended, reached)
 }
 
 #[tokio::test]
@@ -172,9 +173,10 @@ async fn a_rotation_changes_the_secret_and_what_was_made_of_it() {
     assert_eq!(server.value("customer-password"), new);
     rotated(&server, &manifest, "r2").await.unwrap();
     assert_ne!(server.value("customer-password"), new);
-    let reached = Mutex::new(RotationReached::Nothing);
-    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1"), &reached).await.unwrap_err();
-    assert_eq!(reached.into_inner(), RotationReached::Nothing);
+    let mut reached = RotationReached::Nothing;
+    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1"), &mut reached).await;
+    assert_eq!(reached, RotationReached::Nothing);
+    let none = none.unwrap_err();
     assert!(none.to_string().contains("it has: files"), "{none}");
 }
 

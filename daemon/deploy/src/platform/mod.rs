@@ -9,7 +9,7 @@ mod machines;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -22,12 +22,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{self, ChartMirrors, ChartRef},
+    chart::{ChartMirrors, ChartRef},
     error::{Error, Result},
-    manifest::{self, ReleaseFacts},
+    manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
     stack::{Stack, Values},
-    values::{merge, merge_map},
+    values::merge,
 };
 
 /// The manifest's name in a platform's folder.
@@ -127,7 +127,7 @@ pub struct Release {
     pub values: Map<String, Value>,
 }
 
-impl Release {
+impl ManifestRelease for Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             name: &self.name,
@@ -136,6 +136,10 @@ impl Release {
             version: &self.version,
             digest: &self.digest,
         }
+    }
+
+    fn values(&mut self) -> &mut Map<String, Value> {
+        &mut self.values
     }
 }
 
@@ -157,20 +161,13 @@ impl Platform {
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, check)?;
-        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
+        let charts = manifest::charts(&path, &manifest.releases, mirrors)?;
         Ok(Self { manifest, charts, packed: None })
     }
 
     /// Lays values of this installation over a platform in `folder`, and packs both.
     fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
-        for (release, values) in values {
-            let found = self.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
-            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
-            merge_map(&mut found.values, values);
-        }
-        let folders = self.manifest.releases.iter().filter(|release| !chart::is_reference(&release.chart));
-        let charts: Vec<PathBuf> = folders.map(|release| folder.join(&release.chart)).collect();
-        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        self.packed = Some(manifest::revise(folder, MANIFEST, &mut self.manifest.releases, values)?);
         Ok(self)
     }
 
@@ -264,7 +261,7 @@ fn check(manifest: &Manifest) -> Vec<String> {
         if let Some(part) = release.part.as_ref().filter(|part| !parts.contains(part)) {
             problems.push(format!("{} is of part {part}, which is not in parts", release.name));
         }
-        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
+        problems.extend(manifest::release_problems(release, &mut seen));
     }
     problems
 }

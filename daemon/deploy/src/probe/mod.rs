@@ -153,17 +153,16 @@ impl WebProbe {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
                 continue;
             }
-            match timeout(CONNECT_TIMEOUT, dial(address, self.options.proxy)).await {
-                Ok(Ok(stream)) if self.options.proxy.is_some() => return Ok(stream),
-                Ok(Ok(stream)) => {
+            match dial(address, self.options.proxy, CONNECT_TIMEOUT).await {
+                Ok(stream) if self.options.proxy.is_some() => return Ok(stream),
+                Ok(stream) => {
                     let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
                     match public_address::refusal(peer, &self.options.allowed) {
                         Some(what) => why = format!("{} led to {peer}, which is {what}", place.host),
                         None => return Ok(stream),
                     }
                 }
-                Ok(Err(unreached)) => why = unreached,
-                Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+                Err(unreached) => why = unreached,
             }
         }
         // It may have moved.

@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use landlord_core::{
     access::Resource,
-    ports::{Event, EventQuery, EventScope, StoreError},
+    ports::{Event, EventQuery, EventScope},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::recent::{EventSource, RecentEvents};
 use crate::{
     access::Access,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     opaque::OpaqueTokens,
     ports::Ports,
 };
@@ -76,10 +76,9 @@ pub(crate) async fn open(
     ports: &Ports,
 ) -> Result<impl Stream<Item = Result<Message, Error>> + Send + 'static, Error> {
     if let EventScope::Environment(name) = &query.scope {
-        let resource = match ports.store.get(name).await {
-            Ok(environment) => Resource::from(&environment),
-            Err(StoreError::NotFound(_)) => Resource::Environment { name: name.clone(), attributes: None },
-            Err(error) => return Err(error.into()),
+        let resource = match maybe(ports.store.get(name).await)? {
+            Some(environment) => Resource::from(&environment),
+            None => Resource::Environment { name: name.clone(), attributes: None },
         };
         access.check(&resource)?;
     }

@@ -71,6 +71,10 @@ fn mistakes_are_named() {
         ("[engin]\nlease_ttl = '3s'\n", "did you mean \"engine\"?"),
         ("[engine]\nlease_ttl = 'soon'\n", "not a duration"),
         ("[engine]\npasses_max = 'many'\n", "engine.passes_max"),
+        (
+            "[customers]\nunknown = 'ask'\n",
+            "customers.unknown: unknown value \"ask\"; known here are: create, refuse (in",
+        ),
     ];
     for (text, expected) in cases {
         let error = from_file(text).unwrap_err();

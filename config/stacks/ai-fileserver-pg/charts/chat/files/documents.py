@@ -49,7 +49,7 @@ PROBE_FOLDER = os.environ.get("PROBE_FOLDER", "")
 PROBE_INTERVAL_SECONDS = int(os.environ.get("PROBE_INTERVAL_SECONDS", "5"))
 # All users but the probe's: new ones are added within one interval.
 GROUP = "Everybody"
-# Reasons of refusals that are told, newest first; all of them are in the log.
+# Reasons that are told, the last ones of refusals and of what waits; all of them are in the log.
 REASONS_MAX = 5
 # One request: the embedding of a large document takes minutes on a small machine.
 TIMEOUT_SECONDS = 600
@@ -127,14 +127,14 @@ class Chat:
         data = None if body is None else json.dumps(body).encode()
         return json.loads(request(method, f"{CHAT_URL}/api/v1/{path}", headers, data) or b"null")
 
-    def pages(self, path):
-        """The items of all pages."""
+    def pages(self, path, items="items", **query):
+        """What stands under `items` on all pages."""
         page = 1
         while True:
-            items = self.call("GET", f"{path}?page={page}")["items"]
-            if not items:
+            found = self.call("GET", f"{path}?{urllib.parse.urlencode({**query, 'page': page})}")[items]
+            if not found:
                 return
-            yield from items
+            yield from found
             page += 1
 
     def knowledge(self, collection):
@@ -150,13 +150,7 @@ class Chat:
         found = [group["id"] for group in self.call("GET", "groups/") if group["name"] == GROUP]
         made = {"name": GROUP, "description": "All users of this environment"}
         group = found[0] if found else self.call("POST", "groups/create", made)["id"]
-        users, page = [], 1
-        while True:
-            answer = self.call("GET", f"users/?page={page}")["users"]
-            if not answer:
-                break
-            users += answer
-            page += 1
+        users = self.pages("users/", items="users")
         missing = [user["id"] for user in users if user["email"] != probe and group not in user["group_ids"]]
         if missing:
             self.call("POST", f"groups/id/{group}/users/add", {"user_ids": missing})
@@ -214,14 +208,9 @@ class Chat:
 
     def uploads(self):
         """Ids of all files that this program has uploaded, whether somebody knows of them or not."""
-        found, page = set(), 1
-        while True:
-            items = self.call("GET", f"files/?content=false&page={page}")["items"]
-            if not items:
-                return found
-            marks = {item["id"]: ((item.get("meta") or {}).get("data") or {}) for item in items}
-            found |= {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
-            page += 1
+        files = self.pages("files/", content="false")
+        marks = {file["id"]: ((file.get("meta") or {}).get("data") or {}) for file in files}
+        return {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
 
     def linked(self, knowledge):
         """Ids of the files in the knowledge."""
@@ -523,7 +512,7 @@ REFUSED, WAITING = {}, {}
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
-    """Prometheus' text format; at /status JSON with the reasons of refusals."""
+    """Prometheus' text format; at /status JSON with the reasons of what is not known."""
 
     def do_GET(self):
         if self.path == "/status":
@@ -571,7 +560,7 @@ class Task:
 def main():
     server = http.server.ThreadingHTTPServer(("", METRICS_PORT), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # One sign-in lasts until the chatbot says that it is over: it limits how often somebody signs in.
+    # A session lasts until the chatbot says that it is over: the chatbot limits how often somebody signs in.
     accounts = Task("accounts:", SIGN_IN_SECONDS, PAUSE_SECONDS_MAX)
     probes = Task("probes:", PROBE_INTERVAL_SECONDS, PROBES_PAUSE_SECONDS_MAX)
     documents = Task("documents:", INTERVAL_SECONDS, max(INTERVAL_SECONDS, PAUSE_SECONDS_MAX))
