@@ -163,6 +163,8 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     let (rules, names) = impatient(folder.path());
     let prometheus = Prometheus::start(&programs, &rules, &ports[..1]);
     let (control, ordered) = (world.simulator().control(), 0);
+    // A network that the account has no room for is tried again in minutes, and calls nothing meanwhile.
+    control.lift_quotas(EKS.account).unwrap();
     let mut scene = Scene { prometheus, control, fired: BTreeSet::new(), ordered };
 
     scene.until(&["LandlordCertificateEnds"], || {});
@@ -171,9 +173,12 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     private(&folder.path().join("whsec"), "no secret\n");
     scene.until(&["LandlordWebhookSecretUnusable"], || {});
     private(&folder.path().join("whsec"), SECRET);
+    // Before each fault something is ordered: whatever was ordered before may be READY by then, and calls nothing.
+    scene.order(&first, 3);
     scene.fault(&json!({"kind": "throttle", "rate": 0.5}), &["LandlordThrottled"]);
     let denied = json!({"code": "AccessDeniedException", "status": 403, "message": "no"});
     let denied = json!({"kind": "error", "error": denied});
+    scene.order(&first, 3);
     scene.fault(&denied, &["LandlordEnvironmentsFailed", "LandlordStagesFail"]);
     scene.order(&first, 3);
     scene.fault(&json!({"kind": "lost_request"}), &["LandlordProviderNotResponding"]);
@@ -199,10 +204,13 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     // Calls are under way when their daemon is paused.
     scene.control.post("faults", &json!({"kind": "delay", "delay_ms": 3_000})).unwrap();
     let second = start("second", &ports[1], &[]);
+    // The other one has the work then; it is paused in turn, so that whoever is measured has it again.
+    let mut pids = [first.service.pid(), second.service.pid()].into_iter().cycle();
     scene.until(&["LandlordLeasesLost"], || {
-        signal(first.service.pid(), "-STOP");
+        let pid = pids.next().unwrap();
+        signal(pid, "-STOP");
         std::thread::sleep(LEASE + Duration::from_secs(3));
-        signal(first.service.pid(), "-CONT");
+        signal(pid, "-CONT");
         std::thread::sleep(Duration::from_secs(2));
     });
     drop(second);
