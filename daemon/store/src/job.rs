@@ -60,11 +60,13 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be.
+/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be; or all that was reached is a
+/// server that follows another one.
 pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
-            matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound)
+            use std::io::ErrorKind::{ConnectionRefused, NotConnected, NotFound};
+            matches!(error.kind(), ConnectionRefused | NotConnected | NotFound)
         }
         other => code(other).is_some_and(|code| STARTING.contains(&code.as_str())),
     }

@@ -45,11 +45,7 @@ impl Server {
     /// As [`Server::shared`].
     pub fn start(name: &str) -> Self {
         remove_leftovers();
-        let programs = programs();
-        let folder = std::env::temp_dir().join(format!("{FOLDERS}{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        own(&folder);
-        let server = Self { programs, folder, databases: AtomicU32::new(0) };
+        let server = Self::empty(programs(), name);
         let made = server.run("initdb", &["-D", &server.data(), "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8"]);
         assert!(made.status.success(), "{made:?}");
         server.up();
@@ -85,6 +81,36 @@ impl Server {
             assert!(Instant::now() < deadline, "{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// A server that follows this one, with its settings: it has what this one had a moment ago.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn standby(&self, name: &str) -> Self {
+        let standby = Self::empty(self.programs.clone(), name);
+        let socket = self.folder.display().to_string();
+        let from = ["-h", &socket, "-U", USER, "-D", &standby.data()];
+        let copied = self.run("pg_basebackup", &[&from[..], &["-R", "-c", "fast", "--no-sync"]].concat());
+        assert!(copied.status.success(), "{copied:?}");
+        standby.up();
+        standby
+    }
+
+    /// Makes a standby the server that writes.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn promote(&self) {
+        let promoted = self.run("pg_ctl", &["-D", &self.data(), "-w", "promote"]);
+        assert!(promoted.status.success(), "{promoted:?}");
+    }
+
+    fn empty(programs: PathBuf, name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("{FOLDERS}{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        own(&folder);
+        Self { programs, folder, databases: AtomicU32::new(0) }
     }
 
     /// Stops it as a machine that fails does: no client gets a response.
