@@ -111,7 +111,8 @@ macro_rules! leases_of {
         concat!(
             "(SELECT COUNT(*) FROM tenants WHERE tenants.owner = ",
             $daemon,
-            " AND tenants.lease_until > $1) AS environment_leases, \
+            // The second says that the index without those at rest is enough.
+            " AND tenants.lease_until > $1 AND tenants.lease_until > 0) AS environment_leases, \
              (SELECT COUNT(*) FROM accounts WHERE accounts.owner = ",
             $daemon,
             " AND accounts.lease_until > $1) AS account_leases"
@@ -181,4 +182,27 @@ fn environments_of(row: &AnyRow) -> Option<EnvironmentCount> {
         state: text("state")?,
         count: row.try_get::<i64, _>("count").ok()?.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+    use super::{DAEMONS, LEASES};
+
+    #[tokio::test]
+    async fn leases_are_counted_without_those_at_rest() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
+        for (statement, of) in [(LEASES, Some("a")), (DAEMONS, None)] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let query = of.into_iter().fold(sqlx::query(explain).bind(1), sqlx::query::Query::bind);
+            let steps = query.fetch_all(&mut connection).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let of_tenants: Vec<&String> = steps.iter().filter(|step| step.contains(" tenants ")).collect();
+            assert_eq!(of_tenants.len(), 1, "{steps:#?}");
+            let search = "SEARCH tenants USING COVERING INDEX tenants_leased (owner=? AND lease_until>?)";
+            assert_eq!(of_tenants[0], search, "{steps:#?}");
+        }
+    }
 }
