@@ -104,8 +104,9 @@ impl Servers {
         let bad = |problem: String| sqlx::Error::Configuration(problem.into());
         let mut url = self.urls[turn].clone();
         if let Some(PasswordSource(read)) = &self.password {
-            let password = read().map_err(bad)?;
-            let set = url.set_password(Some(password.expose_secret()));
+            // `%` is taken for the beginning of an escaped byte, and is not escaped itself.
+            let escaped = SecretString::from(read().map_err(bad)?.expose_secret().replace('%', "%25"));
+            let set = url.set_password(Some(escaped.expose_secret()));
             set.map_err(|()| bad("the address names no user or host".to_owned()))?;
         }
         // Not the library's error, which may hold the password.
@@ -163,11 +164,11 @@ fn one(address: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err(format!("it begins with {}:, not with postgres:", url.scheme()));
     }
-    if url.password().is_some() {
+    let settings: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    if url.password().is_some() || settings.iter().any(|(key, _)| key == "password") {
         return Err("it holds a password, which is readable by whoever reads the configuration".into());
     }
     let (name, values) = CHOICE;
-    let settings: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     if let Some((_, value)) = settings.iter().find(|(key, value)| key == name && !values.contains(&value.as_str())) {
         return Err(format!("{name}={value} can't be: only the server that writes is used"));
     }
@@ -222,6 +223,7 @@ mod tests {
             ("postgres://u@a,b:pw/d", "port"),
             ("postgres://u@a/d?sslmode=sometimes", "sslmode"),
             ("postgres://u:secret@a,b/d", "holds a password"),
+            ("postgres://u@a/d?password=secret", "holds a password"),
         ] {
             let refused = urls(address).unwrap_err();
             assert!(refused.contains(expected) && !refused.contains("secret"), "{address}: {refused}");
@@ -234,13 +236,13 @@ mod tests {
         let read = Arc::clone(&turn);
         let source = PasswordSource::new(move || match read.fetch_add(1, Ordering::Relaxed) {
             2 => Err("it is being written".to_owned()),
-            turn => Ok(format!("p/w{turn}").into()),
+            turn => Ok(format!("p/w%41{turn}").into()),
         });
         sqlx::any::install_default_drivers();
         let servers = Servers::parse("postgres://u@a/d", Some(source)).unwrap();
         for turn in 0..2 {
             let options = servers.options().unwrap();
-            assert_eq!(options.database_url.as_str(), format!("postgres://u:p%2Fw{turn}@a/d"));
+            assert_eq!(options.database_url.as_str(), format!("postgres://u:p%2Fw%2541{turn}@a/d"));
         }
         assert!(servers.options().unwrap_err().to_string().contains("being written"));
         assert!(!format!("{servers:?}").contains("p/w"));

@@ -60,6 +60,22 @@ async fn an_address_that_can_not_be_used_is_refused_and_no_password_shown() {
     }
 }
 
+#[tokio::test]
+async fn a_balancer_without_a_server_is_waited_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut hanging_up = JoinSet::new();
+    hanging_up.spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // What is left unread would make it another error.
+            let mut first = [0; 1024];
+            let _ = tokio::io::AsyncReadExt::read(&mut client, &mut first).await;
+        }
+    });
+    let refused = open(&format!("postgres://landlord@{address}/landlord"), false).await.unwrap_err();
+    assert!(refused.is_away(), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn daemons_that_start_at_once_make_one_store() {
     let url = new_database().await;
