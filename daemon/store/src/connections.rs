@@ -293,7 +293,7 @@ mod tests {
         };
         let (url, first, second) = tokio::task::spawn_blocking(servers).await.unwrap();
         sqlx::any::install_default_drivers();
-        // As behind a pooler: whoever connects is not told where to.
+        // As behind a pooler: whoever connects does not choose the server.
         let target = Target::Fixed(url.parse().unwrap());
         let connect = Connect { dialect: Dialect::Postgres, target, prepare: "", silences: AtomicU64::new(0) };
         let connections = Connections::new("api", 2, connect, StoreFigures::default()).unwrap();
