@@ -283,6 +283,11 @@ mod tests {
 
     use super::*;
 
+    async fn one(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+        let one = sqlx::query_scalar("SELECT CAST(1 AS BIGINT)").fetch_one(connection).await;
+        one.map_err(unavailable("reading"))
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_is_read_of_a_server_that_follows_another_one() {
         let servers = || {
@@ -297,10 +302,6 @@ mod tests {
         let target = Target::Fixed(url.parse().unwrap());
         let connect = Connect { dialect: Dialect::Postgres, target, prepare: "", silences: AtomicU64::new(0) };
         let connections = Connections::new("api", 2, connect, StoreFigures::default()).unwrap();
-        let one = async |connection: &mut AnyConnection| {
-            let one = sqlx::query_scalar::<_, i64>("SELECT CAST(1 AS BIGINT)").fetch_one(connection).await;
-            one.map_err(unavailable("reading"))
-        };
         assert!(timeout(WAIT_TIMEOUT / 4, connections.read(Moment::Now, one)).await.is_err(), "it was read");
         // Once it is the one that writes, it has all that there is.
         let promoting = move || {
