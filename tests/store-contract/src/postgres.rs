@@ -97,6 +97,18 @@ impl Server {
         standby
     }
 
+    /// Has a user show a password from now on; all others need none.
+    ///
+    /// # Panics
+    /// If the server's rules can't be changed.
+    pub fn ask_password_of(&self, user: &str) {
+        let rules = self.folder.join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        fs::write(&rules, format!("local all {user} scram-sha-256\n{before}")).unwrap();
+        let reloaded = self.run("pg_ctl", &["-D", &self.data(), "reload"]);
+        assert!(reloaded.status.success(), "{reloaded:?}");
+    }
+
     /// Makes a standby the server that writes.
     ///
     /// # Panics

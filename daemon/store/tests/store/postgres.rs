@@ -1,10 +1,13 @@
 //! PostgreSQL: the same contract, and what only several daemons on one database can show.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use landlord_core::ports::{EventQuery, EventScope, InventoryStore as _, StoreError, TenantStore as _, WorkStore as _};
-use landlord_store::{Error, PostgresOptions, Store, postgres};
+use landlord_store::{Error, PasswordSource, PostgresOptions, Store, postgres};
 use landlord_store_contract::{contract_suite, pooler::Pooler, postgres::Server};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
@@ -265,6 +268,40 @@ async fn a_server_that_only_reads_is_left_for_the_one_that_writes() {
     let (written, ()) = tokio::join!(writing, failing_over);
     written.unwrap();
     created(&store, "acme", "after").await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_needs_no_restart() {
+    let scene = || {
+        let server = Server::start("password");
+        let url = server.database();
+        let database = server.query(&url, "SELECT current_database()");
+        server.query(&url, "CREATE USER landlord PASSWORD 'one'");
+        server.query(&url, &format!("ALTER DATABASE {database} OWNER TO landlord"));
+        server.ask_password_of("landlord");
+        (server, url)
+    };
+    let (server, url) = tokio::task::spawn_blocking(scene).await.unwrap();
+    let password = Arc::new(Mutex::new("none yet"));
+    let written = Arc::clone(&password);
+    let source = PasswordSource::new(move || Ok((*written.lock().unwrap()).into()));
+    let at = url.replace("postgres@", "landlord@");
+    let options = PostgresOptions { url: at, password: Some(source), events_max: 100, create: true };
+    let refused = postgres::open(options.clone()).await.unwrap_err();
+    assert!(matches!(refused, Error::Database { .. }) && !refused.is_away(), "{refused:?}");
+    *password.lock().unwrap() = "one";
+    let store = postgres::open(options).await.unwrap();
+    created(&store, "acme", "before").await;
+    *password.lock().unwrap() = "two";
+    let changed = move || {
+        server.query(&url, "ALTER USER landlord PASSWORD 'two'");
+        server.query(&url, CONNECT_AGAIN);
+        server
+    };
+    let _server = tokio::task::spawn_blocking(changed).await.unwrap();
+    created(&store, "acme", "after").await;
+    store.get(&name("acme", "before")).await.unwrap();
     store.close().await;
 }
 
