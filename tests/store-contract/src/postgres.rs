@@ -107,6 +107,14 @@ impl Server {
         fs::write(&rules, format!("local all {user} scram-sha-256\n{before}")).unwrap();
         let reloaded = self.run("pg_ctl", &["-D", &self.data(), "reload"]);
         assert!(reloaded.status.success(), "{reloaded:?}");
+        // It reads them when it comes to it.
+        let socket = self.folder.display().to_string();
+        let without = ["-w", "-h", &socket, "-U", user, "-d", "postgres", "-c", "SELECT 1"];
+        let deadline = Instant::now() + TIMEOUT;
+        while self.run("psql", &without).status.success() {
+            assert!(Instant::now() < deadline, "{user} needs no password");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Makes a standby the server that writes.
