@@ -124,6 +124,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
         events_max: options.events_max,
         customer_rules: Arc::default(),
         is_exclusive: false,
+        is_idle: Arc::default(),
         guard,
     })
 }

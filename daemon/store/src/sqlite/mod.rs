@@ -96,6 +96,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         events_max: options.events_max,
         customer_rules: Arc::default(),
         is_exclusive: true,
+        is_idle: Arc::default(),
         guard,
     })
 }

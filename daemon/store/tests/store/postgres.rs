@@ -272,6 +272,29 @@ async fn a_server_that_only_reads_is_left_for_the_one_that_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_has_nothing_to_do_writes_nothing() {
+    // Transactions are counted by server.
+    let server = tokio::task::spawn_blocking(|| Arc::new(Server::start("idle"))).await.unwrap();
+    let made = Arc::clone(&server);
+    let url = tokio::task::spawn_blocking(move || made.database()).await.unwrap();
+    let store = open(&url, true).await.unwrap();
+    assert!(store.claim("a", 10, LEASE).await.unwrap().is_empty());
+    let next = async || {
+        let (server, url) = (Arc::clone(&server), url.clone());
+        let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
+        tokio::task::spawn_blocking(move || server.query(&url, sql)).await.unwrap()
+    };
+    let before = next().await;
+    for _ in 0..5 {
+        assert!(store.claim("a", 10, LEASE).await.unwrap().is_empty());
+    }
+    assert_eq!(next().await, before);
+    created(&store, "acme", "prod").await;
+    assert_eq!(store.claim("a", 10, LEASE).await.unwrap().len(), 1);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_was_changed_needs_no_restart() {
     let scene = || {
         let server = Server::start("password");
