@@ -107,10 +107,11 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");
     }
     // Credentials are files from Secrets, in no configuration.
-    let token = json!({ "name": "store", "key": "token" });
+    let (token, ca) = (json!({ "name": "store", "key": "token" }), json!({ "name": "company-ca" }));
     let values = json!({
-        "environment": environment(), "remoteWrite": { "url": "https://m.example.com/write", "tokenSecret": token },
-        "alerts": { "receivers": ["a.example.com:443"], "tokenSecret": { "name": "receiver", "key": "token" } },
+        "environment": environment(),
+        "remoteWrite": { "url": "https://m.example.com/write", "tokenSecret": token, "caSecret": ca },
+        "alerts": { "receivers": ["a.example.com:443"], "tokenSecret": { "name": "receiver", "key": "token" }, "caSecret": ca },
     });
     let objects = rendered("metrics", &values)?;
     let config = file(&objects, "prometheus.yaml")?;
@@ -119,11 +120,14 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         "{config}"
     );
     ensure!(config["global"]["external_labels"]["landlord_customer"] == "acme", "{config}");
+    // A company's own CA vouches for its own servers.
+    let files = [&config["remote_write"][0], &config["alerting"]["alertmanagers"][0]].map(|one| &one["tls_config"]["ca_file"]);
+    ensure!(files == ["/ca/remote-write/ca.crt", "/ca/receiver/ca.crt"], "{config}");
     let mounts: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "StatefulSet").collect();
-    ensure!(
-        mounts[0]["spec"]["template"]["spec"]["volumes"].to_string().contains("\"secretName\":\"receiver\""),
-        "{mounts:?}"
-    );
+    let pod = mounts[0]["spec"]["template"]["spec"].to_string();
+    for mounted in ["\"secretName\":\"receiver\"", "\"mountPath\":\"/ca/receiver\"", "\"mountPath\":\"/ca/remote-write\""] {
+        ensure!(pod.contains(mounted), "{mounted}: {pod}");
+    }
     Ok(())
 }
 
@@ -147,6 +151,14 @@ fn dashboards() -> Result<BTreeMap<String, String>> {
         .collect())
 }
 
+/// Runs promtool in a folder.
+fn promtool(programs: &Path, arguments: &[&str], folder: &Path) -> Result<()> {
+    let output = Command::new(programs.join("promtool")).args(arguments).current_dir(folder).output()?;
+    let reported = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&reported));
+    Ok(())
+}
+
 #[test]
 #[allow(clippy::print_stdout, reason = "a skip is shown")]
 fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
@@ -161,13 +173,7 @@ fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
             ensure!(tests.contains(&format!("- name: {alert} {kind}\n")), "no test in which {alert} {kind}");
         }
     }
-    let promtool = |arguments: &[&str], folder: &Path| -> Result<()> {
-        let output = Command::new(programs.join("promtool")).args(arguments).current_dir(folder).output()?;
-        let reported = [output.stdout, output.stderr].concat();
-        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&reported));
-        Ok(())
-    };
-    promtool(&["test", "rules", "rules_test.yaml"], &platform())?;
+    promtool(&programs, &["test", "rules", "rules_test.yaml"], &platform())?;
     // A dashboard's queries are read as rules are.
     let folder = tempfile::tempdir()?;
     let queries = dashboards()?;
@@ -175,7 +181,62 @@ fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
         queries.values().enumerate().map(|(n, query)| json!({ "record": format!("panel:{n}"), "expr": query }));
     let group = json!({ "groups": [{ "name": "panels", "rules": records.collect::<Vec<_>>() }] });
     fs::write(folder.path().join("panels.yaml"), group.to_string())?;
-    promtool(&["check", "rules", "panels.yaml"], folder.path())
+    promtool(&programs, &["check", "rules", "panels.yaml"], folder.path())
+}
+
+/// What one tenant's own cluster has written to the company's store: namespaces, nodes and certificates are called the same in each.
+fn stored(customer: &str) -> Vec<Value> {
+    let whose = format!(
+        "landlord_environment=\"customers/{customer}/tenants/prod\", landlord_environment_uid=\"{customer}\", \
+         landlord_customer=\"{customer}\""
+    );
+    let own = format!("{whose}, namespace=\"ai-fileserver\"");
+    let node = format!("{whose}, node=\"n1\"");
+    let volume = format!("{own}, persistentvolumeclaim=\"files\"");
+    let disk = format!("{node}, mountpoint=\"/\", fstype=\"ext4\"");
+    let quota = format!("{own}, resource=\"pods\"");
+    let tenant = format!("{own}, tenant_uid=\"{customer}\", customer=\"{customer}\"");
+    let series = [
+        format!("landlord:namespace_tenant:info{{{tenant}}}"),
+        format!("landlord:app_missing_pods:count{{{own}, app=\"chat\"}}"),
+        format!("landlord:tenant_cpu_cores:rate5m{{{tenant}}}"),
+        format!("landlord:tenant_memory_bytes:sum{{{tenant}}}"),
+        format!("ALERTS{{{tenant}, alertname=\"EnvironmentAppDown\", alertstate=\"firing\"}}"),
+        format!("kube_pod_container_status_restarts_total{{{own}, pod=\"p\", container=\"c\"}}"),
+        format!("kubelet_volume_stats_available_bytes{{{volume}}}"),
+        format!("kubelet_volume_stats_capacity_bytes{{{volume}}}"),
+        format!(
+            "certmanager_certificate_expiration_timestamp_seconds{{{whose}, namespace=\"landlord-gateway\", name=\"landlord-tls\"}}"
+        ),
+        format!("kube_resourcequota{{{quota}, type=\"used\"}}"),
+        format!("kube_resourcequota{{{quota}, type=\"hard\"}}"),
+        format!("node_memory_MemAvailable_bytes{{{node}}}"),
+        format!("node_memory_MemTotal_bytes{{{node}}}"),
+        format!("node_filesystem_avail_bytes{{{disk}}}"),
+        format!("node_filesystem_size_bytes{{{disk}}}"),
+    ];
+    series.map(|series| json!({ "series": series, "values": "1x20" })).into()
+}
+
+/// The dashboards are of the company's store, into which many clusters write: a query that takes two tenants' for one shows an error,
+/// or the worse of the two without saying whose it is.
+#[test]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+fn each_panel_shows_two_tenants_clusters_apart() -> Result<()> {
+    let Ok(programs) = landlord_test_kube::prometheus() else {
+        println!("SKIPPED: the dashboards' queries: no package archive");
+        return Ok(());
+    };
+    let both = [stored("acme"), stored("globex")].concat();
+    let tests = dashboards()?.into_iter().map(|(panel, query)| {
+        let two = json!({ "labels": "{}", "value": 2 });
+        let counted = json!({ "expr": format!("count({query})"), "eval_time": "5m", "exp_samples": [two] });
+        json!({ "name": panel, "interval": "30s", "input_series": both, "promql_expr_test": [counted] })
+    });
+    let folder = tempfile::tempdir()?;
+    let all = json!({ "rule_files": [], "tests": tests.collect::<Vec<_>>() });
+    fs::write(folder.path().join("panels_test.yaml"), all.to_string())?;
+    promtool(&programs, &["test", "rules", "panels_test.yaml"], folder.path())
 }
 
 /// What stands for the cluster and for the company: it is scraped as kube-state-metrics, and gets alerts and samples.
