@@ -7,6 +7,7 @@ mod charts;
 mod checkov;
 mod documents;
 mod files;
+mod gateway_owner;
 mod leaving;
 mod metrics_server;
 mod monitoring;
