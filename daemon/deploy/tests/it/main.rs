@@ -8,6 +8,7 @@ mod checkov;
 mod documents;
 mod files;
 mod gateway_owner;
+mod kube_state;
 mod leaving;
 mod metrics_server;
 mod monitoring;

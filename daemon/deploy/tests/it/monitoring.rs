@@ -24,11 +24,11 @@ use tokio::{
 
 use crate::support::{eventually, shipped::helm_in};
 
-fn platform() -> PathBuf {
+pub(crate) fn platform() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/platforms/standard")
 }
 
-fn environment() -> Value {
+pub(crate) fn environment() -> Value {
     json!({ "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme", "domain": "acme.example.com" })
 }
 
@@ -241,7 +241,7 @@ fn each_panel_shows_two_tenants_clusters_apart() -> Result<()> {
 
 /// What stands for the cluster and for the company: it is scraped as kube-state-metrics, and gets alerts and samples.
 #[derive(Default)]
-struct Outside {
+pub(crate) struct Outside {
     /// Pods of the app `chat` that are available.
     available: AtomicU32,
     alerts: Mutex<Vec<Value>>,
@@ -271,7 +271,7 @@ impl Outside {
         String::new()
     }
 
-    async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = self.exchange(stream).await;
         }
@@ -300,7 +300,7 @@ impl Outside {
     }
 
     /// Whether an alert about `chat` arrived, and was not over.
-    fn alert(&self) -> Result<Value, String> {
+    pub(crate) fn alert(&self) -> Result<Value, String> {
         let alerts = self.alerts.lock();
         let found = alerts.iter().rev().find(|alert| alert["labels"]["alertname"] == "EnvironmentAppDown");
         found.cloned().ok_or_else(|| format!("{} other alerts", alerts.len()))
@@ -308,10 +308,10 @@ impl Outside {
 }
 
 /// A program that ends with the test.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Program {
-    fn start(program: &Path, arguments: &[String]) -> Result<Self> {
+    pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<Self> {
         let child = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self(child))
     }
@@ -324,9 +324,17 @@ impl Drop for Program {
     }
 }
 
+/// Who is scraped, and who gets alerts and samples: `HOST:PORT`.
+pub(crate) struct Targets<'a> {
+    pub(crate) outside: &'a str,
+    pub(crate) kube_state: &'a str,
+    pub(crate) node: Option<&'a str>,
+}
+
 /// The chart's configuration and rules in `folder`, on beats of a second, with targets on this machine in place of those that
 /// Kubernetes names: Debian's Prometheus knows no Kubernetes.
-fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
+pub(crate) fn configure(folder: &Path, targets: &Targets<'_>) -> Result<PathBuf> {
+    let outside = targets.outside;
     let values = json!({
         "environment": environment(), "interval": "1s",
         "alerts": { "receivers": [outside], "scheme": "http" },
@@ -335,9 +343,9 @@ fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
     let objects = rendered("metrics", &values)?;
     let (mut config, mut rules) = (file(&objects, "prometheus.yaml")?, file(&objects, "rules.yaml")?);
     for job in config["scrape_configs"].as_array_mut().context("no jobs")? {
-        let targets = match job["job_name"].as_str() {
-            Some("kube-state-metrics") => vec![outside],
-            Some("node") => vec![node],
+        let targets: Vec<&str> = match job["job_name"].as_str() {
+            Some("kube-state-metrics") => vec![targets.kube_state],
+            Some("node") => targets.node.into_iter().collect(),
             _ => Vec::new(),
         };
         let fields = job.as_object_mut().context("a job")?;
@@ -358,7 +366,7 @@ fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn free_address() -> Result<String> {
+pub(crate) fn free_address() -> Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
@@ -391,7 +399,8 @@ async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_bac
     let (node, own) = (free_address()?, free_address()?);
     let _exporter =
         Program::start(&programs.join("prometheus-node-exporter"), &[format!("--web.listen-address={node}")])?;
-    let config = configure(folder.path(), &address, &node)?;
+    let targets = Targets { outside: &address, kube_state: &address, node: Some(&node) };
+    let config = configure(folder.path(), &targets)?;
     let arguments = [
         format!("--config.file={}", config.display()),
         format!("--storage.tsdb.path={}", folder.path().join("data").display()),
