@@ -151,6 +151,22 @@ fn port_80_leads_to_https_in_clusters_of_one_and_of_many() -> Result<()> {
     Ok(())
 }
 
+/// A class that has its cloud's Gateway serve it gets nothing of Envoy Gateway's, whose kinds are not known there.
+#[test]
+fn the_edge_stands_on_a_gateway_class_that_is_there() -> Result<()> {
+    let gateway = json!({ "hosts": ["chat.acme.example.com"], "className": "gke-l7-global-external-managed" });
+    let acme = json!({ "kind": "acme", "acme": { "email": "ops@example.com" } });
+    let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": gateway, "issuer": acme }))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = landlord_kube::yaml::documents(&String::from_utf8(output.stdout)?).map_err(anyhow::Error::msg)?;
+    let mut kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    ensure!(kinds == ["ClusterIssuer", "Gateway", "HTTPRoute"], "{kinds:?}");
+    let made = objects.iter().find(|object| object["kind"] == "Gateway").context("no Gateway")?;
+    ensure!(made["spec"]["gatewayClassName"] == "gke-l7-global-external-managed", "{made}");
+    Ok(())
+}
+
 #[test]
 fn schemas_refuse_what_is_invalid() -> Result<()> {
     let cases = [
