@@ -59,7 +59,9 @@ fn text(access: &v1::GetTenantAccessResponse) -> String {
         let password = match (credential.password.as_str(), credential.readable, credential.rotation()) {
             ("", true, _) => "can be read: --credentials",
             ("", false, _) if !is_seen => "is being rotated; can be read when that has ended",
-            ("", false, Rotation::Unspecified) => "was read; who lost it asks the operator, who can read it in the cluster",
+            ("", false, Rotation::Unspecified) => {
+                "was read; who lost it asks the operator, who can read it in the cluster"
+            }
             ("", false, Rotation::OldUntilNew | Rotation::Restart) => "was read; a new one: landlord rotate",
             (password, ..) => password,
         };

@@ -319,7 +319,8 @@ impl Rotating<'_> {
         let id = secret.metadata.annotations.as_ref().and_then(|all| all.get(&annotation)).cloned();
         let Some(id) = id else { return Ok(None) };
         let written = secret.metadata.managed_fields.iter().flatten().filter_map(|fields| fields.time.as_ref()).max();
-        let age = |time: &Time| UnixTime::now().as_secs().saturating_sub(u64::try_from(time.0.as_second()).unwrap_or(0));
+        let age =
+            |time: &Time| UnixTime::now().as_secs().saturating_sub(u64::try_from(time.0.as_second()).unwrap_or(0));
         if written.is_some_and(|time| age(time) < quiet.as_secs()) {
             return Ok(None);
         }

@@ -226,7 +226,9 @@ async fn a_rotation_that_nobody_repeats_is_ended_all_the_same() {
         let is_new = server.value("customer-password") != "first";
         let restarts = server.restarts.load(Ordering::SeqCst);
         assert_eq!((is_new, restarts), (writes > 0, u32::from(writes > 0)), "after {writes} writes");
-        assert!(!finished(&server, &manifest, Duration::ZERO).await && server.restarts.load(Ordering::SeqCst) == restarts);
+        assert!(
+            !finished(&server, &manifest, Duration::ZERO).await && server.restarts.load(Ordering::SeqCst) == restarts
+        );
     }
     // Pods that were restarted by an earlier landlord run with it, and so do those of a Deployment that was made since.
     let (server, manifest) = (Server::start(), manifest(json!({ "restart": ["files"] })));

@@ -24,8 +24,7 @@ use landlord_kube::{
 use serde_json::json;
 
 use super::{
-    DriverKind, Platform, Release,
-    in_use,
+    DriverKind, Platform, Release, in_use,
     left::{self, Left, PLATFORM_ROLE},
     values,
 };

@@ -326,10 +326,14 @@ mod tests {
         });
         let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
         assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
-        for (capability, brought) in [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", &["certificates"])] {
+        for (capability, brought) in
+            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", &["certificates"])]
+        {
             let left = plan.iter().filter(|release| {
                 let part = release.part.as_ref();
-                part.is_some_and(|part| PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default)
+                part.is_some_and(|part| {
+                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                })
             });
             let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();
             assert_eq!(left, brought, "{capability}");

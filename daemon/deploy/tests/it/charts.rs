@@ -142,7 +142,10 @@ fn port_80_leads_to_https_in_clusters_of_one_and_of_many() -> Result<()> {
     for (hosts, gateways) in [(json!([]), 0), (json!(["chat.acme.example.com"]), 1)] {
         let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": { "hosts": hosts } }))?;
         let objects = landlord_kube::yaml::documents(&String::from_utf8(output.stdout)?).map_err(anyhow::Error::msg)?;
-        ensure!(objects.iter().filter(|object| object["kind"] == "Gateway").count() == gateways, "{hosts}: {objects:?}");
+        ensure!(
+            objects.iter().filter(|object| object["kind"] == "Gateway").count() == gateways,
+            "{hosts}: {objects:?}"
+        );
         let route = objects.iter().find(|object| object["kind"] == "HTTPRoute").context("no route")?;
         ensure!(route["spec"]["parentRefs"][0]["sectionName"] == "http", "{hosts}: {route}");
         let filter = &route["spec"]["rules"][0]["filters"][0];

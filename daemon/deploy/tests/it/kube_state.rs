@@ -55,7 +55,8 @@ where
 async fn grant(client: &Client, objects: &[Value]) -> Result<()> {
     for name in [OF_METRICS, "cert-manager", "envoy-gateway-system", "landlord-gateway"] {
         let labels = json!({ "landlord-installation": "test", "landlord-role": "platform" });
-        create(Api::<Namespace>::all(client.clone()), json!({ "metadata": { "name": name, "labels": labels } })).await?;
+        create(Api::<Namespace>::all(client.clone()), json!({ "metadata": { "name": name, "labels": labels } }))
+            .await?;
     }
     for object in objects {
         let (kind, version) = (object["kind"].as_str().unwrap_or_default(), object["apiVersion"].as_str());
@@ -151,7 +152,8 @@ async fn tenants(scene: &Scene) -> Result<String> {
     let (shared, namespace) = neighbour(scene);
     done("isolation", async || Ok(scene.deployer.isolation.ensure(&shared).await?)).await?;
     let labels = json!({ "app": "chat" });
-    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "i:1" }] } });
+    let template =
+        json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "i:1" }] } });
     let spec = json!({ "selector": { "matchLabels": labels }, "template": template });
     let app = json!({ "metadata": { "name": "chat" }, "spec": spec });
     create(Api::<Deployment>::namespaced(scene.client.clone(), NAMESPACE), app).await?;
@@ -249,7 +251,8 @@ async fn long_an_app_without_pods_is_an_alert_by_its_customer_from_the_cluster_t
     eventually("the alert is at its receiver", async || Ok(outside.alert().map(drop))).await?;
     let labels = outside.alert().map_err(anyhow::Error::msg)?["labels"].clone();
     let own = scene.target(10, &json!({})).uid.to_string();
-    for (key, value) in [("customer", "acme"), ("tenant_uid", own.as_str()), ("app", "chat"), ("namespace", NAMESPACE)] {
+    for (key, value) in [("customer", "acme"), ("tenant_uid", own.as_str()), ("app", "chat"), ("namespace", NAMESPACE)]
+    {
         ensure!(labels[key] == value, "{key}: {labels}");
     }
     serving.abort_all();

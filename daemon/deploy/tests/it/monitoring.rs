@@ -121,11 +121,14 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
     );
     ensure!(config["global"]["external_labels"]["landlord_customer"] == "acme", "{config}");
     // A company's own CA vouches for its own servers.
-    let files = [&config["remote_write"][0], &config["alerting"]["alertmanagers"][0]].map(|one| &one["tls_config"]["ca_file"]);
+    let files =
+        [&config["remote_write"][0], &config["alerting"]["alertmanagers"][0]].map(|one| &one["tls_config"]["ca_file"]);
     ensure!(files == ["/ca/remote-write/ca.crt", "/ca/receiver/ca.crt"], "{config}");
     let mounts: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "StatefulSet").collect();
     let pod = mounts[0]["spec"]["template"]["spec"].to_string();
-    for mounted in ["\"secretName\":\"receiver\"", "\"mountPath\":\"/ca/receiver\"", "\"mountPath\":\"/ca/remote-write\""] {
+    for mounted in
+        ["\"secretName\":\"receiver\"", "\"mountPath\":\"/ca/receiver\"", "\"mountPath\":\"/ca/remote-write\""]
+    {
         ensure!(pod.contains(mounted), "{mounted}: {pod}");
     }
     Ok(())

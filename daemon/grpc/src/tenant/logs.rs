@@ -173,7 +173,8 @@ mod tests {
     fn a_time_is_asked_for_as_a_whole() {
         let asked = |since: Option<i64>, tail_lines: i32| {
             let since_duration = since.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
-            query(&v1::GetTenantLogsRequest { since_duration, tail_lines, ..Default::default() }).map(|query| query.tail)
+            query(&v1::GetTenantLogsRequest { since_duration, tail_lines, ..Default::default() })
+                .map(|query| query.tail)
         };
         assert_eq!(asked(None, 0).unwrap(), TAIL_DEFAULT);
         assert_eq!(asked(Some(3_600), 0).unwrap(), TAIL_MAX, "the newest 200 lines are not the last hour");
