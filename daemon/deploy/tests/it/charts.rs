@@ -127,6 +127,7 @@ fn a_request_through_the_gateway_lasts_as_long_as_somebody_speaks() -> Result<()
         for needed in ["streamIdleTimeout: 15m", "requestHeadersReceivedTimeout: 30s"] {
             ensure!(text.contains(needed), "{hosts}: no {needed} in {text}");
         }
+        ensure!(text.matches("streamIdleTimeout: 15m").count() == 2, "of listeners and of routes: {text}");
     }
     for timeouts in [json!({ "silence": "0s" }), json!({ "silence": "15" }), json!({ "headers": "0s" })] {
         let output = helm(&["template", "edge"], EDGE, &json!({ "timeouts": timeouts }))?;
