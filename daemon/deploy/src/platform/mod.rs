@@ -327,7 +327,7 @@ mod tests {
         let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
         assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
         for (capability, brought) in
-            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", &["certificates"])]
+            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", ["certificates"].as_slice())]
         {
             let left = plan.iter().filter(|release| {
                 let part = release.part.as_ref();

@@ -190,8 +190,8 @@ async fn prometheus_reads_the_platform_and_no_tenant(scene: &Scene, tenant: &str
 fn named(metrics: &str, namespace: &str, labels: &[(&str, &str)]) -> Result<(), String> {
     let of = format!("kube_namespace_labels{{namespace=\"{namespace}\"");
     let line = metrics.lines().find(|line| line.starts_with(&of)).ok_or_else(|| format!("nothing of {namespace}"))?;
-    let has = |(key, value): &&(&str, &str)| !line.contains(&format!("{key}=\"{value}\""));
-    labels.iter().find(has).map_or(Ok(()), |missing| Err(format!("{missing:?} is missing: {line}")))
+    let lacks = |(key, value): &&(&str, &str)| !line.contains(&format!("{key}=\"{value}\""));
+    labels.iter().find(lacks).map_or(Ok(()), |missing| Err(format!("{missing:?} is missing: {line}")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
