@@ -33,6 +33,7 @@ const READERS_OF_CUSTOMER_MAX: usize = 8;
 const RIGHTS_INTERVAL: Duration = Duration::from_secs(15);
 /// When too many read, most end within this time.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Lines of each container, where neither a number nor a time is asked for.
 const TAIL_DEFAULT: u32 = 200;
 const TAIL_MAX: u32 = 5_000;
 
@@ -85,6 +86,8 @@ fn query(request: &v1::GetTenantLogsRequest) -> Result<LogQuery, Violation> {
     let since = request.since_duration.map(Duration::try_from).transpose();
     let since = since.map_err(|_| violation("since_duration", "must not be negative"))?;
     let tail = match u32::try_from(request.tail_lines) {
+        // Who asks for a time wants all of it.
+        Ok(0) if since.is_some() => TAIL_MAX,
         Ok(0) => TAIL_DEFAULT,
         Ok(tail) if tail <= TAIL_MAX => tail,
         _ => return Err(violation("tail_lines", format!("must be 0 to {TAIL_MAX}"))),
@@ -159,5 +162,23 @@ async fn forbidden(ports: &Ports, tenant: &Environment) -> StoreError {
             // The store is away for a moment.
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_asked_for_as_a_whole() {
+        let asked = |since: Option<i64>, tail_lines: i32| {
+            let since_duration = since.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
+            query(&v1::GetTenantLogsRequest { since_duration, tail_lines, ..Default::default() })
+                .map(|query| query.tail)
+        };
+        assert_eq!(asked(None, 0).unwrap(), TAIL_DEFAULT);
+        assert_eq!(asked(Some(3_600), 0).unwrap(), TAIL_MAX, "the newest 200 lines are not the last hour");
+        assert_eq!(asked(Some(3_600), 10).unwrap(), 10);
+        assert!(asked(None, 5_001).is_err() && asked(None, -1).is_err() && asked(Some(-1), 0).is_err());
     }
 }
