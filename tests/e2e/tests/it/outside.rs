@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use landlord_e2e::{FAST, binaries};
@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::traces::{AT_START, Collector, counted};
+use crate::traces::{AT_START, Collector, counted, same};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -117,19 +117,6 @@ fn traced(spans: &[Span]) -> Requests {
         }
     }
     requests
-}
-
-/// Polls until both are the same, and gives what differs if that does not come.
-async fn same<T: PartialEq + std::fmt::Debug>(what: &str, sides: impl Fn() -> (T, T)) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let (seen, traced) = sides();
-        if seen == traced {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{what}: outside saw {seen:#?}, the trace has {traced:#?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
 }
 
 #[test]
