@@ -92,3 +92,5 @@ pub use karpenter::Karpenter;
 pub use node::{AcmeServer, Node, NodeOptions};
 #[cfg(feature = "cluster")]
 pub use prometheus::prometheus;
+#[cfg(feature = "cluster")]
+pub use ready::client_config;

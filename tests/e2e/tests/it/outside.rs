@@ -12,7 +12,7 @@ use std::{
 };
 
 use landlord_e2e::{FAST, binaries};
-use landlord_test_harness::{TenantFile, World, WorldOptions, cloud::EKS};
+use landlord_test_harness::{TenantFile, World, WorldOptions, cloud::EKS, private};
 use landlord_test_kube::Artifacts;
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value as Attribute,
@@ -126,8 +126,7 @@ fn long_every_outside_call_of_an_order_with_apps_is_in_its_trace_once() {
     let (collector, address) = runtime.block_on(Collector::start(&mut tasks));
     let (folder, (url, webhooks)) = (tempfile::tempdir().unwrap(), receiver());
     let secret = folder.path().join("whsec");
-    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    private(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     let mut artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
     artifacts.helm = counting(&artifacts.helm, folder.path());
     let options = WorldOptions {
