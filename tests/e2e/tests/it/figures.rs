@@ -49,6 +49,13 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it, and waits until it has scraped each target (`host:port`) three times, so that rates have two values.
     pub(crate) fn start(programs: &Path, rules: &Path, targets: &[String]) -> Self {
+        // A port that is free may be somebody else's a moment later; no machine takes so many.
+        let mut tries = (0..5).filter_map(|_| Self::on_a_free_port(programs, rules, targets));
+        tries.next().expect("a port for Prometheus")
+    }
+
+    /// `None`: somebody else took the port.
+    fn on_a_free_port(programs: &Path, rules: &Path, targets: &[String]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yaml");
         let text = format!(
@@ -66,15 +73,20 @@ impl Prometheus {
         ];
         let log = folder.path().join("log");
         let service = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
-        let prometheus = Self { base, service, _folder: folder };
+        let mut prometheus = Self { base, service, _folder: folder };
         let thrice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
         let deadline = Instant::now() + TIMEOUT;
-        let scraped = || prometheus.get(&thrice).and_then(|found| found["data"]["result"].as_array().map(Vec::len));
-        while scraped() != Some(targets.len()) {
-            assert!(Instant::now() < deadline, "{}", prometheus.service.log_tail(20));
+        let scraped = |found: Value| found["data"]["result"].as_array().map(Vec::len);
+        while prometheus.get(&thrice).and_then(scraped) != Some(targets.len()) {
+            let log = prometheus.service.log_tail(20);
+            if prometheus.service.ended().unwrap().is_some() {
+                assert!(log.contains("address already in use"), "{log}");
+                return None;
+            }
+            assert!(Instant::now() < deadline, "{log}");
             std::thread::sleep(Duration::from_millis(200));
         }
-        prometheus
+        Some(prometheus)
     }
 
     /// The rules, as soon as each of them was evaluated.
