@@ -22,14 +22,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{eventually, shipped::helm_in};
+use crate::support::{
+    eventually,
+    shipped::{environment, helm_in, least},
+};
 
 pub(crate) fn platform() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/platforms/standard")
-}
-
-pub(crate) fn environment() -> Value {
-    json!({ "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme", "domain": "acme.example.com" })
 }
 
 pub(crate) fn rendered(chart: &str, values: &Value) -> Result<Vec<Value>> {
@@ -48,16 +47,6 @@ fn file(objects: &[Value], key: &str) -> Result<Value> {
     let mut documents = yaml::documents(text).map_err(anyhow::Error::msg)?;
     ensure!(documents.len() == 1, "{key}: {text}");
     Ok(documents.remove(0))
-}
-
-/// Least values of each chart.
-fn least(chart: &str) -> Value {
-    match chart {
-        "metrics" => json!({ "environment": environment() }),
-        "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
-        "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
-        _ => json!({}),
-    }
 }
 
 /// What the chatbot's documents are counted by is scraped where the cluster is a tenant's, and nothing else that its pods may say.

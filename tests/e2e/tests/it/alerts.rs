@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -13,7 +12,8 @@ use std::{
 use landlord_e2e::binaries;
 use landlord_store_contract::{postgres::Server, proxy::Proxy};
 use landlord_test_harness::{
-    Replica, TenantFile, World, WorldOptions, binaries::checkout, cloud::EKS, process::children, simulator::Control,
+    Replica, TenantFile, World, WorldOptions, binaries::checkout, cloud::EKS, private, process::children,
+    simulator::Control,
 };
 use serde_json::json;
 
@@ -63,13 +63,8 @@ fn certificate(folder: &Path) {
     params.not_after = rcgen::date_time_ymd(year.into(), month.try_into().unwrap(), day.try_into().unwrap());
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("tls.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
-    private(&folder.join("tls.key"), &key.serialize_pem());
-    private(&folder.join("whsec"), SECRET);
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    private(&folder.join("tls.key"), &key.serialize_pem()).unwrap();
+    private(&folder.join("whsec"), SECRET).unwrap();
 }
 
 fn configuration(folder: &Path) -> String {
@@ -180,9 +175,9 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     scene.until(&["LandlordCertificateEnds"], || {});
     scene.order(&first, 3);
     scene.until(&["LandlordOperationStuck", "LandlordWebhookFails"], || {});
-    private(&folder.path().join("whsec"), "no secret\n");
+    private(&folder.path().join("whsec"), "no secret\n").unwrap();
     scene.until(&["LandlordWebhookSecretUnusable"], || {});
-    private(&folder.path().join("whsec"), SECRET);
+    private(&folder.path().join("whsec"), SECRET).unwrap();
     scene.fault(&first, &json!({"kind": "throttle", "rate": 0.5}), &["LandlordThrottled"]);
     let denied = json!({"code": "AccessDeniedException", "status": 403, "message": "no"});
     let denied = json!({"kind": "error", "error": denied});

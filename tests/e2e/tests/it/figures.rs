@@ -31,6 +31,9 @@ const NOT_HERE: [&str; 11] = [
     "landlord_rate_queue_deferred_total",
 ];
 
+/// Alerts about what is slow, which a busy machine is for a moment: they may be about to fire here, and none of them does.
+const OF_BUSY_MACHINES: [&str; 2] = ["LandlordRpcSlow", "LandlordStoreSlow"];
+
 /// One that the kernel gave a moment ago.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -46,6 +49,13 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it, and waits until it has scraped each target (`host:port`) three times, so that rates have two values.
     pub(crate) fn start(programs: &Path, rules: &Path, targets: &[String]) -> Self {
+        // A port that is free may be somebody else's a moment later; no machine takes so many.
+        let mut tries = (0..5).filter_map(|_| Self::on_a_free_port(programs, rules, targets));
+        tries.next().expect("a port for Prometheus")
+    }
+
+    /// `None`: somebody else took the port.
+    fn on_a_free_port(programs: &Path, rules: &Path, targets: &[String]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yaml");
         let text = format!(
@@ -63,15 +73,33 @@ impl Prometheus {
         ];
         let log = folder.path().join("log");
         let service = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
-        let prometheus = Self { base, service, _folder: folder };
+        let mut prometheus = Self { base, service, _folder: folder };
         let thrice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
         let deadline = Instant::now() + TIMEOUT;
-        let scraped = || prometheus.get(&thrice).and_then(|found| found["data"]["result"].as_array().map(Vec::len));
-        while scraped() != Some(targets.len()) {
-            assert!(Instant::now() < deadline, "{}", prometheus.service.log_tail(20));
+        let scraped = |found: Value| found["data"]["result"].as_array().map(Vec::len);
+        while prometheus.get(&thrice).and_then(scraped) != Some(targets.len()) {
+            let log = prometheus.service.log_tail(20);
+            if prometheus.service.ended().unwrap().is_some() {
+                assert!(log.contains("address already in use"), "{log}");
+                return None;
+            }
+            assert!(Instant::now() < deadline, "{log}");
             std::thread::sleep(Duration::from_millis(200));
         }
-        prometheus
+        Some(prometheus)
+    }
+
+    /// The rules, as soon as each of them was evaluated.
+    fn evaluated(&self, deadline: Instant) -> Vec<Value> {
+        loop {
+            let found = self.get("/api/v1/rules").unwrap();
+            let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
+            if rules.iter().all(|rule| rule["health"] != "unknown") {
+                return rules.clone();
+            }
+            assert!(Instant::now() < deadline, "{found}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// The response at a path; `None`: it has none yet.
@@ -127,14 +155,14 @@ fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
     let rules = checkout().join("config/observability/alerts/landlord.yaml");
     let prometheus = Prometheus::start(&programs, &rules, &[target]);
     let deadline = Instant::now() + TIMEOUT;
-    let found = prometheus.get("/api/v1/rules").unwrap();
-    let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
-    assert!(rules.len() > 10, "{found}");
+    let rules = prometheus.evaluated(deadline);
+    assert!(rules.len() > 10, "{rules:?}");
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    for rule in rules {
+    for rule in &rules {
         assert_eq!(rule["health"], "ok", "{rule}");
         // Nothing is wrong here.
-        assert_eq!(rule["state"], "inactive", "{rule}");
+        let is_of_busy_machines = OF_BUSY_MACHINES.iter().any(|name| rule["name"] == *name);
+        assert!(rule["state"] == "inactive" || is_of_busy_machines && rule["state"] == "pending", "{rule}");
         asked.extend(names(rule["query"].as_str().unwrap()));
     }
     for (panel, expression) in panels() {

@@ -4,12 +4,14 @@
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
-use landlord_test_harness::TenantFile;
-use landlord_test_kube::python_env;
+use landlord_test_harness::{
+    TenantFile,
+    real::{customer_python, customer_scripts},
+};
 
 use crate::scene::Scene;
 
@@ -20,12 +22,12 @@ const ACCEPTED: &[u8; 12] = b"HTTP/1.1 200";
 const VICTIM: &str = "203.0.113.77";
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kube/tests/use").join(name)
+    customer_scripts().join(name)
 }
 
 /// A script with the accounts of `account` at the addresses of `tenant`.
 fn with_accounts(scene: &Scene, name: &str, tenant: &TenantFile, account: &TenantFile) -> Command {
-    let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
+    let mut command = Command::new(customer_python().unwrap());
     command.arg(script(name)).arg(scene.socket(tenant)).arg(&tenant.domain);
     command.env("FILES_USER", &account.customer);
     command.env("FILES_PASSWORD", scene.secret(account, "files", "customer-password"));
@@ -66,7 +68,7 @@ fn by_public_names(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -
 
 /// The name of the tenant's chat, asked for at the Gateway of the neighbour's cluster.
 fn at_its_own_gateway(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
-    let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
+    let mut command = Command::new(customer_python().unwrap());
     command.arg(script("elsewhere.py")).arg(scene.socket(neighbour)).args([&neighbour.domain, &tenant.domain]);
     serde_json::from_str(&scene.run(&mut command)).unwrap()
 }
