@@ -16,7 +16,11 @@ use landlord_core::{
     ports::{LogLine, LogQuery, LogSink, StoreError},
 };
 use landlord_proto::v1;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::{self, error::SendTimeoutError}, oneshot};
+use tokio::sync::{
+    OwnedSemaphorePermit, Semaphore,
+    mpsc::{self, error::SendTimeoutError},
+    oneshot,
+};
 
 use crate::{
     access::Access,
