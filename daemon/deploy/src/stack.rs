@@ -145,6 +145,10 @@ pub struct EndpointSpec {
     pub name: String,
     /// URL with references to the contract.
     pub url: String,
+    /// Path at which the stack's own program says whether it does what it is for: any status below 500, or what is lacking in the
+    /// first line of its response. Asked for at every look whether the environment answers; empty: `/` is.
+    #[serde(default)]
+    pub health_path: String,
 }
 
 impl Release {

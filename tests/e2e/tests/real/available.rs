@@ -21,25 +21,23 @@ use crate::{
 
 /// The shortest that `availability.interval` may be; a minute as shipped.
 const BEAT: Duration = Duration::from_secs(10);
-/// So that what only checks see is seen soon, and so that whoever repairs is not what mends here.
-const RESYNC: Duration = Duration::from_secs(60);
-/// What the daemon of these tests is configured with.
-pub(crate) const CONFIG: &str = "[engine]\nresync_interval = '60s'\n[availability]\ninterval = '10s'\n";
+/// What the daemon of these tests is configured with: resyncs are as seldom as shipped, so that none of them sees or mends anything here.
+pub(crate) const CONFIG: &str = "[availability]\ninterval = '10s'\n";
 /// From when something is broken until it shows: a Gateway that is given another certificate, a process that ends.
 const EFFECT: Duration = Duration::from_secs(20);
 /// A look ends within it.
 const LOOK: Duration = Duration::from_secs(5);
 /// Two beats are missed, whatever the moment at which it breaks.
 const BY_LOOKS: Duration = Duration::from_secs(2 * BEAT.as_secs() + LOOK.as_secs() + EFFECT.as_secs());
-/// The last checks may have passed a moment ago; the next ones take a minute and a half until they give a file up.
-const BY_CHECKS: Duration = Duration::from_secs(RESYNC.as_secs() + 120 + BY_LOOKS.as_secs());
+/// The same of what the stack's own program finds out before it is asked (`HEALTH_SECONDS` of documents.py, and one request).
+const BY_HEALTH: Duration = Duration::from_secs(20 + BY_LOOKS.as_secs());
 /// The rule's own two beats, one until the figure is counted again, and a scrape.
 const BY_ALERT: Duration = Duration::from_secs(3 * BEAT.as_secs() + 5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two blows to something that gets up by itself.
 const BLOW_INTERVAL: Duration = Duration::from_secs(2);
 const ALERT: &str = "LandlordEnvironmentUnavailable";
-/// Of the file server's volume: by HTTP it takes no file that would leave less than 1 GiB, by SFTP as much as there is room.
+/// Of the file server's volume: by HTTP it takes no file that would leave less than 1 GiB, by SFTP as many as there is room for.
 const DISK: &str = "1300m";
 /// What a certificate lasts that ends while it is served: the Gateway has it long before.
 const LAST: Duration = Duration::from_secs(40);
@@ -88,16 +86,16 @@ const CASES: [Case; 5] = [
     },
     Case {
         what: "a model removed",
-        causes: &["Model not found", "model"],
-        within: BY_CHECKS,
+        causes: &["chat: it answers 503: the LLM service: the model smollm2:latest is missing"],
+        within: BY_HEALTH,
         break_it: |scene, tenant| (broken::case("the model missing").break_it)(scene, tenant),
         again: |_, _| {},
         mend_it: |scene, tenant| (broken::case("the model missing").mend_it)(scene, tenant),
     },
     Case {
         what: "a volume filled",
-        causes: &["storage_gib is raised", "is full"],
-        within: BY_CHECKS,
+        causes: &["chat: it answers 503: the file server: its volume is full"],
+        within: BY_HEALTH,
         // It ends when nothing more is taken.
         break_it: |scene, tenant| on_disk(scene, tenant, "cat /dev/zero > files/fills.bin || true"),
         again: |_, _| {},
