@@ -62,7 +62,10 @@ const CASES: [Case; 5] = [
         causes: &["chat: it answers 503", "chat: it answers 500"],
         within: BY_LOOKS,
         break_it: |_, _| {},
-        again: |_, tenant| drop(signal("-KILL", "open_webui.main:app", &format!("https://chat.{}", tenant.domain))),
+        again: |_, tenant| {
+            // It is away while it starts.
+            let _ = signal("-KILL", "open_webui.main:app", &format!("https://chat.{}", tenant.domain));
+        },
         mend_it: |_, _| {},
     },
     Case {
@@ -123,7 +126,7 @@ fn one_is_seen(scene: &Scene, tenant: &TenantFile, prometheus: &Prometheus, case
             blow = Some(Instant::now());
         }
         let after = broken_at.elapsed();
-        let is_late = match &seen_after {
+        let is_late = match seen_after {
             None => match available(scene, tenant) {
                 Some((false, message)) => {
                     scene.say(&format!(
@@ -138,7 +141,7 @@ fn one_is_seen(scene: &Scene, tenant: &TenantFile, prometheus: &Prometheus, case
                 Some((true, _)) | None => after > case.within,
             },
             Some(_) if fires(prometheus) => break after,
-            Some(seen_after) => after > *seen_after + BY_ALERT,
+            Some(seen_after) => after > seen_after + BY_ALERT,
         };
         assert!(!is_late, "{} is not seen after {after:?}: {}", case.what, described(scene, tenant));
         std::thread::sleep(LOOK_INTERVAL);

@@ -21,7 +21,7 @@ pub(crate) struct Case {
 /// The model that the chatbot answers with.
 const MODEL: &str = "/models/store/manifests/registry.ollama.ai/library/smollm2";
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) static CASES: [Case; 7] = [
     Case {
         what: "wrong DNS",
         check: "names",

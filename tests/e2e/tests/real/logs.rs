@@ -101,7 +101,7 @@ impl Reader {
     }
 
     fn lines(&self) -> String {
-        std::fs::read_to_string(&self.output).unwrap()
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap()).into_owned()
     }
 
     /// Until a line is there; how long that took.
@@ -110,7 +110,7 @@ impl Reader {
         while !self.lines().contains(part) {
             assert!(self.client.try_wait().unwrap().is_none(), "it has ended: {}", self.lines());
             assert!(started.elapsed() < patience, "{part} never comes: {}", self.lines());
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(200));
         }
         started.elapsed()
     }
