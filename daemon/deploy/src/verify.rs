@@ -81,7 +81,8 @@ pub(crate) async fn verify(
         match (address, refusal) {
             (Some(_), Some(Some(why))) => missing.push(format!("{name}: {why}")),
             (Some(_), Some(None) | None) => {
-                endpoints.push(Endpoint { name: name.clone(), url: render::replace(&entry.endpoint.url, target) });
+                let url = render::replace(&entry.endpoint.url, target);
+                endpoints.push(Endpoint { name: name.clone(), url, health_path: entry.endpoint.health_path.clone() });
             }
             (None, _) if required(target, entry, checks) => {
                 return Ok(waiting(match entry.service {

@@ -34,8 +34,8 @@ use tokio::{
 };
 
 use crate::{
-    monitoring::{Outside, Program, Targets, configure, environment, free_address, platform, rendered},
-    support::{NAMESPACE, Scene, client_of, done, eventually},
+    monitoring::{Outside, Program, Targets, configure, free_address, platform, rendered},
+    support::{NAMESPACE, Scene, client_of, done, eventually, shipped::environment},
 };
 
 const OF_METRICS: &str = "landlord-metrics";

@@ -17,7 +17,7 @@ use landlord_test_harness::{
 };
 use serde_json::json;
 
-use crate::figures::{Prometheus, free_port};
+use crate::prometheus::{Prometheus, free_port};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
