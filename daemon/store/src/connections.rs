@@ -206,7 +206,8 @@ impl Connections {
             }
             Ok((result, !is_lost))
         };
-        let (result, is_whole) = self.dialect.responded::<_, sqlx::Error>(reading).await.map_err(|error| self.failed(error))?;
+        let (result, is_whole) =
+            self.dialect.responded::<_, sqlx::Error>(reading).await.map_err(|error| self.failed(error))?;
         lent.is_whole = is_whole;
         result
     }

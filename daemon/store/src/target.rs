@@ -196,8 +196,7 @@ mod tests {
     #[test]
     fn each_server_of_an_address_has_the_rest_of_it() {
         let found = urls("postgres://u@a:5433,b,[::1]:7/d?sslmode=require").unwrap();
-        let expected =
-            ["a:5433", "b", "[::1]:7"].map(|host| format!("postgres://u@{host}/d?sslmode=require")).to_vec();
+        let expected = ["a:5433", "b", "[::1]:7"].map(|host| format!("postgres://u@{host}/d?sslmode=require")).to_vec();
         assert_eq!(found, expected);
         assert_eq!(urls("postgres://u@localhost/d?host=/run/pg").unwrap(), ["postgres://u@localhost/d?host=/run/pg"]);
         let servers = Servers::parse("postgres://u@a,b:1/d?sslmode=require", None).unwrap();

@@ -76,8 +76,8 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("landlordd/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = ca_file {
-            let (pem, _) = small_file::read(path, CA_BYTES_MAX)
-                .map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+            let (pem, _) =
+                small_file::read(path, CA_BYTES_MAX).map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
             client = client.tls_certs_only(certificates);
         }

@@ -13,11 +13,11 @@ pub(crate) async fn set(connection: &mut AnyConnection, table: &str, position: i
             "INSERT INTO sqlite_sequence (name, seq) SELECT $1, $2 \
              WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = $1)",
         ],
-        Dialect::Postgres => &[
-            "SELECT setval(CAST(pg_get_serial_sequence(quote_ident(table_name), column_name) AS regclass), $2) \
+        Dialect::Postgres => {
+            &["SELECT setval(CAST(pg_get_serial_sequence(quote_ident(table_name), column_name) AS regclass), $2) \
              FROM information_schema.columns \
-             WHERE table_schema = current_schema() AND table_name = $1 AND is_identity = 'YES'",
-        ],
+             WHERE table_schema = current_schema() AND table_name = $1 AND is_identity = 'YES'"]
+        }
     };
     for sql in statements {
         sqlx::query(*sql).bind(table).bind(position).execute(&mut *connection).await?;

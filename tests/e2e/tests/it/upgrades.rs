@@ -138,7 +138,10 @@ fn long_the_release_before_works_on_the_new_schema_and_is_replaced_under_load() 
     replicas[1].cli.wait_for(&tenants[1].name(), "GONE", TIMEOUT).unwrap();
     let still: Vec<String> = [2, 3, 4].map(|turn| tenants[turn].name()).into();
     let before = shown(&replicas[0], &still);
-    assert!(before[&still[2]]["events"].as_object().unwrap().len() > 5 && before["customers"][0].is_object(), "{before}");
+    assert!(
+        before[&still[2]]["events"].as_object().unwrap().len() > 5 && before["customers"][0].is_object(),
+        "{before}"
+    );
     // One after the other is replaced.
     let world = world.with_programs(new.clone());
     for turn in 0..2 {
