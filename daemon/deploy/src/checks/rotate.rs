@@ -333,7 +333,7 @@ impl Rotating<'_> {
     }
 
     fn was_started_with(&self, deployment: &Deployment, id: &str) -> bool {
-        let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+        let template = deployment.spec.template.metadata.as_ref();
         let annotation = |key: &str| template.and_then(|meta| meta.annotations.as_ref()).and_then(|all| all.get(key));
         let key = &self.credential.key;
         annotation(&format!("{STARTED_WITH}{key}")).is_some_and(|with| with == id)

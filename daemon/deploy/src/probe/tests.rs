@@ -256,6 +256,6 @@ async fn public_addresses_are_reached_by_the_proxy_and_nothing_inside_by_any_way
 
 #[tokio::test(start_paused = true)]
 async fn who_stays_silent_is_given_up_in_time() {
-    let line = first_line(&mut tokio::io::empty()).await;
+    let line = beginning(&mut tokio::io::empty()).await;
     assert_eq!(line, Err("it closes the connection".into()));
 }

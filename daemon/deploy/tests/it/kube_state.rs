@@ -76,7 +76,7 @@ async fn grant(client: &Client, objects: &[Value]) -> Result<()> {
 async fn token(client: &Client, account: &str) -> Result<String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OF_METRICS);
     let made = accounts.create_token_request(account, &PostParams::default(), &TokenRequest::default()).await?;
-    Ok(made.status.context("no token")?.token)
+    made.status.and_then(|status| status.token).context("no token")
 }
 
 /// Kube-state-metrics with the chart's arguments, but for where it listens, and with the account's own token.
