@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually, node};
+use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
@@ -18,7 +18,7 @@ use landlord_core::{
     ports::{Apps as _, CUSTOMER_ACCESS_MIN, CloudAccount, Isolation as _, StageProgress},
 };
 use landlord_kube::{markers::CUSTOMER, object::Wanted};
-use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
+use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
 
 /// The cluster, once it has a storage class.
@@ -124,7 +124,7 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
     .await?;
     let verified = scene.deployer.apps.verify(&target).await?;
     ensure!(matches!(&verified.progress, StageProgress::Pending { .. }), "{verified:?}");
-    add_nodes(&scene.client, &[node("node-1"), node("node-2")]).await?;
+    add_nodes(&scene.client, &["node-1", "node-2"].map(NodeSpec::named)).await?;
     Ok(())
 }
 

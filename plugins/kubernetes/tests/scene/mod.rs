@@ -113,7 +113,7 @@ impl Scene {
     }
 
     pub(crate) async fn add_nodes(&self, names: &[&str]) {
-        let nodes: Vec<NodeSpec> = names.iter().map(|name| node(name)).collect();
+        let nodes: Vec<NodeSpec> = names.iter().map(|name| NodeSpec::named(name)).collect();
         add_nodes(&self.client, &nodes).await.unwrap();
         let api: Api<Node> = Api::all(self.client.clone());
         for _ in 0..600 {
@@ -148,21 +148,6 @@ impl Scene {
         let nodes = nodes.list(&all).await.unwrap().items.into_iter().map(|object| object.metadata);
         let staying = namespaces.chain(nodes).filter(|metadata| metadata.deletion_timestamp.is_none());
         staying.filter_map(|metadata| metadata.name).collect()
-    }
-}
-
-fn node(name: &str) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: std::collections::BTreeMap::new(),
-        taints: Vec::new(),
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: None,
-        cpu: 8,
-        memory_mib: 32_768,
-        pods_max: 58,
     }
 }
 

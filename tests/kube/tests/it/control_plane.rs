@@ -104,18 +104,8 @@ async fn review(State(requested): State<Arc<Mutex<BTreeSet<String>>>>, Json(revi
 }
 
 fn node(name: &str, taints: Vec<NodeTaint>) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: [("example.com/pool".to_owned(), "main".to_owned())].into(),
-        taints,
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: Some("10.0.1.7".into()),
-        cpu: 4,
-        memory_mib: 16_384,
-        pods_max: 58,
-    }
+    let labels = [("example.com/pool".to_owned(), "main".to_owned())].into();
+    NodeSpec { labels, taints, address: Some("10.0.1.7".into()), cpu: 4, memory_mib: 16_384, ..NodeSpec::named(name) }
 }
 
 struct Scene {

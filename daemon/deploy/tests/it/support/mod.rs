@@ -24,7 +24,7 @@ use landlord_core::{
 };
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions, client_config,
-    cloud::{CloudBackend, LoadBalancerRequest, NodeSpec, VolumeRequest},
+    cloud::{CloudBackend, LoadBalancerRequest, VolumeRequest},
 };
 use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
@@ -226,21 +226,6 @@ fn recorder(folder: &Path, helm: &Path) -> Result<PathBuf> {
     std::fs::write(&path, script)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
     Ok(path)
-}
-
-pub(crate) fn node(name: &str) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: None,
-        cpu: 8,
-        memory_mib: 32_768,
-        pods_max: 58,
-    }
 }
 
 /// A client with access that was handed out.

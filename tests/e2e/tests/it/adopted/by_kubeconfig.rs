@@ -135,16 +135,12 @@ impl Cellar {
 
 fn machine(name: &str) -> NodeSpec {
     NodeSpec {
-        name: name.into(),
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
         provider_id: format!("rack:///{name}"),
-        instance_type: "large".into(),
         zone: "cellar".into(),
-        address: None,
         cpu: 16,
         memory_mib: 65_536,
         pods_max: 110,
+        ..NodeSpec::named(name)
     }
 }
 
