@@ -27,7 +27,7 @@ pub struct Update {
 #[derive(Debug, Subcommand)]
 pub enum UpdateWhat {
     /// Changes what is given here of a customer.
-    Customer(CustomerArguments),
+    Customer(Box<CustomerArguments>),
     /// Brings a host cluster to the revision of its platform that lies on disk, and to what its class says now; back to those of
     /// before if that fails. Tenants that live there keep theirs.
     #[command(name = "hostcluster", alias = "hostclusters")]
