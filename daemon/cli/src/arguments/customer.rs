@@ -8,7 +8,7 @@ use super::{UpdateHost, UpdateRevision};
 #[derive(Debug, Subcommand)]
 pub enum Create {
     /// Makes a customer. Tenants are made by `apply`.
-    Customer(CustomerArguments),
+    Customer(Box<CustomerArguments>),
 }
 
 /// `update`.

@@ -41,9 +41,9 @@ pub struct Logs {
     /// Only what was written within this time, as `10m`.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub since: Option<Duration>,
-    /// Lines of each container, the newest.
-    #[arg(long, default_value_t = 200)]
-    pub tail: i32,
+    /// Lines of each container, the newest: 5000 at most. By default 200, with `--since` 5000.
+    #[arg(long)]
+    pub tail: Option<i32>,
 }
 
 /// `update`.

@@ -90,7 +90,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
-        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, *of).await,
         Command::Update(Update { what: Some(UpdateWhat::Customer(of)), .. }) => customer::update(server, *of).await,
         Command::Update(Update { what: Some(UpdateWhat::HostCluster(of)), .. }) => {
             host::update(server, name::host(&of.name)?, of.parts, of.dry_run).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::DutyStore;
 pub use super::{
     request::{Caller, RequestContext, RequestKey, RequestScope, Via},
     store_error::{DOMAIN_REMEDY, StoreError},
@@ -343,19 +344,10 @@ pub trait WorkStore: Send + Sync + 'static {
     async fn recover_leases(&self) -> Result<u64, StoreError>;
 }
 
-/// What one daemon at a time does for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
-    /// Listing the clouds' inventories after an epoch began.
-    CloudInventories,
-    /// Listing what tenants have in host clusters.
-    HostInventories,
-}
-
 /// What a store that goes on from a copy must learn before the first change. Until a provider's inventory was compared in the
 /// store's present epoch, nothing of that provider can be claimed.
 #[async_trait]
-pub trait InventoryStore: Send + Sync + 'static {
+pub trait InventoryStore: DutyStore {
     /// Providers, of those configured and those that records name, whose inventory was not compared in this epoch.
     async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError>;
 
@@ -368,10 +360,6 @@ pub trait InventoryStore: Send + Sync + 'static {
         key: &ProviderKey,
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError>;
-
-    /// Takes or keeps a duty for `ttl`, of which zero gives it back; whether it is the owner's now. Daemons that share the store make
-    /// its calls by turns, not all of them.
-    async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError>;
 
     /// Host clusters that can be asked what tenants have there, with everybody who is known now.
     async fn hosts_due(&self) -> Result<HostsDue, StoreError>;

@@ -5,7 +5,7 @@ use landlord_core::{
     Placement, State, Tenant, TenantSpec, TenantUid, Timestamp,
     environment::{Adoption, HostClusterInput, LastReady, NodeCount, SpecInput, StorageSize},
     lifecycle::{self, Cancellation, Effect, Refusal, cancellation, may_unwind},
-    ports::EnvironmentPatch,
+    ports::{EnvironmentPatch, ProviderKey},
 };
 use proptest::prelude::*;
 
@@ -15,28 +15,10 @@ fn spec() -> TenantSpec {
 }
 
 fn placement(node_count: u32) -> Placement {
-    Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m".into(),
-        node_count,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    }
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
+    Placement { machine_type: "m".into(), node_count, ..placement }
 }
 
 /// A tenant whose newest operation is to be cancelled.

@@ -11,7 +11,7 @@ use landlord_core::{
     graph::graph,
     journal::{self, CallReport, RetryRules},
     lifecycle,
-    ports::{EnvironmentPatch, ReleaseOf, ReleasePlan, Work},
+    ports::{EnvironmentPatch, ProviderKey, ReleaseOf, ReleasePlan, Work},
     step::{self, Steady, Step, Unwind},
 };
 use proptest::prelude::*;
@@ -31,27 +31,15 @@ fn rules() -> RetryRules {
 }
 
 fn placement(stack: bool) -> Placement {
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
     Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
         stack: stack.then(|| "apps".parse().unwrap()),
         platform: stack.then(|| "standard".parse().unwrap()),
-        platform_options: Default::default(),
-        node_scaling: None,
         machine_type: "m".into(),
         node_count: 1,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
+        ..placement
     }
 }
 

@@ -8,6 +8,8 @@ mod checkov;
 mod diff;
 mod documents;
 mod files;
+mod gateway_owner;
+mod kube_state;
 mod leaving;
 mod metrics_server;
 mod monitoring;

@@ -39,10 +39,9 @@ impl Pass<'_> {
     pub(super) async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
-        let mut events = events::concerns(&self.work.environment.status, &status);
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
-        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
+        let events = is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect();
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))

@@ -140,13 +140,9 @@ impl Isolation for IsolationOnly {
         Ok((StageProgress::Done, Vec::new()))
     }
 
-    async fn ensure_customer(
-        &self,
-        target: &DeployTarget,
-        role: landlord_core::CustomerRole,
-    ) -> Result<StageProgress, Failure> {
+    async fn ensure_customer(&self, target: &DeployTarget, role: landlord_core::CustomerRole) -> Result<(), Failure> {
         self.0.cloud.roles.lock().insert(target.uid.to_string(), role);
-        Ok(StageProgress::Done)
+        Ok(())
     }
 
     async fn own_cluster_kubeconfig(

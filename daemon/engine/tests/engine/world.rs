@@ -20,8 +20,8 @@ use landlord_core::{
     isolation::IsolationSettings,
     node_scaling::{Karpenter, NodeClassRef},
     ports::{
-        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
-        TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, ProviderKey, RequestContext,
+        StoreError, TenantStore, Wake, Work, WorkStore,
     },
     revision::{RevisionId, Revisions},
 };
@@ -539,28 +539,10 @@ fn scaling() -> NodeScaling {
 }
 
 fn placement() -> Placement {
-    Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m".into(),
-        node_count: 1,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    }
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
+    Placement { machine_type: "m".into(), node_count: 1, ..placement }
 }
 
 fn new_tenant(name: &EnvironmentName) -> NewTenant {

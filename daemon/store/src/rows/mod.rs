@@ -8,6 +8,7 @@ pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod operations;
+pub(crate) mod positions;
 pub(crate) mod stages;
 mod statement;
 
