@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::Client;
-use landlord_core::ports::{DeployTarget, Isolation as _, KubeCredentials, KubeIdentity};
+use landlord_core::ports::{DeployTarget, Isolation as _, KubeIdentity};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
