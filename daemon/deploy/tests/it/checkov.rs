@@ -21,7 +21,7 @@ use landlord_core::{
 };
 use landlord_kube::yaml;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// A finding that stays, and why.
 #[derive(Debug, Deserialize)]
