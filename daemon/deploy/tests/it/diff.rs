@@ -16,13 +16,13 @@ use landlord_core::{
     ports::{AppDiff as _, Apps as _, DeployTarget, Isolation as _, ObjectDiff, TargetCluster},
 };
 use landlord_test_kube::{
-    cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes},
+    cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes},
     steps,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::{DeployOptions, Deployer, Scene, done, node};
+use crate::support::{DeployOptions, Deployer, Scene, done};
 
 /// The stack, its release and its namespace.
 const DESK: &str = "desk";
@@ -96,7 +96,7 @@ impl World {
         let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
         let classes = CloudOptions::new(vec![StorageClassSpec::new("fast", "disk.example.com")]);
         let controllers = CloudControllers::start(scene.client.clone(), backend, classes).await?;
-        add_nodes(&scene.client, &[node("shared-1")]).await?;
+        add_nodes(&scene.client, &[NodeSpec::named("shared-1")]).await?;
         let running = deployer(&scene, "running", &before()).await?;
         let offering = deployer(&scene, "offering", &after()).await?;
         Ok(Self { scene, controllers, running, offering })
