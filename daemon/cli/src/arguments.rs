@@ -266,7 +266,8 @@ pub struct Apply {
 pub struct Get {
     /// `tenants`, `hostclusters`, `customers`, `classes`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
-    /// Name, after `tenant`, `hostcluster`, `customer`, `class` or `operation`.
+    /// Name, after `tenant`, `hostcluster`, `customer`, `class` or `operation`; after `operations` also a tenant or host cluster (`acme/prod`,
+    /// `hostcluster/shared-1`): what was requested of it.
     pub name: Option<String>,
     /// Only tenants or host clusters, of a list, that differ from what is on offer now: another revision on disk, another field of
     /// their class.

@@ -110,6 +110,9 @@ async fn the_same_request_id_is_the_same_request() {
     apply(&daemon, 0, FILE, &id).await;
     let (operations, _) = expect(&daemon, 0, &["get", "operations", "-o", "name"]).await;
     assert_eq!(operations.lines().count(), 1, "{operations}");
+    let of = |name: &'static str| expect(&daemon, 0, &["get", "operations", name, "-o", "name"]);
+    assert_eq!(of("acme/prod").await.0, operations);
+    assert_eq!(of("acme/other").await.0, "", "what was requested of another");
     let (_, error) = apply(&daemon, 2, &FILE.replace("100", "200"), &id).await;
     assert!(error.contains("use a new one"), "{error}");
 }
