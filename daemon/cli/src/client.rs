@@ -20,7 +20,12 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
-use crate::{connection::Connection, error::Error, login, user_files::read};
+use crate::{
+    connection::Connection,
+    error::{Error, chain},
+    login,
+    user_files::read,
+};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -207,17 +212,6 @@ fn tls(connection: &Connection) -> Result<ClientTlsConfig, Error> {
         tls = tls.identity(Identity::from_pem(certificate, key));
     }
     Ok(tls)
-}
-
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use std::{
 };
 
 use landlord_core::{
-    AvailabilityChange, TenantUid, WhenUnavailable,
-    ports::{AvailabilityStore, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
+    AvailabilityChange, Chain, TenantUid, WhenUnavailable,
+    ports::{AvailabilityStore, Duty, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::now, shared::Chain};
+use crate::clock::now;
 
 /// Tenants are spread over a beat by this many slots: with 10,000 of them some 170 are looked at in each.
 const SLOTS: u32 = 60;
@@ -180,7 +180,7 @@ impl AvailabilityWatch {
     /// Another daemon goes on at once. One that doesn't learn of it takes over when the lease ends.
     async fn give_back(&self, watch: &Watch) {
         if watch.is_on_duty
-            && let Err(error) = self.store.release_probing(&self.options.owner).await
+            && let Err(error) = self.claim(Duration::ZERO).await
         {
             tracing::warn!(error = %Chain(&error), "the duty of looking at environments is not given back; its lease ends by itself");
         }
@@ -222,10 +222,14 @@ impl AvailabilityWatch {
         }
     }
 
+    async fn claim(&self, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.claim_duty(Duty::Probing, &self.options.owner, ttl).await
+    }
+
     /// Takes the duty, and reads whom to look at.
     async fn begin_beat(&self, watch: &mut Watch) -> Result<(), StoreError> {
         watch.beat += 1;
-        let claimed = self.store.claim_probing(&self.options.owner, self.options.interval * 2).await;
+        let claimed = self.claim(self.options.interval * 2).await;
         // While nobody answers who has the duty, it is as it was: its lease says for how long.
         watch.is_on_duty = claimed?;
         if !watch.is_on_duty {
@@ -343,7 +347,11 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use async_trait::async_trait;
-    use landlord_core::{Availability, environment::Endpoint, ports::PROBE_TIMEOUT};
+    use landlord_core::{
+        Availability,
+        environment::Endpoint,
+        ports::{DutyStore, PROBE_TIMEOUT},
+    };
     use parking_lot::Mutex;
 
     use super::*;
@@ -375,24 +383,24 @@ mod tests {
     }
 
     #[async_trait]
-    impl AvailabilityStore for World {
-        async fn claim_probing(&self, owner: &str, _: Duration) -> Result<bool, StoreError> {
-            Ok(self.owner.lock().get_or_insert_with(|| owner.to_owned()) == owner)
-        }
-
-        async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
+    impl DutyStore for World {
+        async fn claim_duty(&self, _: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
             let mut held = self.owner.lock();
-            *held = held.take().filter(|held| held != owner);
-            Ok(())
+            let is_ours = held.get_or_insert_with(|| owner.to_owned()) == owner;
+            *held = held.take().filter(|_| !is_ours || !ttl.is_zero());
+            Ok(is_ours)
         }
+    }
 
+    #[async_trait]
+    impl AvailabilityStore for World {
         async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
             let all = tenants();
             let page = all.iter().enumerate().filter(|(_, uid)| after.is_none_or(|after| **uid > after));
             let target = |(index, uid): (usize, &TenantUid)| ProbeTarget {
                 uid: *uid,
                 name: format!("customers/acme/tenants/t-{index}").parse().unwrap(),
-                endpoints: vec![Endpoint { name: format!("{index}"), url: String::new() }],
+                endpoints: vec![Endpoint { name: format!("{index}"), ..Endpoint::default() }],
                 when_unavailable: if index == 2 { WhenUnavailable::Repair } else { WhenUnavailable::Report },
                 availability: self.kept.lock().get(uid).cloned().unwrap_or_default(),
                 failing: (index == 3).then(|| self.failing.lock().clone()).flatten(),

@@ -3,13 +3,13 @@
 //!
 //! `install` brings a release into a cluster and takes it away again.
 
+mod in_use;
 pub(crate) mod install;
 mod left;
-mod machines;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -22,12 +22,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{self, ChartMirrors, ChartRef},
+    chart::{ChartMirrors, ChartRef},
     error::{Error, Result},
-    manifest::{self, ReleaseFacts},
+    manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
     stack::{Stack, Values},
-    values::{merge, merge_map},
+    values::merge,
 };
 
 /// The manifest's name in a platform's folder.
@@ -127,7 +127,7 @@ pub struct Release {
     pub values: Map<String, Value>,
 }
 
-impl Release {
+impl ManifestRelease for Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             name: &self.name,
@@ -136,6 +136,10 @@ impl Release {
             version: &self.version,
             digest: &self.digest,
         }
+    }
+
+    fn values(&mut self) -> &mut Map<String, Value> {
+        &mut self.values
     }
 }
 
@@ -157,20 +161,13 @@ impl Platform {
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, check)?;
-        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
+        let charts = manifest::charts(&path, &manifest.releases, mirrors)?;
         Ok(Self { manifest, charts, packed: None })
     }
 
     /// Lays values of this installation over a platform in `folder`, and packs both.
     fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
-        for (release, values) in values {
-            let found = self.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
-            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
-            merge_map(&mut found.values, values);
-        }
-        let folders = self.manifest.releases.iter().filter(|release| !chart::is_reference(&release.chart));
-        let charts: Vec<PathBuf> = folders.map(|release| folder.join(&release.chart)).collect();
-        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        self.packed = Some(manifest::revise(folder, MANIFEST, &mut self.manifest.releases, values)?);
         Ok(self)
     }
 
@@ -264,7 +261,7 @@ fn check(manifest: &Manifest) -> Vec<String> {
         if let Some(part) = release.part.as_ref().filter(|part| !parts.contains(part)) {
             problems.push(format!("{} is of part {part}, which is not in parts", release.name));
         }
-        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
+        problems.extend(manifest::release_problems(release, &mut seen));
     }
     problems
 }
@@ -320,7 +317,24 @@ mod tests {
         assert_eq!(names[..shipped.len()], shipped);
         assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes"]);
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
-        assert_eq!(ordered, 4, "what a class did not order before it does not get now");
+        assert_eq!(ordered, 1, "only the edge is of no part");
+        let silent = plan.iter().filter(|release| {
+            release.part.as_ref().is_none_or(|part| PlatformOptions::default().left_out(part, |_| false).is_none())
+        });
+        let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
+        assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
+        for (capability, brought) in
+            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", ["certificates"].as_slice())]
+        {
+            let left = plan.iter().filter(|release| {
+                let part = release.part.as_ref();
+                part.is_some_and(|part| {
+                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                })
+            });
+            let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();
+            assert_eq!(left, brought, "{capability}");
+        }
         let wrong = |text: &str| {
             let options: PlatformOptions = serde_json::from_str(text).unwrap();
             all[&"standard".parse::<PlatformName>().unwrap()].lacking(&options)

@@ -399,11 +399,17 @@ async fn the_chart_is_what_an_api_server_accepts() {
         !reported.status.success() && String::from_utf8_lossy(&reported.stderr).contains("replica"),
         "{reported:?}"
     );
+    // What is exported is removed from the database: no pod's own folder may be its place.
+    let exporting = [&wanted[..], &["config=[audit]\nexport_dir = \"/var/lib/landlord/audit\"\n"]].concat();
+    let refused = template(&exporting);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("auditExport.claim"), "{refused:?}");
+    assert!(template(&[&exporting[..], &["auditExport.claim=audit"]].concat()).status.success());
     let more = [
         "postgresql.passwordSecret=landlord-postgresql",
         "tls.clientCaSecret=landlord-clients",
         "secrets={eks,gke}",
         "policiesConfigMap=policies",
+        "auditExport.claim=audit",
         "service.annotations.a=b",
         "serviceAccount.annotations.a=b",
         "networkPolicy.clients[0].podSelector.matchLabels.app=portal",

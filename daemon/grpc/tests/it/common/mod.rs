@@ -465,9 +465,10 @@ impl Daemon {
         Self::serve(folder, store, listening(socket, tcp), catalog()).await
     }
 
-    /// The daemon after a restart with another catalog on the same store.
+    /// The daemon after a restart with another catalog on the same store. The one before goes on.
     pub async fn again(&self, catalog: Catalog) -> Self {
-        let socket = self.folder.path().join("again.sock");
+        let sockets = (1..).map(|number| self.folder.path().join(format!("again-{number}.sock")));
+        let socket = sockets.into_iter().find(|socket| !socket.exists()).unwrap();
         Self::serve(self.folder.clone(), self.store.clone(), listening(socket, Vec::new()), catalog).await
     }
 
