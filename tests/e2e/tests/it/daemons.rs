@@ -10,7 +10,7 @@ use landlord_test_harness::{Cli, Replica, TenantFile, World, WorldOptions, cloud
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
 /// A daemon on a busy machine renews it in time: one that does not loses its work, and rightly so.
-const LEASE: Duration = Duration::from_secs(8);
+const LEASE: Duration = Duration::from_secs(6);
 /// A create takes some seconds, so that it can be cut in two.
 const TIME_SCALE: f64 = 1.0 / 200.0;
 
