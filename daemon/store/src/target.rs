@@ -220,7 +220,7 @@ mod tests {
             ("postgres://u@a/d?host=b,c", "before the database"),
             ("postgres://u@a,b,c,d,e,f/d", "6 servers"),
             ("postgres://u@a,b:pw/d", "port"),
-            ("postgres://u@a/d?sslmode=sometimes", "sslmode"),
+            ("postgres://u@a/d?sslmode=sometimes", "ssl_mode"),
             ("postgres://u:secret@a,b/d", "holds a password"),
             ("postgres://u@a/d?password=secret", "holds a password"),
         ] {
