@@ -220,13 +220,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_at_first_is_tried_again() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Held all the while, so that nobody else gets the port; who connects before it listens is refused.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let connection = Connection { server: format!("http://{address}"), ..Connection::default() };
         let comes_up = async {
             tokio::time::sleep(CONNECT_BACKOFF / 3).await;
-            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            let listener = socket.listen(1).unwrap();
             listener.accept().await.unwrap()
         };
         let (connected, _peer) = tokio::join!(channel(&connection), comes_up);

@@ -486,7 +486,7 @@ async fn customers_are_made_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn classes_are_shown_and_outdated_is_of_tenants() {
+async fn classes_are_shown_and_outdated_is_of_what_has_a_class() {
     let daemon = Daemon::start().await;
     let (shown, _) = expect(&daemon, 0, &["get", "classes"]).await;
     assert!(shown.lines().any(|line| line.starts_with("small") && line.contains("here,there")), "{shown}");
@@ -496,9 +496,47 @@ async fn classes_are_shown_and_outdated_is_of_tenants() {
     let (one, _) = expect(&daemon, 0, &["get", "class", "small", "-o", "json"]).await;
     assert_eq!(json(&one)["name"], "tenantClasses/small");
     expect(&daemon, 5, &["get", "class", "none"]).await;
-    expect(&daemon, 0, &["get", "tenants", "--outdated"]).await;
-    for what in [["get", "hostclusters", "--outdated"], ["get", "classes", "--outdated"]] {
-        let (_, refused) = expect(&daemon, 2, &what).await;
-        assert!(refused.contains("--outdated is for lists of tenants"), "{refused}");
+    for what in ["tenants", "hostclusters"] {
+        expect(&daemon, 0, &["get", what, "--outdated"]).await;
     }
+    for what in [&["get", "classes", "--outdated"][..], &["get", "hostcluster", "one", "--outdated"]] {
+        let (_, refused) = expect(&daemon, 2, what).await;
+        assert!(refused.contains("--outdated is for lists of tenants and host clusters"), "{refused}");
+    }
+}
+
+const HOST_FILE: &str = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: one}\n\
+    spec: {tenantClass: small, tenantsMax: 2}\n";
+
+#[tokio::test]
+async fn a_host_cluster_is_brought_to_what_is_on_offer() {
+    let daemon = Daemon::shared().await;
+    apply(&daemon, 0, HOST_FILE, &[]).await;
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let outdated = ["get", "hostclusters", "--outdated", "-o", "name"];
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "");
+    let (_, refused) = expect(&daemon, 6, &["update", "hostcluster", "one", "--to-current"]).await;
+    assert!(refused.contains("it runs what is on offer already"), "{refused}");
+    let mut offered = common::shared_catalog();
+    offered.classes.get_mut(&"small".parse().unwrap()).unwrap().skip_checks = vec!["certificates".into()];
+    let daemon = daemon.again(offered).await;
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "hostClusters/one\n");
+    let narrowed = ["get", "hostclusters", "--outdated", "--filter", "cordoned = true", "-o", "name"];
+    assert_eq!(expect(&daemon, 0, &narrowed).await.0, "");
+    let (wide, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
+    assert!(wide.contains("CLASS DIFFERS") && wide.contains("skip_checks"), "{wide}");
+    let update = ["update", "hostcluster", "one", "--to-current"];
+    expect(&daemon, 2, &update[..3]).await;
+    expect(&daemon, 2, &[&update[..], &["--parts", "stack"]].concat()).await;
+    let (_, refused) = expect(&daemon, 2, &["update", "hostcluster/one", "--to-current", "--parts", "stack"]).await;
+    assert!(refused.contains("\"stack\" is no part here; there are class and platform"), "{refused}");
+    expect(&daemon, 5, &["update", "hostcluster", "none", "--to-current"]).await;
+    let (dry, _) = expect(&daemon, 0, &[&update[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry, "hostClusters/one would be updated\n");
+    let (reported, _) = expect(&daemon, 0, &["update", "hostcluster/one", "--to-current", "--parts", "class"]).await;
+    assert!(reported.starts_with("hostClusters/one updating (operations/"), "{reported}");
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "");
+    let (operations, _) = expect(&daemon, 0, &["get", "operations"]).await;
+    assert!(operations.contains("update") && operations.contains("hostClusters/one"), "{operations}");
 }

@@ -1,5 +1,7 @@
 //! The port to what is handed over to a customer: finds stack and client, hands over to the modules.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -40,7 +42,14 @@ impl AppAccess for StackApps {
             let namespace = render::namespace(target, &stack.manifest);
             let mut values = Vec::with_capacity(names.len());
             for name in names {
-                values.push(value(&clients, namespace, rotate::known(&stack.manifest, name)?).await?);
+                let credential = rotate::known(&stack.manifest, name)?;
+                let by = (credential, Duration::ZERO);
+                // The value of a rotation that was killed may be the app's already: it is ended before anybody reads another.
+                match rotate::finish(self.checks(), &clients, target, &stack.manifest, by).await {
+                    Ok(_) | Err(Error::NotRotated { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                values.push(value(&clients, namespace, credential).await?);
             }
             Ok(values)
         };

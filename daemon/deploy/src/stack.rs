@@ -138,12 +138,16 @@ pub struct EntryPoint {
 
 /// Address for the customer.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EndpointSpec {
     /// Name.
     pub name: String,
     /// URL with references to the contract.
     pub url: String,
+    /// Path at which the stack's own program says whether it does what it is for: any status below 500, or what is lacking in the
+    /// first line of its response. Asked for at every look whether the environment answers; empty: `/` is.
+    #[serde(default)]
+    pub health_path: String,
 }
 
 impl ManifestRelease for Release {
@@ -297,6 +301,11 @@ fn problems(manifest: &Manifest) -> Vec<String> {
         if entry.gateway && manifest.gateway.is_none() {
             problems.push(format!("entry point {} leads to a gateway, but the stack names none", entry.record));
         }
+        let path = &entry.endpoint.health_path;
+        let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+        if !path.is_empty() && !is_path {
+            problems.push(format!("entry point {}: healthPath {path:?} is no path; write it as /health", entry.record));
+        }
     }
     problems
 }
@@ -339,7 +348,7 @@ mod tests {
                     - { name: a, chart: 'oci://x/y', expectedSeconds: 1, gateway: true }\n\
                     - { name: c, chart: 'oci://x/z', version: '1', digest: 'sha256:12', expectedSeconds: 1 }\n\
                     secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
-                    entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
+                    entryPoints: [{ record: r, endpoint: { name: r, url: x, healthPath: 'a b' } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
         let message = Stack::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
         for part in [
@@ -352,6 +361,7 @@ mod tests {
             "names none",
             "s.k",
             "either a service",
+            "is no path",
         ] {
             assert!(message.contains(part), "{part} is missing in: {message}");
         }

@@ -400,7 +400,7 @@ mod tests {
             let target = |(index, uid): (usize, &TenantUid)| ProbeTarget {
                 uid: *uid,
                 name: format!("customers/acme/tenants/t-{index}").parse().unwrap(),
-                endpoints: vec![Endpoint { name: format!("{index}"), url: String::new() }],
+                endpoints: vec![Endpoint { name: format!("{index}"), ..Endpoint::default() }],
                 when_unavailable: if index == 2 { WhenUnavailable::Repair } else { WhenUnavailable::Report },
                 availability: self.kept.lock().get(uid).cloned().unwrap_or_default(),
                 failing: (index == 3).then(|| self.failing.lock().clone()).flatten(),

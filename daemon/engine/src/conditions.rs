@@ -205,7 +205,10 @@ fn of_verify(status: &mut EnvironmentStatus, work: &Work, record: &StageRecord, 
         StageState::Running if was_ready && record.failure.is_none() => {
             let failed = checks.iter().filter(|check| check.outcome == CheckOutcome::Failed);
             let unused = failed.filter(|check| check.concern != Some(Concern::CertificateExpiring));
-            let mut causes: Vec<String> = unused.map(with_remedy).collect();
+            let mut unused: Vec<&CheckResult> = unused.collect();
+            // What somebody must act on comes first: whoever keeps this as a cause keeps its beginning.
+            unused.sort_by_key(|check| check.concern.is_none());
+            let mut causes: Vec<String> = unused.into_iter().map(with_remedy).collect();
             if checks.is_empty() {
                 causes.push(record.detail.clone());
             }

@@ -100,7 +100,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Res
     let own = own.filter(|_| !get.all_customers);
     match (get.what.as_str(), get.name.as_deref()) {
         ("tenants" | "tenant", None) => tenants(client, &get, own).await,
-        ("hostclusters" | "hostcluster", None) => host::list(client, get.output).await,
+        ("hostclusters" | "hostcluster", None) => host::list(client, &get.filter, get.output).await,
         ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
         ("customers", None) => customer::list(client, &get.filter, get.output).await,
         ("customers" | "customer", Some(name)) => customer::get(client, name, get.output).await,

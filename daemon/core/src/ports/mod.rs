@@ -35,7 +35,7 @@ pub use apps::{
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, NoAnswer, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
 pub use customers::CustomerStore;
-pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use daemons::{DaemonInfo, DaemonState, DaemonStore, Leases};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
 pub use duties::{Duty, DutyStore};
 pub use handover::{

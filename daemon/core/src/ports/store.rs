@@ -17,7 +17,7 @@ use crate::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostClusterSpec,
     HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Precondition, Stage,
     StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
-    environment::{Domain, EnvironmentStatus},
+    environment::{Domain, EnvironmentStatus, LastReady},
     inventory::{FoundInHost, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
 };
@@ -53,7 +53,7 @@ pub struct NewHostCluster {
     pub request: RequestContext,
 }
 
-/// A checked change of an existing tenant.
+/// A checked change of an existing tenant or host cluster.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Change {
@@ -65,7 +65,7 @@ pub enum Change {
         /// New placement.
         placement: Placement,
     },
-    /// UpdateTenantRevision: a tenant that stays what it is, with other revisions.
+    /// UpdateTenantRevision, UpdateHostClusterRevision: an environment that stays what it is, with other revisions.
     Renew {
         /// New placement.
         placement: Placement,
@@ -269,8 +269,8 @@ pub struct EnvironmentPatch {
     pub status: Option<EnvironmentStatus>,
     /// New desired state (a cancelled create unwinds towards absence).
     pub desired_state: Option<DesiredState>,
-    /// Spec and placement to go back to (a cancelled update); raises the generation.
-    pub revert: Option<(TenantSpec, Placement)>,
+    /// What to go back to (a cancelled update, revisions that are given up); raises the generation.
+    pub revert: Option<LastReady>,
     /// Remember spec and placement as the last that were READY.
     pub mark_ready: bool,
     /// The cancellation request was acted upon.

@@ -3,9 +3,9 @@
 //!
 //! `install` brings a release into a cluster and takes it away again.
 
+mod in_use;
 pub(crate) mod install;
 mod left;
-mod machines;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -317,7 +317,24 @@ mod tests {
         assert_eq!(names[..shipped.len()], shipped);
         assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes"]);
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
-        assert_eq!(ordered, 4, "what a class did not order before it does not get now");
+        assert_eq!(ordered, 1, "only the edge is of no part");
+        let silent = plan.iter().filter(|release| {
+            release.part.as_ref().is_none_or(|part| PlatformOptions::default().left_out(part, |_| false).is_none())
+        });
+        let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
+        assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
+        for (capability, brought) in
+            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", ["certificates"].as_slice())]
+        {
+            let left = plan.iter().filter(|release| {
+                let part = release.part.as_ref();
+                part.is_some_and(|part| {
+                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                })
+            });
+            let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();
+            assert_eq!(left, brought, "{capability}");
+        }
         let wrong = |text: &str| {
             let options: PlatformOptions = serde_json::from_str(text).unwrap();
             all[&"standard".parse::<PlatformName>().unwrap()].lacking(&options)

@@ -1,5 +1,6 @@
 //! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and each of its
-//! web addresses answers over TLS, with a certificate that has not ended. Done every minute, for all tenants; what it costs is measured by `cargo run -p
+//! web addresses answers over TLS, with a certificate that has not ended; one that has a `health_path` says there what is lacking behind
+//! it. Done every minute, for all tenants; what it costs is measured by `cargo run -p
 //! landlord-deploy --example probe`.
 //!
 //! # Guarantees
@@ -55,6 +56,10 @@ const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
 const TRUST_RETRY: Duration = Duration::from_secs(10);
 /// The first line of an answer is all that is read.
 const LINE_BYTES_MAX: usize = 512;
+/// Of one that is a failure so much more: what it says of itself is in its first lines.
+const FAILURE_BYTES_MAX: usize = 2_048;
+/// Of that a cause has.
+const SAID_CHARS_MAX: usize = 160;
 
 /// How environments are looked at.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +97,8 @@ struct Place {
     host: String,
     port: u16,
     is_web: bool,
+    /// What a web address is asked for.
+    path: String,
 }
 
 impl WebProbe {
@@ -125,23 +132,25 @@ impl WebProbe {
         let connector = TlsConnector::from(Arc::clone(config));
         let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
         still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())?;
-        let request =
-            format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
+        let request = format!(
+            "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n",
+            place.path, place.host
+        );
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        let line = first_line(&mut stream).await?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+        let begun = beginning(&mut stream).await?;
+        let status = begun.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
         match status {
             // Whoever asks for a password, or sends one elsewhere, answers.
             Some(100..500) => Ok(()),
-            Some(status) => Err(format!("it answers {status}")),
+            Some(status) => Err(format!("it answers {status}{}", said(&mut stream, begun).await)),
             None => Err("it answers no HTTP".into()),
         }
     }
 
     async fn banner(&self, place: &Place) -> Result<(), String> {
         let mut stream = self.connect(place).await?;
-        let line = first_line(&mut stream).await?;
-        if line.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
+        let begun = beginning(&mut stream).await?;
+        if begun.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
     }
 
     /// A connection to an address that does not lie inside.
@@ -227,16 +236,18 @@ fn still_holds(chain: Option<&[CertificateDer<'_>]>, now: UnixTime) -> Result<()
 /// What is not https or sftp is looked at by the checks only.
 fn place(endpoint: &Endpoint) -> Option<Place> {
     let uri: Uri = endpoint.url.parse().ok()?;
+    let path = if endpoint.health_path.is_empty() { "/".to_owned() } else { endpoint.health_path.clone() };
     let (is_web, usual) = match uri.scheme_str()? {
         "https" => (true, 443),
         "sftp" => (false, 22),
         _ => return None,
     };
     let port = uri.port_u16().unwrap_or(usual);
-    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web })
+    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web, path })
 }
 
-async fn first_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, String> {
+/// What comes until there is a first line, and whatever came with it.
+async fn beginning(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, String> {
     let mut line = Vec::with_capacity(LINE_BYTES_MAX);
     let mut piece = [0; LINE_BYTES_MAX];
     while line.len() < LINE_BYTES_MAX && !line.contains(&b'\n') {
@@ -247,10 +258,27 @@ async fn first_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, Str
         line.extend_from_slice(piece.get(..read).unwrap_or_default());
     }
     let text = String::from_utf8_lossy(&line);
-    match text.lines().next() {
-        Some(first) if !first.is_empty() => Ok(first.to_owned()),
-        _ => Err("it closes the connection".into()),
+    if text.lines().next().is_none_or(str::is_empty) {
+        Err("it closes the connection".into())
+    } else {
+        Ok(text.into_owned())
     }
+}
+
+/// What a response of HTTP that began like this says of itself: the first line of its body, without what a terminal would obey.
+async fn said(stream: &mut (impl AsyncRead + Unpin), begun: String) -> String {
+    let (mut whole, mut piece) = (begun, [0; LINE_BYTES_MAX]);
+    while whole.len() < FAILURE_BYTES_MAX
+        && let Ok(read @ 1..) = stream.read(&mut piece).await
+    {
+        whole.push_str(&String::from_utf8_lossy(piece.get(..read).unwrap_or_default()));
+    }
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap_or((&whole, ""));
+    // The first line of a body in pieces is the size of the first.
+    let is_in_pieces = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let line = body.lines().nth(usize::from(is_in_pieces)).unwrap_or_default();
+    let line: String = line.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect();
+    if line.is_empty() { line } else { format!(": {line}") }
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ fn endpoint(scheme: &str, port: u16) -> Endpoint {
     Endpoint {
         name: scheme.into(),
         url: format!("{scheme}://acme@localhost:{port}").replace("https://acme@", "https://"),
+        ..Endpoint::default()
     }
 }
 
@@ -107,6 +108,15 @@ async fn each_server_is_judged_for_its_own_reason() {
     assert!(why(&[endpoint("https", 9)]).await.contains("https: "));
     assert_eq!(probe.probe(&[]).await, Ok(()), "what has no address is not lost");
 
+    // What a failure says of itself, whole or in pieces.
+    let whole = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 29\r\n\r\nthe model small:1 is \u{1b}missing\n<p>";
+    assert_eq!(
+        why(&[endpoint("https", web(&issuer, whole).await)]).await,
+        "https: it answers 503: the model small:1 is missing"
+    );
+    let pieces = "HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nno, 1\r\n0\r\n\r\n";
+    assert_eq!(why(&[endpoint("https", web(&issuer, pieces).await)]).await, "https: it answers 503: no, 1");
+
     // Without leave nothing inside is asked, whatever a name leads to.
     let strict = WebProbe::new(ProbeOptions::default());
     let Err(NoAnswer::Missed(refused)) = strict.probe(std::slice::from_ref(&fine)).await else {
@@ -118,6 +128,18 @@ async fn each_server_is_judged_for_its_own_reason() {
     let blind = WebProbe::new(ProbeOptions { trusted_ca, ..ProbeOptions::default() });
     let blind = blind.probe(&[fine]).await;
     assert!(matches!(&blind, Err(NoAnswer::NotLooked(why)) if why.contains("is-not-there.pem")), "{blind:?}");
+}
+
+#[test]
+fn an_address_is_asked_for_its_health_where_it_tells_it() {
+    let mut chat = Endpoint { name: "chat".into(), url: "https://chat.acme.example.com".into(), ..Endpoint::default() };
+    assert_eq!(place(&chat).unwrap().path, "/");
+    chat.health_path = "/landlord/health".into();
+    let place = place(&chat).unwrap();
+    assert_eq!(
+        (place.path.as_str(), place.host.as_str(), place.port),
+        ("/landlord/health", "chat.acme.example.com", 443)
+    );
 }
 
 #[test]
@@ -188,8 +210,9 @@ async fn public_addresses_are_reached_by_the_proxy_and_nothing_inside_by_any_way
     let look = async |leads_to: &str, proxy: Option<SocketAddr>| {
         let resolver = Some(names(leads_to.parse().unwrap()).await);
         let probe = WebProbe::new(ProbeOptions { resolver, proxy, trusted_ca: Some(ca.clone()), allowed: Vec::new() });
-        let web = Endpoint { name: "chat".into(), url: "https://acme.example.com".into() };
-        let files = Endpoint { name: "files".into(), url: "sftp://acme@acme.example.com:2222".into() };
+        let known = |name: &str, url: &str| Endpoint { name: name.into(), url: url.into(), ..Endpoint::default() };
+        let web = known("chat", "https://acme.example.com");
+        let files = known("files", "sftp://acme@acme.example.com:2222");
         [probe.probe(&[web]).await, probe.probe(&[files]).await]
     };
     assert_eq!(look("34.1.2.3", Some(proxy)).await[0], Ok(()));
@@ -233,6 +256,6 @@ async fn public_addresses_are_reached_by_the_proxy_and_nothing_inside_by_any_way
 
 #[tokio::test(start_paused = true)]
 async fn who_stays_silent_is_given_up_in_time() {
-    let line = first_line(&mut tokio::io::empty()).await;
+    let line = beginning(&mut tokio::io::empty()).await;
     assert_eq!(line, Err("it closes the connection".into()));
 }

@@ -185,6 +185,7 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
         ensure!(labels[&format!("pod-security.kubernetes.io/{mode}-version")].starts_with("v1."), "{labels:?}");
     }
     ensure!(labels.contains_key("landlord-tenant-uid") && labels["landlord-installation"] == "test", "{labels:?}");
+    ensure!(labels.get("landlord.dev/customer").is_some_and(|customer| customer == "acme"), "{labels:?}");
 
     let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), NAMESPACE);
     let policies: Vec<String> =

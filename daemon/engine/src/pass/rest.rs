@@ -19,16 +19,16 @@ impl Pass<'_> {
                 tracing::info!("cancelled; the work is unwound");
                 EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
             }
-            Unwind::Revert(spec, placement) => {
+            Unwind::Revert(last) => {
                 tracing::info!("cancelled; the work is unwound");
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+                EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() }
             }
-            Unwind::GiveUp(spec, placement, failure) => {
+            Unwind::GiveUp(last, failure) => {
                 tracing::warn!(%failure, "the new revisions are given up");
                 events.push(events::given_up(&self.work, &failure));
                 let id = self.work.environment.operation;
                 operation = Some(OperationEnd { id, outcome: OperationOutcome::Failed { failure } });
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+                EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() }
             }
         };
         let release = Release::After(Duration::ZERO);

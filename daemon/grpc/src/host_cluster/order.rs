@@ -140,7 +140,7 @@ fn if_up(ports: &Ports, new: NewHostCluster) -> Result<NewHostCluster, Error> {
 }
 
 fn would_be(new: &NewHostCluster) -> Environment {
-    let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), was_ready: false };
+    let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), last_ready: None };
     convert::new_environment(Owner::HostCluster(host), new.placement.clone())
 }
 

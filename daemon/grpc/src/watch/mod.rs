@@ -142,10 +142,15 @@ impl Watches {
         Ok(stream::unfold(Some((receiver, ended)), next))
     }
 
-    /// Runs what feeds another stream, until it ends or the daemon stops.
-    pub(crate) fn run(&self, feed: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what feeds another stream, until it ends or the daemon stops; why goes to `end`.
+    pub(crate) fn run(&self, end: oneshot::Sender<Error>, feed: impl Future<Output = Option<Error>> + Send + 'static) {
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { stop.run_until_cancelled(feed).await });
+        self.tasks.spawn(async move {
+            if let Some(error) = stop.run_until_cancelled(feed).await.unwrap_or(Some(Error::Stopping)) {
+                // The client may be gone.
+                let _ = end.send(error);
+            }
+        });
     }
 
     fn position(&self, token: &str) -> Option<i64> {
@@ -153,10 +158,12 @@ impl Watches {
     }
 }
 
-/// The messages, then the error with which the watch ended.
-async fn next(
-    state: Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>,
-) -> Option<(Result<Message, Error>, Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>)> {
+/// What feeds a stream, and the error with which it ends: that one needs no room among the messages, so that a client that takes none
+/// learns of it.
+type Fed<T> = (mpsc::Receiver<T>, oneshot::Receiver<Error>);
+
+/// The messages, then the error with which they ended.
+pub(crate) async fn next<T>(state: Option<Fed<T>>) -> Option<(Result<T, Error>, Option<Fed<T>>)> {
     let (mut receiver, ended) = state?;
     match receiver.recv().await {
         Some(message) => Some((Ok(message), Some((receiver, ended)))),

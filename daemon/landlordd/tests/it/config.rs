@@ -362,6 +362,24 @@ fn a_secret_is_in_a_regular_file_and_read_again_from_there() {
 }
 
 #[test]
+fn a_check_names_what_no_store_can_be_opened_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", "");
+    let refused = |sets: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_landlordd"));
+        command.arg("--check-config").arg("--config").arg(&file);
+        let output = command.args(sets.iter().flat_map(|set| ["--set", set])).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let several = "store.url=postgres://u@a,b:6432/d?sslmode=require";
+    assert!(!refused(&[several]).contains("store."));
+    let absent = format!("store.password_file={}", folder.path().join("absent").display());
+    assert!(refused(&[several, &absent]).contains("store.password_file: can't read"));
+    let any = refused(&["store.url=postgres://u@a/d?target_session_attrs=any"]);
+    assert!(any.contains("store.url can't be used") && any.contains("only the server that writes"), "{any}");
+}
+
+#[test]
 fn a_configuration_that_everybody_can_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "landlord.toml", "");

@@ -7,14 +7,14 @@ use k8s_openapi::api::{
     rbac::v1::ClusterRoleBinding,
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
     config::AuthInfo,
 };
 use landlord_plugin_kubernetes::Kubernetes;
 use landlord_provider_api::{ProviderError, ProviderPlugin as _, v1};
 use landlord_test_kube::{
-    Artifacts, ControlPlane, ControlPlaneOptions,
+    Artifacts, ControlPlane, ControlPlaneOptions, client_config,
     cloud::{NodeSpec, add_nodes},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
@@ -197,9 +197,7 @@ pub(crate) async fn configure_with(credential: &Value, config_json: &str) -> Res
 
 /// Whom the API server sees when this access is used, as the daemon would use it.
 pub(crate) async fn user_of(access: &v1::KubeAccess) -> Result<String, kube::Error> {
-    let mut config = Config::new(access.endpoint.parse().unwrap());
-    let ca = access.ca_pem.lines().filter(|line| !line.starts_with("-----")).collect::<String>();
-    config.root_cert = Some(vec![BASE64_STANDARD.decode(ca).unwrap()]);
+    let mut config = client_config(&access.endpoint, &access.ca_pem).unwrap();
     if !access.token.is_empty() {
         config.auth_info.token = Some(access.token.clone().into());
     }

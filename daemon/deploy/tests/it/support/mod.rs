@@ -23,11 +23,10 @@ use landlord_core::{
     ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetCluster},
 };
 use landlord_test_kube::{
-    Artifacts, ControlPlane, ControlPlaneOptions,
+    Artifacts, ControlPlane, ControlPlaneOptions, client_config,
     cloud::{CloudBackend, LoadBalancerRequest, VolumeRequest},
 };
 use parking_lot::Mutex;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use shipped::artifacts;
@@ -232,10 +231,13 @@ fn recorder(folder: &Path, helm: &Path) -> Result<PathBuf> {
 /// A client with access that was handed out.
 pub(crate) fn client_of(access: &KubeCredentials) -> Result<Client> {
     let KubeIdentity::Token(token) = &access.identity else { bail!("{access:?}") };
-    let mut config = kube::Config::new(access.endpoint.parse()?);
-    let ca = CertificateDer::from_pem_slice(access.ca_pem.as_bytes()).context("the certificate authority")?;
-    config.root_cert = Some(vec![ca.to_vec()]);
-    config.auth_info.token = Some(token.expose_secret().to_owned().into());
+    client_with(access, Some(token.expose_secret()))
+}
+
+/// The same as whoever has another token; `None`: as nobody.
+pub(crate) fn client_with(access: &KubeCredentials, token: Option<&str>) -> Result<Client> {
+    let mut config = client_config(&access.endpoint, &access.ca_pem)?;
+    config.auth_info.token = token.map(|token| token.to_owned().into());
     Ok(Client::try_from(config)?)
 }
 
