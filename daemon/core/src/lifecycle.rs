@@ -17,8 +17,7 @@
 use crate::{
     Condition, DesiredState, Environment, EnvironmentKind, ErrorKind, Failure, Operation, OperationId, OperationKind,
     Owner, Placement, Precondition, State, TenantSpec, TenantUid, Timestamp,
-    environment::{EnvironmentStatus, LastReady},
-    ports::EnvironmentPatch,
+    environment::{EnvironmentPatch, EnvironmentStatus, LastReady},
 };
 
 /// Why a request changes nothing.

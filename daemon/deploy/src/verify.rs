@@ -108,7 +108,7 @@ pub(crate) async fn verify(
 }
 
 /// Ends rotations that were killed. One that can't be ended keeps nobody from READY: whoever reads the credential, or rotates it again,
-/// is told.
+/// sees it.
 async fn finish_rotations(clients: &ClusterClients, checks: &Checks, target: &DeployTarget, manifest: &Manifest) {
     let all = async {
         for credential in &manifest.access {

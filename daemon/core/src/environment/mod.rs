@@ -3,6 +3,7 @@
 
 mod customer;
 mod host_cluster;
+mod patch;
 mod spec;
 mod status;
 mod tenant;
@@ -12,6 +13,7 @@ pub use host_cluster::{
     Adoption, HostCluster, HostClusterInput, HostClusterRef, HostClusterSpec, TENANTS_DEFAULT, TENANTS_MAX,
     adopted_placement,
 };
+pub use patch::EnvironmentPatch;
 pub use spec::{
     DISPLAY_NAME_CHARS_MAX, DOMAIN_CHARS_MAX, Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX,
     STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,

@@ -13,11 +13,12 @@ pub use super::{
     store_error::{DOMAIN_REMEDY, StoreError},
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
+pub use crate::environment::EnvironmentPatch;
 use crate::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostClusterSpec,
     HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Precondition, Stage,
     StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
-    environment::{Domain, EnvironmentStatus, LastReady},
+    environment::Domain,
     inventory::{FoundInHost, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
 };
@@ -260,21 +261,6 @@ pub struct OperationEnd {
     pub id: OperationId,
     /// How.
     pub outcome: OperationOutcome,
-}
-
-/// Changes of the tenant's row by the engine.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EnvironmentPatch {
-    /// New status.
-    pub status: Option<EnvironmentStatus>,
-    /// New desired state (a cancelled create unwinds towards absence).
-    pub desired_state: Option<DesiredState>,
-    /// What to go back to (a cancelled update, revisions that are given up); raises the generation.
-    pub revert: Option<LastReady>,
-    /// Remember spec and placement as the last that were READY.
-    pub mark_ready: bool,
-    /// The cancellation request was acted upon.
-    pub clear_cancel: bool,
 }
 
 /// Whether a claim is given back, and when it is due again.

@@ -161,7 +161,7 @@ const RENEWAL: &str = "see why it is not renewed: `kubectl describe certificates
 fn remedy(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "use an issuer that customers trust, and delete the Secret of the certificate from before, which is issued anew then; or for \
+            "use an issuer that customers trust, and delete the Secret of the certificate from before, and another one is issued; or for \
              trials name its CA in deploy.checks.trusted_ca"
         }
         rustls::Error::InvalidCertificate(

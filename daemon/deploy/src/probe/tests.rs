@@ -131,7 +131,7 @@ async fn each_server_is_judged_for_its_own_reason() {
 }
 
 #[test]
-fn an_address_is_asked_for_its_health_where_it_tells_it() {
+fn an_address_is_asked_for_its_health_where_it_has_one() {
     let mut chat = Endpoint { name: "chat".into(), url: "https://chat.acme.example.com".into(), ..Endpoint::default() };
     assert_eq!(place(&chat).unwrap().path, "/");
     chat.health_path = "/landlord/health".into();

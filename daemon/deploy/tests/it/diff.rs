@@ -11,7 +11,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    TenantUid,
+    AppName, TenantUid,
     isolation::{IsolationSettings, SharedTarget},
     ports::{AppDiff as _, Apps as _, DeployTarget, Isolation as _, ObjectDiff, TargetCluster},
 };
@@ -131,7 +131,7 @@ impl World {
     }
 
     async fn compares(&self, target: &DeployTarget, namespace: &str) -> Result<()> {
-        let app = DESK.parse()?;
+        let app: AppName = DESK.parse()?;
         done(DESK, async || Ok(self.running.apps.ensure_release(target, &app).await?)).await?;
         let same = self.running.apps.diff(target).await?;
         ensure!(same.is_empty(), "what the API server fills in is no difference: {same:?}");

@@ -1,4 +1,4 @@
-//! What the rules over tenants are told by: the real kube-state-metrics, with the chart's arguments and the token of the account that the
+//! What the rules over tenants read: the real kube-state-metrics, with the chart's arguments and the token of the account that the
 //! chart gives it, on a real control plane with namespaces as landlord makes them. The real Prometheus scrapes it, and an app of a
 //! tenant that has no pods is an alert at the receiver, by its customer.
 

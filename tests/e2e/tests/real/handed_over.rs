@@ -187,7 +187,7 @@ fn rotated_by_restart(scene: &Scene, tenant: &TenantFile) {
     let old = scene.secret(tenant, "files", "customer-password");
     let took = rotate(scene, tenant, "files");
     let started = Instant::now();
-    // As the first answer of the file server that was started anew.
+    // As the first answer of the file server that was started again.
     while !matches!(signs_in(scene, tenant, &scene.secret(tenant, "files", "customer-password")), Ok(true)) {
         assert!(started.elapsed() < PATIENCE, "the new password of the files is never taken");
         std::thread::sleep(LOOK_INTERVAL);

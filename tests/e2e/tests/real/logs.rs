@@ -13,7 +13,7 @@ use landlord_test_harness::TenantFile;
 
 use crate::scene::{LOOK_INTERVAL, PATIENCE, Scene, signal};
 
-/// Containers that write something down when they are told to.
+/// Containers into whose logs lines of known text are put.
 const CONTAINERS: [(&str, &str); 5] = [
     ("deployment/files", "files"),
     ("statefulset/vectors", "vectors"),
@@ -21,7 +21,7 @@ const CONTAINERS: [(&str, &str); 5] = [
     ("deployment/chat", "chat"),
     ("deployment/chat", "documents"),
 ];
-/// More than what waits for a slow reader on its way (256 lines, 2 MiB of a connection, a pipe), less than a log that the kubelet begins anew.
+/// More than what waits for a slow reader on its way (256 lines, 2 MiB of a connection, a pipe), less than a log that the kubelet starts again.
 const FLOOD_BYTES: u32 = 4 << 20;
 /// A line of another reader comes at once, whatever a slow one does; a node that computes takes its time.
 const AT_ONCE: Duration = Duration::from_secs(20);

@@ -23,7 +23,7 @@ pub(crate) fn contract() -> Value {
     json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
 }
 
-/// The environment that the platform's charts are told of.
+/// The environment that the platform's charts get.
 pub(crate) fn environment() -> Value {
     json!({
         "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme",
