@@ -315,7 +315,7 @@ async fn as_many_sessions_are_gone_on_with_as_there_are_names() {
     let look_at_all = async || {
         for index in 0..NAMES {
             let url = format!("https://{}:{}", host(index), server.port());
-            assert_eq!(probe.probe(&[Endpoint { name: "chat".into(), url }]).await, Ok(()));
+            assert_eq!(probe.probe(&[Endpoint { name: "chat".into(), url, health_path: String::new() }]).await, Ok(()));
         }
         shown.swap(0, Ordering::SeqCst)
     };

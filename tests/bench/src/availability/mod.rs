@@ -18,7 +18,7 @@ use landlord_proto::v1::tenant_service_client::TenantServiceClient;
 use landlord_test_harness::{World, WorldOptions, client};
 
 use self::{
-    looks::{Kind, Looks, Window},
+    looks::{Looks, Window},
     servers::Servers,
     verdict::{Seen, Verdict},
 };
@@ -140,7 +140,7 @@ fn figure(figures: &str, name: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{looks::Kind, *};
 
     #[test]
     fn a_counter_is_read_by_its_whole_name() {

@@ -37,7 +37,7 @@ async fn idle_proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 }
 
 fn web_endpoint(url: String) -> [Endpoint; 1] {
-    [Endpoint { name: "chat".into(), url }]
+    [Endpoint { name: "chat".into(), url, health_path: String::new() }]
 }
 
 async fn missed(probe: &WebProbe, url: String) -> String {
