@@ -4,12 +4,15 @@
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
+//! - No certificate is taken for longer than an hour without being seen (`sessions`), and none that has ended.
 //! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
 //!   connection that was made. None is asked of a proxy either, which may be let in where its callers are not.
 
+mod names;
+mod sessions;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -27,9 +30,10 @@ use landlord_core::{
 };
 use parking_lot::Mutex;
 use rustls::{
-    ClientConfig,
+    ClientConfig, NamedGroup, RootCertStore,
     client::Resumption,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -38,16 +42,17 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::checks::{Names, Trust, dial};
+use self::{
+    names::{KnownNames, NAMES_MAX},
+    sessions::Sessions,
+};
+use crate::checks::{Trust, dial};
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Addresses of a name are looked up again after this long: a load balancer that moved is found within it.
-const NAME_TTL: Duration = Duration::from_secs(5 * 60);
-/// Names kept: 10,000 tenants have some 40,000.
-const NAMES_MAX: usize = 50_000;
 /// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs. As many as
-/// names: where there are fewer, each look pushes out the session that another one is about to need.
+/// names: where there are fewer, each look pushes out the session that another one is about to need. Each holds the server's
+/// certificates and a ticket.
 const SESSIONS_MAX: usize = NAMES_MAX;
 /// Certificate authorities are read again after this long.
 const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
@@ -69,15 +74,23 @@ pub struct ProbeOptions {
     pub allowed: Vec<IpNet>,
 }
 
-/// How web servers are judged, or why nobody can be.
-type KnownTrust = Result<Arc<ClientConfig>, String>;
-type KnownNames = HashMap<String, (BTreeSet<IpAddr>, Instant)>;
+/// How web servers are judged.
+#[derive(Clone)]
+struct Judge {
+    /// By whom, as read.
+    authorities: Arc<Vec<TrustAnchor<'static>>>,
+    config: Arc<ClientConfig>,
+}
+
+/// Or why nobody can be.
+type KnownTrust = Result<Judge, String>;
 
 /// Looks from the daemon's network.
 pub struct WebProbe {
     options: ProbeOptions,
-    names: Mutex<KnownNames>,
+    names: KnownNames,
     trust: Mutex<Option<(KnownTrust, Instant)>>,
+    sessions: Arc<Sessions>,
 }
 
 impl std::fmt::Debug for WebProbe {
@@ -98,7 +111,9 @@ impl WebProbe {
     /// Looks at nothing yet.
     #[must_use]
     pub fn new(options: ProbeOptions) -> Self {
-        Self { options, names: Mutex::default(), trust: Mutex::default() }
+        let sessions = Arc::new(Sessions::new(SESSIONS_MAX));
+        let names = KnownNames::new(options.resolver);
+        Self { options, names, trust: Mutex::default(), sessions }
     }
 
     /// All addresses side by side: a slow one takes nothing of another's time.
@@ -106,7 +121,7 @@ impl WebProbe {
         // Before anything is connected to: without authorities nobody can be judged.
         let places: Vec<Place> = endpoints.iter().filter_map(place).collect();
         let config = match places.iter().any(|place| place.is_web) {
-            true => Some(self.config().map_err(NoAnswer::NotLooked)?),
+            true => Some(self.judge().map_err(NoAnswer::NotLooked)?.config),
             false => None,
         };
         let one = async |place: &Place| {
@@ -123,8 +138,10 @@ impl WebProbe {
         let stream = self.connect(place).await?;
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(Arc::clone(config));
-        let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
-        still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())?;
+        let mut stream = connector.connect(name.clone(), stream).await.map_err(|error| format!("TLS: {error}"))?;
+        // It may have been renewed since this session began.
+        still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())
+            .inspect_err(|_| self.sessions.forget(&name))?;
         let request =
             format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
@@ -147,7 +164,7 @@ impl WebProbe {
     /// A connection to an address that does not lie inside.
     async fn connect(&self, place: &Place) -> Result<TcpStream, String> {
         let mut why = format!("{} has no address", place.host);
-        for ip in self.lookup(&place.host).await? {
+        for ip in self.names.lookup(&place.host).await? {
             let address = SocketAddr::new(ip, place.port);
             if let Some(what) = public_address::refusal(ip, &self.options.allowed) {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
@@ -166,42 +183,39 @@ impl WebProbe {
                 Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
             }
         }
-        // It may have moved.
-        self.names.lock().remove(&place.host);
+        self.names.forget(&place.host);
         Err(why)
     }
 
-    async fn lookup(&self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
-        if let Some((known, at)) = self.names.lock().get(host)
-            && at.elapsed() < NAME_TTL
-        {
-            return Ok(known.clone());
-        }
-        let names = Names { resolver: self.options.resolver, ..Names::default() };
-        let found = names.lookup(host).await.map_err(|why| why.to_string())?;
-        let mut names = self.names.lock();
-        if names.len() >= NAMES_MAX {
-            names.clear();
-        }
-        names.insert(host.to_owned(), (found.clone(), Instant::now()));
-        Ok(found)
-    }
-
-    fn config(&self) -> KnownTrust {
+    fn judge(&self) -> KnownTrust {
         let mut trust = self.trust.lock();
         if let Some((known, at)) = &*trust
             && at.elapsed() < if known.is_ok() { TRUST_TTL } else { TRUST_RETRY }
         {
             return known.clone();
         }
-        let loaded = Trust::load(self.options.trusted_ca.as_deref()).map(|loaded| {
-            let mut config = (*loaded.config).clone();
-            config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-            Arc::new(config)
+        let loaded = Trust::authorities(self.options.trusted_ca.as_deref()).and_then(|read| match &*trust {
+            // Sessions are gone on with under the configuration of their beginning only.
+            Some((Ok(known), _)) if *known.authorities == read.roots => Ok(known.clone()),
+            _ => self.judged_by(read),
         });
         *trust = Some((loaded.clone(), Instant::now()));
         loaded
     }
+
+    fn judged_by(&self, read: RootCertStore) -> KnownTrust {
+        let authorities = Arc::new(read.roots.clone());
+        let mut config = (*Trust::of(read, provider())?.config).clone();
+        config.resumption = Resumption::store(Arc::clone(&self.sessions) as _);
+        Ok(Judge { authorities, config: Arc::new(config) })
+    }
+}
+
+/// The group that costs least goes first: what a look sends and reads is no secret, now or later.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::X25519);
+    provider
 }
 
 #[async_trait]
