@@ -151,11 +151,7 @@ mod tests {
         assert!(looks.all_since(from, 1) && !looks.all_since(from, 2));
         looks.begin_trouble();
         assert_eq!((looks.kind(1), looks.kind(2)), (Kind::Silent, Kind::Refusing));
-<<<<<<< HEAD
         [0, 1].into_iter().for_each(|index| looks.note(index));
-=======
-        [0, 1].map(|index| looks.note(index));
->>>>>>> h/avail
         assert!(looks.all_since(from, 2));
         assert_eq!(looks.window(from, Instant::now(), Duration::from_secs(60)).count, 4);
     }

@@ -18,11 +18,7 @@ use landlord_proto::v1::tenant_service_client::TenantServiceClient;
 use landlord_test_harness::{World, WorldOptions, client};
 
 use self::{
-<<<<<<< HEAD
     looks::{Looks, Window},
-=======
-    looks::{Kind, Looks, Window},
->>>>>>> h/avail
     servers::Servers,
     verdict::{Seen, Verdict},
 };
@@ -144,11 +140,7 @@ fn figure(figures: &str, name: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
     use super::{looks::Kind, *};
-=======
-    use super::*;
->>>>>>> h/avail
 
     #[test]
     fn a_counter_is_read_by_its_whole_name() {

@@ -71,14 +71,10 @@ impl Servers {
         let ports = if Kind::of(index) == Kind::Refusing { self.refusing } else { self.all };
         let web = WEB.map(|name| (name, format!("https://{}:{}", host(name, index), ports.web.port())));
         let files = ("sftp", format!("sftp://bench@{}:{}", host("sftp", index), ports.files.port()));
-<<<<<<< HEAD
         std::iter::once(files)
             .chain(web)
             .map(|(name, url)| Endpoint { name: name.into(), url, health_path: String::new() })
             .collect()
-=======
-        std::iter::once(files).chain(web).map(|(name, url)| Endpoint { name: name.into(), url }).collect()
->>>>>>> h/avail
     }
 
     /// From now on each behaves as its kind does.

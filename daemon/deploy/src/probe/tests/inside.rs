@@ -37,11 +37,7 @@ async fn idle_proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 }
 
 fn web_endpoint(url: String) -> [Endpoint; 1] {
-<<<<<<< HEAD
     [Endpoint { name: "chat".into(), url, health_path: String::new() }]
-=======
-    [Endpoint { name: "chat".into(), url }]
->>>>>>> h/avail
 }
 
 async fn missed(probe: &WebProbe, url: String) -> String {
