@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::figures::Sample;
 
-/// How an environment's servers behave once outage begins; until then all are healthy.
+/// How an environment's servers behave once the outage begins; until then all are healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Answers at once.
