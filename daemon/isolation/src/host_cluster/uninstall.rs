@@ -23,7 +23,7 @@ use landlord_kube::{
     Doing as _, Result,
     absent::{exactly, gone_is_fine, known},
     content::content,
-    gateway_api::{DIGEST_ANNOTATION, GROUP, OWNER_ANNOTATION},
+    gateway_api::{GROUP, is_brought},
     markers::{CHECKS_ROLE, LEVEL_LABEL, role_selector},
     progress::pending,
 };
@@ -257,9 +257,4 @@ enum Content {
     Going(String),
     /// Somebody's.
     Theirs(String),
-}
-
-fn is_brought(annotations: &std::collections::BTreeMap<String, String>, installation: &str) -> bool {
-    let owner = annotations.get(OWNER_ANNOTATION).is_some_and(|owner| owner == installation);
-    owner && annotations.contains_key(DIGEST_ANNOTATION)
 }
