@@ -25,6 +25,7 @@ use landlord_kube::{
     content::content,
     gateway_api::{GROUP, is_brought},
     markers::{CHECKS_ROLE, LEVEL_LABEL, role_selector},
+    object::DEFINITION,
     progress::pending,
 };
 
@@ -226,7 +227,7 @@ impl Uninstall<'_> {
             self.remove_all(&resource, &ListParams::default(), &ours).await?;
         }
         let group = "apiextensions.k8s.io";
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", "CustomResourceDefinition"));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", DEFINITION));
         let left = self.remove_all(&resource, &ListParams::default(), &ours).await?;
         Ok(left.map(|name| format!("waiting until the custom resource {name} is gone")))
     }

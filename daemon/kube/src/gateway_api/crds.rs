@@ -19,7 +19,8 @@ use super::routing::is_known;
 use crate::{
     error::{Doing as _, Error, Result},
     markers::FIELD_MANAGER,
-    object, yaml,
+    object::{self, DEFINITION},
+    yaml,
 };
 
 /// Annotation: which manifest a CRD was applied from.
@@ -30,7 +31,6 @@ pub const OWNER_ANNOTATION: &str = "landlord.dev/installation";
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Digits of a manifest's digest.
 const DIGEST_DIGITS: usize = 32;
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// Custom resources to bring along, as read at start.
 #[derive(Debug, Clone)]
