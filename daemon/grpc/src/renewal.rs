@@ -54,9 +54,9 @@ fn nothing_to_do(differing: &[String]) -> String {
 }
 
 fn one_of(all: &[Part], text: &str) -> Result<Part, String> {
-    let part = text.parse::<Part>()?;
     let known = || all.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(" and ");
-    if all.contains(&part) { Ok(part) } else { Err(format!("{text:?} is no part here; there are {}", known())) }
+    let found = all.iter().copied().find(|part| part.as_str() == text);
+    found.ok_or_else(|| format!("{text:?} is no part here; there are {}", known()))
 }
 
 impl Renewed {
