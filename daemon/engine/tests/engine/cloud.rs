@@ -51,6 +51,28 @@ pub(crate) fn fails_while(on: &Arc<AtomicBool>, method: &'static str, kind: Erro
     Arc::new(move |called, _| (called == method && on.load(Ordering::SeqCst)).then_some(Fault::Fails(kind)))
 }
 
+/// What takes effect as soon as its removal has found nothing.
+#[derive(Debug, Clone)]
+pub(crate) enum Late {
+    /// An object of a tenant.
+    Object(String, v1::ResourceKind),
+    /// A tenant's namespace in a host cluster.
+    Namespace(String, String),
+    /// A tenant's pool that a provisioner in a host cluster fills.
+    Machines(String, String),
+}
+
+impl Late {
+    /// Whether this is the call by which a removal finds nothing more.
+    fn comes_after(&self, method: &str, key: &Key) -> bool {
+        let (last, uid) = match self {
+            Self::Object(uid, _) => ("list", uid),
+            Self::Namespace(uid, _) | Self::Machines(uid, _) => ("remove_namespace", uid),
+        };
+        method == last && key.0 == *uid
+    }
+}
+
 /// Where namespaces are counted among the objects made.
 const NAMESPACE: v1::ResourceKind = v1::ResourceKind::Unspecified;
 
@@ -77,6 +99,8 @@ struct State {
     /// What was made and what was removed, by whose it was, in that order.
     effects: BTreeMap<String, Vec<String>>,
     violations: Vec<String>,
+    /// A create that takes effect when its removal has found nothing, at the last moment when that is seen.
+    late: Option<Late>,
     /// Nodes that do not take pods yet.
     nodes_missing: u32,
     calls: u64,
@@ -187,6 +211,26 @@ impl Cloud {
     /// Puts an object there behind everybody's back: a create that took effect late.
     pub(crate) fn appear(&self, uid: &str, kind: v1::ResourceKind) {
         self.state.lock().objects.insert((uid.into(), kind), (false, 0));
+    }
+
+    /// Has a create take effect right after the last call of its removal, which finds nothing.
+    pub(crate) fn comes_late(&self, late: Late) {
+        self.state.lock().late = Some(late);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn has_come_late(&self) -> bool {
+        self.state.lock().late.is_none()
+    }
+
+    fn removal_ended(&self, method: &str, key: &Key) {
+        let late = self.state.lock().late.take_if(|late| late.comes_after(method, key));
+        match late {
+            Some(Late::Object(uid, kind)) => self.appear(&uid, kind),
+            Some(Late::Namespace(uid, host)) => self.isolate(&uid, &host),
+            Some(Late::Machines(uid, host)) => self.scale(&uid, &host),
+            None => {}
+        }
     }
 
     /// Takes the marker off an object, or puts it back.
@@ -391,6 +435,7 @@ impl Scripted {
             Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Panics) | None => work(),
         };
+        self.cloud.removal_ended(method, key);
         self.leave(key);
         assert!(fault != Some(Fault::Panics), "scripted panic");
         result

@@ -197,6 +197,8 @@ pub(crate) struct World {
     pub(crate) resync_interval: Duration,
     /// How long transient errors are retried, before scaling.
     pub(crate) retry_timeout: Duration,
+    /// What times of clouds and clusters are multiplied by.
+    pub(crate) time_scale: f64,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -222,6 +224,7 @@ impl World {
             capacity_interval: Duration::from_secs(300),
             resync_interval: Duration::from_secs(1_800),
             retry_timeout: Duration::from_secs(3_600),
+            time_scale: TIME_SCALE,
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -245,10 +248,10 @@ impl World {
             teardown_timeout: Duration::from_secs(600),
             retry_timeout: self.retry_timeout,
             drain_deadline: Duration::from_secs(5),
-            in_cluster_time_scale: TIME_SCALE,
+            in_cluster_time_scale: self.time_scale,
             providers: [(
                 "cloud".parse().unwrap(),
-                ProviderOptions { time_scale: TIME_SCALE, buckets: BTreeMap::new() },
+                ProviderOptions { time_scale: self.time_scale, buckets: BTreeMap::new() },
             )]
             .into(),
         };
