@@ -166,6 +166,9 @@ fn least(release: &str) -> Map<String, Value> {
         "metrics" => json!({ "environment": environment }),
         "logs" => json!({ "environment": environment, "store": { "url": "https://logs.example.com" } }),
         "node-classes" => json!({ "environment": environment, "clusterName": "landlord-1" }),
+        "external-dns" => json!({
+            "provider": "rfc2136", "zone": { "domain": "acme.example.com", "owner": "u1", "reserved": [] },
+        }),
         _ => json!({}),
     };
     values.as_object().cloned().unwrap_or_default()

@@ -50,12 +50,17 @@ fn file(objects: &[Value], key: &str) -> Result<Value> {
     Ok(documents.remove(0))
 }
 
+fn zone() -> Value {
+    json!({ "domain": "acme.example.com", "owner": "u1", "reserved": ["chat.acme.example.com"] })
+}
+
 /// Least values of each chart.
 fn least(chart: &str) -> Value {
     match chart {
         "metrics" => json!({ "environment": environment() }),
         "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
         "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
+        "external-dns" => json!({ "zone": zone(), "provider": "rfc2136" }),
         _ => json!({}),
     }
 }
@@ -80,7 +85,7 @@ fn documents_are_counted_in_a_tenants_own_cluster() -> Result<()> {
 
 #[test]
 fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
-    for chart in ["metrics", "logs", "metrics-server", "node-classes"] {
+    for chart in ["metrics", "logs", "metrics-server", "node-classes", "external-dns"] {
         let output = helm_in(&["lint", "--strict"], &platform().join("charts").join(chart), &least(chart))?;
         ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stdout));
         for object in rendered(chart, &least(chart))? {
@@ -102,6 +107,14 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         ("metrics-server", json!({ "replicas": 0 })),
         ("node-classes", json!({ "environment": environment() })),
         ("node-classes", json!({ "environment": environment(), "clusterName": "landlord-1", "image": "latest" })),
+        ("external-dns", json!({ "zone": zone() })),
+        // In no zone but the tenant's, and as no other owner.
+        ("external-dns", json!({ "zone": { "domain": "", "owner": "u1" }, "provider": "rfc2136" })),
+        (
+            "external-dns",
+            json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--domain-filter=example.com"] }),
+        ),
+        ("external-dns", json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--txt-owner-id=u2"] })),
     ];
     for (chart, values) in refused {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");

@@ -11,7 +11,7 @@ use landlord_core::{
     step::record_in,
 };
 
-use super::{Call, Report, misplaced, states};
+use super::{Call, DNS, Report, misplaced, states};
 use crate::request::{self, POOL_LABEL};
 
 /// A host cluster that is not there yet is requested this often; it is an observation of the store.
@@ -194,6 +194,11 @@ impl Call<'_> {
                 }
                 (format!("class {} does not order it", self.work.environment.placement.class), report.removed)
             }
+            LeftOut::NoZone => {
+                let detail =
+                    "it works in the zone of one tenant, and this cluster is for many, or its provider keeps no zones";
+                (detail.to_owned(), Vec::new())
+            }
             // One that landlord installed before stays: two of them in turn would leave nobody with any.
             LeftOut::Brought { capability } => {
                 let provider = &self.work.environment.placement.provider;
@@ -210,7 +215,8 @@ impl Call<'_> {
         let options = &self.work.environment.placement.platform_options;
         let Some(part) = part else { return Ok(None) };
         let description = self.description().await?;
-        Ok(options.left_out(&part, |capability| states(&description, capability)))
+        let has_zone = target.domain.is_some() && states(&description, DNS);
+        Ok(options.left_out(&part, has_zone, |capability| states(&description, capability)))
     }
 
     /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.

@@ -15,6 +15,7 @@ mod lifecycle;
 mod outside;
 mod packages;
 mod portals;
+mod records;
 mod replicas;
 mod revisions;
 mod scaling;
