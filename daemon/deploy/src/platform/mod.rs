@@ -1,8 +1,9 @@
 //! Platforms: what every cluster that landlord makes needs before apps. A platform is a set of releases like a stack, but of
 //! the whole cluster: each release has a namespace of its own, and none belongs to a customer.
 //!
-//! `install` brings a release into a cluster and takes it away again.
+//! `install` brings a release into a cluster and takes it away again; `certificate` says what it has authorities asked for.
 
+pub(crate) mod certificate;
 pub(crate) mod install;
 mod left;
 mod machines;
@@ -388,6 +389,26 @@ mod tests {
         let mut stacks = crate::stack::load_all(&folder.join("stacks"), &Values::new(), &mirrors).unwrap();
         let stack = stacks.remove(&"ai-fileserver-pg".parse().unwrap()).unwrap();
         (platforms.remove(&"standard".parse().unwrap()).unwrap(), stack)
+    }
+
+    #[test]
+    fn a_tenants_gateway_orders_one_certificate_of_an_acme_server() {
+        let ordered = |values: &str, domain: Option<&str>, release: &str| {
+            let (platform, stack) = shipped(values);
+            certificate::ordered(&platform, &target(domain), &release.parse().unwrap(), Some(&stack)).unwrap()
+        };
+        let acme = r#"{"edge": {"issuer": {"kind": "acme"}}}"#;
+        let own = Some("acme.example.com");
+        let order = ordered(acme, own, "edge").unwrap();
+        assert_eq!(order.authority, "https://acme-v02.api.letsencrypt.org/directory", "the chart's own");
+        assert_eq!(order.joined(), "chat.acme.example.com,files.acme.example.com,webdav.acme.example.com");
+        let staging = r#"{"edge": {"issuer": {"kind": "acme", "acme": {"server": "https://staging.example.com"}}}}"#;
+        assert_eq!(ordered(staging, own, "edge").unwrap().authority, "https://staging.example.com");
+        // Others issue without such a server; a cluster for many has no names; who takes no contract makes no Gateway.
+        assert_eq!(ordered("{}", own, "edge"), None);
+        assert_eq!(ordered(r#"{"edge": {"issuer": {"kind": "ca", "ca": {"secretName": "ca"}}}}"#, own, "edge"), None);
+        assert_eq!(ordered(acme, None, "edge"), None);
+        assert_eq!(ordered(acme, own, "metrics"), None);
     }
 
     #[test]

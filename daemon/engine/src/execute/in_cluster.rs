@@ -88,7 +88,11 @@ impl Call<'_> {
             return self.leave_host(&target).await;
         }
         match self.stage {
-            Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
+            Stage::Isolation => {
+                let order = self.kube(isolation.certificate(&target).await)?;
+                let made = async { self.kube(isolation.ensure(&target).await).map(stage_progress) };
+                self.ordering(order, made).await
+            }
             Stage::Base => self.base(&target).await,
             Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {
@@ -184,7 +188,9 @@ impl Call<'_> {
             return self.bounded(removing(self.kube(self.apps()?.remove_platform(&target, release).await)?));
         }
         let Some(left_out) = self.left_out(&target, release).await? else {
-            return self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress);
+            let apps = self.apps()?;
+            let made = async { self.kube(apps.ensure_platform(&target, release).await).map(stage_progress) };
+            return self.ordering(apps.platform_certificate(&target, release)?, made).await;
         };
         let (detail, removed) = match left_out {
             LeftOut::NotOrdered => {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
+    Amounts, AppName, CertificateOrder, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         PoolGrowth, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
@@ -21,6 +21,9 @@ const POLL_AFTER: Duration = Duration::from_secs(1);
 
 /// What every host cluster here has.
 const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
+
+/// Who issues every tenant's certificate.
+pub(crate) const AUTHORITY: &str = "https://acme.example.com/directory";
 
 /// Over the cloud's own faults and boundaries.
 pub(crate) struct IsolationOnly(pub(crate) Arc<Scripted>);
@@ -42,6 +45,10 @@ impl Apps for IsolationOnly {
 
     fn platform(&self, _: &PlatformName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
+    }
+
+    fn platform_certificate(&self, _: &PlatformTarget, _: &AppName) -> Result<Option<CertificateOrder>, Failure> {
+        Err(unexpected("a platform"))
     }
 
     async fn ensure_platform(&self, _: &PlatformTarget, _: &AppName) -> Result<StageProgress, Failure> {
@@ -112,6 +119,11 @@ impl Isolation for IsolationOnly {
             })
             .await?;
         Ok(StageProgress::Done)
+    }
+
+    async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
+        let names = [format!("*.{}", target.spec.domain.as_str())].into();
+        Ok(Some(CertificateOrder { authority: AUTHORITY.into(), names }))
     }
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -13,8 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling, Operation, OperationId,
-    Placement, State, TenantName, TenantSpec,
+    Amounts, CertificateOrder, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling,
+    Operation, OperationId, Placement, State, TenantName, TenantSpec,
+    certificate::{Allowance, OrderLimits},
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
     isolation::IsolationSettings,
@@ -168,6 +169,16 @@ impl WorkStore for Mortal {
         Ok(())
     }
 
+    async fn order_certificate(
+        &self,
+        claim: &Claim,
+        order: &CertificateOrder,
+        limits: &OrderLimits,
+        served: bool,
+    ) -> Result<Allowance, StoreError> {
+        self.life.transaction(self.store.order_certificate(claim, order, limits, served)).await
+    }
+
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
         self.life.transaction(self.store.next_due(owner)).await
     }
@@ -196,6 +207,8 @@ pub(crate) struct World {
     pub(crate) resync_interval: Duration,
     /// How long transient errors are retried, before scaling.
     pub(crate) retry_timeout: Duration,
+    /// How many certificates an authority gives.
+    pub(crate) certificate_limits: BTreeMap<String, OrderLimits>,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -221,6 +234,7 @@ impl World {
             capacity_interval: Duration::from_secs(300),
             resync_interval: Duration::from_secs(1_800),
             retry_timeout: Duration::from_secs(3_600),
+            certificate_limits: BTreeMap::new(),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -250,6 +264,7 @@ impl World {
                 ProviderOptions { time_scale: TIME_SCALE, buckets: BTreeMap::new() },
             )]
             .into(),
+            certificate_limits: self.certificate_limits.clone(),
         };
         let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
         let mortal = Mortal {
