@@ -8,5 +8,6 @@ pub mod certificate;
 pub mod policy;
 pub mod principals;
 pub mod secret_file;
+pub mod small_file;
 pub mod tls;
 pub mod token;

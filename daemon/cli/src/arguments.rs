@@ -16,7 +16,7 @@ pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
     customer::{Create, CustomerArguments, Update, UpdateWhat},
-    handover::{Diff, Logs, Rotate, TenantAccess, UpdateRevision},
+    handover::{Diff, Logs, Rotate, TenantAccess, UpdateHost, UpdateRevision},
     orphans::Orphans,
     wait::Wait,
     webhooks::Webhooks,
@@ -110,7 +110,7 @@ pub enum Command {
         what: Create,
     },
     /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
-    /// `update customer`: changes a customer.
+    /// `update hostcluster`: the same of a host cluster. `update customer`: changes a customer.
     Update(Update),
     /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
@@ -266,9 +266,11 @@ pub struct Apply {
 pub struct Get {
     /// `tenants`, `hostclusters`, `customers`, `classes`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
-    /// Name, after `tenant`, `hostcluster`, `customer`, `class` or `operation`.
+    /// Name, after `tenant`, `hostcluster`, `customer`, `class` or `operation`; after `operations` also a tenant or host cluster (`acme/prod`,
+    /// `hostcluster/shared-1`): what was requested of it.
     pub name: Option<String>,
-    /// Only tenants, of a list, that differ from what is on offer now: another revision on disk, another field of their class.
+    /// Only tenants or host clusters, of a list, that differ from what is on offer now: another revision on disk, another field of
+    /// their class.
     #[arg(long)]
     pub outdated: bool,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.

@@ -20,7 +20,12 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
-use crate::{connection::Connection, error::Error, login, user_files::read};
+use crate::{
+    connection::Connection,
+    error::{Error, chain},
+    login,
+    user_files::read,
+};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -209,30 +214,20 @@ fn tls(connection: &Connection) -> Result<ClientTlsConfig, Error> {
     Ok(tls)
 }
 
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_at_first_is_tried_again() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Held all the while, so that nobody else gets the port; who connects before it listens is refused.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let connection = Connection { server: format!("http://{address}"), ..Connection::default() };
         let comes_up = async {
             tokio::time::sleep(CONNECT_BACKOFF / 3).await;
-            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            let listener = socket.listen(1).unwrap();
             listener.accept().await.unwrap()
         };
         let (connected, _peer) = tokio::join!(channel(&connection), comes_up);

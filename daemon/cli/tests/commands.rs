@@ -110,6 +110,10 @@ async fn the_same_request_id_is_the_same_request() {
     apply(&daemon, 0, FILE, &id).await;
     let (operations, _) = expect(&daemon, 0, &["get", "operations", "-o", "name"]).await;
     assert_eq!(operations.lines().count(), 1, "{operations}");
+    for (tenant, of_it) in [("acme/prod", operations.as_str()), ("acme/other", "")] {
+        let (listed, _) = expect(&daemon, 0, &["get", "operations", tenant, "-o", "name"]).await;
+        assert_eq!(listed, of_it, "{tenant}");
+    }
     let (_, error) = apply(&daemon, 2, &FILE.replace("100", "200"), &id).await;
     assert!(error.contains("use a new one"), "{error}");
 }
@@ -367,7 +371,8 @@ async fn a_context_says_where_the_daemon_is() {
     };
     assert_eq!(client(&["config", "use-context", "here"]).await.0, 2);
     assert_eq!(client(&["config", "set-context", "here", "--server", &server]).await.0, 0);
-    assert_eq!(client(&["config", "set-context", "there", "--server", "https://landlord.example.com"]).await.0, 0);
+    // Where nobody listens, on this machine: a name would be looked up elsewhere.
+    assert_eq!(client(&["config", "set-context", "there", "--server", "https://127.0.0.1:1"]).await.0, 0);
     assert_eq!(client(&["config", "current-context"]).await, (0, "here\n".into()));
     assert_eq!(client(&["whoami", "-o", "name"]).await.0, 0);
     assert_eq!(client(&["--context", "there", "whoami"]).await.0, 8);
@@ -486,7 +491,7 @@ async fn customers_are_made_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn classes_are_shown_and_outdated_is_of_tenants() {
+async fn classes_are_shown_and_outdated_is_of_what_has_a_class() {
     let daemon = Daemon::start().await;
     let (shown, _) = expect(&daemon, 0, &["get", "classes"]).await;
     assert!(shown.lines().any(|line| line.starts_with("small") && line.contains("here,there")), "{shown}");
@@ -496,9 +501,47 @@ async fn classes_are_shown_and_outdated_is_of_tenants() {
     let (one, _) = expect(&daemon, 0, &["get", "class", "small", "-o", "json"]).await;
     assert_eq!(json(&one)["name"], "tenantClasses/small");
     expect(&daemon, 5, &["get", "class", "none"]).await;
-    expect(&daemon, 0, &["get", "tenants", "--outdated"]).await;
-    for what in [["get", "hostclusters", "--outdated"], ["get", "classes", "--outdated"]] {
-        let (_, refused) = expect(&daemon, 2, &what).await;
-        assert!(refused.contains("--outdated is for lists of tenants"), "{refused}");
+    for what in ["tenants", "hostclusters"] {
+        expect(&daemon, 0, &["get", what, "--outdated"]).await;
     }
+    for what in [&["get", "classes", "--outdated"][..], &["get", "hostcluster", "one", "--outdated"]] {
+        let (_, refused) = expect(&daemon, 2, what).await;
+        assert!(refused.contains("--outdated is for lists of tenants and host clusters"), "{refused}");
+    }
+}
+
+const HOST_FILE: &str = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: one}\n\
+    spec: {tenantClass: small, tenantsMax: 2}\n";
+
+#[tokio::test]
+async fn a_host_cluster_is_brought_to_what_is_on_offer() {
+    let daemon = Daemon::shared().await;
+    apply(&daemon, 0, HOST_FILE, &[]).await;
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let outdated = ["get", "hostclusters", "--outdated", "-o", "name"];
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "");
+    let (_, refused) = expect(&daemon, 6, &["update", "hostcluster", "one", "--to-current"]).await;
+    assert!(refused.contains("it runs what is on offer already"), "{refused}");
+    let mut offered = common::shared_catalog();
+    offered.classes.get_mut(&"small".parse().unwrap()).unwrap().skip_checks = vec!["certificates".into()];
+    let daemon = daemon.again(offered).await;
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "hostClusters/one\n");
+    let narrowed = ["get", "hostclusters", "--outdated", "--filter", "cordoned = true", "-o", "name"];
+    assert_eq!(expect(&daemon, 0, &narrowed).await.0, "");
+    let (wide, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
+    assert!(wide.contains("CLASS DIFFERS") && wide.contains("skip_checks"), "{wide}");
+    let update = ["update", "hostcluster", "one", "--to-current"];
+    expect(&daemon, 2, &update[..3]).await;
+    expect(&daemon, 2, &[&update[..], &["--parts", "stack"]].concat()).await;
+    let (_, refused) = expect(&daemon, 2, &["update", "hostcluster/one", "--to-current", "--parts", "stack"]).await;
+    assert!(refused.contains("\"stack\" is no part here; there are class and platform"), "{refused}");
+    expect(&daemon, 5, &["update", "hostcluster", "none", "--to-current"]).await;
+    let (dry, _) = expect(&daemon, 0, &[&update[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry, "hostClusters/one would be updated\n");
+    let (reported, _) = expect(&daemon, 0, &["update", "hostcluster/one", "--to-current", "--parts", "class"]).await;
+    assert!(reported.starts_with("hostClusters/one updating (operations/"), "{reported}");
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    assert_eq!(expect(&daemon, 0, &outdated).await.0, "");
+    let (operations, _) = expect(&daemon, 0, &["get", "operations"]).await;
+    assert!(operations.contains("update") && operations.contains("hostClusters/one"), "{operations}");
 }

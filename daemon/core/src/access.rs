@@ -209,6 +209,7 @@ actions! {
         WatchHostClusters: Read HostCluster,
         ListHostClusterEvents: Read HostCluster,
         RetryHostCluster: Administer HostCluster,
+        UpdateHostClusterRevision: Administer HostCluster,
         DeleteHostCluster: Administer HostCluster,
     }
     "landlord.v1.ProviderService" {

@@ -96,11 +96,24 @@ impl Catalog {
     /// which machines, stays: those need a move.
     ///
     /// # Errors
-    /// Why that can't be: its class is gone, or says another level, provider, stack or platform.
+    /// Why that can't be: its class is gone, or says another level, provider, stack or platform; it was adopted, and has none.
     pub fn renewed(&self, environment: &Environment, parts: &[Part]) -> Result<Placement, String> {
         let own = &environment.placement;
+        let is_host_cluster = environment.host_cluster().is_some();
+        if environment.kind() == EnvironmentKind::AdoptedHostCluster {
+            return Err(
+                "it was adopted and has no class and no platform of landlord's; whoever made it keeps it up to date"
+                    .into(),
+            );
+        }
         let Some(class) = self.classes.get(&own.class) else {
-            return Err(format!("there is no class {} any more; move it to another one", own.class));
+            let class = &own.class;
+            return Err(match is_host_cluster {
+                true => format!(
+                    "there is no class {class} any more; the operator configures it again, or orders another host cluster"
+                ),
+                false => format!("there is no class {class} any more; move it to another one"),
+            });
         };
         let offered = self.offered(class, environment);
         let moves = [
@@ -111,7 +124,13 @@ impl Catalog {
             ("platform", own.platform == offered.platform),
         ];
         if let Some((field, _)) = moves.iter().find(|(_, same)| !same) {
-            return Err(format!("class {} says another {field} now: that takes a move (`landlord move`)", own.class));
+            let class = &own.class;
+            return Err(match is_host_cluster {
+                true => format!(
+                    "class {class} says another {field} now, and a host cluster keeps its own: order another one, and cordon this one"
+                ),
+                false => format!("class {class} says another {field} now: that takes a move (`landlord move`)"),
+            });
         }
         let mut renewed = own.clone();
         if parts.contains(&Part::Class) {

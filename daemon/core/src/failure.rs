@@ -1,6 +1,6 @@
 //! Failures as the daemon keeps, shows and acts on them. The kind decides the retry rule.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,22 @@ impl From<ProviderError> for Failure {
             retry_after_ms: error.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             bucket: error.bucket,
         }
+    }
+}
+
+/// An error with its sources, in one line.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 

@@ -51,7 +51,7 @@ pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, Progress, State,
     Tenant, TenantSpec, Violation, Violations,
 };
-pub use failure::{ErrorKind, Failure};
+pub use failure::{Chain, ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,

@@ -15,8 +15,9 @@
 //! Knows no store, no clock and no cloud: ids and times are values.
 
 use crate::{
-    Condition, DesiredState, Environment, ErrorKind, Failure, Operation, OperationId, OperationKind, Owner, Placement,
-    Precondition, State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
+    Condition, DesiredState, Environment, EnvironmentKind, ErrorKind, Failure, Operation, OperationId, OperationKind,
+    Owner, Placement, Precondition, State, TenantSpec, TenantUid, Timestamp,
+    environment::{EnvironmentPatch, EnvironmentStatus, LastReady},
 };
 
 /// Why a request changes nothing.
@@ -42,6 +43,9 @@ pub enum Refusal {
     /// A host cluster has no spec that an update changes.
     #[error("{0} is a host cluster; it can't be updated")]
     NotATenant(String),
+    /// Of a cluster that was there before landlord made nothing that has revisions.
+    #[error("{0} was adopted: whoever made it keeps it up to date")]
+    Adopted(String),
     /// The client saw an older version.
     #[error("{0} has changed since it was read; read it again and repeat the change")]
     EtagMismatch(String),
@@ -151,18 +155,18 @@ pub fn update(
     Ok(begin(environment, operation, false))
 }
 
-/// Other revisions, and what else a class says now, for a tenant that stays what it is, accepted as `operation`. They are on
-/// trial: if a stage gives up, the tenant goes back.
+/// Other revisions, and what else a class says now, for an environment that stays what it is, accepted as `operation`. They are
+/// on trial: if a stage gives up, the environment goes back.
 ///
 /// # Errors
-/// As [`update`].
+/// [`Refusal::BeingDeleted`], [`Refusal::Adopted`].
 pub fn renew(before: &Environment, placement: Placement, operation: OperationId) -> Result<Transition, Refusal> {
     let name = || before.name().to_string();
     if before.desired_state == DesiredState::Absent {
         return Err(Refusal::BeingDeleted(name()));
     }
-    if before.tenant().is_none() {
-        return Err(Refusal::NotATenant(name()));
+    if before.kind() == EnvironmentKind::AdoptedHostCluster {
+        return Err(Refusal::Adopted(name()));
     }
     let mut environment = before.clone();
     environment.generation += 1;
@@ -172,15 +176,20 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
     Ok(begin(environment, operation, false))
 }
 
-/// Where a tenant goes back to whose revisions were on trial in this generation and did not do.
+/// Where an environment goes back to whose revisions were on trial in this generation and did not do.
 #[must_use]
-pub fn before_trial(environment: &Environment) -> Option<(TenantSpec, Placement)> {
-    let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation);
-    let tenant = environment.tenant().filter(|_| on_trial && environment.desired_state == DesiredState::Present)?;
-    let (spec, placement) = tenant.last_ready.as_ref()?;
-    let mut placement = placement.clone();
-    placement.revisions.trial_generation = None;
-    Some((tenant.spec.reverted_to(spec), placement))
+pub fn before_trial(environment: &Environment) -> Option<LastReady> {
+    let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation)
+        && environment.desired_state == DesiredState::Present;
+    let settled = |placement: &Placement| {
+        let mut placement = placement.clone();
+        placement.revisions.trial_generation = None;
+        placement
+    };
+    let LastReady { spec, placement } = environment.last_ready().filter(|_| on_trial)?;
+    let placement = settled(&placement);
+    // An earlier version's daemon, which worked on it meanwhile, kept of a host cluster only that it was READY.
+    (placement != settled(&environment.placement)).then_some(LastReady { spec, placement })
 }
 
 /// Whether nothing is left to be done for what is wanted.
@@ -294,20 +303,21 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
         DesiredState::Present => None,
     };
     after.cancel_requested &= !patch.clear_cancel;
-    match &mut after.owner {
-        Owner::Tenant(tenant) => {
-            if patch.mark_ready {
-                // The trial is over: what fails from now on says nothing of the revisions.
-                after.placement.revisions.trial_generation = None;
-                tenant.last_ready = Some((tenant.spec.clone(), after.placement.clone()));
-            }
-            if let Some((spec, placement)) = &patch.revert {
-                tenant.spec = spec.clone();
-                after.placement = placement.clone().instead_of(&before.placement);
-                after.generation += 1;
-            }
+    if patch.mark_ready {
+        // The trial is over: what fails from now on says nothing of the revisions.
+        after.placement.revisions.trial_generation = None;
+        let placement = after.placement.clone();
+        match &mut after.owner {
+            Owner::Tenant(tenant) => tenant.last_ready = Some((tenant.spec.clone(), placement)),
+            Owner::HostCluster(host_cluster) => host_cluster.last_ready = Some(placement),
         }
-        Owner::HostCluster(host_cluster) => host_cluster.was_ready |= patch.mark_ready,
+    }
+    if let Some(LastReady { spec, placement }) = &patch.revert {
+        if let (Owner::Tenant(tenant), Some(spec)) = (&mut after.owner, spec) {
+            tenant.spec = spec.clone();
+        }
+        after.placement = placement.clone().instead_of(&before.placement);
+        after.generation += 1;
     }
     after
 }
@@ -327,12 +337,12 @@ pub enum Cancellation {
     /// A create that runs: what it made is removed again.
     Unwind,
     /// An update of an environment that was READY: back to this, as far as that is possible.
-    Revert(TenantSpec, Placement),
+    Revert(LastReady),
     /// Anything else: work stops where it is. Nothing is removed. Retry, Update or Delete lead on.
     Stop,
 }
 
-/// What the cancellation that was requested of a tenant's newest operation does; `None`: none was requested, or
+/// What the cancellation that was requested of an environment's newest operation does; `None`: none was requested, or
 /// it was acted upon already.
 ///
 /// Only a create that runs unwinds, and only if the environment is not protected: whatever was built by an earlier operation,
@@ -355,16 +365,16 @@ pub fn cancellation(
     if may_unwind(environment, kind, operation_done) {
         return Some(Cancellation::Unwind);
     }
-    if let Owner::Tenant(tenant) = &environment.owner
-        && let (OperationKind::Update, false, Some((spec, placement))) = (kind, operation_done, &tenant.last_ready)
-    {
-        let spec = tenant.spec.reverted_to(spec);
-        let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation);
-        if on_trial || tenant.spec.needs_work(&spec) {
-            return Some(Cancellation::Revert(spec, placement.clone()));
-        }
-    }
-    Some(Cancellation::Stop)
+    let running_update = (kind, operation_done) == (OperationKind::Update, false);
+    let earlier = before_trial(environment).or_else(|| before_update(environment)).filter(|_| running_update);
+    Some(earlier.map_or(Cancellation::Stop, Cancellation::Revert))
+}
+
+/// What an update of a tenant's spec is taken back to; `None`: nothing of it can be.
+fn before_update(environment: &Environment) -> Option<LastReady> {
+    let (tenant, last) = (environment.tenant()?, environment.last_ready()?);
+    let differs = last.spec.as_ref().is_some_and(|spec| tenant.spec.needs_work(spec));
+    differs.then_some(last)
 }
 
 /// Whether cancelling a tenant's newest operation would remove the environment.

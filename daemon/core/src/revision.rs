@@ -105,7 +105,7 @@ pub struct Revisions {
     /// Of its platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<RevisionId>,
-    /// The generation in which these are on trial: if a stage gives up in it, the tenant goes back to those of before.
+    /// The generation in which these are on trial: if a stage gives up in it, the environment goes back to those of before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial_generation: Option<i64>,
 }
@@ -153,6 +153,8 @@ pub enum Part {
 impl Part {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Class, Self::Stack, Self::Platform];
+    /// Those of a host cluster, in which landlord runs no stack of its own.
+    pub const OF_HOST_CLUSTERS: [Self; 2] = [Self::Class, Self::Platform];
 
     /// Its name in the API.
     #[must_use]

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::{
-    DesiredState, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec,
-    Timestamp,
+    DesiredState, Failure, Operation, OperationKind, OperationOutcome, Stage, StageRecord, StageState, Timestamp,
+    environment::LastReady,
     graph::{Node, graph},
     journal,
     lifecycle::{self, Cancellation},
@@ -47,10 +47,10 @@ pub struct Calls {
 pub enum Unwind {
     /// A create: towards absence.
     Remove,
-    /// A change of a tenant that was READY: back to what it was.
-    Revert(TenantSpec, Placement),
+    /// A change of an environment that was READY: back to what it was.
+    Revert(LastReady),
     /// Revisions on trial with which a stage gave up: back to those of before, and the operation fails.
-    GiveUp(TenantSpec, Placement, Failure),
+    GiveUp(LastReady, Failure),
 }
 
 /// A resting state.
@@ -88,7 +88,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     match cancelled {
         None => {}
         Some(Cancellation::Unwind) => return Step::Unwind(Unwind::Remove),
-        Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
+        Some(Cancellation::Revert(last)) => return Step::Unwind(Unwind::Revert(last)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
     if environment.desired_state == DesiredState::Present && (environment.is_paused() || work.frozen.is_some()) {
@@ -96,11 +96,12 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
-        if let Some((spec, placement)) = before_trial(work) {
+        if let Some(last) = before_trial(work) {
             let message =
                 format!("with the new revisions {stage} failed: {}; those of before are back", failure.message);
-            return Step::Unwind(Unwind::GiveUp(spec, placement, Failure { message, ..failure }));
+            return Step::Unwind(Unwind::GiveUp(last, Failure { message, ..failure }));
         }
+        let failure = without_way_back(work, failure);
         let held = held(work, &nodes);
         if !held.due.is_empty() {
             return Step::Call(held);
@@ -120,9 +121,28 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     Step::Rest(Steady::Ready { wake_time: calls.wake_time })
 }
 
-/// Where the tenant goes back to if a stage gives up, while new revisions are on trial.
-fn before_trial(work: &Work) -> Option<(TenantSpec, Placement)> {
+/// Where the environment goes back to if a stage gives up, while new revisions are on trial.
+fn before_trial(work: &Work) -> Option<LastReady> {
     lifecycle::before_trial(&work.environment).filter(|_| !work.operation_done)
+}
+
+/// A failure that also says why a host cluster stays with new revisions with which it was never READY: nothing but these is an
+/// update of one, and what can go back does not get here.
+fn without_way_back(work: &Work, failure: Failure) -> Failure {
+    let environment = &work.environment;
+    let is_renewed = environment.host_cluster().is_some()
+        && environment.desired_state == DesiredState::Present
+        && environment.status.observed_generation != environment.generation
+        && work.operation_kind == OperationKind::Update
+        && work.operation_generation == environment.generation;
+    if !is_renewed {
+        return failure;
+    }
+    let message = format!(
+        "{}; it was not READY as ordered before the new revisions: there is nothing to go back to",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// Whether new revisions are on trial: their operation has not ended, and there is something to go back to.

@@ -60,7 +60,7 @@ async fn measure(tenants: u32, seconds: Duration) {
         trusted_ca: Some(folder.join("ca.pem")),
         allowed: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
     }));
-    let endpoint = |url: String| Endpoint { name: "web".into(), url };
+    let endpoint = |url: String| Endpoint { name: "web".into(), url, ..Endpoint::default() };
     let of = |tenant: u32| {
         // Nobody listens at port 9.
         let port = match tenant % 3 {

@@ -31,7 +31,7 @@ use landlord_kube::{
     Doing as _, Error,
     client::ClusterClients,
     gateway_api::{self, Crds},
-    markers::{FIELD_MANAGER, is_ours, labels, pod_security},
+    markers::{CUSTOMER_LABEL, FIELD_MANAGER, is_ours, labels, pod_security},
     progress::pending,
 };
 
@@ -64,6 +64,7 @@ pub(crate) async fn ensure(
 async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> landlord_kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut labels = labels(target, "apps");
+    labels.insert(CUSTOMER_LABEL.into(), target.name.customer.to_string());
     labels.extend(pod_security(PodSecurityVersion::default()));
     let wanted = json!({
         "apiVersion": "v1", "kind": "Namespace",

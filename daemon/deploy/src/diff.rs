@@ -22,7 +22,7 @@ use landlord_kube::{
     absent::known,
     client::ClusterClients,
     gateway_api::{self, Routing},
-    object::{ObjectRef, resource},
+    object::{ObjectRef, resource, scope},
     yaml,
 };
 use serde_json::Value;
@@ -119,7 +119,12 @@ async fn one(
     mut body: Value,
 ) -> Result<Option<ObjectDiff>> {
     let kind = resource(&object.api_version, &object.kind);
-    let api: Api<DynamicObject> = match scope(client, object).await? {
+    // Kinds that stacks consist of are known without asking.
+    let scope = match TENANT_KINDS.iter().any(|own| own.group == kind.group && own.kind == kind.kind) {
+        true => Some(Scope::Namespaced),
+        false => scope(client, &kind).await.doing(|| format!("asking for the kind {}", object.kind))?,
+    };
+    let api: Api<DynamicObject> = match scope {
         Some(Scope::Namespaced) => Api::namespaced_with(client.clone(), &object.namespace, &kind),
         Some(Scope::Cluster) => Api::all_with(client.clone(), &kind),
         // Its kind comes with the update.
@@ -136,21 +141,6 @@ async fn one(
     let applied = serde_json::to_value(applied).unwrap_or_default();
     let fields = fields(&object.kind, &live, &applied);
     Ok((!fields.is_empty()).then(|| diff(release, object, "changed", fields)))
-}
-
-/// Where objects of a kind are; `None`: the API server does not know it. Kinds that stacks consist of are known without asking.
-async fn scope(client: &Client, object: &ObjectRef) -> Result<Option<Scope>> {
-    let (group, _) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
-    if TENANT_KINDS.iter().any(|own| own.group == group && own.kind == object.kind) {
-        return Ok(Some(Scope::Namespaced));
-    }
-    let resources = match object.api_version.split_once('/') {
-        Some(_) => client.list_api_group_resources(&object.api_version).await,
-        None => client.list_core_api_resources(&object.api_version).await,
-    };
-    let resources = known(resources).doing(|| format!("asking for the kind {}", object.kind))?;
-    let of_kind = resources.into_iter().flat_map(|list| list.resources).find(|own| own.kind == object.kind);
-    Ok(of_kind.map(|own| if own.namespaced { Scope::Namespaced } else { Scope::Cluster }))
 }
 
 /// Fields in which an object differs, with the values that may be shown.

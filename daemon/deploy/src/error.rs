@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use landlord_core::{ErrorKind, Failure};
+use landlord_core::{Chain, ErrorKind, Failure};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -341,19 +341,8 @@ impl From<Error> for Failure {
         if let Error::Kube(error) = error {
             return error.into();
         }
-        Self::new(kind, message(&error)).with_remedy(remedy)
+        Self::new(kind, Chain(&error).to_string()).with_remedy(remedy)
     }
-}
-
-/// The error and its causes.
-fn message(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
 }
 
 #[cfg(test)]

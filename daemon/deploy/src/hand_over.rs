@@ -1,5 +1,7 @@
 //! The port to what is handed over to a customer: finds stack and client, hands over to the modules.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -8,7 +10,6 @@ use landlord_core::{
     ports::{AccessFacts, AppAccess, CredentialFact, DeployTarget, RotationFailure, RotationReached},
 };
 use landlord_kube::{Doing as _, client::ClusterClients};
-use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use crate::{
@@ -41,7 +42,14 @@ impl AppAccess for StackApps {
             let namespace = render::namespace(target, &stack.manifest);
             let mut values = Vec::with_capacity(names.len());
             for name in names {
-                values.push(value(&clients, namespace, rotate::known(&stack.manifest, name)?).await?);
+                let credential = rotate::known(&stack.manifest, name)?;
+                let by = (credential, Duration::ZERO);
+                // The value of a rotation that was killed may be the app's already: it is ended before anybody reads another.
+                match rotate::finish(self.checks(), &clients, target, &stack.manifest, by).await {
+                    Ok(_) | Err(Error::NotRotated { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                values.push(value(&clients, namespace, credential).await?);
             }
             Ok(values)
         };
@@ -49,12 +57,12 @@ impl AppAccess for StackApps {
     }
 
     async fn rotate(&self, target: &DeployTarget, name: &str, rotation: &str) -> Result<(), RotationFailure> {
-        let reached = Mutex::new(RotationReached::Nothing);
+        let mut reached = RotationReached::Nothing;
         let call = async |stack: &Stack, clients: ClusterClients| {
-            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation), &reached).await
+            rotate::rotate(self.checks(), &clients, target, &stack.manifest, (name, rotation), &mut reached).await
         };
         let rotated = self.call(target, call).await;
-        rotated.map_err(|failure| RotationFailure { failure: Box::new(failure), reached: *reached.lock() })
+        rotated.map_err(|failure| RotationFailure { failure: Box::new(failure), reached })
     }
 }
 

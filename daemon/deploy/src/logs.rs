@@ -85,28 +85,61 @@ async fn read(
 ) -> Result<()> {
     has_app(manifest, query)?;
     let namespace = render::namespace(target, manifest);
-    let pods: Api<Pod> = Api::namespaced(clients.tenant.clone(), namespace);
+    let mut reading = Reading {
+        pods: Api::namespaced(clients.tenant.clone(), namespace),
+        namespace,
+        query,
+        sink,
+        seen: BTreeSet::new(),
+        lines: SelectAll::new(),
+        places: BTreeMap::new(),
+        is_first: true,
+    };
     let end = Instant::now() + FOLLOW_MAX;
-    let (mut seen, mut lines) = (BTreeSet::new(), SelectAll::<BoxStream<'static, Read>>::new());
-    let (mut places, mut is_first) = (BTreeMap::<Source, Place>::new(), true);
     loop {
-        for source in sources(&pods, namespace, query).await? {
-            if lines.len() >= CONTAINERS_MAX || !seen.insert(source.clone()) {
+        reading.open().await?;
+        let look = end.min(Instant::now() + LOOK_INTERVAL);
+        if reading.pass_on(look, end).await || Instant::now() >= end {
+            return Ok(());
+        }
+    }
+}
+
+/// Containers that are read for one query.
+struct Reading<'a> {
+    pods: Api<Pod>,
+    namespace: &'a str,
+    query: &'a LogQuery,
+    sink: &'a dyn LogSink,
+    /// Those that are read, or were read to their end.
+    seen: BTreeSet<Source>,
+    lines: SelectAll<BoxStream<'static, Read>>,
+    places: BTreeMap<Source, Place>,
+    /// Whether they are looked for for the first time.
+    is_first: bool,
+}
+
+impl Reading<'_> {
+    /// Begins to read what is not read yet, as far as there is room.
+    async fn open(&mut self) -> Result<()> {
+        for source in sources(&self.pods, self.namespace, self.query).await? {
+            if self.lines.len() >= CONTAINERS_MAX || !self.seen.insert(source.clone()) {
                 continue;
             }
-            let place = places.get_mut(&source);
-            let params = parameters(&source, query, is_first, place.as_deref());
+            let place = self.places.get_mut(&source);
+            let params = parameters(&source, self.query, self.is_first, place.as_deref());
+            let waits = !self.is_first && self.query.follow;
             // A container that has not started has no lines yet: it is looked for again.
-            match pods.log_stream(&source.pod, &params).await {
+            match self.pods.log_stream(&source.pod, &params).await {
                 Ok(reader) => {
                     match place {
                         Some(place) => place.is_again = true,
-                        None => drop(places.insert(source.clone(), Place::default())),
+                        None => drop(self.places.insert(source.clone(), Place::default())),
                     }
-                    lines.push(stream(source, Box::pin(reader)));
+                    self.lines.push(stream(source, Box::pin(reader)));
                 }
-                Err(error) if is_not_there(&error) || (!is_first && query.follow && is_passing(&error)) => {
-                    seen.remove(&source);
+                Err(error) if is_not_there(&error) || (waits && is_passing(&error)) => {
+                    self.seen.remove(&source);
                 }
                 Err(error) => {
                     let what = || format!("reading the log of pod {}, container {}", source.pod, source.container);
@@ -114,33 +147,36 @@ async fn read(
                 }
             }
         }
-        is_first = false;
-        let look = end.min(Instant::now() + LOOK_INTERVAL);
+        self.is_first = false;
+        Ok(())
+    }
+
+    /// Gives lines to whoever takes them: all that are there, or, where they are followed, those that come until the next `look`.
+    /// Whether there is no more to do: all were read, or nobody takes them any more.
+    async fn pass_on(&mut self, look: Instant, end: Instant) -> bool {
+        let follow = self.query.follow;
+        let until = if follow { look } else { end };
         loop {
-            let until = if query.follow { look } else { end };
-            match timeout_at(until, lines.next()).await {
+            match timeout_at(until, self.lines.next()).await {
                 Ok(Some(Read::Line(source, text))) => {
-                    let is_new = places.get_mut(&source).is_none_or(|place| place.goes_on(&text));
+                    let is_new = self.places.get_mut(&source).is_none_or(|place| place.goes_on(&text));
                     let Source { app, pod, container, .. } = source;
-                    if is_new && !sink.line(LogLine { app, pod, container, text }).await {
-                        return Ok(());
+                    if is_new && !self.sink.line(LogLine { app, pod, container, text }).await {
+                        return true;
                     }
                 }
                 // It is opened again with the next look.
-                Ok(Some(Read::Cut(source))) => drop(seen.remove(&source)),
-                Ok(None) if !query.follow => return Ok(()),
+                Ok(Some(Read::Cut(source))) => drop(self.seen.remove(&source)),
+                Ok(None) if !follow => return true,
                 Ok(None) => {
                     tokio::time::sleep_until(look).await;
-                    break;
+                    return false;
                 }
-                Err(_) => break,
+                Err(_) => return false,
             }
-            if query.follow && Instant::now() >= look {
-                break;
+            if follow && Instant::now() >= look {
+                return false;
             }
-        }
-        if Instant::now() >= end {
-            return Ok(());
         }
     }
 }

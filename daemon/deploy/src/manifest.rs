@@ -8,10 +8,13 @@ use std::{
 use landlord_core::{AppName, ids::InvalidName};
 use landlord_kube::yaml;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::{
     chart::{self, ChartMirrors, ChartRef},
     error::{Error, Result},
+    revisions::{self, OwnValues, Packed},
+    values::merge_map,
 };
 
 /// A manifest is a few KiB; whatever is larger is not one.
@@ -25,6 +28,15 @@ pub(crate) struct ReleaseFacts<'a> {
     pub(crate) version: &'a str,
     /// Empty, or the digest of a referenced chart's archive.
     pub(crate) digest: &'a str,
+}
+
+/// A release of a manifest, whatever that is of.
+pub(crate) trait ManifestRelease {
+    /// What every release says.
+    fn facts(&self) -> ReleaseFacts<'_>;
+
+    /// Its values, over the contract's.
+    fn values(&mut self) -> &mut Map<String, Value>;
 }
 
 /// Reads a manifest, and has it checked.
@@ -46,13 +58,13 @@ pub(crate) fn read<M: DeserializeOwned>(path: &Path, check: impl FnOnce(&M) -> V
 ///
 /// # Errors
 /// [`Error::Stack`] with the first folder that holds no chart.
-pub(crate) fn charts<'a>(
+pub(crate) fn charts<R: ManifestRelease>(
     path: &Path,
-    releases: impl Iterator<Item = ReleaseFacts<'a>>,
+    releases: &[R],
     mirrors: &ChartMirrors,
 ) -> Result<BTreeMap<AppName, ChartRef>> {
-    let found = |release: ReleaseFacts<'_>| {
-        let ReleaseFacts { name, chart, version, digest, .. } = release;
+    let found = |release: &R| {
+        let ReleaseFacts { name, chart, version, digest, .. } = release.facts();
         let found = if chart::is_reference(chart) {
             ChartRef::referenced(chart, version, digest, mirrors)
         } else {
@@ -60,7 +72,28 @@ pub(crate) fn charts<'a>(
         };
         Ok((name.clone(), found))
     };
-    releases.map(found).collect()
+    releases.iter().map(found).collect()
+}
+
+/// Lays values of this installation over those of a manifest's releases (another registry, other sizes), and packs the manifest in
+/// `folder`, which is called `manifest`, with its charts and these values.
+///
+/// # Errors
+/// [`Error::UnknownRelease`]; what can't be read.
+pub(crate) fn revise<R: ManifestRelease>(
+    folder: &Path,
+    manifest: &str,
+    releases: &mut [R],
+    values: &OwnValues,
+) -> Result<Packed> {
+    for (name, values) in values {
+        let found = releases.iter_mut().find(|release| release.facts().name.as_str() == name);
+        let release = found.ok_or_else(|| Error::UnknownRelease { name: name.clone() })?;
+        merge_map(release.values(), values);
+    }
+    let folders = releases.iter().map(R::facts).filter(|release| !chart::is_reference(release.chart));
+    let charts: Vec<PathBuf> = folders.map(|release| folder.join(release.chart)).collect();
+    revisions::pack(folder, manifest, &charts, values)
 }
 
 /// The folders below `folder` that have a manifest of this name, by the name that each is known by.
@@ -85,13 +118,13 @@ where
 }
 
 /// What does not fit in a release that comes after those that were `seen`.
-pub(crate) fn release_problems(release: &ReleaseFacts<'_>, seen: &mut BTreeSet<AppName>) -> Vec<String> {
-    let ReleaseFacts { name, depends_on, chart, version, digest } = release;
+pub(crate) fn release_problems(release: &impl ManifestRelease, seen: &mut BTreeSet<AppName>) -> Vec<String> {
+    let ReleaseFacts { name, depends_on, chart, version, digest } = release.facts();
     // Dependencies on earlier releases only: there can be no circle.
     let later = depends_on.iter().filter(|needed| !seen.contains(*needed));
     let mut problems: Vec<String> =
         later.map(|needed| format!("{name} depends on {needed}, which does not stand before it")).collect();
-    if !seen.insert((*name).clone()) {
+    if !seen.insert(name.clone()) {
         problems.push(format!("{name} stands there twice"));
     }
     if let Some(problem) = chart::problem(chart, version, digest) {

@@ -19,9 +19,8 @@ use crate::{
     chart::{self, ChartMirrors, ChartRef},
     check::{self, Check},
     error::{Error, Result},
-    manifest::{self, ReleaseFacts},
+    manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
-    values::merge_map,
 };
 
 /// Values of an installation over those of its stacks and platforms: by their names, then by release.
@@ -139,15 +138,19 @@ pub struct EntryPoint {
 
 /// Address for the customer.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EndpointSpec {
     /// Name.
     pub name: String,
     /// URL with references to the contract.
     pub url: String,
+    /// Path at which the stack's own program says whether it does what it is for: any status below 500, or what is lacking in the
+    /// first line of its response. Asked for at every look whether the environment answers; empty: `/` is.
+    #[serde(default)]
+    pub health_path: String,
 }
 
-impl Release {
+impl ManifestRelease for Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             name: &self.name,
@@ -156,6 +159,10 @@ impl Release {
             version: &self.version,
             digest: &self.digest,
         }
+    }
+
+    fn values(&mut self) -> &mut serde_json::Map<String, serde_json::Value> {
+        &mut self.values
     }
 }
 
@@ -178,16 +185,13 @@ impl Stack {
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, problems)?;
-        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
+        let charts = manifest::charts(&path, &manifest.releases, mirrors)?;
         Ok(Self { manifest, charts, packed: None })
     }
 
     /// Lays values of this installation over a stack in `folder`, and packs both.
     fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
-        self.overlay(values)?;
-        let charts: Vec<PathBuf> =
-            self.manifest.releases.iter().filter_map(|release| self.chart_folder(release)).collect();
-        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        self.packed = Some(manifest::revise(folder, MANIFEST, &mut self.manifest.releases, values)?);
         Ok(self)
     }
 
@@ -199,16 +203,6 @@ impl Stack {
         let values = revisions::unpack(id, content, folder)?;
         let folder = folder.canonicalize().map_err(Error::file("resolve", folder))?;
         Self::load(&folder, mirrors)?.revised(&folder, &values)
-    }
-
-    /// Lays values of this installation over the stack's own, by release: another registry, other sizes.
-    fn overlay(&mut self, values: &BTreeMap<String, serde_json::Map<String, serde_json::Value>>) -> Result<()> {
-        for (name, values) in values {
-            let found = self.manifest.releases.iter_mut().find(|release| release.name.as_str() == name);
-            let release = found.ok_or_else(|| Error::UnknownRelease { name: name.clone() })?;
-            merge_map(&mut release.values, values);
-        }
-        Ok(())
     }
 
     /// One that lies nowhere, for tests whose driver renders without charts.
@@ -240,8 +234,8 @@ impl Stack {
     }
 
     /// The folder of a release's chart; `None`: it is a reference.
-    pub(crate) fn chart_folder(&self, release: &Release) -> Option<std::path::PathBuf> {
-        (!chart::is_reference(&release.chart)).then(|| std::path::PathBuf::from(self.chart(release).location))
+    pub(crate) fn chart_folder(&self, release: &Release) -> Option<PathBuf> {
+        (!chart::is_reference(&release.chart)).then(|| PathBuf::from(self.chart(release).location))
     }
 
     /// Where its charts are.
@@ -278,7 +272,7 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     }
     let mut seen = BTreeSet::new();
     for release in &manifest.releases {
-        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
+        problems.extend(manifest::release_problems(release, &mut seen));
         if release.gateway && manifest.gateway.is_none() {
             problems.push(format!("{} takes a gateway, but the stack names none", release.name));
         }
@@ -306,6 +300,11 @@ fn problems(manifest: &Manifest) -> Vec<String> {
         }
         if entry.gateway && manifest.gateway.is_none() {
             problems.push(format!("entry point {} leads to a gateway, but the stack names none", entry.record));
+        }
+        let path = &entry.endpoint.health_path;
+        let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+        if !path.is_empty() && !is_path {
+            problems.push(format!("entry point {}: healthPath {path:?} is no path; write it as /health", entry.record));
         }
     }
     problems
@@ -349,7 +348,7 @@ mod tests {
                     - { name: a, chart: 'oci://x/y', expectedSeconds: 1, gateway: true }\n\
                     - { name: c, chart: 'oci://x/z', version: '1', digest: 'sha256:12', expectedSeconds: 1 }\n\
                     secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
-                    entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
+                    entryPoints: [{ record: r, endpoint: { name: r, url: x, healthPath: 'a b' } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
         let message = Stack::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
         for part in [
@@ -362,6 +361,7 @@ mod tests {
             "names none",
             "s.k",
             "either a service",
+            "is no path",
         ] {
             assert!(message.contains(part), "{part} is missing in: {message}");
         }

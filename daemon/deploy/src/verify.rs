@@ -1,5 +1,5 @@
 //! Whether the environment answers: every release ready, every Service with endpoints, every
-//! load balancer with an address, every route there. Changes nothing.
+//! load balancer with an address, every route there. Changes nothing, but that it ends rotations of credentials that were killed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,13 +14,14 @@ use kube::{
 };
 use landlord_core::{
     environment::Endpoint,
-    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget, StageProgress, Verified},
+    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget, ROTATION_TIME_MAX, StageProgress, Verified},
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::{
     apply::{self, Judged},
-    checks::{By, Checks},
+    checks::{By, Checks, rotate},
     driver::{Delivered, DeliveryState, Driver},
     listeners, render,
     stack::{EntryPoint, Manifest, Stack},
@@ -36,6 +37,8 @@ use landlord_kube::{
 
 /// How soon checks are run again of which one failed: each run loads a model.
 const FAILED_POLL: Duration = Duration::from_secs(30);
+/// Rotations that were killed have so long to end: with the checks that follow it is within the deadline of a stage's call.
+const ROTATIONS_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Judges everything; `None`: the checks have to wait for those of other environments, and nothing is known of them.
 pub(crate) async fn verify(
@@ -78,7 +81,8 @@ pub(crate) async fn verify(
         match (address, refusal) {
             (Some(_), Some(Some(why))) => missing.push(format!("{name}: {why}")),
             (Some(_), Some(None) | None) => {
-                endpoints.push(Endpoint { name: name.clone(), url: render::replace(&entry.endpoint.url, target) });
+                let url = render::replace(&entry.endpoint.url, target);
+                endpoints.push(Endpoint { name: name.clone(), url, health_path: entry.endpoint.health_path.clone() });
             }
             (None, _) if required(target, entry, checks) => {
                 return Ok(waiting(match entry.service {
@@ -92,6 +96,7 @@ pub(crate) async fn verify(
     if let Some(why) = listeners::without_certificate(clients, target, &stack.manifest).await? {
         return Ok(waiting(why));
     }
+    finish_rotations(clients, checks, target, &stack.manifest).await;
     let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
     let results = checks.run(By::Reconciling, clients, target, stack, addressed.collect()).await?;
     let Some(results) = results else { return Ok(None) };
@@ -100,6 +105,22 @@ pub(crate) async fn verify(
         return Ok(Some(Verified { progress, checks: results, ..unready(String::new()) }));
     }
     Ok(Some(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results }))
+}
+
+/// Ends rotations that were killed. One that can't be ended keeps nobody from READY: whoever reads the credential, or rotates it again,
+/// sees it.
+async fn finish_rotations(clients: &ClusterClients, checks: &Checks, target: &DeployTarget, manifest: &Manifest) {
+    let all = async {
+        for credential in &manifest.access {
+            let ended = rotate::finish(checks, clients, target, manifest, (credential, ROTATION_TIME_MAX)).await;
+            if let Err(error) = ended {
+                tracing::warn!(tenant = %target.name, credential = credential.name, %error, "a rotation that was killed has not ended");
+            }
+        }
+    };
+    if timeout(ROTATIONS_TIMEOUT, all).await.is_err() {
+        tracing::warn!(tenant = %target.name, "rotations that were killed have not ended in time; they go on with the next resync");
+    }
 }
 
 /// The checks alone; `None`: too many others run theirs.

@@ -7,8 +7,9 @@
 //! # Guarantees
 //! - One daemon looks. When it ends another goes on within a slot; when it is killed, within two beats. What it wrote is fenced by
 //!   the duty.
-//! - Who is slow or dead delays nobody: a look ends within its time, and at most [`LOOKS_MAX`] are under way. What finds no room
-//!   is counted, and looked at as soon as there is some, whoever waits longest first.
+//! - Who is slow or dead delays nobody: a look ends within its time, at most [`LOOKS_MAX`] are under way, and of those
+//!   [`LOOKS_OF_ANSWERING`] are kept for whoever answered last time. What finds no room is counted, and looked at as soon as there is
+//!   some, whoever waits longest first.
 //! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
@@ -18,8 +19,8 @@ use std::{
 };
 
 use landlord_core::{
-    AvailabilityChange, TenantUid, WhenUnavailable,
-    ports::{AvailabilityStore, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
+    AvailabilityChange, Chain, TenantUid, WhenUnavailable,
+    ports::{AvailabilityStore, Duty, NoAnswer, Probe, ProbeTarget, SeenAvailability, StoreError, Wake},
 };
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -31,12 +32,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::now, shared::Chain};
+use crate::clock::now;
 
 /// Tenants are spread over a beat by this many slots: with 10,000 of them some 170 are looked at in each.
 const SLOTS: u32 = 60;
-/// Looks under way: if nobody answers, 170 a second for three seconds.
-const LOOKS_MAX: usize = 640;
+/// Looks under way: if none of 10,000 tenants answers, 167 a second for the five seconds of `PROBE_TIMEOUT` are 835, and slots are
+/// not all of one size. Each has a socket for each address, four in the stacks that are shipped.
+const LOOKS_MAX: usize = 1_024;
+/// Of those, kept for tenants that answered last time: they have ended within a moment, and do not wait behind any number of dead ones.
+const LOOKS_OF_ANSWERING: usize = 128;
 /// What goes on as it was is written so seldom: a figure of a month needs no more.
 const KEEP_BEATS: u64 = 10;
 /// What is not written for so many beats more is nobody's to rely on: whoever looked has ended, or is not to any more.
@@ -180,7 +184,7 @@ impl AvailabilityWatch {
     /// Another daemon goes on at once. One that doesn't learn of it takes over when the lease ends.
     async fn give_back(&self, watch: &Watch) {
         if watch.is_on_duty
-            && let Err(error) = self.store.release_probing(&self.options.owner).await
+            && let Err(error) = self.claim(Duration::ZERO).await
         {
             tracing::warn!(error = %Chain(&error), "the duty of looking at environments is not given back; its lease ends by itself");
         }
@@ -191,7 +195,8 @@ impl AvailabilityWatch {
         let waiting = watch.left_out.len();
         for (place, uid) in due(watch, slot, self.options.interval).into_iter().enumerate() {
             let Some(watched) = watch.tenants.get_mut(&uid) else { continue };
-            if looks.len() >= LOOKS_MAX {
+            let has_missed = watched.target.availability.misses > 0;
+            if looks.len() >= if has_missed { LOOKS_MAX - LOOKS_OF_ANSWERING } else { LOOKS_MAX } {
                 if place >= waiting {
                     self.figures.late.inc();
                 }
@@ -222,10 +227,14 @@ impl AvailabilityWatch {
         }
     }
 
+    async fn claim(&self, ttl: Duration) -> Result<bool, StoreError> {
+        self.store.claim_duty(Duty::Probing, &self.options.owner, ttl).await
+    }
+
     /// Takes the duty, and reads whom to look at.
     async fn begin_beat(&self, watch: &mut Watch) -> Result<(), StoreError> {
         watch.beat += 1;
-        let claimed = self.store.claim_probing(&self.options.owner, self.options.interval * 2).await;
+        let claimed = self.claim(self.options.interval * 2).await;
         // While nobody answers who has the duty, it is as it was: its lease says for how long.
         watch.is_on_duty = claimed?;
         if !watch.is_on_duty {
@@ -343,7 +352,11 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use async_trait::async_trait;
-    use landlord_core::{Availability, environment::Endpoint, ports::PROBE_TIMEOUT};
+    use landlord_core::{
+        Availability,
+        environment::Endpoint,
+        ports::{DutyStore, PROBE_TIMEOUT},
+    };
     use parking_lot::Mutex;
 
     use super::*;
@@ -362,6 +375,8 @@ mod tests {
         failing: Mutex<Option<String>>,
         /// All that is dead answers nobody in time.
         all_dead: AtomicBool,
+        /// All but every tenth is dead.
+        most_dead: AtomicBool,
         /// This daemon itself can't look.
         is_blind: AtomicBool,
     }
@@ -375,24 +390,24 @@ mod tests {
     }
 
     #[async_trait]
-    impl AvailabilityStore for World {
-        async fn claim_probing(&self, owner: &str, _: Duration) -> Result<bool, StoreError> {
-            Ok(self.owner.lock().get_or_insert_with(|| owner.to_owned()) == owner)
-        }
-
-        async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
+    impl DutyStore for World {
+        async fn claim_duty(&self, _: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
             let mut held = self.owner.lock();
-            *held = held.take().filter(|held| held != owner);
-            Ok(())
+            let is_ours = held.get_or_insert_with(|| owner.to_owned()) == owner;
+            *held = held.take().filter(|_| !is_ours || !ttl.is_zero());
+            Ok(is_ours)
         }
+    }
 
+    #[async_trait]
+    impl AvailabilityStore for World {
         async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
             let all = tenants();
             let page = all.iter().enumerate().filter(|(_, uid)| after.is_none_or(|after| **uid > after));
             let target = |(index, uid): (usize, &TenantUid)| ProbeTarget {
                 uid: *uid,
                 name: format!("customers/acme/tenants/t-{index}").parse().unwrap(),
-                endpoints: vec![Endpoint { name: format!("{index}"), url: String::new() }],
+                endpoints: vec![Endpoint { name: format!("{index}"), ..Endpoint::default() }],
                 when_unavailable: if index == 2 { WhenUnavailable::Repair } else { WhenUnavailable::Report },
                 availability: self.kept.lock().get(uid).cloned().unwrap_or_default(),
                 failing: (index == 3).then(|| self.failing.lock().clone()).flatten(),
@@ -424,7 +439,12 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(40)).await;
                 return Err(NoAnswer::Missed("no answer".into()));
             }
-            match index % 3 {
+            let kind = match self.most_dead.load(Ordering::SeqCst) {
+                true if index.is_multiple_of(10) => 0,
+                true => 2,
+                false => index % 3,
+            };
+            match kind {
                 0 => Ok(()),
                 1 => {
                     tokio::time::sleep(PROBE_TIMEOUT / 2).await;
@@ -445,7 +465,11 @@ mod tests {
     }
 
     fn watch(world: &Arc<World>, owner: &str) -> AvailabilityWatch {
-        let options = AvailabilityOptions { owner: owner.into(), interval: Duration::from_secs(60) };
+        watch_every(world, owner, Duration::from_secs(60))
+    }
+
+    fn watch_every(world: &Arc<World>, owner: &str, interval: Duration) -> AvailabilityWatch {
+        let options = AvailabilityOptions { owner: owner.into(), interval };
         AvailabilityWatch::new(options, world.clone(), world.clone(), world.clone(), AvailabilityFigures::default())
     }
 
@@ -537,5 +561,25 @@ mod tests {
         assert_eq!(looks.len(), TENANTS, "nobody is left out for ever");
         let least = looks.values().map(Vec::len).min().unwrap();
         assert!(least >= 2, "{least} looks in 12 beats");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_answers_waits_for_nobody_who_is_dead() {
+        let world = Arc::new(World::default());
+        world.most_dead.store(true, Ordering::SeqCst);
+        // 300 looks a second, of which 270 take five seconds: more than there is room for.
+        let interval = Duration::from_secs(10);
+        let watch = watch_every(&world, "one", interval);
+        let figures = watch.figures.clone();
+        run_for(watch, interval * 12).await;
+        assert!(figures.late.get() > 0, "there is room for all");
+        let looks = world.looks.lock();
+        for (name, looks) in looks.iter() {
+            // Before the first beats it is not known who is dead.
+            let apart = looks.windows(2).skip(3).map(|pair| pair[1] - pair[0]).max().unwrap();
+            let is_dead = !name.parse::<usize>().unwrap().is_multiple_of(10);
+            let most = if is_dead { interval * 3 } else { interval + interval / 10 };
+            assert!(apart <= most, "{name} was looked at after {apart:?}");
+        }
     }
 }

@@ -237,7 +237,7 @@ mod tests {
         StageRecord, TenantName, TenantSpec,
         environment::SpecInput,
         journal,
-        ports::{Commit, DeleteRequest, NewTenant, RequestContext, WorkStore as _},
+        ports::{Commit, DeleteRequest, NewTenant, ProviderKey, RequestContext, WorkStore as _},
     };
     use landlord_store::{SqliteOptions, sqlite};
 
@@ -245,28 +245,10 @@ mod tests {
 
     fn order(name: &TenantName) -> NewTenant {
         let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
-        let placement = Placement {
-            class: "space".parse().unwrap(),
-            rule: String::new(),
-            level: Level::Namespace,
-            provider: "cloud".parse().unwrap(),
-            credentials: "default".into(),
-            account: String::new(),
-            region: "here".into(),
-            stack: None,
-            platform: None,
-            platform_options: Default::default(),
-            node_scaling: None,
-            machine_type: String::new(),
-            node_count: 0,
-            disk_size_gib: 0,
-            parameters: serde_json::Map::new(),
-            guardrails: Some(IsolationSettings::default()),
-            skip_checks: Vec::new(),
-            checks_from: landlord_core::ChecksFrom::default(),
-            service: landlord_core::ServiceRules::default(),
-            revisions: landlord_core::revision::Revisions::default(),
-        };
+        let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+        let placement =
+            Placement::without_choices("space".parse().unwrap(), Level::Namespace, key, String::new(), "here".into());
+        let placement = Placement { guardrails: Some(IsolationSettings::default()), ..placement };
         let request = RequestContext::of_daemon();
         NewTenant {
             name: name.clone(),

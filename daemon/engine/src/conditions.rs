@@ -187,7 +187,7 @@ fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timesta
 }
 
 /// A status with what the checks of one run found that somebody must act on: also while the environment is not READY for it, or
-/// nobody would learn what keeps it so. What was not looked at is as it was.
+/// nobody would learn what keeps it so. Until they were run, what they had found is as it was.
 pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &StageRecord) -> EnvironmentStatus {
     if record.desired_state != DesiredState::Present {
         return status;
@@ -200,7 +200,7 @@ pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &Stage
         return status;
     }
     let found = serde_json::from_slice::<VerifyStatus>(&record.status).unwrap_or_default();
-    if !found.checks.is_empty() {
+    if !found.checks.is_empty() || record.state == StageState::Done {
         of_concerns(&mut status, &found.checks, work.now);
     }
     of_verify(&mut status, work, record, &found.checks);
@@ -217,7 +217,10 @@ fn of_verify(status: &mut EnvironmentStatus, work: &Work, record: &StageRecord, 
         StageState::Running if was_ready && record.failure.is_none() => {
             let failed = checks.iter().filter(|check| check.outcome == CheckOutcome::Failed);
             let unused = failed.filter(|check| check.concern != Some(Concern::CertificateExpiring));
-            let mut causes: Vec<String> = unused.map(with_remedy).collect();
+            let mut unused: Vec<&CheckResult> = unused.collect();
+            // What somebody must act on comes first: whoever keeps this as a cause keeps its beginning.
+            unused.sort_by_key(|check| check.concern.is_none());
+            let mut causes: Vec<String> = unused.into_iter().map(with_remedy).collect();
             if checks.is_empty() {
                 causes.push(record.detail.clone());
             }
@@ -235,7 +238,6 @@ fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timest
     let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
     let warned: Vec<String> = warned.map(with_remedy).collect();
     set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
-    of_concerns(status, checks, now);
 }
 
 fn with_remedy(check: &CheckResult) -> String {
@@ -407,15 +409,15 @@ mod tests {
             };
             let (kind, _, holds) = of_concern(concern);
             let (mut begun, mut over) = (rested.clone(), rested.clone());
-            of_checks(&mut begun, &[check(Some(concern))], Timestamp(1));
+            of_concerns(&mut begun, &[check(Some(concern))], Timestamp(1));
             let events = crate::events::concerns(&rested, &begun);
             assert_eq!(events.len(), 1, "{events:?}");
             assert_eq!(events[0].reason, format!("{concern:?}"));
             assert_eq!(events[0].message, "certificates: the first ends in 12 days; see why");
             over.conditions.clone_from(&begun.conditions);
-            of_checks(&mut over, &[check(Some(concern))], Timestamp(2));
+            of_concerns(&mut over, &[check(Some(concern))], Timestamp(2));
             assert!(crate::events::concerns(&begun, &over).is_empty(), "an event once");
-            of_checks(&mut over, &[check(None)], Timestamp(3));
+            of_concerns(&mut over, &[check(None)], Timestamp(3));
             assert!(over.conditions.iter().any(|condition| condition.r#type == kind && condition.status != holds));
             assert!(crate::events::concerns(&begun, &over).is_empty());
         }

@@ -3,7 +3,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use landlord_core::ports::{Claim, StoreError, Wake};
+use landlord_core::{
+    Chain,
+    ports::{Claim, StoreError, Wake},
+};
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, timeout},
@@ -22,7 +25,7 @@ use crate::{
     observed::Observed,
     options::{EngineOptions, EnginePorts},
     pass,
-    shared::{Chain, Shared},
+    shared::Shared,
     turns::Turns,
 };
 

@@ -5,12 +5,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use landlord_core::{
-    Failure, FoundInHost, HostView, TenantUid,
+    Chain, Failure, FoundInHost, HostView, TenantUid,
     ports::{Duty, HostClusters, InventoryStore, KubeCredentials, Providers, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{request, shared::Chain};
+use crate::request;
 
 /// A host cluster that did not answer is listed this soon again.
 const RETRY: Duration = Duration::from_secs(60);

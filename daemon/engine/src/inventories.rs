@@ -12,14 +12,12 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use landlord_core::{
-    ErrorKind, Failure, FoundObjects, InventoryDue, InventoryReport, ProviderName, TenantUid,
+    Chain, ErrorKind, Failure, FoundObjects, InventoryDue, InventoryReport, ProviderName, TenantUid,
     ports::{Duty, InventoryStore, ProviderKey, Providers, StoreError, Wake},
     stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, v1};
 use tokio_util::sync::CancellationToken;
-
-use crate::shared::Chain;
 
 /// A plugin that is being started is there in seconds.
 const RETRY_FIRST: Duration = Duration::from_secs(2);

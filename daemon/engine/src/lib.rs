@@ -54,7 +54,7 @@
 //! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
 //! #     async fn certificate(&self, _: &DeployTarget) -> Result<Option<landlord_core::CertificateOrder>, Failure> { unimplemented!() }
 //! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
-//! #     async fn ensure_customer(&self, _: &DeployTarget, _: landlord_core::CustomerRole) -> Result<StageProgress, Failure> { unimplemented!() }
+//! #     async fn ensure_customer(&self, _: &DeployTarget, _: landlord_core::CustomerRole) -> Result<(), Failure> { unimplemented!() }
 //! #     async fn own_cluster_kubeconfig(&self, _: &DeployTarget, _: landlord_core::CustomerRole, _: Duration) -> Result<CustomerAccess, Failure> { unimplemented!() }
 //! #     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> { unimplemented!() }
 //! # }

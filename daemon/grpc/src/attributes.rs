@@ -13,6 +13,8 @@ use landlord_core::{
 };
 use tokio::sync::OnceCell;
 
+use crate::error::maybe;
+
 /// What was read holds this long: a change of a label takes part in decisions about events from then on.
 const TTL: Duration = Duration::from_secs(5);
 /// Names that are kept; beyond it those that are too old go, or else all.
@@ -79,10 +81,7 @@ impl Attributes {
     }
 
     async fn read(&self, name: &EnvironmentName) -> Result<Known, StoreError> {
-        match self.store.get(name).await {
-            Ok(environment) => Ok(Some((environment.uid, EnvironmentAttributes::from(&environment)))),
-            Err(StoreError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = maybe(self.store.get(name).await)?;
+        Ok(found.map(|environment| (environment.uid, EnvironmentAttributes::from(&environment))))
     }
 }

@@ -1,15 +1,12 @@
 //! AuthService: who the caller is, and what it may do.
 
-use landlord_core::{
-    access::{Action, AuthMethod, Principal, Resource},
-    ports::StoreError,
-};
+use landlord_core::access::{Action, AuthMethod, Principal, Resource};
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
 use crate::{
     access::Access,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     name,
     ports::Ports,
 };
@@ -56,12 +53,8 @@ impl Auth {
             "customers" => name::tenant("resource", text)?.into(),
             "hostClusters" => name::host_cluster("resource", text)?.into(),
             "operations" => {
-                let found = self.ports.store.operation(name::operation(text)?).await;
-                let operation = match found {
-                    Ok(operation) => operation,
-                    Err(StoreError::NotFound(_)) => return Ok(None),
-                    Err(error) => return Err(error.into()),
-                };
+                let found = maybe(self.ports.store.operation(name::operation(text)?).await)?;
+                let Some(operation) = found else { return Ok(None) };
                 let id = operation.id;
                 let attributes = access.attributes().of(&operation.name, operation.uid).await?;
                 let resource = Resource::Operation { id, of: operation.name, attributes };
@@ -70,12 +63,8 @@ impl Auth {
             }
             _ => return Err(violation("resource", format!("{text:?} is no resource name")).into()),
         };
-        let known = match self.ports.store.get(&name).await {
-            Ok(environment) => Some(Resource::from(&environment)),
-            Err(StoreError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let readable = known.filter(|resource| access.reads(resource));
+        let known = maybe(self.ports.store.get(&name).await)?;
+        let readable = known.map(|environment| Resource::from(&environment)).filter(|resource| access.reads(resource));
         Ok(Some(readable.unwrap_or(Resource::Environment { name, attributes: None })))
     }
 }

@@ -38,6 +38,9 @@ pub(crate) enum Error {
         /// Of the last message.
         resume_token: String,
     },
+    /// The client takes lines of logs too slowly.
+    #[error("the client takes no lines; request them again, with since_duration for those that it missed")]
+    LogsTooSlow,
     /// A watch has gone on for as long as what its caller has shown counts.
     #[error("authenticate again: watch again with the last resume_token")]
     Reauthenticate,
@@ -76,6 +79,14 @@ impl From<Violations> for Error {
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
         Self::Invalid(Violations(vec![violation]))
+    }
+}
+
+/// Takes "not found" for `None`.
+pub(crate) fn maybe<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Err(StoreError::NotFound(_)) => Ok(None),
+        found => found.map(Some),
     }
 }
 

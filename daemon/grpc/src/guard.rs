@@ -21,7 +21,7 @@ use landlord_core::{
     },
 };
 
-use crate::{access::Access, ports::Ports};
+use crate::{access::Access, error::maybe, ports::Ports};
 
 /// A page of a list is filled from at most this many batches of the store; a shorter one then says where to go on.
 const BATCHES_MAX: usize = 20;
@@ -56,13 +56,10 @@ impl Guard {
 
     /// The record behind a name, or the name alone, with the version that it has.
     async fn resource(&self, name: &EnvironmentName) -> Result<(Resource, Precondition), StoreError> {
-        match self.store.get(name).await {
-            Ok(environment) => Ok((Resource::from(&environment), Precondition::same_order(&environment))),
-            Err(StoreError::NotFound(_)) => {
-                Ok((Resource::Environment { name: name.clone(), attributes: None }, Precondition::None))
-            }
-            Err(error) => Err(error),
-        }
+        Ok(match maybe(self.store.get(name).await)? {
+            Some(environment) => (Resource::from(&environment), Precondition::same_order(&environment)),
+            None => (Resource::Environment { name: name.clone(), attributes: None }, Precondition::None),
+        })
     }
 
     /// Decides about an environment, and writes to the version that was decided about.

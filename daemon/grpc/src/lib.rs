@@ -39,6 +39,7 @@ mod orphan;
 mod ports;
 mod provider;
 mod reason;
+mod renewal;
 mod serve;
 mod serve_error;
 mod shares;

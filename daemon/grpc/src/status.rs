@@ -37,6 +37,7 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::WatchTooSlow { resume_token } => {
             status(Reason::WatchTooSlow, message, &[("resume_token", resume_token)])
         }
+        Error::LogsTooSlow => status(Reason::WatchTooSlow, message, &[]),
         Error::Reauthenticate => status(Reason::Reauthenticate, message, &[]),
         Error::LimitReached { retry_delay, .. } => {
             let mut details = ErrorDetails::with_retry_info(Some(*retry_delay));

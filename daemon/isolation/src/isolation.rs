@@ -110,10 +110,10 @@ impl Isolation for KubeIsolation {
         self.clients.call(&target.kube, call).await
     }
 
-    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<StageProgress, Failure> {
+    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<(), Failure> {
         let namespace = self.own_namespace(target)?;
         let call = async |client| access::ensure_own_cluster(&client, target, &namespace, role).await;
-        self.clients.call(&target.kube, call).await.map(|()| StageProgress::Done)
+        self.clients.call(&target.kube, call).await
     }
 
     async fn own_cluster_kubeconfig(

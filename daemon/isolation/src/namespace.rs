@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::marked::metadata;
 use landlord_kube::{
-    markers::{self, CUSTOMER, DEPLOYER, DOMAIN_ANNOTATION, LEVEL_LABEL, POOL_KEY},
+    markers::{self, CUSTOMER, CUSTOMER_LABEL, DEPLOYER, DOMAIN_ANNOTATION, LEVEL_LABEL, POOL_KEY},
     object::Wanted,
 };
 
@@ -46,7 +46,7 @@ pub(crate) fn namespace(target: &DeployTarget, place: &SharedTarget) -> Wanted {
         }
     };
     labels.insert(LEVEL_LABEL.into(), level.into());
-    labels.insert("landlord.dev/customer".into(), target.name.customer.to_string());
+    labels.insert(CUSTOMER_LABEL.into(), target.name.customer.to_string());
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {

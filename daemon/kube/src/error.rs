@@ -5,7 +5,7 @@
 //! prints an API server's message without its code.
 
 use kube::core::Status;
-use landlord_core::{ErrorKind, Failure};
+use landlord_core::{Chain, ErrorKind, Failure};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -258,19 +258,9 @@ fn filled(row: &Response, message: &str) -> String {
 }
 
 fn of_connection(error: &kube::Error) -> (ErrorKind, String) {
-    let text = chain(error);
+    let text = Chain(error).to_string();
     let row = CONNECTION.iter().find(|(words, ..)| text.contains(words));
     row.map_or((ErrorKind::Transient, RETRIED.to_owned()), |(_, kind, remedy)| (*kind, (*remedy).to_owned()))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<Error> for Failure {
@@ -284,14 +274,10 @@ impl From<Error> for Failure {
 
 /// The error and its causes. Of an API server's response only its message: as it prints itself, it is there three times.
 fn message(error: &Error) -> String {
-    let mut message = error.to_string();
-    if let Some(status) = error.response() {
-        return format!("{message}: {} ({} {})", status.message, status.code, status.reason);
+    match error.response() {
+        Some(status) => format!("{error}: {} ({} {})", status.message, status.code, status.reason),
+        None => Chain(error).to_string(),
     }
-    if let Some(source) = std::error::Error::source(error) {
-        message = format!("{message}: {}", chain(source));
-    }
-    message
 }
 
 /// Says what was being done when the API server failed.

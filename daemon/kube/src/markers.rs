@@ -19,6 +19,8 @@ pub const CHECKS_ROLE: &str = "checks";
 pub const POOL_KEY: &str = "landlord.dev/tenant";
 /// Label of a tenant's namespace: its isolation level. The policies know tenants' namespaces by it.
 pub const LEVEL_LABEL: &str = "landlord.dev/level";
+/// Label of a tenant's namespace: its customer's id, so that metrics of the cluster say whose they are.
+pub const CUSTOMER_LABEL: &str = "landlord.dev/customer";
 /// Annotation of a tenant's namespace: the domain that its names lie in.
 pub const DOMAIN_ANNOTATION: &str = "landlord.dev/domain";
 /// What the names of landlord's accounts in a tenant's namespace begin with; no pod may run as one of them.

@@ -3,8 +3,12 @@
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
+    discovery::{self, Scope},
+    error::DiscoveryError,
 };
 use serde_json::Value;
+
+use crate::absent::known;
 
 /// One object as it shall be.
 #[derive(Debug, Clone)]
@@ -53,6 +57,18 @@ impl Wanted {
 pub fn resource(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// Where objects of a kind are; `None`: the API server does not know it. One request.
+///
+/// # Errors
+/// Whatever else the API server responds.
+pub async fn scope(client: &Client, resource: &ApiResource) -> Result<Option<Scope>, kube::Error> {
+    let kind = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
+    match discovery::pinned_kind(client, &kind).await {
+        Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => Ok(None),
+        found => Ok(known(found)?.map(|(_, capabilities)| capabilities.scope)),
+    }
 }
 
 /// A namespaced object by its name.

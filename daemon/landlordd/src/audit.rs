@@ -108,14 +108,19 @@ fn lines(entries: &[KeptEntry]) -> Result<String> {
 
 /// Writes a file whole, or not at all, and durably.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let part = path.with_extension("part");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)?;
+    // Nobody else's: several daemons may export into one folder at the same moment.
+    let part = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
+    let written = write_new(&part, text).and_then(|()| std::fs::rename(&part, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder)?.sync_all()
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Drift {
         tracing::warn!(
             class = %class, environments = self.count, names = self.names.join(", "), fields = fields.join("; "),
             "the class has changed since these were built; they keep what they have \
-             (`landlord get tenants --filter 'class_differs = true'`)"
+             (`landlord get tenants --outdated`, `landlord get hostclusters --outdated`)"
         );
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 use landlord_auth::tls::TlsFigures;
-use landlord_core::ports::{DaemonState, DaemonStore as _, Statistics, StatisticsStore as _};
+use landlord_core::ports::{DaemonStore as _, Leases, Statistics, StatisticsStore as _};
 use landlord_deploy::DeployFigures;
 use landlord_engine::{AvailabilityFigures, EngineHandle};
 use landlord_grpc::RpcFigures;
@@ -76,13 +76,9 @@ impl StoreCounts {
         registry.register("landlord_leases_held", leases, self.leases.clone());
     }
 
-    /// What this daemon holds by the store; one that is not listed any more holds nothing.
-    fn set_leases(&self, daemon: &str, all: &[DaemonState]) {
-        let this = all.iter().find(|state| state.info.id == daemon);
-        for (kind, held) in [
-            ("environment", this.map_or(0, |this| this.environment_leases)),
-            ("account", this.map_or(0, |this| this.account_leases)),
-        ] {
+    /// What this daemon holds by the store.
+    fn set_leases(&self, held: Leases) {
+        for (kind, held) in [("environment", held.environments), ("account", held.accounts)] {
             self.leases.get_or_create(&LeaseLabels { kind }).set(i64::try_from(held).unwrap_or(i64::MAX));
         }
     }
@@ -120,8 +116,8 @@ impl StoreCounts {
                 Ok(statistics) => self.set(statistics),
                 Err(error) => tracing::warn!(%error, "figures of the store are those of before"),
             }
-            match store.daemons().await {
-                Ok(all) => self.set_leases(&daemon, &all),
+            match store.leases(&daemon).await {
+                Ok(held) => self.set_leases(held),
                 Err(error) => tracing::warn!(%error, "how many leases are held is not known"),
             }
             if stop.run_until_cancelled(tokio::time::sleep(SAMPLE_INTERVAL)).await.is_none() {

@@ -208,6 +208,7 @@ pub async fn problems(config: &Config, checked: &Checked) -> Vec<String> {
     let files = [
         check_trust(config),
         audit::signer(&config.audit).map(drop),
+        store::check(&config.store),
         listeners::check(&config.server),
         open_policies(config).map(drop),
     ];

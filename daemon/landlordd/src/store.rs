@@ -6,13 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Subcommand;
 use landlord_core::ports::{AuditStore as _, CustomerStore as _};
 use landlord_store::{
-    PostgresOptions, SqliteOptions, Store, postgres, sqlite,
+    PasswordSource, PostgresOptions, SqliteOptions, Store, postgres, sqlite,
     transfer::{self, Place, TableSum},
 };
+use secrecy::SecretString;
 
 use crate::{
     audit,
@@ -62,12 +63,26 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
     Ok(store)
 }
 
+/// Whether the store's address and password can be used; nobody is called.
+///
+/// # Errors
+/// What a start would refuse.
+pub(crate) fn check(config: &config::Store) -> Result<()> {
+    if config.url.is_empty() {
+        return Ok(());
+    }
+    Ok(postgres::check(&postgres_options(config, false)?)?)
+}
+
 fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOptions> {
     let password = if config.password_file.as_os_str().is_empty() {
         None
     } else {
-        let read = read_secret(&config.password_file).map_err(|problem| anyhow!(problem));
-        Some(read.context("store.password_file")?.into())
+        let file = config.password_file.clone();
+        let read = move || read_secret(&file).map_err(|problem| format!("store.password_file: {problem}"));
+        // Found now, and not by the first connection.
+        read().map_err(|problem| anyhow!(problem))?;
+        Some(PasswordSource::new(move || read().map(SecretString::from)))
     };
     Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create })
 }

@@ -8,7 +8,7 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 use landlord_core::{
     Level, Placement, TenantName, TenantSpec,
     environment::SpecInput,
-    ports::{NewTenant, RequestContext, RequestKey, TenantStore},
+    ports::{NewTenant, ProviderKey, RequestContext, RequestKey, TenantStore},
 };
 use landlord_store::{SqliteOptions, sqlite};
 use tokio::task::JoinSet;
@@ -24,28 +24,15 @@ fn order(name: TenantName) -> NewTenant {
         storage_gib: 10,
         ..SpecInput::default()
     };
-    let placement = Placement {
-        class: "standard".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "fake".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "eu-central-1".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m6i.large".into(),
-        node_count: 2,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    };
+    let key = ProviderKey { provider: "fake".parse().unwrap(), credentials: "default".into() };
+    let placement = Placement::without_choices(
+        "standard".parse().unwrap(),
+        Level::Cluster,
+        key,
+        String::new(),
+        "eu-central-1".into(),
+    );
+    let placement = Placement { machine_type: "m6i.large".into(), node_count: 2, ..placement };
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
     let request = RequestContext { key, ..RequestContext::of_daemon() };
     NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, adopt: None, hosts: None, request }

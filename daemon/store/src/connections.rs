@@ -15,7 +15,7 @@ use deadpool::{
     managed::{Manager, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, RecycleResult, Timeouts},
 };
 use landlord_core::ports::StoreError;
-use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     job,
     rows::unavailable,
     silence::{self, CONNECT_TIMEOUT},
+    target::Target,
 };
 
 /// A caller waits so long for a connection of another one.
@@ -59,8 +60,7 @@ pub(crate) struct Connections {
 /// How connections are made.
 pub(crate) struct Connect {
     pub(crate) dialect: Dialect,
-    /// May hold a password.
-    pub(crate) options: AnyConnectOptions,
+    pub(crate) target: Target,
     /// What every connection begins with.
     pub(crate) prepare: &'static str,
     /// How often a connection was found silent: those made before are not trusted any more.
@@ -82,7 +82,7 @@ pub(crate) struct Held {
 
 impl Connect {
     async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {
-        let mut connection = AnyConnection::connect_with(&self.options).await?;
+        let mut connection = self.target.connect().await?;
         if !self.prepare.is_empty() {
             sqlx::raw_sql(self.prepare).execute(&mut connection).await?;
         }
@@ -194,14 +194,11 @@ impl Connections {
         moment: Moment,
         read: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut lent = self.lend().await?;
         // On PostgreSQL it is always a transaction, which bounds how long a statement takes.
         let in_transaction = moment == Moment::Same || self.dialect == Dialect::Postgres;
-        let (dialect, connection) = (self.dialect, &mut *lent);
+        let mut lent = if in_transaction { self.begun().await? } else { self.lend().await? };
+        let connection = &mut *lent;
         let reading = async {
-            if in_transaction {
-                sqlx::raw_sql(dialect.begin_read()).execute(&mut *connection).await?;
-            }
             let result = read(&mut *connection).await;
             let is_lost = matches!(result, Err(StoreError::Unavailable { .. }));
             if in_transaction && !is_lost {
@@ -209,19 +206,39 @@ impl Connections {
             }
             Ok((result, !is_lost))
         };
-        match dialect.responded::<_, sqlx::Error>(reading).await {
-            Ok((result, is_whole)) => {
-                lent.is_whole = is_whole;
-                result
+        let (result, is_whole) =
+            self.dialect.responded::<_, sqlx::Error>(reading).await.map_err(|error| self.failed(error))?;
+        lent.is_whole = is_whole;
+        result
+    }
+
+    /// A connection on which a transaction that reads has begun, at a server that has all that was acknowledged. Behind a pooler a
+    /// connection may lead to another server from one transaction to the next.
+    async fn begun(&self) -> Result<Lent, StoreError> {
+        let began = Instant::now();
+        loop {
+            let mut lent = self.lend().await?;
+            let begin = sqlx::raw_sql(self.dialect.begin_read()).fetch_all(&mut *lent);
+            let rows = self.dialect.responded(begin).await.map_err(|error| self.failed(error))?;
+            let follows = rows.last().and_then(|row| row.try_get::<String, _>("follows").ok());
+            if follows.as_deref() != Some("true") {
+                return Ok(lent);
             }
-            Err(error) => {
-                if silence::is_silence(&error) {
-                    self.pool.manager().silences.fetch_add(1, Ordering::Relaxed);
-                    self.figures.silent();
-                }
-                Err(unavailable("reading")(error))
+            drop(lent);
+            if began.elapsed() > WAIT_TIMEOUT {
+                return Err(self.failed(silence::follows()));
             }
+            sleep(CONNECT_WAIT).await;
         }
+    }
+
+    /// A read that came to nothing.
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        if silence::is_silence(&error) {
+            self.pool.manager().silences.fetch_add(1, Ordering::Relaxed);
+            self.figures.silent();
+        }
+        unavailable("reading")(error)
     }
 
     async fn lend(&self) -> Result<Lent, StoreError> {
@@ -258,5 +275,44 @@ impl Connections {
             sleep(CLOSE_POLL).await;
         }
         self.pool.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_store_contract::postgres::Server;
+
+    use super::*;
+
+    async fn one(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+        let one = sqlx::query_scalar("SELECT CAST(1 AS BIGINT)").fetch_one(connection).await;
+        one.map_err(unavailable("reading"))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_read_of_a_server_that_follows_another_one() {
+        let servers = || {
+            let first = Server::start("followed");
+            let url = first.database();
+            let second = first.standby("follows");
+            (url.replace(&first.folder().display().to_string(), &second.folder().display().to_string()), first, second)
+        };
+        let (url, first, second) = tokio::task::spawn_blocking(servers).await.unwrap();
+        sqlx::any::install_default_drivers();
+        // As behind a pooler: whoever connects does not choose the server.
+        let target = Target::Fixed(url.parse().unwrap());
+        let connect = Connect { dialect: Dialect::Postgres, target, prepare: "", silences: AtomicU64::new(0) };
+        let connections = Connections::new("api", 2, connect, StoreFigures::default()).unwrap();
+        assert!(timeout(WAIT_TIMEOUT / 4, connections.read(Moment::Now, one)).await.is_err(), "it was read");
+        // Once it is the one that writes, it has all that there is.
+        let promoting = move || {
+            second.promote();
+            second
+        };
+        let promoted = tokio::task::spawn_blocking(promoting);
+        assert_eq!(connections.read(Moment::Now, one).await.unwrap(), 1);
+        let _second = promoted.await.unwrap();
+        connections.close().await;
+        drop(first);
     }
 }

@@ -85,13 +85,15 @@ impl Dialect {
         }
     }
 
-    /// Begins a transaction that reads, whose statements all see the same moment.
+    /// Begins a transaction that reads, whose statements all see the same moment. The last row of PostgreSQL's response says whether
+    /// the server follows another one, and so may lack what was acknowledged.
     pub(crate) fn begin_read(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN",
             Self::Postgres => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'; \
-                 SET LOCAL idle_in_transaction_session_timeout = '30s'"
+                 SET LOCAL idle_in_transaction_session_timeout = '30s'; \
+                 SELECT CAST(pg_is_in_recovery() AS TEXT) AS follows"
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use landlord_core::ports::StoreError;
 
-use crate::{job::is_starting, silence::is_silence};
+use crate::job::is_starting;
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +111,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database may respond a moment later: it starts, or nothing was heard of it.
+    /// Whether the database may respond a moment later: it starts, nothing was heard of it, or the network does not lead to it, as when
+    /// machines start together and names are not resolved yet.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Database { source, .. } if is_starting(source) || is_silence(source))
+        let Self::Database { source, .. } = self else { return false };
+        matches!(source, sqlx::Error::Io(_)) || is_starting(source)
     }
 }

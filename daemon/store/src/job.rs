@@ -60,12 +60,16 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be.
+/// Whether it is what a server says that starts or restarts, or the error of a socket where one will be, or of a balancer that has no
+/// server; or all that was reached is a server that follows another one.
 pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => {
-            matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound)
+            use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, NotConnected, NotFound, UnexpectedEof};
+            matches!(error.kind(), ConnectionRefused | ConnectionReset | NotConnected | NotFound | UnexpectedEof)
         }
+        // As the library has it that nothing came when it asked for TLS.
+        sqlx::Error::Protocol(problem) => problem.ends_with("SSLRequest: 0x00"),
         other => code(other).is_some_and(|code| STARTING.contains(&code.as_str())),
     }
 }

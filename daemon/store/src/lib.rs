@@ -87,6 +87,7 @@ mod schema_version;
 mod silence;
 pub mod sqlite;
 mod store;
+mod target;
 pub mod transfer;
 mod write;
 
@@ -95,3 +96,4 @@ pub use figures::StoreFigures;
 pub use postgres::PostgresOptions;
 pub use sqlite::SqliteOptions;
 pub use store::Store;
+pub use target::PasswordSource;

@@ -18,7 +18,13 @@ pub(crate) fn silent(limit: Duration) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, problem))
 }
 
-/// Whether an error is this one.
+/// What stands for a server that was reached and follows another one: which of them writes may be another one in a moment.
+pub(crate) fn follows() -> sqlx::Error {
+    let problem = "the database's server follows another one (it is a standby), and store.url leads to no other";
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::NotConnected, problem))
+}
+
+/// Whether an error is the one of a response that did not come.
 pub(crate) fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }

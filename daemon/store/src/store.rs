@@ -1,6 +1,6 @@
 //! The store as its callers hold it: connections to read, the only writer of this process, and who waits for events.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use landlord_core::{environment::CustomerRules, ports::StoreError};
 use sqlx::AnyConnection;
@@ -33,6 +33,8 @@ pub struct Store {
     pub(crate) customer_rules: Arc<OnceLock<CustomerRules>>,
     /// Whether no other daemon can have it open.
     pub(crate) is_exclusive: bool,
+    /// Whether nothing was found when work was claimed last. Decides only by what way it is looked for.
+    pub(crate) is_idle: Arc<AtomicBool>,
     /// Dropped last: it holds the database for this process.
     pub(crate) guard: Arc<dyn Guard>,
 }

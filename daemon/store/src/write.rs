@@ -12,7 +12,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use landlord_core::ports::{HeadSigner, StoreError};
-use sqlx::{AnyConnection, Connection as _, Row as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -26,6 +26,7 @@ use crate::{
     job::{Job, Pending, StoreFailure, lost},
     notify::Notifier,
     rows::{audit, clock},
+    target::Target,
 };
 
 /// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
@@ -68,14 +69,14 @@ struct Task {
 /// Where the writer writes.
 pub(crate) struct Database {
     pub(crate) dialect: Dialect,
-    /// How to connect again. May hold a password.
-    pub(crate) connect: AnyConnectOptions,
+    /// How to connect again.
+    pub(crate) target: Target,
     pub(crate) figures: StoreFigures,
 }
 
 impl Database {
     async fn connection(&self) -> Result<AnyConnection, sqlx::Error> {
-        self.dialect.connected(AnyConnection::connect_with(&self.connect)).await
+        self.dialect.connected(self.target.connect()).await
     }
 }
 

@@ -89,6 +89,7 @@ enum End {
 impl Delivery {
     /// Delivers until `stop`, whenever no other daemon does.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.figures.begun(&self.name);
         while !stop.is_cancelled() {
             let ended = match self.store.claim_webhook(&self.name, &self.owner, self.lease_ttl).await {
                 Ok(Some(claimed)) => self.with_claim(claimed, &stop).await,

@@ -67,6 +67,14 @@ impl WebhookFigures {
         registry.register_with_unit("landlord_webhook_lag", lag, Unit::Seconds, self.lag.clone());
     }
 
+    /// A webhook that this daemon may deliver. What alerts want to see increase is counted from 0 on: of a figure that begins at the
+    /// events which were missed while no daemon ran, nobody would see it.
+    pub(crate) fn begun(&self, webhook: &str) {
+        let labels = Webhook { webhook: webhook.into() };
+        drop(self.parked.get_or_create(&labels));
+        drop(self.missed.get_or_create(&labels));
+    }
+
     /// Whether the webhook's secret can be used.
     pub(crate) fn secret(&self, webhook: &str, usable: bool) {
         self.secret_unusable.get_or_create(&Webhook { webhook: webhook.into() }).set(i64::from(!usable));
@@ -95,5 +103,24 @@ impl WebhookFigures {
         self.held.remove(&labels);
         self.lag.remove(&labels);
         self.secret_unusable.remove(&labels);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_is_counted_from_the_start() {
+        let (figures, mut registry, mut page) = (WebhookFigures::default(), Registry::default(), String::new());
+        figures.register(&mut registry);
+        figures.begun("crm");
+        encode(&mut page, &registry).unwrap();
+        for figure in ["parked", "missed"] {
+            let line = format!("landlord_webhook_{figure}_total{{webhook=\"crm\"}} 0");
+            assert!(page.contains(&line), "{page}");
+        }
     }
 }

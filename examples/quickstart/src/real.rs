@@ -4,8 +4,11 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_harness::{World, binaries::checkout};
-use landlord_test_kube::{Artifacts, forward, node_sockets, node_supported, python_env};
+use landlord_test_harness::{
+    World,
+    real::{customer_python, customer_scripts},
+};
+use landlord_test_kube::{Artifacts, forward, node_sockets, node_supported};
 use serde_json::Value;
 
 use crate::{
@@ -52,10 +55,12 @@ pub(crate) fn show(world: &World, artifacts: &Artifacts, level: Level) -> Result
     let password = secret(artifacts, (&cluster, namespace), "files", "customer-password")?;
     let admin = secret(artifacts, (&cluster, namespace), "chat", "admin-password")?;
     let authority = world.folder().join("test-ca.pem");
-    let scripts = checkout().join("tests/kube/tests/use");
     say(&format!("a file is put by SFTP, and https://{chat} is asked about it"));
-    let mut used = Command::new(python_env(&scripts.join("requirements.txt"))?);
-    used.arg(scripts.join("web.py")).arg(&socket).args([domain.as_str(), "put"]).env("ROOT_FILE", &authority);
+    let mut used = Command::new(customer_python()?);
+    used.arg(customer_scripts().join("web.py"))
+        .arg(&socket)
+        .args([domain.as_str(), "put"])
+        .env("ROOT_FILE", &authority);
     used.env("FILES_USER", customer).env("FILES_PASSWORD", &password);
     let output = used.env("CHAT_EMAIL", format!("admin@{domain}")).env("CHAT_PASSWORD", &admin).output()?;
     if !output.status.success() {

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use landlord_provider_sdk::cidr::Cidr;
 pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters};
-use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
 
@@ -71,12 +71,6 @@ impl Default for Parameters {
 }
 
 impl ClassParameters for Parameters {
-    type Error = Error;
-
-    fn parse(text: &str) -> Result<Self, Error> {
-        Ok(settings::parameters(text)?)
-    }
-
     fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
         &mut self.public_access_cidrs
     }

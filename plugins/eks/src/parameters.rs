@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+use landlord_provider_sdk::cidr::Cidr;
 pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters, Zones};
-use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
 
@@ -95,12 +95,6 @@ impl Default for Parameters {
 }
 
 impl ClassParameters for Parameters {
-    type Error = Error;
-
-    fn parse(text: &str) -> Result<Self, Error> {
-        Ok(settings::parameters(text)?)
-    }
-
     fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
         &mut self.public_access_cidrs
     }
@@ -113,14 +107,6 @@ impl Parameters {
     /// INVALID.
     pub(crate) fn vpc(&self) -> Result<Cidr, Error> {
         self.vpc_cidr.parse().map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
-    }
-
-    /// How many zones.
-    pub(crate) fn zone_count(&self) -> usize {
-        match &self.availability_zones {
-            Zones::Count(count) => *count,
-            Zones::Named(names) => names.len(),
-        }
     }
 
     /// JSON Schema of the parameters.

@@ -112,7 +112,8 @@ fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings)
         findings.check(!docker, field, || format!("{cidr} overlaps {DOCKER}, the nodes' own bridge"));
     }
     let field = "parameters.availability_zones";
-    findings.check((2..=3).contains(&parameters.zone_count()), field, || "must be 2 or 3 zones".to_owned());
+    findings
+        .check((2..=3).contains(&parameters.availability_zones.count()), field, || "must be 2 or 3 zones".to_owned());
     if let Zones::Named(names) = &parameters.availability_zones {
         for name in names {
             let of_region =

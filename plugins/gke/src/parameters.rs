@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use landlord_provider_sdk::cidr::Cidr;
 pub(crate) use landlord_provider_sdk::parameters::{Capacity, ClassParameters, Zones};
-use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
 
@@ -68,12 +68,6 @@ impl Default for Parameters {
 }
 
 impl ClassParameters for Parameters {
-    type Error = Error;
-
-    fn parse(text: &str) -> Result<Self, Error> {
-        Ok(settings::parameters(text)?)
-    }
-
     fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
         &mut self.public_access_cidrs
     }

@@ -106,11 +106,7 @@ fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings)
         });
     }
     let field = "parameters.zones";
-    let count = match &parameters.zones {
-        Zones::Count(count) => *count,
-        Zones::Named(names) => names.len(),
-    };
-    findings.check((1..=3).contains(&count), field, || "must be 1 to 3 zones".to_owned());
+    findings.check((1..=3).contains(&parameters.zones.count()), field, || "must be 1 to 3 zones".to_owned());
     if let Zones::Named(names) = &parameters.zones {
         for name in names {
             let letter = name.strip_prefix(region).and_then(|rest| rest.strip_prefix('-'));

@@ -1,12 +1,10 @@
 //! What classes say in the same words on every cloud that makes clusters: zones, how nodes are bought, who reaches the API
 //! server; and the part of `validate` that is alike there. Which keys a cloud has beside these, only its plugin knows.
 
-use std::fmt::Display;
+use landlord_provider_api::{ProviderError, v1};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use landlord_provider_api::v1;
-use serde::{Deserialize, Serialize};
-
-use crate::findings::Findings;
+use crate::{findings::Findings, settings};
 
 /// How many zones, or which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +14,17 @@ pub enum Zones {
     Count(usize),
     /// These.
     Named(Vec<String>),
+}
+
+impl Zones {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Named(names) => names.len(),
+        }
+    }
 }
 
 /// How nodes are bought.
@@ -30,15 +39,14 @@ pub enum Capacity {
 }
 
 /// The parameters of a class (`parameters_json`), as far as every cloud has them.
-pub trait ClassParameters: Sized {
-    /// Why they can't be read.
-    type Error: Display;
-
+pub trait ClassParameters: DeserializeOwned {
     /// Reads them; empty text: everything has its default.
     ///
     /// # Errors
     /// INVALID, naming the key.
-    fn parse(text: &str) -> Result<Self, Self::Error>;
+    fn parse(text: &str) -> Result<Self, ProviderError> {
+        settings::parameters(text)
+    }
 
     /// Networks that reach the API server; `None`: not given, which [`Findings::access`] refuses.
     fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>>;
@@ -73,24 +81,22 @@ pub fn check<P: ClassParameters>(
 mod tests {
     use super::*;
 
-    #[derive(Default)]
-    struct Class(Option<Vec<String>>);
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Class {
+        public_access_cidrs: Option<Vec<String>>,
+    }
 
     impl ClassParameters for Class {
-        type Error = String;
-
-        fn parse(text: &str) -> Result<Self, String> {
-            if text.is_empty() { Ok(Self::default()) } else { Err("unknown key".to_owned()) }
-        }
-
         fn public_access_cidrs(&mut self) -> &mut Option<Vec<String>> {
-            &mut self.0
+            &mut self.public_access_cidrs
         }
     }
 
     fn fields(request: &v1::ValidateRequest) -> Vec<String> {
         let mut findings = Findings::default();
-        let access = |class: &Class, findings: &mut Findings| findings.access("access", class.0.as_deref(), 1);
+        let access =
+            |class: &Class, findings: &mut Findings| findings.access("access", class.public_access_cidrs.as_deref(), 1);
         check(&mut findings, request, access, |_, findings| findings.add("node_pool", "is too small"));
         findings.into_violations().into_iter().map(|violation| violation.field).collect()
     }
@@ -102,7 +108,7 @@ mod tests {
         request.scope = Some(v1::Scope { host_cluster: "hosts".to_owned(), ..v1::Scope::default() });
         assert!(fields(&request).is_empty());
         request.node_pool = Some(v1::NodePoolSpec::default());
-        request.parameters_json = "{}".to_owned();
+        request.parameters_json = r#"{"unknown": 1}"#.to_owned();
         assert_eq!(fields(&request), ["parameters", "node_pool"]);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use landlord_provider_api::{ProviderError, v1};
 use serde::{Deserialize, Deserializer};
+
+use crate::error::invalid;
 
 /// A domain as it is compared: lower case, without the last dot.
 #[must_use]
@@ -42,6 +45,27 @@ impl<Z> ParentZones<Z> {
     }
 }
 
+/// The name of a record in the zone of `domain`, as it is compared.
+///
+/// # Errors
+/// INVALID: it is not within the zone, or has no value.
+pub fn record_name(record: &v1::DnsRecord, domain: &str) -> Result<String, ProviderError> {
+    let name = normal(&record.name);
+    if name.strip_suffix(domain).is_none_or(|rest| !rest.is_empty() && !rest.ends_with('.')) {
+        return Err(invalid(format!("the record {name} is not within the zone {domain}")));
+    }
+    if record.values.is_empty() {
+        return Err(invalid(format!("the record {name} has no value")));
+    }
+    Ok(name)
+}
+
+/// A text as a zone file has it (RFC 1035, 5.1); one that is quoted stays as it is.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    if text.starts_with('"') { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\\\"")) }
+}
+
 /// Whether a delegation names exactly these servers, in whatever order and spelling.
 pub fn same_servers<S: AsRef<str>>(present: impl IntoIterator<Item = S>, wanted: &[String]) -> bool {
     let mut present: Vec<String> = present.into_iter().map(|server| normal(server.as_ref())).collect();
@@ -53,7 +77,29 @@ pub fn same_servers<S: AsRef<str>>(present: impl IntoIterator<Item = S>, wanted:
 
 #[cfg(test)]
 mod tests {
-    use super::{ParentZones, same_servers};
+    use landlord_provider_api::v1::DnsRecord;
+
+    use super::{ParentZones, quoted, record_name, same_servers};
+
+    #[test]
+    fn a_record_lies_in_its_zone_and_has_values() {
+        let record = |name: &str, values: &[&str]| DnsRecord {
+            name: name.to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            ..DnsRecord::default()
+        };
+        let of = |name: &str, values: &[&str]| record_name(&record(name, values), "acme.example.com");
+        assert_eq!(of("Chat.acme.example.com.", &["192.0.2.1"]).expect("within"), "chat.acme.example.com");
+        assert_eq!(of("acme.example.com", &["192.0.2.1"]).expect("itself"), "acme.example.com");
+        for (name, values, why) in [
+            ("xacme.example.com", &["192.0.2.1"][..], "not within"),
+            ("example.com", &["192.0.2.1"], "not within"),
+            ("chat.acme.example.com", &[], "has no value"),
+        ] {
+            assert!(of(name, values).expect_err(name).message.contains(why), "{name}");
+        }
+        assert_eq!((quoted("a \"b\""), quoted("\"c\"")), ("\"a \\\"b\\\"\"".to_owned(), "\"c\"".to_owned()));
+    }
 
     #[test]
     fn the_longest_parent_delegates() {

@@ -1,7 +1,8 @@
 //! Benchmarks that anybody can rerun, one command each: `cargo run --release -p landlord-bench -- COMMAND`. They print
-//! tables and, but for `storm`, judge nothing: machines are shared and noisy, so compare within one run. README.md says what each measures.
+//! tables and, but for `storm`, `portals` and `availability`, judge nothing: machines are shared and noisy, so compare within one run. README.md says what each measures.
 
 mod audit;
+mod availability;
 mod cluster;
 mod figures;
 mod flow;
@@ -146,6 +147,21 @@ enum Bench {
         #[arg(long)]
         short: bool,
     },
+    /// What looking every minute at environments costs the daemon, how late looks are, and whether dead ones delay others; fails if they do.
+    Availability {
+        /// Environments that are READY.
+        #[arg(long, default_value_t = 10_000)]
+        tenants: usize,
+        /// Looks at each while all answer, and then while some are dead.
+        #[arg(long, default_value_t = 5)]
+        beats: usize,
+        /// Between two looks at one, seconds.
+        #[arg(long, default_value_t = 60)]
+        interval_s: u64,
+        /// A fraction of all of it, and only what a busy machine does not change is judged.
+        #[arg(long)]
+        short: bool,
+    },
     /// Size of each plugin as this profile builds it.
     Sizes,
     /// The AWS flow against ministack, beside bare boto3, Ansible and CDK.
@@ -159,6 +175,10 @@ enum Bench {
 /// Of `portals --short`: seconds on two cores.
 const SHORT: Size =
     Size { idle: 400, watchers: 60, orders: 20, calls: 60, beside: Duration::from_millis(300), judges: false };
+
+/// Of `availability --short`: a minute or two. The shortest interval that the daemon takes.
+const FEW: availability::Size =
+    availability::Size { tenants: 200, beats: 2, interval: Duration::from_secs(10), judges: false };
 
 pub(crate) fn say(line: &str) {
     // A closed pipe is no reason to fail.
@@ -245,6 +265,12 @@ fn main() -> Result<()> {
         Bench::Portals { idle, watchers, orders, calls, short: false } => {
             let beside = Duration::from_secs(5);
             portals::run(&Bed::new(&[&cloud::EKS])?, Size { idle, watchers, orders, calls, beside, judges: true })
+        }
+        Bench::Availability { short: true, .. } => availability::run(&Bed::new(&[&cloud::EKS])?, FEW),
+        Bench::Availability { tenants, beats, interval_s, short: false } => {
+            let interval = Duration::from_secs(interval_s);
+            let size = availability::Size { tenants, beats, interval, judges: true };
+            availability::run(&Bed::new(&[&cloud::EKS])?, size)
         }
         Bench::Sizes => sizes(&Binaries::ensure(&cloud::ALL, &mut |_| {})?, profile),
         Bench::AwsFlow { tenants } => flow::compare(&Binaries::ensure(&[&cloud::EKS], &mut |_| {})?, &tenants),

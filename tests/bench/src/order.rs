@@ -93,7 +93,8 @@ fn id(tenant: &Tenant) -> &str {
     tenant.name.rsplit('/').next().unwrap_or_default()
 }
 
-async fn list(client: &mut Client) -> Result<Vec<Tenant>> {
+/// All tenants.
+pub(crate) async fn list(client: &mut Client) -> Result<Vec<Tenant>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {

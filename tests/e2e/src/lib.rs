@@ -39,18 +39,17 @@ pub fn bare_world(cloud: &'static Cloud, time_scale: f64) -> Result<World> {
     World::temporary(binaries()?, &WorldOptions { time_scale, clouds: vec![cloud], ..WorldOptions::default() })
 }
 
-/// The same, whose daemon goes on however long its calls fail: at this scale the usual hour is six seconds, which a busy machine
-/// needs for a few starts of a plugin, or for calls that are lost one after the other.
+/// Has a daemon go on however long its calls fail: at [`FAST`] the usual hour is six seconds, which a busy machine needs for a few
+/// starts of a plugin, or for calls that are lost one after the other. TOML.
+pub const PATIENT: &str = "[engine]\nretry_timeout = '48h'\n";
+
+/// A world as [`bare_world`]'s, whose daemon is [`PATIENT`].
 ///
 /// # Errors
 /// What does not start.
 pub fn patient_world(cloud: &'static Cloud) -> Result<World> {
-    let options = WorldOptions {
-        time_scale: FAST,
-        clouds: vec![cloud],
-        extra_config: "[engine]\nretry_timeout = '48h'\n".into(),
-        ..WorldOptions::default()
-    };
+    let options =
+        WorldOptions { time_scale: FAST, clouds: vec![cloud], extra_config: PATIENT.into(), ..WorldOptions::default() };
     World::temporary(binaries()?, &options)
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud, patient_world};
+use landlord_e2e::{FAST, PATIENT, bare_world, kubernetes_world, on_every_cloud, patient_world};
 use landlord_test_harness::{
     Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
 };
@@ -280,7 +280,7 @@ fn sweep<'a>(cloud: &'static Cloud, victim: Victim, lives: impl Iterator<Item = 
 /// the first of each of its calls, one after the other, and the neighbour never notices.
 #[test]
 fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
-    let mut world = kubernetes_world(&EKS, FAST, &EKS.bare_shared_classes()).unwrap();
+    let mut world = kubernetes_world(&EKS, FAST, &(PATIENT.to_owned() + &EKS.bare_shared_classes())).unwrap();
     let cli = world.cli();
     let host = HostFile::new("shared", &EKS.bare_class(), 1, 20);
     cli.apply_host(&host).unwrap();
@@ -390,7 +390,7 @@ fn namespaces_of_tenants(world: &World, tenant: &TenantFile) -> String {
 }
 
 fn killed_again_and_again_it_still_ends(cloud: &'static Cloud) {
-    let mut world = bare_world(cloud, FAST).unwrap();
+    let mut world = patient_world(cloud).unwrap();
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();

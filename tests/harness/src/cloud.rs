@@ -3,12 +3,13 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
+
+use crate::files::private;
 
 /// A simulated cloud and the provider that works on it.
 #[derive(Debug)]
@@ -180,8 +181,7 @@ impl Cloud {
 
     fn write_secret(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join(format!("{}-secret", self.provider));
-        fs::write(&path, format!("{}\n", self.secret))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        private(&path, &format!("{}\n", self.secret))?;
         Ok(path)
     }
 

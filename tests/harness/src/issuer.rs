@@ -15,6 +15,8 @@ use crate::{Service, binaries::checkout};
 
 /// How long the provider may take to listen: on a loaded machine, Node alone needs seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// A port that is free may be somebody else's a moment later; no machine takes so many.
+const PORTS_MAX: usize = 5;
 /// Between two observations whether it listens.
 const OBSERVE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -35,11 +37,18 @@ impl Issuer {
     /// # Errors
     /// No Node.js, no package registry when it is needed for the first time, no free port.
     pub fn start(folder: &Path, token_ttl: Duration) -> Result<Self> {
-        let node = installed()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut issuer = Self { folder: folder.to_owned(), node, port, token_ttl, service: None };
-        issuer.restart()?;
-        Ok(issuer)
+        let mut issuer = Self { folder: folder.to_owned(), node: installed()?, port: 0, token_ttl, service: None };
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            issuer.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            match issuer.restart() {
+                Ok(()) => return Ok(issuer),
+                // Whoever else was given it since.
+                Err(error) if tried < PORTS_MAX && error.to_string().contains("EADDRINUSE") => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Starts it again at the same address, with new keys and without memory.

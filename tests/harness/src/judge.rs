@@ -198,28 +198,44 @@ pub fn only_ours_is_touched(journal: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Every object that a call of ours made carries the markers from the call on.
+/// Types whose create calls take markers along, in each cloud.
+const MARKED: [&str; 9] = [
+    "AWS::CloudFormation::Stack",
+    "AWS::EKS::Cluster",
+    "AWS::EKS::Nodegroup",
+    "compute.googleapis.com/Network",
+    "container.googleapis.com/Cluster",
+    "dns.googleapis.com/ManagedZone",
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.ContainerService/managedClusters",
+    "Microsoft.Network/dnsZones",
+];
+
+/// Every object that a call of ours made in an account carries the markers from the call on.
 ///
 /// # Errors
-/// Names the first object without.
-pub fn everything_is_marked(journal: &[Value], caller_part: &str) -> Result<()> {
+/// Names the first object without; or that nothing was made there that could be judged.
+pub fn everything_is_marked(journal: &[Value], account: &str) -> Result<()> {
+    let mut judged = 0;
     for entry in journal {
-        let ours =
-            entry["origin"] == "call" && entry["effect"] == "created" && text(entry, "caller").contains(caller_part);
-        if !ours {
+        if entry["origin"] != "call" || entry["effect"] != "created" || entry["account"] != account {
             continue;
         }
         for object in entry["objects"].as_array().into_iter().flatten() {
             let kind = text(object, "type");
-            if !["AWS::CloudFormation::Stack", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup"].contains(&kind) {
+            if !MARKED.iter().any(|marked| marked.eq_ignore_ascii_case(kind)) {
                 continue;
             }
+            judged += 1;
             for marker in ["landlord-installation", "landlord-tenant-uid", "landlord-role"] {
                 if object["tags"][marker].is_null() {
                     bail!("{kind} {} was created without {marker} (seq {})", text(object, "id"), entry["seq"]);
                 }
             }
         }
+    }
+    if judged == 0 {
+        bail!("nothing was made in {account} whose markers could be judged");
     }
     Ok(())
 }
@@ -263,7 +279,7 @@ mod tests {
     #[test]
     fn each_type_that_is_judged_is_one_of_a_simulated_cloud() {
         let known = simulators();
-        for kind in SINGLE.into_iter().chain(STAGE_OF.map(|(kind, _)| kind)) {
+        for kind in SINGLE.into_iter().chain(STAGE_OF.map(|(kind, _)| kind)).chain(MARKED) {
             let whole = format!("\"{}\"", kind.to_lowercase());
             assert!(known.contains(&whole), "no simulated cloud has {kind}: it would never be judged");
         }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod cloud;
+pub mod files;
 pub mod issuer;
 pub mod judge;
 #[cfg(feature = "client")]
@@ -22,6 +23,7 @@ pub mod world;
 pub use binaries::Binaries;
 pub use cli::{Cli, CliOutput, HostFile, TenantFile};
 pub use cloud::Cloud;
+pub use files::private;
 pub use issuer::Issuer;
 pub use process::Service;
 pub use replica::Replica;

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, node_socket, node_sockets, proxy};
+use landlord_test_kube::{images, node_socket, node_sockets, proxy, python_env};
 
 use crate::{Cloud, binaries::checkout};
 
@@ -49,6 +49,20 @@ const AUTHORITY: &str = "acme-root.pem";
 /// How often a node's ACME server is asked for it, and one that has answered: it may have been started again.
 const TRUST_POLL: Duration = Duration::from_secs(1);
 const KNOWN_POLL: Duration = Duration::from_secs(20);
+
+/// Where the programs are by which tests and the quickstart use the apps as their customers do.
+#[must_use]
+pub fn customer_scripts() -> PathBuf {
+    checkout().join("tests/kube/tests/use")
+}
+
+/// Python for them, made first if it is missing, which needs the package index.
+///
+/// # Errors
+/// As [`python_env`].
+pub fn customer_python() -> Result<PathBuf> {
+    Ok(python_env(&customer_scripts().join("requirements.txt"))?)
+}
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]
@@ -139,7 +153,7 @@ pub(crate) fn checks(folder: &Path, outside: &Outside) -> String {
 /// Keeps the authorities of the nodes' ACME servers in the world's folder, until the folder is gone: each makes a new one at each
 /// start. Those of before stay trusted, as certificates of before are in use.
 pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
-    let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));
+    let (folder, script) = (folder.to_owned(), customer_scripts().join("root.py"));
     std::thread::spawn(move || {
         let mut asked: BTreeMap<PathBuf, Instant> = BTreeMap::new();
         while folder.is_dir() {

@@ -110,7 +110,10 @@ pub(crate) fn apiserver(
         .arg("kube-apiserver")
         .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
         .args(["--bind-address=127.0.0.1".into(), format!("--secure-port={}", ports.api)])
-        // The Service `kubernetes` would point to a loopback address, which is refused as an endpoint.
+        // Unless a node relays from this address, nobody goes there. Without the flag it searches for an interface with a default
+        // route, and ends on a machine without network (`DefaultAdvertiseAddress` of k8s.io/apiserver/pkg/server/options).
+        .arg(format!("--advertise-address={ADDRESS}"))
+        // The Service `kubernetes` would lead nowhere.
         .arg("--endpoint-reconciler-type=none")
         .arg(format!("--tls-cert-file={}", path("server.crt")))
         .arg(format!("--tls-private-key-file={}", path("server.key")))
@@ -134,7 +137,7 @@ pub(crate) fn apiserver(
 }
 
 /// Lets an API server reach kubelets and whatever is in the cluster through the node that will be in `folder`.
-pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 6]> {
+pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 5]> {
     let path = folder.join("egress.json");
     let socket = connect::node_socket(folder);
     let text = json!({
@@ -152,8 +155,7 @@ pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[
         format!("--kubelet-client-key={}", credentials.path("kubelet-client.key").display()),
         // A node's name is known to nobody.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
-        // Pods reach it by the Service `kubernetes`: the node relays from its own address.
-        format!("--advertise-address={ADDRESS}"),
+        // Pods reach it by the Service `kubernetes`: the node relays from the address that it advertises.
         "--endpoint-reconciler-type=lease".to_owned(),
     ])
 }

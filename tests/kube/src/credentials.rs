@@ -10,7 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::RngCore as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -55,14 +54,6 @@ impl Credentials {
     /// Path of one of the files: `ca.crt`, `server.{crt,key}`, `kubelet-client.{crt,key}`, `service-accounts.{key,pub}`, `tokens.csv`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
-    }
-
-    /// The certificate authority in the form that the client takes.
-    pub(crate) fn ca_der(&self) -> Result<Vec<u8>> {
-        let base64: String = self.ca_pem.lines().filter(|line| !line.starts_with("-----")).collect();
-        STANDARD
-            .decode(base64)
-            .map_err(|_| Error::Damaged { what: "the certificate authority", path: self.path("ca.crt") })
     }
 }
 
@@ -120,7 +111,7 @@ mod tests {
         let read = Credentials::ensure(folder.path()).unwrap();
         assert_eq!((&made.ca_pem, &made.admin_token), (&read.ca_pem, &read.admin_token));
         assert_eq!(made.admin_token.len(), 2 * TOKEN_BYTES);
-        assert!(!made.ca_der().unwrap().is_empty());
+        assert!(crate::client_config("https://127.0.0.1:1", &made.ca_pem).is_ok());
         let mode = std::fs::metadata(made.path("server.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

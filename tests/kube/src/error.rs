@@ -51,6 +51,14 @@ pub enum Error {
         /// What it lacks.
         missing: String,
     },
+    /// This machine makes no namespaces without network.
+    #[error(
+        "this machine can't be without network for a test, which needs root and the right to make namespaces: {reported}"
+    )]
+    OfflineUnsupported {
+        /// The system's words.
+        reported: String,
+    },
     /// The node did not take an image.
     #[error("the node did not take the image {image}: {output}")]
     Image {

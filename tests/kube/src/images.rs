@@ -55,7 +55,8 @@ const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
 /// minutes), `envoy` from the package index, and `charts`, a folder of their charts. `models` is a folder for the volume of `llm`.
 /// An image `files` is known to a node as `landlord.test/files:1`.
 ///
-/// Several callers build once: the others wait. An image is recreated when its packages' versions change.
+/// Several callers build once: the others wait. An image is recreated when what it is made of changes here: pinned versions, the list
+/// of Debian's packages, the builder. What is built needs no network any more, whatever versions Debian has by then.
 ///
 /// # Errors
 /// [`Error::Python`] with the builder's own words, [`Error::NoCacheFolder`], unusable files.
@@ -70,14 +71,6 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
 /// As [`crate::NodeArtifacts::ensure`] and [`images`].
 pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
     crate::NodeArtifacts::ensure(progress)?;
-    ensure_stack_images(progress)
-}
-
-/// The same without the node's programs.
-///
-/// # Errors
-/// As [`images`].
-pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
     let all = [&APP_IMAGES[..], &PLATFORM_IMAGES[..], &STACK_FOLDERS[..]].concat();
     images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
 }

@@ -9,6 +9,7 @@
 //! - [`Node`]: a real node beside kwok's pretended ones, for those who ask for it; needs root.
 //! - [`Capacity`]: how many of them this machine bears.
 //! - [`steps!`]: named tests that share one of them.
+//! - [`Offline`]: a machine without network, for whatever shall need none.
 //! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
 //!   [`cloud::CloudBackend`].
 //!
@@ -25,7 +26,7 @@
 //! ```
 //!
 //! The crate knows no provider and nothing of the daemon. Without the feature `cluster` (on by default) only
-//! [`Artifacts`], [`Capacity`] and what builds a node's parts are left, which compile in seconds, so that the Go build can begin at once.
+//! [`Artifacts`], [`Capacity`], [`Offline`] and what builds a node's parts are left, which compile in seconds, so that the Go build can begin at once.
 
 mod artifacts;
 mod build;
@@ -36,8 +37,10 @@ mod debian;
 mod error;
 mod go_program;
 mod images;
+mod kube_state_metrics;
 mod metrics_server;
 mod node_artifacts;
+mod offline;
 mod older_gateway;
 mod steps;
 mod venv;
@@ -74,9 +77,11 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{NODES_MAX, forward, node_socket, node_sockets, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::{APP_IMAGES, PLATFORM_IMAGES, ensure_stack, ensure_stack_images, images, images_watched};
+pub use images::{APP_IMAGES, PLATFORM_IMAGES, ensure_stack, images, images_watched};
+pub use kube_state_metrics::kube_state_metrics;
 pub use metrics_server::metrics_server;
 pub use node_artifacts::{NodeArtifacts, node_supported};
+pub use offline::Offline;
 pub use older_gateway::older_gateway_crds;
 pub use steps::Steps;
 pub use venv::python_env;
@@ -93,3 +98,5 @@ pub use karpenter::Karpenter;
 pub use node::{AcmeServer, Node, NodeOptions};
 #[cfg(feature = "cluster")]
 pub use prometheus::prometheus;
+#[cfg(feature = "cluster")]
+pub use ready::client_config;

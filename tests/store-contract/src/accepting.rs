@@ -230,7 +230,8 @@ pub async fn what_the_engine_records_is_no_other_order<S: Store>(store: Arc<S>) 
     let read = store.get(&acme).await.unwrap();
     let claim = claim_one(&*store).await;
     let mut status = store.load(&claim).await.unwrap().environment.status;
-    status.endpoints.push(Endpoint { name: "chat".into(), url: "https://chat.acme.example.com".into() });
+    let (name, url) = ("chat".into(), "https://chat.acme.example.com".into());
+    status.endpoints.push(Endpoint { name, url, ..Endpoint::default() });
     let patch = EnvironmentPatch { status: Some(status), ..EnvironmentPatch::default() };
     store.commit(&claim, Commit { environment: patch, ..Commit::default() }).await.unwrap();
     assert_ne!(store.get(&acme).await.unwrap().etag, read.etag);

@@ -6,7 +6,7 @@ use landlord_core::{
     Availability, AvailabilityChange, Condition, Environment, OperationOutcome, StageState, State, TenantUid,
     Timestamp, WhenUnavailable,
     environment::{CustomerSpec, VERIFY_FAILED},
-    ports::{AvailabilityStore, EventQuery, EventScope, ProbeTarget, SeenAvailability},
+    ports::{AvailabilityStore, Duty, EventQuery, EventScope, ProbeTarget, SeenAvailability},
 };
 
 use crate::fixtures::*;
@@ -39,17 +39,18 @@ async fn events<S: Store>(store: &S, environment: &Environment, reason: &str) ->
 }
 
 pub async fn one_daemon_looks_until_it_gives_the_duty_back<S: Store + AvailabilityStore>(store: Arc<S>) {
-    assert!(store.claim_probing("one", TTL).await.unwrap());
-    assert!(store.claim_probing("one", TTL).await.unwrap(), "it prolongs its own");
-    assert!(!store.claim_probing("two", TTL).await.unwrap());
-    store.release_probing("two").await.unwrap();
-    assert!(!store.claim_probing("two", TTL).await.unwrap(), "nobody gives back what another one has");
-    store.release_probing("one").await.unwrap();
-    assert!(store.claim_probing("two", TTL).await.unwrap(), "at once");
-    assert!(!store.claim_probing("one", TTL).await.unwrap());
+    let claim = async |owner: &str, ttl| store.claim_duty(Duty::Probing, owner, ttl).await.unwrap();
+    assert!(claim("one", TTL).await);
+    assert!(claim("one", TTL).await, "it prolongs its own");
+    assert!(!claim("two", TTL).await);
+    assert!(!claim("two", Duration::ZERO).await);
+    assert!(!claim("two", TTL).await, "nobody gives back what another one has");
+    claim("one", Duration::ZERO).await;
+    assert!(claim("two", TTL).await, "at once");
+    assert!(!claim("one", TTL).await);
     // A lease that has ended is anybody's.
-    assert!(store.claim_probing("two", Duration::ZERO).await.unwrap());
-    assert!(store.claim_probing("one", TTL).await.unwrap());
+    assert!(claim("two", Duration::ZERO).await);
+    assert!(claim("one", TTL).await);
 }
 
 pub async fn who_was_ready_is_looked_at_and_nobody_else<S: Store + AvailabilityStore>(store: Arc<S>) {
@@ -79,7 +80,7 @@ pub async fn what_is_seen_is_kept_by_who_has_the_duty<S: Store + AvailabilitySto
     assert!(!store.keep_availability("one", vec![first.clone()]).await.unwrap(), "nobody has the duty");
     let before = store.get(&name("acme", "one")).await.unwrap();
     assert_eq!(before.availability.clone().unwrap_or_default(), Availability::default());
-    store.claim_probing("one", TTL).await.unwrap();
+    store.claim_duty(Duty::Probing, "one", TTL).await.unwrap();
     assert!(!store.keep_availability("two", vec![first.clone()]).await.unwrap());
     assert!(store.keep_availability("one", vec![first.clone()]).await.unwrap());
     let after = store.get(&name("acme", "one")).await.unwrap();
@@ -128,7 +129,7 @@ pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Sto
     commit.stages = vec![landlord_core::StageRecord { poll_time: work.now.after(HOUR), ..done }];
     store.commit(&claim, commit).await.unwrap();
     assert_eq!(store.next_due("a").await.unwrap(), None);
-    store.claim_probing("one", TTL).await.unwrap();
+    store.claim_duty(Duty::Probing, "one", TTL).await.unwrap();
     let target = targets(&*store).await.remove(0);
     let lost = || vec![seen(&target, Some(AvailabilityChange::Lost), true)];
     // Its customer is frozen: nothing would be done, and nobody hears that it is.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     DesiredState, OperationOutcome, Placement, Precondition, Stage, StageState, State, TenantUid,
+    environment::LastReady,
     ports::{Claim, Commit, DaemonStore, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
 };
 
@@ -130,7 +131,7 @@ fn everything() -> Commit {
         stages: vec![record(Stage::Network, DesiredState::Present, StageState::Done)],
         environment: EnvironmentPatch {
             desired_state: Some(DesiredState::Absent),
-            revert: Some((larger(), placement())),
+            revert: Some(LastReady { spec: Some(larger()), placement: placement() }),
             mark_ready: true,
             ..EnvironmentPatch::default()
         },

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     DesiredState, OperationOutcome, Precondition, Stage, StageRecord, StageState, State,
+    environment::LastReady,
     ports::{Commit, EnvironmentPatch, EventKind, EventQuery, Release, StoreError},
     stage::RemovedObject,
 };
@@ -98,8 +99,8 @@ pub async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     store.cancel(changed.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    let last_ready = tenant_of(&work.environment).last_ready.clone();
-    assert_eq!(last_ready, Some((spec(), placement())));
+    assert_eq!(tenant_of(&work.environment).last_ready, Some((spec(), placement())));
+    let last_ready = Some(LastReady { spec: Some(spec()), placement: placement() });
     let turn = EnvironmentPatch { revert: last_ready, ..EnvironmentPatch::default() };
     store.commit(&claim, Commit { environment: turn, ..Commit::default() }).await.unwrap();
     let work = store.load(&claim).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use landlord_core::ports::{DaemonInfo, DaemonStore, Duty, StatisticsStore, StoreError};
+use landlord_core::ports::{DaemonInfo, DaemonStore, Duty, Leases, StatisticsStore, StoreError};
 
 use crate::{assert_refused, fixtures::*};
 
@@ -20,8 +20,10 @@ pub async fn daemons_are_known_with_their_leases_until_they_leave<S: Store + Dae
     store.announce(&daemon("a")).await.unwrap();
     let [a, b] = store.daemons().await.unwrap().try_into().unwrap();
     assert_eq!((a.info, b.info), (daemon("a"), daemon("b")));
-    assert_eq!((a.environment_leases, a.account_leases), (0, 0));
-    assert_eq!((b.environment_leases, b.account_leases), (1, 1));
+    assert_eq!(a.leases, Leases::default());
+    assert_eq!(b.leases, Leases { environments: 1, accounts: 1 });
+    assert_eq!((store.leases("a").await.unwrap(), store.leases("b").await.unwrap()), (a.leases, b.leases));
+    assert_eq!(store.leases("c").await.unwrap(), Leases::default());
     assert!(a.heard_time >= a.start_time && b.heard_time >= b.start_time);
     store.leave("b").await.unwrap();
     let [a] = store.daemons().await.unwrap().try_into().unwrap();

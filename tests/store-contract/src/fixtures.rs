@@ -8,8 +8,8 @@ use landlord_core::{
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
         Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch,
-        EventKind, HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
-        RequestKey, StoreError, TenantStore, Work, WorkStore,
+        EventKind, HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, ProviderKey, Release,
+        RequestContext, RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;
@@ -97,28 +97,15 @@ pub fn larger() -> TenantSpec {
 }
 
 pub fn placement() -> Placement {
-    Placement {
-        class: "standard".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "fake".parse().unwrap(),
-        credentials: "default".into(),
-        account: "111122223333".into(),
-        region: "eu-central-1".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m6i.large".into(),
-        node_count: 2,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    }
+    let key = ProviderKey { provider: "fake".parse().unwrap(), credentials: "default".into() };
+    let placement = Placement::without_choices(
+        "standard".parse().unwrap(),
+        Level::Cluster,
+        key,
+        "111122223333".into(),
+        "eu-central-1".into(),
+    );
+    Placement { machine_type: "m6i.large".into(), node_count: 2, ..placement }
 }
 
 /// A request without an id.

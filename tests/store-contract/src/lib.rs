@@ -128,6 +128,7 @@ macro_rules! contract_suite {
             credentials: a_credential_is_given_as_its_class_says;
             credentials: nobody_reads_what_is_rotated_meanwhile;
             revisions: revisions_are_kept_for_who_names_them;
+            revisions: a_host_cluster_names_what_it_runs_and_goes_back_to;
             daemons: a_duty_is_one_daemons_until_it_is_given_back;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;

@@ -45,11 +45,7 @@ impl Server {
     /// As [`Server::shared`].
     pub fn start(name: &str) -> Self {
         remove_leftovers();
-        let programs = programs();
-        let folder = std::env::temp_dir().join(format!("{FOLDERS}{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        own(&folder);
-        let server = Self { programs, folder, databases: AtomicU32::new(0) };
+        let server = Self::empty(programs(), name);
         let made = server.run("initdb", &["-D", &server.data(), "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8"]);
         assert!(made.status.success(), "{made:?}");
         server.up();
@@ -85,6 +81,56 @@ impl Server {
             assert!(Instant::now() < deadline, "{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// A server that follows this one, with its settings: it has what this one had a moment ago.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn standby(&self, name: &str) -> Self {
+        let standby = Self::empty(self.programs.clone(), name);
+        let socket = self.folder.display().to_string();
+        let from = ["-h", &socket, "-U", USER, "-D", &standby.data()];
+        let copied = self.run("pg_basebackup", &[&from[..], &["-R", "-c", "fast", "--no-sync"]].concat());
+        assert!(copied.status.success(), "{copied:?}");
+        standby.up();
+        standby
+    }
+
+    /// Has a user show a password from now on; all others need none.
+    ///
+    /// # Panics
+    /// If the server's rules can't be changed.
+    pub fn ask_password_of(&self, user: &str) {
+        let rules = self.folder.join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        fs::write(&rules, format!("local all {user} scram-sha-256\n{before}")).unwrap();
+        let reloaded = self.run("pg_ctl", &["-D", &self.data(), "reload"]);
+        assert!(reloaded.status.success(), "{reloaded:?}");
+        // It reads them when it comes to it.
+        let socket = self.folder.display().to_string();
+        let without = ["-w", "-h", &socket, "-U", user, "-d", "postgres", "-c", "SELECT 1"];
+        let deadline = Instant::now() + TIMEOUT;
+        while self.run("psql", &without).status.success() {
+            assert!(Instant::now() < deadline, "{user} needs no password");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes a standby the server that writes.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn promote(&self) {
+        let promoted = self.run("pg_ctl", &["-D", &self.data(), "-w", "promote"]);
+        assert!(promoted.status.success(), "{promoted:?}");
+    }
+
+    fn empty(programs: PathBuf, name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("{FOLDERS}{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        own(&folder);
+        Self { programs, folder, databases: AtomicU32::new(0) }
     }
 
     /// Stops it as a machine that fails does: no client gets a response.

@@ -43,6 +43,10 @@ enum Task {
         /// Only what takes many minutes: rolling restarts, faults and upgrades of replicas under load; revisions under many tenants.
         #[arg(long, conflicts_with_all = ["names", "changed", "real"])]
         long: bool,
+        /// Each suite without network, once everything is set up and built: it fails if it so much as tries to reach anything
+        /// outside of the machine. As root.
+        #[arg(long)]
+        offline: bool,
     },
     /// Formatting, lints, docs, protobuf rules and all tests.
     Ci,
@@ -83,14 +87,14 @@ fn run(task: &Task) -> Result<bool> {
         Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
         Task::Package(package) => package::make(package).map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
-        Task::Test { real: true, .. } => schedule::some(&select::real()),
-        Task::Test { long: true, .. } => schedule::some(&select::long()),
-        Task::Test { names, changed: false, .. } if names.is_empty() => schedule::everything(false),
-        Task::Test { names, changed: false, .. } => schedule::some(&select::named(names)?),
-        Task::Test { changed: true, .. } => schedule::some(&select::changed()?),
+        Task::Test { real: true, offline, .. } => schedule::some(&select::real(), *offline),
+        Task::Test { long: true, offline, .. } => schedule::some(&select::long(), *offline),
+        Task::Test { names, changed: false, offline, .. } if names.is_empty() => schedule::everything(false, *offline),
+        Task::Test { names, changed: false, offline, .. } => schedule::some(&select::named(names)?, *offline),
+        Task::Test { changed: true, offline, .. } => schedule::some(&select::changed()?, *offline),
         Task::Ci => {
             checks::quick()?;
-            schedule::everything(true)
+            schedule::everything(true, false)
         }
     }
 }

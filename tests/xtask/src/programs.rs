@@ -113,6 +113,7 @@ fn suite(message: &Value, program: &str, built: &Path) -> Result<Suite> {
         folder,
         weight,
         counted: Counted::Libtest,
+        is_offline: false,
     })
 }
 
@@ -175,6 +176,7 @@ impl Built {
                 folder: checkout(),
                 weight: Weight::Kubernetes,
                 counted: Counted::Pytest,
+                is_offline: false,
             }
         };
         venvs.iter().map(suite).collect()
@@ -196,6 +198,7 @@ pub(crate) fn cargo_suite(title: &str, arguments: &str, variables: &[(&str, &str
         folder: checkout(),
         weight: Weight::Compile,
         counted,
+        is_offline: false,
     }
 }
 

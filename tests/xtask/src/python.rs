@@ -20,11 +20,15 @@ pub(crate) struct Venv {
 const SUITES: [&str; 3] = ["tests/sim/tests/boto3", "tests/sim/tests/google", "tests/sim/tests/microsoft"];
 
 /// Tools that Rust tests run, by their requirements file.
-const TOOLS: [&str; 4] = [
+const TOOLS: [&str; 8] = [
     "daemon/deploy/tests/checkov/requirements.txt",
+    "daemon/deploy/tests/files/requirements.txt",
     "daemon/grpc/tests/grpcio/requirements.txt",
     "daemon/landlordd/tests/observability/requirements.txt",
+    "daemon/webhooks/tests/standardwebhooks/requirements.txt",
+    "examples/portal-python/requirements.txt",
     "plugins/conformance/tests/ministack/requirements.txt",
+    "tests/kube/tests/use/requirements.txt",
 ];
 
 /// Makes what is missing.

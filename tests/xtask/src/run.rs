@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use landlord_test_kube::Offline;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::suite::{Counted, Outcome, Suite, count};
@@ -27,7 +28,9 @@ const TICKS_PER_SECOND: u64 = 100;
 /// Runs it, its output going to `log`.
 pub(crate) fn run(suite: &Suite, log: &Path) -> Result<Outcome> {
     let started = Instant::now();
-    let mut child = start(suite, log)?;
+    // Of its own, so that who tries to leave is known.
+    let offline = suite.is_offline.then(Offline::begin).transpose()?;
+    let mut child = start(suite, offline.as_ref(), log)?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
     let overdue = watch(suite, pid, log)?;
     // Not reaped yet: its id is nobody else's, and its times can be read.
@@ -39,18 +42,24 @@ pub(crate) fn run(suite: &Suite, log: &Path) -> Result<Outcome> {
     if let Some(overdue) = &overdue {
         output.push_str(&format!("\nkilled: {overdue}\n"));
     }
-    let mut outcome = count(suite.counted, output, status.success() && overdue.is_none());
+    let attempts = offline.as_ref().map(Offline::attempts).transpose()?.unwrap_or_default();
+    if attempts > 0 {
+        output
+            .push_str(&format!("\n{attempts} connections, datagrams or lookups of names were to leave the machine\n"));
+    }
+    let mut outcome = count(suite.counted, output, status.success() && overdue.is_none() && attempts == 0);
     outcome.wall = started.elapsed();
     outcome.cpu = cpu;
     Ok(outcome)
 }
 
 /// In a process group of its own, and killed by the kernel if this program dies, however that happens.
-fn start(suite: &Suite, log: &Path) -> Result<Child> {
+fn start(suite: &Suite, offline: Option<&Offline>, log: &Path) -> Result<Child> {
     let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
     let copy = file.try_clone()?;
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
+        .args(offline.map(|offline| offline.words(&suite.folder)).unwrap_or_default())
         .arg(&suite.program)
         .args(&suite.arguments)
         .envs(suite.variables.iter().map(|(name, value)| (name, value)))
@@ -139,6 +148,7 @@ mod tests {
             folder: std::env::temp_dir(),
             weight: Weight::Light,
             counted: Counted::Check,
+            is_offline: false,
         }
     }
 
@@ -160,6 +170,28 @@ mod tests {
             "{} lives",
             stat.display()
         );
+    }
+
+    #[test]
+    #[expect(clippy::print_stdout, reason = "a skip is shown")]
+    fn a_suite_without_network_that_tries_to_leave_fails() {
+        if let Err(error) = Offline::begin() {
+            return println!("SKIPPED: a suite without network: {error}");
+        }
+        let run_offline = |script: &str| {
+            let log = std::env::temp_dir().join(format!("xtask-offline-{}", std::process::id()));
+            let outcome = run(&Suite { is_offline: true, ..shell(script) }, &log).unwrap_or_default();
+            let _ = fs::remove_file(&log);
+            outcome
+        };
+        let at_home = run_offline("ip -brief link | grep -c .");
+        assert!(at_home.is_fine && at_home.output.trim() == "1", "{at_home:?}");
+        // Whether it notices or not.
+        let outcome = run_offline(
+            "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 5)' 2>/dev/null; true",
+        );
+        assert_eq!((outcome.failed, outcome.is_fine), (1, false), "{outcome:?}");
+        assert!(outcome.output.contains("1 connections"), "{outcome:?}");
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::{
     times::Times,
 };
 
-/// All suites; with lints and docs beside them if `with_checks`. `false` if anything failed.
-pub(crate) fn everything(with_checks: bool) -> Result<bool> {
+/// All suites; with lints and docs beside them if `with_checks`; each without network if `is_offline`. `false` if anything failed.
+pub(crate) fn everything(with_checks: bool, is_offline: bool) -> Result<bool> {
     let setup = setup::all()?;
     setup::node()?;
     let mut built = programs::build(&[])?;
@@ -38,11 +38,11 @@ pub(crate) fn everything(with_checks: bool) -> Result<bool> {
             checks::COMPILING.map(|(title, line, flags)| programs::cargo_suite(title, line, flags, Counted::Check)),
         );
     }
-    side_by_side(suites)
+    side_by_side(suites, is_offline)
 }
 
 /// The suites selected. What they need is set up for all.
-pub(crate) fn some(selection: &Selection) -> Result<bool> {
+pub(crate) fn some(selection: &Selection, is_offline: bool) -> Result<bool> {
     let setup = setup::all()?;
     let built = programs::build(&selection.packages)?;
     let mut suites = built.pytest(&setup.venvs, &select::folders()?);
@@ -64,10 +64,11 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
         }
         suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
     }
-    side_by_side(suites)
+    side_by_side(suites, is_offline)
 }
 
-fn side_by_side(mut suites: Vec<Suite>) -> Result<bool> {
+fn side_by_side(mut suites: Vec<Suite>, is_offline: bool) -> Result<bool> {
+    suites.iter_mut().for_each(|suite| suite.is_offline = is_offline);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let logs = logs()?;
     let mut times = Times::read();

@@ -61,7 +61,7 @@ pub(crate) fn long() -> Selection {
 }
 
 /// Have tests whose names begin with `long_`.
-const LONG: [&str; 2] = ["landlord-e2e", "landlord-deploy"];
+const LONG: [&str; 3] = ["landlord-e2e", "landlord-deploy", "quickstart"];
 
 /// The program that holds a crate's tests; what needs a process of its own is beside it.
 const PROGRAM: &str = "it";

@@ -91,6 +91,8 @@ pub(crate) struct Suite {
     pub(crate) folder: PathBuf,
     pub(crate) weight: Weight,
     pub(crate) counted: Counted,
+    /// Whether it runs without network, and fails if it tries to reach anything outside of the machine.
+    pub(crate) is_offline: bool,
 }
 
 /// What a suite came to.

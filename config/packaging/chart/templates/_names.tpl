@@ -37,6 +37,9 @@ volumeMounts:
   {{- if .Values.clusterIssuer.url }}
   - { name: cluster-issuer, mountPath: /etc/landlord/cluster-issuer, readOnly: true }
   {{- end }}
+  {{- with .Values.auditExport.claim }}
+  - { name: audit, mountPath: /var/lib/landlord/audit }
+  {{- end }}
   {{- range .Values.secrets }}
   - { name: {{ printf "secret-%s" . }}, mountPath: {{ printf "/etc/landlord/secrets/%s" . }}, readOnly: true }
   {{- end }}
@@ -78,6 +81,9 @@ volumes:
       sources:
         - serviceAccountToken: { path: token, expirationSeconds: 3600 }
         - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+  {{- end }}
+  {{- with .Values.auditExport.claim }}
+  - { name: audit, persistentVolumeClaim: { claimName: {{ . }} } }
   {{- end }}
   {{- range .Values.secrets }}
   - { name: {{ printf "secret-%s" . }}, secret: { secretName: {{ . }}, defaultMode: 288 } }

@@ -33,6 +33,14 @@ impl TlsFigures {
         registry.register_with_unit("landlord_tls_certificate_expiry", expiry, Unit::Seconds, self.expiry.clone());
     }
 
+    /// A listener whose files were read. Both outcomes are counted from 0 on: of a figure that begins at 1 nobody sees the increase,
+    /// and files that can't be used are counted once.
+    pub(crate) fn begun(&self, listener: &str) {
+        for outcome in ["ok", "error"] {
+            drop(self.reloads.get_or_create(&ReloadLabels { listener: listener.to_owned(), outcome }));
+        }
+    }
+
     /// Unix time at which the certificate in use ends, in seconds.
     pub(crate) fn expires(&self, listener: &str, end: i64) {
         self.expiry.get_or_create(&ListenerLabels { listener: listener.to_owned() }).set(end);

@@ -10,6 +10,7 @@ mod figures;
 mod reload;
 
 use std::{
+    fs::Metadata,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,7 +27,7 @@ pub use self::{
     figures::TlsFigures,
     reload::{POLL_INTERVAL, Reloader},
 };
-use crate::secret_file;
+use crate::{secret_file, small_file};
 
 /// Largest file that is read: a chain and the CAs of a large company have tens of KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -128,15 +129,14 @@ pub(crate) struct Content {
 impl Content {
     /// Reads all files of a listener.
     pub(crate) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let metadata =
-            std::fs::metadata(&files.key).map_err(|source| TlsError::Read { path: files.key.clone(), source })?;
+        let (key, metadata) = read(&files.key)?;
         if let Some(problem) = secret_file::exposure(&metadata) {
             return Err(TlsError::KeyExposed { path: files.key.clone(), problem });
         }
         Ok(Self {
-            certificate: read(&files.certificate)?,
-            key: read(&files.key)?,
-            client_ca: files.client_ca.as_ref().map(|(path, _)| read(path)).transpose()?,
+            certificate: read(&files.certificate)?.0,
+            key,
+            client_ca: files.client_ca.as_ref().map(|(path, _)| Ok(read(path)?.0)).transpose()?,
         })
     }
 }
@@ -207,14 +207,9 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     Ok(certificates)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    use io::Read as _;
-    let failed = |source| TlsError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(TlsError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
+fn read(path: &Path) -> Result<(Vec<u8>, Metadata), TlsError> {
+    small_file::read(path, FILE_BYTES_MAX).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => TlsError::TooLarge { path: path.to_owned() },
+        _ => TlsError::Read { path: path.to_owned(), source },
+    })
 }

@@ -40,6 +40,7 @@ impl Reloader {
     pub fn open(listener: &str, files: TlsFiles, figures: TlsFigures) -> Result<Self, TlsError> {
         let used = Content::read(&files)?;
         let (config, _) = watch::channel(Arc::new(build(&files, &used)?));
+        figures.begun(listener);
         if let Some(end) = expiry(&used) {
             figures.expires(listener, end);
         }
@@ -129,6 +130,12 @@ mod tests {
         let files = pair(folder.path());
         let figures = TlsFigures::default();
         let mut reloader = Reloader::open("test", files.clone(), figures.clone()).unwrap();
+        // Seen before the first failure, or nobody would see that it increased.
+        let (mut registry, mut page) = (prometheus_client::registry::Registry::default(), String::new());
+        figures.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let begun = r#"landlord_tls_reloads_total{listener="test",outcome="error"} 0"#;
+        assert!(page.contains(begun), "{page}");
         let config = reloader.config();
         let first = config.borrow().clone();
         // Half of a pair, as between two writes of a client that does not rename.

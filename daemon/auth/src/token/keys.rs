@@ -1,7 +1,6 @@
 //! An issuer's keys: discovery, the key set, and how often they are requested.
 
 use std::{
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::IssuerError;
+use crate::small_file;
 
 /// Keys are requested again after this long.
 const TTL: Duration = Duration::from_secs(10 * 60);
@@ -28,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const BYTES_MAX: usize = 256 * 1024;
 /// Largest token for requests to the issuer: headers of HTTP are bounded likewise.
 const BEARER_BYTES_MAX: u64 = 16 * 1024;
+/// Largest file of CAs: those of a large company have tens of KiB.
+const CA_BYTES_MAX: u64 = 1 << 20;
 /// Keys beyond this many are not inspected.
 const KEYS_MAX: usize = 100;
 /// Keys that a token without `kid` is tried with.
@@ -74,7 +76,8 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("landlordd/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = ca_file {
-            let pem = std::fs::read(path).map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+            let (pem, _) =
+                small_file::read(path, CA_BYTES_MAX).map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
             client = client.tls_certs_only(certificates);
         }
@@ -188,18 +191,15 @@ impl Keys {
     }
 }
 
-/// The token for requests to the issuer.
+/// The token for requests to the issuer. Who else may read it is its mounter's to say: Kubernetes mounts tokens for all users of a pod.
 fn read_bearer(path: &Path) -> Result<String, String> {
     let failed = |problem: &dyn std::fmt::Display| format!("bearer_file {}: {problem}", path.display());
-    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-    let mut text = String::new();
-    file.take(BEARER_BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    let token = text.trim();
-    if token.is_empty() || token.len() as u64 >= BEARER_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic())
-    {
-        return Err(failed(&"holds no token"));
+    let (bytes, _) = small_file::read(path, BEARER_BYTES_MAX).map_err(|error| failed(&error))?;
+    let token = bytes.trim_ascii();
+    match str::from_utf8(token) {
+        Ok(text) if !text.is_empty() && token.iter().all(u8::is_ascii_graphic) => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err(failed(&"holds no token")),
     }
-    Ok(token.to_owned())
 }
 
 /// https, or this machine.
@@ -255,6 +255,24 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_read_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            read_bearer(&file)
+        };
+        assert_eq!(read(" a.b.c\n").as_deref(), Ok("a.b.c"));
+        for wrong in ["", "\n", "a b", "a\u{e4}"] {
+            assert!(read(wrong).unwrap_err().contains("holds no token"), "{wrong:?}");
+        }
+        assert!(read(&"a".repeat(20_000)).unwrap_err().contains("bytes"));
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert!(read_bearer(&fifo).unwrap_err().contains("no regular file"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn whose_key_is_known_does_not_wait_for_newer_ones() {

@@ -1,14 +1,14 @@
-//! `create customer`, `update customer`.
+//! `create customer`, `update customer`, and what else `update` changes.
 
 use clap::{Args, Subcommand};
 
-use super::UpdateRevision;
+use super::{UpdateHost, UpdateRevision};
 
 /// `create`.
 #[derive(Debug, Subcommand)]
 pub enum Create {
     /// Makes a customer. Tenants are made by `apply`.
-    Customer(CustomerArguments),
+    Customer(Box<CustomerArguments>),
 }
 
 /// `update`.
@@ -27,7 +27,11 @@ pub struct Update {
 #[derive(Debug, Subcommand)]
 pub enum UpdateWhat {
     /// Changes what is given here of a customer.
-    Customer(CustomerArguments),
+    Customer(Box<CustomerArguments>),
+    /// Brings a host cluster to the revision of its platform that lies on disk, and to what its class says now; back to those of
+    /// before if that fails. Tenants that live there keep theirs.
+    #[command(name = "hostcluster", alias = "hostclusters")]
+    HostCluster(UpdateHost),
 }
 
 /// A customer. A list that is given replaces the one before; an empty text takes a value away.

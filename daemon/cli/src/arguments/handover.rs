@@ -1,4 +1,4 @@
-//! Arguments of what concerns a tenant's customer: access, credentials, revisions, logs.
+//! Arguments of what concerns a tenant's customer: access, credentials, revisions, logs; and a host cluster's revisions.
 
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ pub struct Logs {
     /// Only what was written within this time, as `10m`.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub since: Option<Duration>,
-    /// Lines of each container, the newest.
-    #[arg(long, default_value_t = 200)]
-    pub tail: i32,
+    /// Lines of each container, the newest: 5000 at most. By default 200, with `--since` 5000.
+    #[arg(long)]
+    pub tail: Option<i32>,
 }
 
 /// `update`.
@@ -57,6 +57,23 @@ pub struct UpdateRevision {
     pub to_current: bool,
     /// Only these parts.
     #[arg(long, value_delimiter = ',', value_parser = ["class", "stack", "platform"])]
+    pub parts: Vec<String>,
+    /// Only checks whether it would be accepted.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `update hostcluster`.
+#[derive(Debug, Args)]
+pub struct UpdateHost {
+    /// Host cluster.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// To what is on offer now. There is no other way yet.
+    #[arg(long, required = true)]
+    pub to_current: bool,
+    /// Only these parts.
+    #[arg(long, value_delimiter = ',', value_parser = ["class", "platform"])]
     pub parts: Vec<String>,
     /// Only checks whether it would be accepted.
     #[arg(long)]

@@ -55,10 +55,15 @@ fn text(access: &v1::GetTenantAccessResponse) -> String {
     }
     text.push_str("CREDENTIALS\n");
     for credential in &access.credentials {
-        let password = match (credential.password.as_str(), credential.readable) {
-            ("", true) => "can be read: --credentials",
-            ("", false) => "was read; a new one: landlord rotate",
-            (password, _) => password,
+        let is_seen = credential.read_time.is_some() || credential.used_time.is_some();
+        let password = match (credential.password.as_str(), credential.readable, credential.rotation()) {
+            ("", true, _) => "can be read: --credentials",
+            ("", false, _) if !is_seen => "is being rotated; can be read when that has ended",
+            ("", false, Rotation::Unspecified) => {
+                "was read; who lost it asks the operator, who can read it in the cluster"
+            }
+            ("", false, Rotation::OldUntilNew | Rotation::Restart) => "was read; a new one: landlord rotate",
+            (password, ..) => password,
         };
         let rotation = match credential.rotation() {
             Rotation::Unspecified => "can't be rotated",
@@ -74,4 +79,29 @@ fn text(access: &v1::GetTenantAccessResponse) -> String {
         ));
     }
     output::visible(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_done_about_a_password_is_said() {
+        let shown = |credential: v1::AccessCredential| {
+            text(&v1::GetTenantAccessResponse { credentials: vec![credential], ..Default::default() })
+        };
+        let read = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let one = |readable, read_time, rotation: Rotation| v1::AccessCredential {
+            name: "files".into(),
+            readable,
+            read_time,
+            rotation: rotation.into(),
+            ..Default::default()
+        };
+        assert!(shown(one(true, None, Rotation::Restart)).contains("--credentials"));
+        assert!(shown(one(false, read, Rotation::Restart)).contains("landlord rotate"));
+        let fixed = shown(one(false, read, Rotation::Unspecified));
+        assert!(fixed.contains("operator") && !fixed.contains("landlord rotate"), "{fixed}");
+        assert!(shown(one(false, None, Rotation::Restart)).contains("being rotated"));
+    }
 }

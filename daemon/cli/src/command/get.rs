@@ -100,17 +100,25 @@ pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Res
     let own = own.filter(|_| !get.all_customers);
     match (get.what.as_str(), get.name.as_deref()) {
         ("tenants" | "tenant", None) => tenants(client, &get, own).await,
-        ("hostclusters" | "hostcluster", None) => host::list(client, get.output).await,
+        ("hostclusters" | "hostcluster", None) => host::list(client, &get.filter, get.output).await,
         ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
         ("customers", None) => customer::list(client, &get.filter, get.output).await,
         ("customers" | "customer", Some(name)) => customer::get(client, name, get.output).await,
         ("classes" | "class" | "tenantclasses", None) => class::list(client, &get.filter, get.output).await,
         ("classes" | "class" | "tenantclass", Some(name)) => class::get(client, name, get.output).await,
-        ("operations" | "operation", None) => operations(client, &get).await,
+        ("operations" | "operation", None) => operations(client, &get, get.filter.clone()).await,
         ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
         ("daemons" | "daemon", None) => daemons(client, &get).await,
         ("provider" | "providers", Some(name)) => provider(client, name, get.output).await,
         ("tenant" | "tenants", Some(name)) => tenant(client, name, own, get.output).await,
+        ("operation" | "operations", Some(name)) if name.contains('/') && !name.starts_with("operations/") => {
+            let of = match name::target(&[name.to_owned()], own)? {
+                Target::Tenant(name) => format!("tenant = \"{name}\""),
+                Target::Host(name) => format!("host_cluster = \"{name}\""),
+            };
+            let filter = if get.filter.is_empty() { of } else { format!("{of} AND ({})", get.filter) };
+            operations(client, &get, filter).await
+        }
         ("operation" | "operations", Some(name)) => {
             let name = name.strip_prefix("operations/").unwrap_or(name);
             operation(client, &format!("operations/{name}"), get.output).await
@@ -235,12 +243,12 @@ async fn operation(client: &mut Client, name: &str, form: Output) -> Result<(), 
     output::items(form, &[operation_json(&operation)?], OPERATION, true)
 }
 
-async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
+async fn operations(client: &mut Client, get: &Get, filter: String) -> Result<(), Error> {
     let mut list = output::Listing::new(get.output, OPERATION);
     let page = async |page_token| {
         let request = ListOperationsRequest {
             name: "operations".into(),
-            filter: get.filter.clone(),
+            filter: filter.clone(),
             page_size: PAGE,
             page_token,
             ..Default::default()

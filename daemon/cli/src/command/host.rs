@@ -16,9 +16,10 @@ use super::{
 use crate::{
     arguments::Output,
     client::Client,
+    connection::Connection,
     error::Error,
     file::HostFile,
-    output::{self, Column, age, text},
+    output::{self, Column, age, text, words},
 };
 
 pub(super) const HOST: &[Column<'_>] = &[
@@ -34,6 +35,7 @@ pub(super) const HOST: &[Column<'_>] = &[
     ("MEMORY FREE", true, |host| free(host, "memoryMib", "Mi")),
     ("PODS FREE", true, |host| free(host, "pods", "")),
     ("ACCOUNT", true, |host| text(host, "account")),
+    ("CLASS DIFFERS", true, |host| words(&host["classDifferences"])),
     ("UID", true, |host| text(host, "uid")),
     ("AGE", false, |host| age(host, "createTime")),
 ];
@@ -50,9 +52,10 @@ pub(super) async fn get(client: &mut Client, name: &str) -> Result<v1::HostClust
     Ok(client.hosts.get_host_cluster(request).await?.into_inner())
 }
 
-pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
+pub(super) async fn list(client: &mut Client, filter: &str, form: Output) -> Result<(), Error> {
     let items = all(async |page_token| {
-        let request = v1::ListHostClustersRequest { page_size: PAGE, page_token, ..Default::default() };
+        let filter = filter.to_owned();
+        let request = v1::ListHostClustersRequest { page_size: PAGE, page_token, filter, ..Default::default() };
         let page = client.hosts.list_host_clusters(request).await?.into_inner();
         Ok((page.host_clusters, page.next_page_token))
     })
@@ -74,6 +77,25 @@ pub(super) async fn uncordon(client: &mut Client, name: String, etag: String) ->
     let request = v1::UncordonHostClusterRequest { name, etag, ..Default::default() };
     let host = client.hosts.uncordon_host_cluster(request).await?.into_inner();
     output::print(&format!("{} uncordoned; {} tenants live there", host.name, host.tenant_count))
+}
+
+/// Brings a host cluster to what is on offer now.
+pub(super) async fn update(
+    server: &Connection,
+    name: String,
+    parts: Vec<String>,
+    validate_only: bool,
+) -> Result<(), Error> {
+    let request = v1::UpdateHostClusterRevisionRequest {
+        name: name.clone(),
+        parts,
+        etag: String::new(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        validate_only,
+    };
+    let mut client = Client::connect(server).await?;
+    let operation = client.hosts.update_host_cluster_revision(request).await?.into_inner();
+    super::updating(&name, &operation, validate_only)
 }
 
 /// Who lives there, and what is free.

@@ -90,11 +90,19 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
-        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
-        Command::Update(Update { what: Some(UpdateWhat::Customer(of)), .. }) => customer::update(server, of).await,
-        Command::Update(Update { tenant: Some(of), .. }) => update(server, of, customer).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, *of).await,
+        Command::Update(Update { what: Some(UpdateWhat::Customer(of)), .. }) => customer::update(server, *of).await,
+        Command::Update(Update { what: Some(UpdateWhat::HostCluster(of)), .. }) => {
+            host::update(server, name::host(&of.name)?, of.parts, of.dry_run).await
+        }
+        Command::Update(Update { tenant: Some(of), .. }) => {
+            match name::target(std::slice::from_ref(&of.name), customer)? {
+                Target::Tenant(name) => update(server, name, of).await,
+                Target::Host(name) => host::update(server, name, of.parts, of.dry_run).await,
+            }
+        }
         Command::Update(Update { what: None, tenant: None }) => {
-            Err(Error::Usage("update: which tenant, and --to-current; or update customer".into()))
+            Err(Error::Usage("update: which tenant or hostcluster NAME, and --to-current; or update customer".into()))
         }
         Command::Delete(delete) if delete.name.first().is_some_and(|what| what == "customer") => {
             let missing = || Error::Usage("delete customer: which one?".into());
@@ -143,11 +151,14 @@ async fn kubeconfig(server: &Connection, arguments: &Kubeconfig, customer: Optio
     output::print(&response.kubeconfig)
 }
 
-/// `--outdated` is a filter of tenants: nothing else differs from its class.
+/// `--outdated` is a filter of tenants and host clusters: nothing else differs from its class.
 fn outdated(mut get: Get) -> Result<Get, Error> {
     if get.outdated {
-        if get.name.is_some() || !matches!(get.what.as_str(), "tenants" | "tenant") {
-            return Err(Error::Usage(format!("get {}: --outdated is for lists of tenants", get.what)));
+        if get.name.is_some() || !matches!(get.what.as_str(), "tenants" | "tenant" | "hostclusters" | "hostcluster") {
+            return Err(Error::Usage(format!(
+                "get {}: --outdated is for lists of tenants and host clusters",
+                get.what
+            )));
         }
         get.filter = match get.filter.as_str() {
             "" => "class_differs = true".into(),
@@ -158,8 +169,7 @@ fn outdated(mut get: Get) -> Result<Get, Error> {
 }
 
 /// Brings a tenant to what is on offer now.
-async fn update(server: &Connection, of: UpdateRevision, customer: Option<&str>) -> Result<(), Error> {
-    let name = name::tenant(&of.name, customer)?;
+async fn update(server: &Connection, name: String, of: UpdateRevision) -> Result<(), Error> {
     let request = v1::UpdateTenantRevisionRequest {
         name: name.clone(),
         parts: of.parts,
@@ -169,7 +179,12 @@ async fn update(server: &Connection, of: UpdateRevision, customer: Option<&str>)
     };
     let mut client = Client::connect(server).await?;
     let operation = client.tenants.update_tenant_revision(request).await?.into_inner();
-    match of.dry_run {
+    updating(&name, &operation, of.dry_run)
+}
+
+/// Says what became of an update.
+fn updating(name: &str, operation: &Operation, dry_run: bool) -> Result<(), Error> {
+    match dry_run {
         true => output::print(&format!("{name} would be updated")),
         false => output::print(&format!("{name} updating ({})", operation.name)),
     }

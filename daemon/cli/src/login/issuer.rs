@@ -6,7 +6,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use url::{Url, form_urlencoded};
 
 use super::options::{Login, Tokens, refused};
-use crate::{error::Error, user_files::read};
+use crate::{
+    error::{Error, chain},
+    user_files::read,
+};
 
 /// One request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -133,17 +136,6 @@ impl Issuer {
     fn unreachable(&self, problem: String) -> Error {
         Error::IssuerUnreachable { issuer: self.name.clone(), problem }
     }
-}
-
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// https, or this machine.

@@ -29,8 +29,9 @@ pub struct HostCluster {
     pub id: HostClusterId,
     /// What is wanted.
     pub spec: HostClusterSpec,
-    /// Whether it was READY once, so that tenants can be built in it.
-    pub was_ready: bool,
+    /// How it was placed when it was READY last, to go back to when new revisions do not do; `None` before the first READY, which
+    /// tenants wait for.
+    pub last_ready: Option<Placement>,
 }
 
 /// What is wanted of a host cluster.

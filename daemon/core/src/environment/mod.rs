@@ -3,6 +3,7 @@
 
 mod customer;
 mod host_cluster;
+mod patch;
 mod spec;
 mod status;
 mod tenant;
@@ -12,6 +13,7 @@ pub use host_cluster::{
     Adoption, HostCluster, HostClusterInput, HostClusterRef, HostClusterSpec, TENANTS_DEFAULT, TENANTS_MAX,
     adopted_placement,
 };
+pub use patch::EnvironmentPatch;
 pub use spec::{
     DISPLAY_NAME_CHARS_MAX, DOMAIN_CHARS_MAX, Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX,
     STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,
@@ -40,6 +42,15 @@ pub enum Owner {
     Tenant(Tenant),
     /// A host cluster.
     HostCluster(HostCluster),
+}
+
+/// What an environment goes back to: what it was when it was READY last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastReady {
+    /// The spec, as far as it can be taken back; `None`: a host cluster's, which nothing changes.
+    pub spec: Option<TenantSpec>,
+    /// The placement.
+    pub placement: Placement,
 }
 
 /// An environment as stored.
@@ -122,7 +133,21 @@ impl Environment {
     pub fn was_ready(&self) -> bool {
         match &self.owner {
             Owner::Tenant(tenant) => tenant.last_ready.is_some(),
-            Owner::HostCluster(host_cluster) => host_cluster.was_ready,
+            Owner::HostCluster(host_cluster) => host_cluster.last_ready.is_some(),
+        }
+    }
+
+    /// What it goes back to; `None`: it was never READY.
+    #[must_use]
+    pub fn last_ready(&self) -> Option<LastReady> {
+        match &self.owner {
+            Owner::Tenant(tenant) => {
+                let (spec, placement) = tenant.last_ready.clone()?;
+                Some(LastReady { spec: Some(tenant.spec.reverted_to(&spec)), placement })
+            }
+            Owner::HostCluster(host_cluster) => {
+                Some(LastReady { spec: None, placement: host_cluster.last_ready.clone()? })
+            }
         }
     }
 

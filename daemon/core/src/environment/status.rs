@@ -59,12 +59,16 @@ pub struct Condition {
 }
 
 /// An address that the customer uses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `files`, `chat`, `sftp`, …
     pub name: String,
     /// URL.
     pub url: String,
+    /// Path there at which it says by its status whether it does what it is for, and otherwise by the first line of its body why not.
+    /// Empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub health_path: String,
 }
 
 /// How far an operation is.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{DutyStore, StoreError};
 use crate::{Availability, AvailabilityChange, EnvironmentName, TenantUid, WhenUnavailable, environment::Endpoint};
 
 /// An environment that is looked at.
@@ -39,19 +39,13 @@ pub struct SeenAvailability {
     pub repair: bool,
 }
 
-/// What is kept of what was seen.
+/// What is kept of what was seen, by the one daemon that has the duty [`Probing`](super::Duty::Probing).
 #[async_trait]
-pub trait AvailabilityStore: Send + Sync + 'static {
-    /// Takes, or prolongs, the lease of the one daemon that looks; false: another one has it.
-    async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError>;
-
-    /// Gives the lease back, if `owner` has it: another daemon may take it at once.
-    async fn release_probing(&self, owner: &str) -> Result<(), StoreError>;
-
+pub trait AvailabilityStore: DutyStore {
     /// Tenants that were READY and are not being removed, in the order of their uids, at most `limit` after `after`.
     async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError>;
 
-    /// Keeps what was seen, with an event for each change, while `owner` has the lease; false: it has not, and nothing was
+    /// Keeps what was seen, with an event for each change, while `owner` has the duty; false: it has not, and nothing was
     /// kept. What the engine writes meanwhile is not touched. Nobody is resynced who is paused, or whose customer is frozen.
     async fn keep_availability(&self, owner: &str, seen: Vec<SeenAvailability>) -> Result<bool, StoreError>;
 }

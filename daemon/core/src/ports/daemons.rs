@@ -27,10 +27,17 @@ pub struct DaemonState {
     pub start_time: Timestamp,
     /// When it was last seen.
     pub heard_time: Timestamp,
-    /// Tenants and host clusters that it works on at this moment.
-    pub environment_leases: u64,
+    /// What it holds.
+    pub leases: Leases,
+}
+
+/// What a daemon holds at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leases {
+    /// Tenants and host clusters that it works on.
+    pub environments: u64,
     /// Cloud accounts whose calls it makes.
-    pub account_leases: u64,
+    pub accounts: u64,
 }
 
 /// What the daemons on a store know of each other.
@@ -45,4 +52,7 @@ pub trait DaemonStore: Send + Sync + 'static {
 
     /// The daemons that have announced themselves and not left, by id.
     async fn daemons(&self) -> Result<Vec<DaemonState>, StoreError>;
+
+    /// What one daemon holds; nothing, if it is not known.
+    async fn leases(&self, id: &str) -> Result<Leases, StoreError>;
 }

@@ -61,7 +61,7 @@ pub trait Isolation: Send + Sync + 'static {
     ///
     /// # Errors
     /// INVALID in a shared cluster; else as [`Failure::kind`] says.
-    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<StageProgress, Failure>;
+    async fn ensure_customer(&self, target: &DeployTarget, role: CustomerRole) -> Result<(), Failure>;
 
     /// Access for the customer of a cluster of its own: `role`'s rights in the namespace of its apps, and no others. Its
     /// account and role are made, or brought to what `role` says, by this call.

@@ -8,6 +8,7 @@ mod availability;
 mod customers;
 mod daemons;
 mod diff;
+mod duties;
 mod handover;
 mod history;
 pub mod host_clusters;
@@ -34,8 +35,9 @@ pub use apps::{
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use availability::{AvailabilityStore, NoAnswer, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
 pub use customers::CustomerStore;
-pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use daemons::{DaemonInfo, DaemonState, DaemonStore, Leases};
 pub use diff::{AppDiff, FieldDiff, ObjectDiff, TenantDiff};
+pub use duties::{Duty, DutyStore};
 pub use handover::{
     AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
     Handover, HostKey, ROTATION_TIME_MAX, RotationEffect, RotationFailure, RotationReached,
@@ -49,8 +51,8 @@ pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use revisions::RevisionStore;
 pub use store::{
-    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Duty, EnvironmentPatch, EnvironmentQuery,
-    Event, EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
+    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
+    EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TakenOver,
     TenantStore, Via, Work, WorkStore,
 };

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::DutyStore;
 pub use super::{
     request::{Caller, RequestContext, RequestKey, RequestScope, Via},
     store_error::{DOMAIN_REMEDY, StoreError},
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
+pub use crate::environment::EnvironmentPatch;
 use crate::{
     Candidate, CertificateOrder, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
     HostClusterSpec, HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement,
     Precondition, Stage, StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
     certificate::{Allowance, OrderLimits},
-    environment::{Domain, EnvironmentStatus},
+    environment::Domain,
     inventory::{FoundInHost, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
 };
@@ -53,7 +55,7 @@ pub struct NewHostCluster {
     pub request: RequestContext,
 }
 
-/// A checked change of an existing tenant.
+/// A checked change of an existing tenant or host cluster.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Change {
@@ -65,7 +67,7 @@ pub enum Change {
         /// New placement.
         placement: Placement,
     },
-    /// UpdateTenantRevision: a tenant that stays what it is, with other revisions.
+    /// UpdateTenantRevision, UpdateHostClusterRevision: an environment that stays what it is, with other revisions.
     Renew {
         /// New placement.
         placement: Placement,
@@ -262,21 +264,6 @@ pub struct OperationEnd {
     pub outcome: OperationOutcome,
 }
 
-/// Changes of the tenant's row by the engine.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EnvironmentPatch {
-    /// New status.
-    pub status: Option<EnvironmentStatus>,
-    /// New desired state (a cancelled create unwinds towards absence).
-    pub desired_state: Option<DesiredState>,
-    /// Spec and placement to go back to (a cancelled update); raises the generation.
-    pub revert: Option<(TenantSpec, Placement)>,
-    /// Remember spec and placement as the last that were READY.
-    pub mark_ready: bool,
-    /// The cancellation request was acted upon.
-    pub clear_cancel: bool,
-}
-
 /// Whether a claim is given back, and when it is due again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Release {
@@ -355,19 +342,10 @@ pub trait WorkStore: Send + Sync + 'static {
     async fn recover_leases(&self) -> Result<u64, StoreError>;
 }
 
-/// What one daemon at a time does for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
-    /// Listing the clouds' inventories after an epoch began.
-    CloudInventories,
-    /// Listing what tenants have in host clusters.
-    HostInventories,
-}
-
 /// What a store that goes on from a copy must learn before the first change. Until a provider's inventory was compared in the
 /// store's present epoch, nothing of that provider can be claimed.
 #[async_trait]
-pub trait InventoryStore: Send + Sync + 'static {
+pub trait InventoryStore: DutyStore {
     /// Providers, of those configured and those that records name, whose inventory was not compared in this epoch.
     async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError>;
 
@@ -380,10 +358,6 @@ pub trait InventoryStore: Send + Sync + 'static {
         key: &ProviderKey,
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError>;
-
-    /// Takes or keeps a duty for `ttl`, of which zero gives it back; whether it is the owner's now. Daemons that share the store make
-    /// its calls by turns, not all of them.
-    async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError>;
 
     /// Host clusters that can be asked what tenants have there, with everybody who is known now.
     async fn hosts_due(&self) -> Result<HostsDue, StoreError>;

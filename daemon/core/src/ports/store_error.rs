@@ -105,7 +105,8 @@ impl From<Refusal> for StoreError {
             Refusal::BeingDeleted(_)
             | Refusal::NothingToRetry { .. }
             | Refusal::NotCancellable
-            | Refusal::NotATenant(_) => Self::FailedPrecondition(refusal.to_string()),
+            | Refusal::NotATenant(_)
+            | Refusal::Adopted(_) => Self::FailedPrecondition(refusal.to_string()),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Amounts, Candidate, Catalog, Class, Environment, HostClusterRef, HostSelector, Level, Measured, Observation,
-    OperationId, Owner, Placement, ReservePercent, State, Tenant, TenantSpec, TenantUid, Timestamp,
-    environment::{HostClusterInput, HostClusterSpec, SpecInput, TENANTS_DEFAULT},
+    Amounts, Candidate, Catalog, Class, Environment, HostCluster, HostClusterRef, HostSelector, Level, Measured,
+    Observation, OperationId, Owner, Placement, ReservePercent, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    environment::{Adoption, HostClusterInput, HostClusterSpec, SpecInput, TENANTS_DEFAULT, adopted_placement},
     fleet::{Choice, GrowRule, HostRule, choose},
     isolation::{IsolationSettings, IsolationSettingsInput},
     lifecycle,
+    revision::{CurrentRevisions, Part, RevisionId},
 };
 use proptest::prelude::*;
 
@@ -398,6 +399,60 @@ fn what_differs_from_a_class_is_named_by_field() {
     assert_eq!(fields(&other, &tenant), ["parameters.a.c", "stack"]);
     other.classes.clear();
     assert_eq!(fields(&other, &tenant), ["class"]);
+}
+
+/// A host cluster of the class `own` of this catalog, or one that was adopted.
+fn host_of(catalog: &Catalog, adoption: Option<Adoption>) -> Environment {
+    let class = if adoption.is_some() { "" } else { "own" };
+    let input = HostClusterInput { class: class.into(), adoption, ..HostClusterInput::default() };
+    let spec = HostClusterSpec::parse(input).unwrap();
+    let placement = match spec.class {
+        Some(_) => catalog.place_host_cluster(&spec).unwrap(),
+        None => adopted_placement("cloud", "main", "1", "here").unwrap(),
+    };
+    let owner = Owner::HostCluster(HostCluster { id: "one".parse().unwrap(), spec, last_ready: None });
+    let nil = uuid::Uuid::nil();
+    lifecycle::accept(TenantUid(nil), owner, placement, OperationId(nil), Timestamp(0))
+}
+
+#[test]
+fn a_platform_on_disk_reaches_the_host_cluster_that_asks_for_it() {
+    let id = |digit: char| RevisionId::of_digest(&digit.to_string().repeat(64)).unwrap();
+    let with = |revision: char| {
+        let mut catalog = catalog(None);
+        let (stack, platform) = ("apps".parse().unwrap(), "edge".parse().unwrap());
+        catalog.revisions =
+            CurrentRevisions { stacks: [(stack, id(revision))].into(), platforms: [(platform, id(revision))].into() };
+        catalog.classes.get_mut(&"own".parse().unwrap()).unwrap().platform = "edge".parse().ok();
+        catalog
+    };
+    fn own(catalog: &mut Catalog) -> &mut Class {
+        catalog.classes.get_mut(&"own".parse().unwrap()).unwrap()
+    }
+    let (old, mut new) = (with('a'), with('b'));
+    let host = host_of(&old, None);
+    assert_eq!((&host.placement.revisions.platform, &host.placement.revisions.stack), (&Some(id('a')), &None));
+    let fields = |catalog: &Catalog| -> Vec<String> {
+        catalog.class_differences(&host).into_iter().map(|difference| difference.field).collect()
+    };
+    own(&mut new).machine_type = "m9".into();
+    own(&mut new).parameters.insert("nat".into(), "none".into());
+    assert_eq!(fields(&old), Vec::<String>::new());
+    assert_eq!(fields(&new), ["machine_type", "parameters.nat", "revisions.platform"]);
+    let platform = new.renewed(&host, &[Part::Platform]).unwrap();
+    assert_eq!((&platform.revisions.platform, platform.parameters.len()), (&Some(id('b')), 0));
+    let both = new.renewed(&host, &Part::OF_HOST_CLUSTERS).unwrap();
+    assert_eq!((&both.revisions.platform, both.parameters.len()), (&Some(id('b')), 1));
+    assert_eq!((both.machine_type.as_str(), &both.stack, &both.revisions.stack), ("m", &None, &None));
+    // What it keeps for life is said in words that fit it, and so is what was never built by landlord.
+    own(&mut new).platform = "other".parse().ok();
+    let refused = new.renewed(&host, &Part::OF_HOST_CLUSTERS).unwrap_err();
+    assert!(refused.contains("another platform now") && refused.contains("order another one"), "{refused}");
+    new.classes.clear();
+    let refused = new.renewed(&host, &Part::OF_HOST_CLUSTERS).unwrap_err();
+    assert!(refused.contains("no class own any more") && refused.contains("another host cluster"), "{refused}");
+    let adopted = new.renewed(&host_of(&new, Some(Adoption::default())), &Part::OF_HOST_CLUSTERS).unwrap_err();
+    assert!(adopted.contains("it was adopted"), "{adopted}");
 }
 
 /// A tenant of a customer without labels.

@@ -1,11 +1,11 @@
 //! The rules of an environment's life, over every combination of what they depend on.
 
 use landlord_core::{
-    DesiredState, Environment, Level, NodeScaling, OperationId, OperationKind, Owner, Placement, State, Tenant,
-    TenantSpec, TenantUid, Timestamp,
-    environment::{NodeCount, SpecInput, StorageSize},
+    DesiredState, Environment, HostCluster, HostClusterSpec, Level, NodeScaling, OperationId, OperationKind, Owner,
+    Placement, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    environment::{Adoption, HostClusterInput, LastReady, NodeCount, SpecInput, StorageSize},
     lifecycle::{self, Cancellation, Effect, Refusal, cancellation, may_unwind},
-    ports::EnvironmentPatch,
+    ports::{EnvironmentPatch, ProviderKey},
 };
 use proptest::prelude::*;
 
@@ -15,28 +15,10 @@ fn spec() -> TenantSpec {
 }
 
 fn placement(node_count: u32) -> Placement {
-    Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m".into(),
-        node_count,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    }
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
+    Placement { machine_type: "m".into(), node_count, ..placement }
 }
 
 /// A tenant whose newest operation is to be cancelled.
@@ -90,7 +72,8 @@ proptest! {
         if protected {
             prop_assert!(!may_unwind(&record, kind, done));
         }
-        if let Some(Cancellation::Revert(spec, _)) = &does {
+        if let Some(Cancellation::Revert(LastReady { spec, .. })) = &does {
+            let spec = spec.as_ref().unwrap();
             prop_assert!(kind == OperationKind::Update && was_ready && !done);
             prop_assert_eq!(spec.storage.gib(), storage);
             prop_assert_eq!(spec.deletion_protection, protected);
@@ -138,7 +121,9 @@ fn a_cancelled_update_takes_back_what_can_be_taken_back() {
     tenant.spec.storage = StorageSize::try_from(20).unwrap();
     tenant.spec.deletion_protection = true;
     tenant.spec.display_name = "renamed since".into();
-    let Some(Cancellation::Revert(spec, placement)) = cancellation(&record, OperationKind::Update, false, 2) else {
+    let Some(Cancellation::Revert(LastReady { spec: Some(spec), placement })) =
+        cancellation(&record, OperationKind::Update, false, 2)
+    else {
         panic!("not reverted");
     };
     assert_eq!((spec.node_count, placement.node_count), (None, 1));
@@ -159,7 +144,8 @@ fn machines_that_were_ordered_are_not_forgotten_by_whatever_orders_none() {
     let ready = Environment { placement: scaled.clone(), ..record(State::Ready, 1) };
     let withdrawn = Some(NodeScaling::withdrawn());
     // An update on trial ordered them, and is taken back.
-    let patch = EnvironmentPatch { revert: Some((spec(), placement(1))), ..EnvironmentPatch::default() };
+    let last = LastReady { spec: Some(spec()), placement: placement(1) };
+    let patch = EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() };
     let reverted = lifecycle::patched(&ready, &patch, Timestamp(3));
     assert_eq!((reverted.generation, &reverted.placement.node_scaling), (2, &withdrawn));
     let larger = TenantSpec { storage: StorageSize::try_from(20).unwrap(), ..spec() };
@@ -267,6 +253,68 @@ fn a_delete_needs_the_protection_cleared_and_is_joined_by_the_next() {
     let again = lifecycle::delete(&leaving, None, false, operation(3), Timestamp(9)).unwrap();
     assert_eq!(again.effect, Effect::Work { restart_failed: true });
     assert_eq!((again.environment.operation, again.environment.delete_time), (operation(3), Some(Timestamp(5))));
+}
+
+/// A host cluster that is READY, or was adopted.
+fn host_cluster(adoption: Option<Adoption>) -> Environment {
+    let spec = HostClusterSpec::parse(HostClusterInput { adoption, ..HostClusterInput::default() }).unwrap();
+    let id = uuid::Uuid::nil();
+    let owner = Owner::HostCluster(HostCluster { id: "one".parse().unwrap(), spec, last_ready: None });
+    let new = lifecycle::accept(TenantUid(id), owner, placement(1), operation(1), Timestamp(0));
+    let mut status = new.status.clone();
+    (status.state, status.observed_generation) = (State::Ready, 1);
+    let patch = EnvironmentPatch { status: Some(status), mark_ready: true, ..EnvironmentPatch::default() };
+    lifecycle::patched(&new, &patch, Timestamp(1))
+}
+
+#[test]
+fn a_host_cluster_on_trial_goes_back_to_what_was_ready_and_to_nothing_else() {
+    let other = || Placement { skip_checks: vec!["names".into()], ..placement(1) };
+    let ready = host_cluster(None);
+    assert!(ready.was_ready() && lifecycle::before_trial(&ready).is_none());
+    let renewed = lifecycle::renew(&ready, other(), operation(2)).unwrap();
+    assert_eq!(renewed.effect, Effect::Work { restart_failed: false });
+    let on_trial = renewed.environment;
+    assert_eq!((on_trial.generation, on_trial.status.state), (2, State::Updating));
+    assert_eq!(on_trial.placement.revisions.trial_generation, Some(2));
+    let back = LastReady { spec: None, placement: placement(1) };
+    assert_eq!(lifecycle::before_trial(&on_trial), Some(back.clone()));
+    // Whoever cancels it has it taken back, too.
+    let cancelled = Environment { cancel_requested: true, ..on_trial.clone() };
+    assert_eq!(cancellation(&cancelled, OperationKind::Update, false, 2), Some(Cancellation::Revert(back.clone())));
+    let patch = EnvironmentPatch { revert: Some(back), ..EnvironmentPatch::default() };
+    let reverted = lifecycle::patched(&on_trial, &patch, Timestamp(3));
+    assert_eq!((reverted.generation, &reverted.placement), (3, &placement(1)));
+    assert_eq!(lifecycle::before_trial(&reverted), None);
+    // Once it was READY with them there is nothing to go back from.
+    let mark = EnvironmentPatch { mark_ready: true, ..EnvironmentPatch::default() };
+    let kept = lifecycle::patched(&on_trial, &mark, Timestamp(3));
+    assert_eq!((kept.last_ready().unwrap().placement, lifecycle::before_trial(&kept)), (other(), None));
+    // What was not READY as ordered has nothing to go back to, nor has what an earlier version kept nothing of.
+    let failed = {
+        let mut failed = ready.clone();
+        failed.status.state = State::Failed;
+        lifecycle::renew(&failed, other(), operation(2)).unwrap().environment
+    };
+    assert_eq!(lifecycle::before_trial(&failed), None);
+    let stopped = Environment { cancel_requested: true, ..failed };
+    assert_eq!(cancellation(&stopped, OperationKind::Update, false, 2), Some(Cancellation::Stop));
+    let mut forgotten = on_trial.clone();
+    let present = forgotten.placement.clone();
+    let Owner::HostCluster(host) = &mut forgotten.owner else { panic!("a tenant") };
+    host.last_ready = Some(present);
+    assert_eq!(lifecycle::before_trial(&forgotten), None);
+}
+
+#[test]
+fn what_was_adopted_or_goes_gets_no_other_revisions() {
+    let refused = lifecycle::renew(&host_cluster(Some(Adoption::default())), placement(2), operation(2)).unwrap_err();
+    assert!(matches!(refused, Refusal::Adopted(_)), "{refused:?}");
+    let leaving = Environment { desired_state: DesiredState::Absent, ..host_cluster(None) };
+    let refused = lifecycle::renew(&leaving, placement(2), operation(2)).unwrap_err();
+    assert!(matches!(refused, Refusal::BeingDeleted(_)), "{refused:?}");
+    let refused = lifecycle::update(&host_cluster(None), spec(), placement(2), operation(2)).unwrap_err();
+    assert!(matches!(refused, Refusal::NotATenant(_)), "{refused:?}");
 }
 
 #[test]

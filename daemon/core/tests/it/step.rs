@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
     DesiredState, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
-    OperationOutcome, Owner, Placement, Stage, StageRecord, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
-    environment::{Adoption, HostClusterInput, SpecInput},
+    OperationOutcome, Owner, Placement, Stage, StageRecord, StageState, State, Tenant, TenantSpec, TenantUid,
+    Timestamp,
+    environment::{Adoption, HostClusterInput, LastReady, SpecInput},
     graph::graph,
     journal::{self, CallReport, RetryRules},
     lifecycle,
-    ports::{ReleaseOf, ReleasePlan, Work},
+    ports::{EnvironmentPatch, ProviderKey, ReleaseOf, ReleasePlan, Work},
     step::{self, Steady, Step, Unwind},
 };
 use proptest::prelude::*;
@@ -30,27 +31,15 @@ fn rules() -> RetryRules {
 }
 
 fn placement(stack: bool) -> Placement {
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
     Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
         stack: stack.then(|| "apps".parse().unwrap()),
         platform: stack.then(|| "standard".parse().unwrap()),
-        platform_options: Default::default(),
-        node_scaling: None,
         machine_type: "m".into(),
         node_count: 1,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
+        ..placement
     }
 }
 
@@ -114,7 +103,7 @@ fn work_of(kind: EnvironmentKind, stack: bool) -> Work {
             work.environment.placement.stack = None;
             let adoption = (kind == EnvironmentKind::AdoptedHostCluster).then(Adoption::default);
             let spec = HostClusterSpec::parse(HostClusterInput { adoption, ..HostClusterInput::default() }).unwrap();
-            let host_cluster = HostCluster { id: "one".parse().unwrap(), spec, was_ready: false };
+            let host_cluster = HostCluster { id: "one".parse().unwrap(), spec, last_ready: None };
             work.environment.owner = Owner::HostCluster(host_cluster);
         }
     }
@@ -146,6 +135,12 @@ fn report(response: Response) -> Result<CallReport, Failure> {
     }
 }
 
+/// As the store does what the engine commits.
+fn go_back(work: &mut Work, last: LastReady) {
+    let patch = EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() };
+    work.environment = lifecycle::patched(&work.environment, &patch, work.now);
+}
+
 /// Turns the loop until it rests, checking at every call that what it waits for is done.
 fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady {
     let all = releases();
@@ -156,18 +151,14 @@ fn turn(work: &mut Work, mut response: impl FnMut(&Stage) -> Response) -> Steady
                 work.environment.desired_state = DesiredState::Absent;
                 continue;
             }
-            Step::Unwind(Unwind::GiveUp(spec, placement, failure)) => {
+            Step::Unwind(Unwind::GiveUp(last, failure)) => {
                 work.operation_done = true;
                 assert!(failure.message.contains("those of before are back"), "{failure:?}");
-                tenant(work).spec = spec;
-                work.environment.placement = placement;
-                work.environment.generation += 1;
+                go_back(work, last);
                 continue;
             }
-            Step::Unwind(Unwind::Revert(spec, placement)) => {
-                tenant(work).spec = spec;
-                work.environment.placement = placement;
-                work.environment.generation += 1;
+            Step::Unwind(Unwind::Revert(last)) => {
+                go_back(work, last);
                 continue;
             }
             Step::Call(calls) => calls,
@@ -504,6 +495,69 @@ fn on_trial() -> (Work, Placement) {
     (work.environment.generation, work.operation_generation) = (2, 2);
     (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
     (work, before)
+}
+
+/// A host cluster that was READY, and gets other revisions.
+fn host_on_trial() -> (Work, Placement) {
+    let mut work = work_of(EnvironmentKind::HostCluster, false);
+    assert!(matches!(turn(&mut work, |_| Response::Done), Steady::Ready { .. }));
+    let mut status = work.environment.status.clone();
+    (status.state, status.observed_generation) = (State::Ready, work.environment.generation);
+    let ready = EnvironmentPatch { status: Some(status), mark_ready: true, ..EnvironmentPatch::default() };
+    work.environment = lifecycle::patched(&work.environment, &ready, work.now);
+    let before = work.environment.placement.clone();
+    renew_host(&mut work);
+    (work, before)
+}
+
+fn renew_host(work: &mut Work) {
+    let placement = Placement { skip_checks: vec!["names".into()], ..work.environment.placement.clone() };
+    let id = work.environment.operation;
+    work.environment = lifecycle::renew(&work.environment, placement, id).unwrap().environment;
+    work.operation_generation = work.environment.generation;
+    (work.operation_kind, work.operation_done) = (OperationKind::Update, false);
+}
+
+#[test]
+fn a_host_cluster_goes_back_when_a_release_of_its_platform_gives_up_or_never_comes_up() {
+    let edge = Stage::Platform("edge".parse().unwrap());
+    for response in [Response::Fails(ErrorKind::Invalid), Response::Pending] {
+        let (mut work, before) = host_on_trial();
+        let mut begun = 0;
+        let settled = turn(&mut work, |stage| {
+            // Each generation begins with a preflight.
+            begun += u32::from(*stage == Stage::Preflight);
+            if *stage == edge && begun < 2 { response } else { Response::Done }
+        });
+        assert!(matches!(settled, Steady::Ready { .. }), "{response:?}: {settled:?}");
+        assert_eq!((&work.environment.placement, work.environment.generation), (&before, 3), "{response:?}");
+    }
+}
+
+#[test]
+fn a_host_cluster_without_a_way_back_says_so_and_one_that_was_ready_does_not() {
+    let edge = Stage::Platform("edge".parse().unwrap());
+    let fails = |stage: &Stage| if *stage == edge { Response::Fails(ErrorKind::Invalid) } else { Response::Done };
+    let message = |settled: Steady| {
+        let Steady::Failed { failure, .. } = settled else { panic!("{settled:?}") };
+        failure.message
+    };
+    let (mut work, _) = host_on_trial();
+    work.environment.status.state = State::Failed;
+    renew_host(&mut work);
+    let failed = message(turn(&mut work, fails));
+    assert!(failed.contains("there is nothing to go back to"), "{failed}");
+    work.operation_done = true;
+    assert_eq!(message(turn(&mut work, fails)), failed, "it stays what it was");
+    // READY with them, and failing later: that is no matter of the revisions.
+    let (mut work, _) = host_on_trial();
+    assert!(matches!(turn(&mut work, |_| Response::Done), Steady::Ready { .. }));
+    work.operation_done = true;
+    work.environment.status.observed_generation = work.environment.generation;
+    let record = work.stages.iter_mut().find(|record| record.stage == edge).unwrap();
+    record.state = StageState::Failed;
+    record.failure = Some(Failure::new(ErrorKind::Invalid, "scripted"));
+    assert_eq!(message(turn(&mut work, fails)), "scripted");
 }
 
 #[test]

@@ -265,7 +265,15 @@ async fn batch(
 /// A file server that does not serve; one without room is another matter, with a remedy of its own.
 fn failed(cause: String) -> Ended {
     let text = cause.to_lowercase();
-    let is_full = ["no space left", "insufficient storage", " 507 ", "quota exceeded"];
+    // The last two are copyparty's (`Lim` in its authsrv.py): what it keeps free, and a folder's own bound.
+    let is_full = [
+        "no space left",
+        "insufficient storage",
+        " 507 ",
+        "quota exceeded",
+        "server hdd is full",
+        "volume has exceeded max size",
+    ];
     if is_full.iter().any(|words| text.contains(words)) {
         return Ended::failed(cause, ROOM).about(Concern::DiskNearlyFull);
     }
@@ -333,6 +341,8 @@ mod tests {
         for (cause, full) in [
             ("WebDAV through Service files: PUT: 507 Insufficient Storage", true),
             ("SFTP: write remote \"/probe/x\": No space left on device", true),
+            ("WebDAV from outside at 34.64.0.7: PUT: 500 server HDD is full; 0.9 GiB free, need 61 B", true),
+            ("WebDAV from outside at 34.64.0.7: PUT: 400 volume has exceeded max size", true),
             ("SFTP: connection closed", false),
         ] {
             let Ended::Failed { concern, remedy, .. } = failed(cause.to_owned()) else { panic!("{cause}") };

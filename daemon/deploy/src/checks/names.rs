@@ -27,7 +27,7 @@ const SERVERS_MAX: usize = 4;
 /// Where name servers listen.
 const DNS_PORT: u16 = 53;
 /// Which name servers the machine has, and how many of them its resolver asks (resolv.conf(5)).
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 const MACHINE_SERVERS_MAX: usize = 3;
 
 /// Why a name leads nowhere.
@@ -98,16 +98,19 @@ impl Names {
 }
 
 /// What `resolv.conf` names, as many of them as the machine's resolver asks.
-fn name_servers(text: &str) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn name_servers(text: &str) -> impl Iterator<Item = IpAddr> {
     let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
     servers.take(MACHINE_SERVERS_MAX)
 }
 
 /// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by the server that is queried.
-async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
+pub(crate) async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
     let (mut found, mut unknown) = (BTreeSet::new(), None);
-    for kind in [TYPE::A, TYPE::AAAA] {
-        match ask(server, name, kind, recursive).await {
+    // Both at once: one that is not answered takes all the time that there is.
+    let of = |kind| ask(server, name, kind, recursive);
+    let (v4, v6) = tokio::join!(of(TYPE::A), of(TYPE::AAAA));
+    for responded in [v4, v6] {
+        match responded {
             Ok((addresses, _)) => found.extend(addresses),
             Err(why) => unknown = Some(why),
         }

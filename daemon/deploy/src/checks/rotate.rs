@@ -6,8 +6,10 @@
 //! Secret only when it starts is restarted first, and proves it then.
 //!
 //! # Guarantees
-//! A killed rotation goes on where it stopped, with the value that it had made, when it is repeated or another one begins. The
-//! old value is not forgotten before the app was seen taking the new one, where it can be asked. No value is in a message.
+//! A killed rotation goes on where it stopped, with the value that it had made, when it is repeated or another one begins, before
+//! somebody reads the credential, and by itself with the next resync: else an app that has taken the new value would be left with the
+//! old one in the Secret. The old value is not forgotten before the app was seen taking the new one, where it can be asked. No
+//! value is in a message.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,6 +17,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::{
     ByteString,
     api::{apps::v1::Deployment, core::v1::Secret},
+    apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
     Api,
@@ -26,7 +29,7 @@ use landlord_kube::{
     client::ClusterClients,
     markers::{FIELD_MANAGER, is_ours},
 };
-use parking_lot::Mutex;
+use rustls::pki_types::UnixTime;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -48,7 +51,9 @@ mod tests;
 const NEXT: &str = ".next";
 /// Annotation of a Secret: the last rotation of a key, whose name follows.
 const ROTATED: &str = "rotated.landlord.dev/";
-/// Annotation of a pod template: changes with a rotation, so that pods start again.
+/// Annotation of a pod template, before the name of a key: the rotation of it that its pods were started with.
+const STARTED_WITH: &str = "credentials.landlord.dev/";
+/// What was there in its place before: key and rotation, of the last one only.
 const CREDENTIALS: &str = "landlord.dev/credentials";
 /// An app that was restarted is waited for: a volume that moves takes a minute.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(150);
@@ -71,7 +76,7 @@ pub(crate) async fn rotate(
     target: &DeployTarget,
     manifest: &Manifest,
     (name, id): (&str, &str),
-    reached: &Mutex<RotationReached>,
+    reached: &mut RotationReached,
 ) -> Result<()> {
     let credential = known(manifest, name)?;
     let Some(rotation) = &credential.rotation else { return Err(Error::NoRotation { name: name.to_owned() }) };
@@ -91,11 +96,15 @@ pub(crate) async fn rotate(
             all(&mut scene, &rotation.proof).await
         };
         if let Err(problem) = taken.await {
-            return Err(not_taken(&mut scene, rotation, &user, (name, problem), reached).await);
+            let error = not_taken(&mut scene, rotation, &user, (name, problem), reached).await;
+            if matches!(error, Error::NotRotated { .. }) {
+                rotating.give_up(id).await;
+            }
+            return Err(error);
         }
     }
     if !rotation.requests.is_empty() {
-        *reached.lock() = RotationReached::Unknown;
+        *reached = RotationReached::Unknown;
     }
     rotating.complete(reached).await?;
     rotating.restart(id).await?;
@@ -106,6 +115,24 @@ pub(crate) async fn rotate(
     Ok(())
 }
 
+/// Ends a rotation that was killed, of which nothing was written for `quiet`, and returns whether there was one.
+pub(crate) async fn finish(
+    checks: &Checks,
+    clients: &ClusterClients,
+    target: &DeployTarget,
+    manifest: &Manifest,
+    (credential, quiet): (&CredentialSpec, Duration),
+) -> Result<bool> {
+    let Some(rotation) = &credential.rotation else { return Ok(false) };
+    let namespace = render::namespace(target, manifest);
+    let rotating = Rotating { clients, target, manifest, credential, rotation, namespace };
+    let Some(id) = rotating.unfinished(quiet).await? else { return Ok(false) };
+    tracing::info!(tenant = %target.name, credential = credential.name, "a rotation that was killed goes on");
+    let mut reached = RotationReached::Nothing;
+    rotate(checks, clients, target, manifest, (&credential.name, &id), &mut reached).await?;
+    Ok(true)
+}
+
 /// What it means that the app was not seen taking the new value. That the old one is still in place is said where nothing was sent, or
 /// the app was seen taking that: a request whose response is lost may have changed it.
 async fn not_taken(
@@ -113,21 +140,21 @@ async fn not_taken(
     rotation: &Rotation,
     user: &str,
     (name, problem): (&str, String),
-    reached: &Mutex<RotationReached>,
+    reached: &mut RotationReached,
 ) -> Error {
     let name = name.to_owned();
-    let (was_sent, before) = (scene.sent > 0, *reached.lock());
+    let (was_sent, before) = (scene.sent > 0, *reached);
     if !was_sent && before == RotationReached::OldInPlace {
         return Error::NotRotated { name, problem };
     }
-    *reached.lock() = RotationReached::Unknown;
+    *reached = RotationReached::Unknown;
     let old = scene.known.get("old").cloned().unwrap_or_default();
     scene.known.insert("basic".into(), BASE64_STANDARD.encode(format!("{user}:{old}")));
     scene.known.insert("new".into(), old);
     if all(scene, &rotation.proof).await.is_err() {
         return Error::RotationUnknown { name, problem };
     }
-    *reached.lock() = RotationReached::OldInPlace;
+    *reached = RotationReached::OldInPlace;
     Error::NotRotated { name, problem }
 }
 
@@ -193,7 +220,7 @@ impl Rotating<'_> {
     }
 
     /// The old value and the new one, which is durable beside it.
-    async fn begin(&self, id: &str, reached: &Mutex<RotationReached>) -> Result<(String, String)> {
+    async fn begin(&self, id: &str, reached: &mut RotationReached) -> Result<(String, String)> {
         let (_, chars) = self.spec()?;
         let mut secret = self.read().await?;
         let (key, next) = (&self.credential.key, format!("{}{NEXT}", self.credential.key));
@@ -207,21 +234,15 @@ impl Rotating<'_> {
         let annotation = format!("{ROTATED}{key}");
         let annotations = secret.metadata.annotations.get_or_insert_default();
         let is_last = annotations.get(&annotation).is_some_and(|last| last == id);
-        match pending {
-            Some(new) if is_last => {
-                *reached.lock() = RotationReached::Unknown;
-                return Ok((old, new));
-            }
-            // Its value has taken its place; what follows may be missing.
-            None if is_last => {
-                *reached.lock() = RotationReached::Unknown;
-                return Ok((old.clone(), old));
-            }
-            // A rotation that stopped: its value goes on as this one's.
-            Some(_) | None => {}
+        if is_last {
+            *reached = RotationReached::Unknown;
+            // Nothing pending: its value has taken its place; what follows may be missing.
+            let new = pending.unwrap_or_else(|| old.clone());
+            return Ok((old, new));
         }
+        // A rotation that stopped: its value goes on as this one's.
         // What stopped may have been taken already; what is only made now, by nobody.
-        *reached.lock() = if pending.is_some() { RotationReached::Unknown } else { RotationReached::OldInPlace };
+        *reached = if pending.is_some() { RotationReached::Unknown } else { RotationReached::OldInPlace };
         let new = pending.unwrap_or_else(|| base::random_text(chars));
         data.insert(next, ByteString(new.clone().into_bytes()));
         annotations.insert(annotation, id.to_owned());
@@ -230,7 +251,7 @@ impl Rotating<'_> {
     }
 
     /// The new value takes the old one's place, also in what was made of it.
-    async fn complete(&self, reached: &Mutex<RotationReached>) -> Result<()> {
+    async fn complete(&self, reached: &mut RotationReached) -> Result<()> {
         let (spec, _) = self.spec()?;
         let mut secret = self.read().await?;
         let data = secret.data.get_or_insert_default();
@@ -249,19 +270,73 @@ impl Rotating<'_> {
                 data.insert(key.clone(), ByteString(text.into_bytes()));
             }
         }
-        *reached.lock() = RotationReached::Unknown;
+        *reached = RotationReached::Unknown;
         self.write(secret).await
     }
 
     async fn restart(&self, id: &str) -> Result<()> {
-        let deployments: Api<Deployment> = Api::namespaced(self.clients.tenant.clone(), self.namespace);
-        let annotations = json!({ CREDENTIALS: format!("{}-{id}", self.credential.key) });
+        let annotations = json!({ format!("{STARTED_WITH}{}", self.credential.key): id });
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
         for name in &self.rotation.restart {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-            let patched = deployments.patch(name, &params, &Patch::Merge(&patch)).await;
+            let patched = self.deployments().patch(name, &params, &Patch::Merge(&patch)).await;
             patched.map(drop).doing(|| format!("restarting Deployment {}/{name}", self.namespace))?;
         }
         Ok(())
+    }
+
+    fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.clients.tenant.clone(), self.namespace)
+    }
+
+    /// The app has the old value and nobody goes on: the new one stays for a rotation that somebody requests.
+    async fn give_up(&self, id: &str) {
+        let annotation = format!("{ROTATED}{}", self.credential.key);
+        let Ok(mut secret) = self.read().await else { return };
+        let annotations = secret.metadata.annotations.get_or_insert_default();
+        if annotations.get(&annotation).is_some_and(|last| last == id) {
+            annotations.remove(&annotation);
+            // Where it fails the next resync tries this rotation once more.
+            let _ = self.write(secret).await;
+        }
+    }
+
+    /// The rotation that has begun and whose end is missing: its value waits beside the old one, or pods run that were started with
+    /// the old one. `None` also while something was written within `quiet`: it may be under way.
+    async fn unfinished(&self, quiet: Duration) -> Result<Option<String>> {
+        let secret = match self.read().await {
+            Err(Error::NoCredentialYet { .. }) => return Ok(None),
+            read => read?,
+        };
+        let annotation = format!("{ROTATED}{}", self.credential.key);
+        let id = secret.metadata.annotations.as_ref().and_then(|all| all.get(&annotation)).cloned();
+        let Some(id) = id else { return Ok(None) };
+        let written = secret.metadata.managed_fields.iter().flatten().filter_map(|fields| fields.time.as_ref()).max();
+        let age =
+            |time: &Time| UnixTime::now().as_secs().saturating_sub(u64::try_from(time.0.as_second()).unwrap_or(0));
+        if written.is_some_and(|time| age(time) < quiet.as_secs()) {
+            return Ok(None);
+        }
+        if secret.data.is_some_and(|data| data.contains_key(&format!("{}{NEXT}", self.credential.key))) {
+            return Ok(Some(id));
+        }
+        for name in &self.rotation.restart {
+            let what = || format!("reading Deployment {}/{name}", self.namespace);
+            let Some(found) = self.deployments().get_opt(name).await.doing(what)? else { continue };
+            // One that was made after the Secret was written has no pods of before.
+            let is_newer = written.is_some_and(|time| found.metadata.creation_timestamp.as_ref() >= Some(time));
+            if !is_newer && !self.was_started_with(&found, &id) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn was_started_with(&self, deployment: &Deployment, id: &str) -> bool {
+        let template = deployment.spec.template.metadata.as_ref();
+        let annotation = |key: &str| template.and_then(|meta| meta.annotations.as_ref()).and_then(|all| all.get(key));
+        let key = &self.credential.key;
+        annotation(&format!("{STARTED_WITH}{key}")).is_some_and(|with| with == id)
+            || annotation(CREDENTIALS).is_some_and(|with| *with == format!("{key}-{id}"))
     }
 }

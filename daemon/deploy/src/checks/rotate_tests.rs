@@ -12,6 +12,7 @@ use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 use landlord_kube::markers;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,6 +23,8 @@ use crate::checks::{
 
 struct Server {
     secret: Mutex<Value>,
+    /// Annotations of the pods' template.
+    template: Mutex<Value>,
     restarts: AtomicU32,
     /// Writes until it takes none any more.
     writes_left: AtomicU32,
@@ -45,7 +48,8 @@ impl Server {
         });
         let writes_left = AtomicU32::new(u32::MAX);
         let (secret, is_away) = (Mutex::new(secret), AtomicBool::new(false));
-        Arc::new(Self { secret, restarts: AtomicU32::new(0), writes_left, is_away })
+        let template = Mutex::new(json!({}));
+        Arc::new(Self { secret, template, restarts: AtomicU32::new(0), writes_left, is_away })
     }
 
     fn value(&self, key: &str) -> String {
@@ -66,8 +70,17 @@ impl Server {
             self.writes_left.store(left - 1, Ordering::SeqCst);
         }
         if path.contains("/deployments/") {
-            self.restarts.fetch_add(1, Ordering::SeqCst);
-            return (200, json!({ "metadata": { "name": "files" } }));
+            let mut template = self.template.lock();
+            if *method != Method::GET {
+                let patch: Value = serde_json::from_slice(body).unwrap();
+                let annotations = patch["spec"]["template"]["metadata"]["annotations"].as_object().unwrap().clone();
+                let known = template.as_object_mut().unwrap();
+                known.extend(annotations);
+                self.restarts.fetch_add(1, Ordering::SeqCst);
+            }
+            let template = json!({ "metadata": { "annotations": *template } });
+            let spec = json!({ "selector": {}, "template": template });
+            return (200, json!({ "metadata": { "name": "files" }, "spec": spec }));
         }
         if path.contains("/secrets/") {
             let mut secret = self.secret.lock();
@@ -131,9 +144,9 @@ async fn rotated(server: &Arc<Server>, manifest: &Manifest, id: &str) -> Result<
 
 /// The same, with how far it got.
 async fn reaching(server: &Arc<Server>, manifest: &Manifest, id: &str) -> (Result<()>, RotationReached) {
-    let reached = Mutex::new(RotationReached::Nothing);
-    let ended = rotate(&checks(), &server.clients(), &target(), manifest, ("files", id), &reached).await;
-    (ended, reached.into_inner())
+    let mut reached = RotationReached::Nothing;
+    let ended = rotate(&checks(), &server.clients(), &target(), manifest, ("files", id), &mut reached).await;
+    (ended, reached)
 }
 
 #[tokio::test]
@@ -172,9 +185,10 @@ async fn a_rotation_changes_the_secret_and_what_was_made_of_it() {
     assert_eq!(server.value("customer-password"), new);
     rotated(&server, &manifest, "r2").await.unwrap();
     assert_ne!(server.value("customer-password"), new);
-    let reached = Mutex::new(RotationReached::Nothing);
-    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1"), &reached).await.unwrap_err();
-    assert_eq!(reached.into_inner(), RotationReached::Nothing);
+    let mut reached = RotationReached::Nothing;
+    let none = rotate(&checks(), &server.clients(), &target(), &manifest, ("chat", "r1"), &mut reached).await;
+    assert_eq!(reached, RotationReached::Nothing);
+    let none = none.unwrap_err();
     assert!(none.to_string().contains("it has: files"), "{none}");
 }
 
@@ -193,6 +207,40 @@ async fn a_killed_rotation_goes_on_with_the_value_that_it_made() {
     }
 }
 
+/// As the next resync, or who reads it, goes on.
+async fn finished(server: &Arc<Server>, manifest: &Manifest, quiet: Duration) -> bool {
+    finish(&checks(), &server.clients(), &target(), manifest, (&manifest.access[0], quiet)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_rotation_that_nobody_repeats_is_ended_all_the_same() {
+    for writes in 0..3 {
+        let (server, manifest) = (Server::start(), manifest(json!({ "restart": ["files"] })));
+        assert!(!finished(&server, &manifest, Duration::ZERO).await, "nobody has rotated it");
+        server.writes_left.store(writes, Ordering::SeqCst);
+        rotated(&server, &manifest, "r1").await.unwrap_err();
+        server.writes_left.store(u32::MAX, Ordering::SeqCst);
+        let written = json!([{ "manager": "landlord", "time": k8s_openapi::jiff::Timestamp::now().to_string() }]);
+        server.secret.lock()["metadata"]["managedFields"] = written;
+        assert!(!finished(&server, &manifest, Duration::from_secs(300)).await, "it may be under way");
+        server.secret.lock()["metadata"]["managedFields"][0]["time"] = json!("2026-01-01T00:00:00Z");
+        assert_eq!(finished(&server, &manifest, Duration::from_secs(300)).await, writes > 0, "after {writes} writes");
+        let is_new = server.value("customer-password") != "first";
+        let restarts = server.restarts.load(Ordering::SeqCst);
+        assert_eq!((is_new, restarts), (writes > 0, u32::from(writes > 0)), "after {writes} writes");
+        assert!(
+            !finished(&server, &manifest, Duration::ZERO).await && server.restarts.load(Ordering::SeqCst) == restarts
+        );
+    }
+    // Pods that were restarted by an earlier landlord run with it, and so do those of a Deployment that was made since.
+    let (server, manifest) = (Server::start(), manifest(json!({ "restart": ["files"] })));
+    rotated(&server, &manifest, "r1").await.unwrap();
+    *server.template.lock() = json!({ CREDENTIALS: "customer-password-r1" });
+    assert!(!finished(&server, &manifest, Duration::ZERO).await);
+    *server.template.lock() = json!({ CREDENTIALS: "customer-password-r0" });
+    assert!(finished(&server, &manifest, Duration::ZERO).await);
+}
+
 #[tokio::test]
 async fn what_the_app_does_not_take_leaves_the_old_one() {
     let request = json!({
@@ -208,4 +256,6 @@ async fn what_the_app_does_not_take_leaves_the_old_one() {
     assert!(matches!(refused, Error::NotRotated { .. }) && text.contains("still works"), "{text}");
     assert_eq!(server.value("customer-password"), "first");
     assert!(!text.contains(&server.value("customer-password.next")), "{text}");
+    // It has failed and is not under way: nobody goes on who was not asked to.
+    assert!(!finished(&server, &manifest, Duration::ZERO).await && server.value("customer-password") == "first");
 }

@@ -90,7 +90,7 @@ impl Route {
     /// A new connection.
     pub(super) async fn open(&self, client: &Client) -> Result<Box<dyn Io>, String> {
         match self {
-            Self::Public { address, proxy } => Ok(Box::new(dial(*address, *proxy).await?)),
+            Self::Public { address, proxy } => Ok(Box::new(dial(*address, *proxy, CONNECT_TIMEOUT).await?)),
             Self::Pod { namespace, pod, port } => {
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
                 let failed = |error: kube::Error| format!("port-forward to pod {pod}: {error}");
@@ -102,8 +102,12 @@ impl Route {
     }
 }
 
-/// A connection to a public address, directly or through an HTTP proxy.
-pub(crate) async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Result<TcpStream, String> {
+/// A connection to a public address, directly or through an HTTP proxy, within so long.
+pub(crate) async fn dial(
+    address: SocketAddr,
+    proxy: Option<SocketAddr>,
+    within: Duration,
+) -> Result<TcpStream, String> {
     let connected = async {
         match proxy {
             None => TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}")),
@@ -112,8 +116,8 @@ pub(crate) async fn dial(address: SocketAddr, proxy: Option<SocketAddr>) -> Resu
             }
         }
     };
-    let timed_out = |_| format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs());
-    timeout(CONNECT_TIMEOUT, connected).await.map_err(timed_out)?
+    let timed_out = |_| format!("{address} does not answer within {} s", within.as_secs());
+    timeout(within, connected).await.map_err(timed_out)?
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6>
@@ -154,7 +158,7 @@ pub(super) async fn public(names: &Names, address: &str, port: u16, outside: Out
             continue;
         }
         let address = SocketAddr::new(ip, port);
-        match dial(address, proxy).await {
+        match dial(address, proxy, CONNECT_TIMEOUT).await {
             Ok(_) => return Ok(Route::Public { address, proxy }),
             Err(unreached) => why = unreached,
         }

@@ -9,7 +9,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use tokio::time::timeout;
@@ -31,6 +31,11 @@ pub(crate) struct Trust {
 
 impl Trust {
     pub(crate) fn load(trusted_ca: Option<&Path>) -> Result<Self, String> {
+        Self::of(Self::authorities(trusted_ca)?, aws_lc_rs::default_provider())
+    }
+
+    /// Reads who vouches.
+    pub(crate) fn authorities(trusted_ca: Option<&Path>) -> Result<RootCertStore, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = trusted_ca {
@@ -40,8 +45,13 @@ impl Trust {
                 roots.add_parsable_certificates([certificate.map_err(wrong)?]);
             }
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        Ok(roots)
+    }
+
+    pub(crate) fn of(authorities: RootCertStore, provider: CryptoProvider) -> Result<Self, String> {
+        let provider = Arc::new(provider);
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider)).build();
         let verifier = verifier.map_err(|error| format!("this machine trusts no certificate authority: {error}"))?;
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|error| error.to_string())?.with_webpki_verifier(Arc::clone(&verifier));
@@ -161,7 +171,8 @@ const RENEWAL: &str = "see why it is not renewed: `kubectl describe certificates
 fn remedy(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "use an issuer that customers trust, or for trials name its CA in deploy.checks.trusted_ca"
+            "use an issuer that customers trust, and delete the Secret of the certificate from before, and another one is issued; or for \
+             trials name its CA in deploy.checks.trusted_ca"
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

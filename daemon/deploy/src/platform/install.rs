@@ -10,7 +10,6 @@ use kube::{
 };
 use landlord_core::{
     AppName,
-    node_scaling::NODE_SCALING,
     ports::{PlatformTarget, StageProgress},
     stage::RemovedObject,
 };
@@ -25,9 +24,9 @@ use landlord_kube::{
 use serde_json::json;
 
 use super::{
-    DriverKind, Platform, Release,
+    DriverKind, Platform, Release, in_use,
     left::{self, Left, PLATFORM_ROLE},
-    machines, values,
+    values,
 };
 use crate::{
     apply::{self, Judged},
@@ -108,8 +107,7 @@ pub(crate) async fn remove(
 }
 
 /// Takes one release away while the rest of the platform stays; done at once if it is not there. Volumes of the release stay
-/// until the cluster goes: they may hold what was measured. What makes nodes stays as long as there are any that it made, or a pool to
-/// make them for: without it nobody would end these machines, and their definitions would take every pool along.
+/// until the cluster goes: they may hold what was measured. What something in the cluster needs stays as long as that is there (`in_use`).
 pub(crate) async fn withdraw(
     client: &Client,
     driver: &dyn Driver,
@@ -119,12 +117,12 @@ pub(crate) async fn withdraw(
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let (release, _) = platform.release(name)?;
     let mut removed = Vec::new();
-    let makes_nodes = platform.part(release).and_then(|part| part.capability).is_some_and(|word| word == NODE_SCALING);
-    if makes_nodes
+    let part = platform.part(release).and_then(|part| part.capability);
+    if let Some(part) = part
         && driver.delivered(client, &release.namespace, name.as_str()).await?.is_some()
-        && let Some(found) = machines::any(client).await?
+        && let Some(needed) = in_use::any(client, &part).await?
     {
-        return Err(Error::InUse { what: format!("release {name} makes nodes, and {found} is there") });
+        return Err(Error::InUse { what: format!("release {name} {needed}") });
     }
     let waiting = remove_delivered(client, driver, target, release, &mut removed).await?;
     Ok((waiting.unwrap_or(StageProgress::Done), removed))

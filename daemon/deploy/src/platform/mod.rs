@@ -4,13 +4,13 @@
 //! `install` brings a release into a cluster and takes it away again; `certificate` says what it has authorities asked for.
 
 pub(crate) mod certificate;
+mod in_use;
 pub(crate) mod install;
 mod left;
-mod machines;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -23,12 +23,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{self, ChartMirrors, ChartRef},
+    chart::{ChartMirrors, ChartRef},
     error::{Error, Result},
-    manifest::{self, ReleaseFacts},
+    manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
     stack::{EntryPoint, Stack, Values},
-    values::{merge, merge_map},
+    values::merge,
 };
 
 /// The manifest's name in a platform's folder.
@@ -135,7 +135,7 @@ pub struct Release {
     pub values: Map<String, Value>,
 }
 
-impl Release {
+impl ManifestRelease for Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts {
             name: &self.name,
@@ -144,6 +144,10 @@ impl Release {
             version: &self.version,
             digest: &self.digest,
         }
+    }
+
+    fn values(&mut self) -> &mut Map<String, Value> {
+        &mut self.values
     }
 }
 
@@ -165,20 +169,13 @@ impl Platform {
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let manifest: Manifest = manifest::read(&path, check)?;
-        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
+        let charts = manifest::charts(&path, &manifest.releases, mirrors)?;
         Ok(Self { manifest, charts, packed: None })
     }
 
     /// Lays values of this installation over a platform in `folder`, and packs both.
     fn revised(mut self, folder: &Path, values: &OwnValues) -> Result<Self> {
-        for (release, values) in values {
-            let found = self.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
-            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
-            merge_map(&mut found.values, values);
-        }
-        let folders = self.manifest.releases.iter().filter(|release| !chart::is_reference(&release.chart));
-        let charts: Vec<PathBuf> = folders.map(|release| folder.join(&release.chart)).collect();
-        self.packed = Some(revisions::pack(folder, MANIFEST, &charts, values)?);
+        self.packed = Some(manifest::revise(folder, MANIFEST, &mut self.manifest.releases, values)?);
         Ok(self)
     }
 
@@ -281,7 +278,7 @@ fn check(manifest: &Manifest) -> Vec<String> {
         if release.zone && !manifest.parts.iter().any(|part| part.needs_zone && of(part)) {
             problems.push(format!("{} takes a zone, so it must be of a part with needsZone", release.name));
         }
-        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
+        problems.extend(manifest::release_problems(release, &mut seen));
     }
     problems
 }
@@ -346,7 +343,24 @@ mod tests {
         assert_eq!(names[..shipped.len()], shipped);
         assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes", "external-dns"]);
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
-        assert_eq!(ordered, 4, "what a class did not order before it does not get now");
+        assert_eq!(ordered, 1, "only the edge is of no part");
+        let silent = plan.iter().filter(|release| {
+            release.part.as_ref().is_none_or(|part| PlatformOptions::default().left_out(part, |_| false).is_none())
+        });
+        let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
+        assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
+        for (capability, brought) in
+            [("gateway", ["gateway-crds", "gateway"].as_slice()), ("certificates", ["certificates"].as_slice())]
+        {
+            let left = plan.iter().filter(|release| {
+                let part = release.part.as_ref();
+                part.is_some_and(|part| {
+                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                })
+            });
+            let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();
+            assert_eq!(left, brought, "{capability}");
+        }
         let wrong = |text: &str| {
             let options: PlatformOptions = serde_json::from_str(text).unwrap();
             all[&"standard".parse::<PlatformName>().unwrap()].lacking(&options)

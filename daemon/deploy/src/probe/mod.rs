@@ -1,15 +1,19 @@
 //! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and each of its
-//! web addresses answers over TLS, with a certificate that has not ended. Done every minute, for all tenants; what it costs is measured by `cargo run -p
+//! web addresses answers over TLS, with a certificate that has not ended; one that has a `health_path` says there what is lacking behind
+//! it. Done every minute, for all tenants; what it costs is measured by `cargo run -p
 //! landlord-deploy --example probe`.
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
+//! - No certificate is taken for longer than an hour without being seen (`sessions`), and none that has ended.
 //! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
 //!   connection that was made. None is asked of a proxy either, which may be let in where its callers are not.
 
+mod names;
+mod sessions;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -27,9 +31,10 @@ use landlord_core::{
 };
 use parking_lot::Mutex;
 use rustls::{
-    ClientConfig,
+    ClientConfig, NamedGroup, RootCertStore,
     client::Resumption,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -38,16 +43,17 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::checks::{Names, Trust, dial};
+use self::{
+    names::{KnownNames, NAMES_MAX},
+    sessions::Sessions,
+};
+use crate::checks::{Trust, dial};
 
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Addresses of a name are looked up again after this long: a load balancer that moved is found within it.
-const NAME_TTL: Duration = Duration::from_secs(5 * 60);
-/// Names kept: 10,000 tenants have some 40,000.
-const NAMES_MAX: usize = 50_000;
 /// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs. As many as
-/// names: where there are fewer, each look pushes out the session that another one is about to need.
+/// names: where there are fewer, each look pushes out the session that another one is about to need. One has some 3 KB: the server's
+/// certificates, and its ticket.
 const SESSIONS_MAX: usize = NAMES_MAX;
 /// Certificate authorities are read again after this long.
 const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
@@ -55,6 +61,10 @@ const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
 const TRUST_RETRY: Duration = Duration::from_secs(10);
 /// The first line of an answer is all that is read.
 const LINE_BYTES_MAX: usize = 512;
+/// Of one that is a failure so much more: what it says of itself is in its first lines.
+const FAILURE_BYTES_MAX: usize = 2_048;
+/// Of that a cause has.
+const SAID_CHARS_MAX: usize = 160;
 
 /// How environments are looked at.
 #[derive(Debug, Clone, Default)]
@@ -69,15 +79,23 @@ pub struct ProbeOptions {
     pub allowed: Vec<IpNet>,
 }
 
-/// How web servers are judged, or why nobody can be.
-type KnownTrust = Result<Arc<ClientConfig>, String>;
-type KnownNames = HashMap<String, (BTreeSet<IpAddr>, Instant)>;
+/// How web servers are judged.
+#[derive(Clone)]
+struct Judge {
+    /// By whom, as read.
+    authorities: Arc<Vec<TrustAnchor<'static>>>,
+    config: Arc<ClientConfig>,
+}
+
+/// Or why nobody can be.
+type KnownTrust = Result<Judge, String>;
 
 /// Looks from the daemon's network.
 pub struct WebProbe {
     options: ProbeOptions,
-    names: Mutex<KnownNames>,
+    names: KnownNames,
     trust: Mutex<Option<(KnownTrust, Instant)>>,
+    sessions: Arc<Sessions>,
 }
 
 impl std::fmt::Debug for WebProbe {
@@ -92,13 +110,17 @@ struct Place {
     host: String,
     port: u16,
     is_web: bool,
+    /// What a web address is asked for.
+    path: String,
 }
 
 impl WebProbe {
     /// Looks at nothing yet.
     #[must_use]
     pub fn new(options: ProbeOptions) -> Self {
-        Self { options, names: Mutex::default(), trust: Mutex::default() }
+        let sessions = Arc::new(Sessions::new(SESSIONS_MAX));
+        let names = KnownNames::new(options.resolver);
+        Self { options, names, trust: Mutex::default(), sessions }
     }
 
     /// All addresses side by side: a slow one takes nothing of another's time.
@@ -106,7 +128,7 @@ impl WebProbe {
         // Before anything is connected to: without authorities nobody can be judged.
         let places: Vec<Place> = endpoints.iter().filter_map(place).collect();
         let config = match places.iter().any(|place| place.is_web) {
-            true => Some(self.config().map_err(NoAnswer::NotLooked)?),
+            true => Some(self.judge().map_err(NoAnswer::NotLooked)?.config),
             false => None,
         };
         let one = async |place: &Place| {
@@ -123,85 +145,90 @@ impl WebProbe {
         let stream = self.connect(place).await?;
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(Arc::clone(config));
-        let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
-        still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())?;
-        let request =
-            format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
+        let mut stream = connector.connect(name.clone(), stream).await.map_err(|error| format!("TLS: {error}"))?;
+        // It may have been renewed since this session began.
+        still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())
+            .inspect_err(|_| self.sessions.forget(&name))?;
+        let request = format!(
+            "GET {} HTTP/1.1
+host: {}
+user-agent: landlord
+connection: close
+
+",
+            place.path, place.host
+        );
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        let line = first_line(&mut stream).await?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+        let begun = beginning(&mut stream).await?;
+        let status = begun.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
         match status {
             // Whoever asks for a password, or sends one elsewhere, answers.
             Some(100..500) => Ok(()),
-            Some(status) => Err(format!("it answers {status}")),
+            Some(status) => Err(format!("it answers {status}{}", said(&mut stream, begun).await)),
             None => Err("it answers no HTTP".into()),
         }
     }
 
     async fn banner(&self, place: &Place) -> Result<(), String> {
         let mut stream = self.connect(place).await?;
-        let line = first_line(&mut stream).await?;
-        if line.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
+        let begun = beginning(&mut stream).await?;
+        if begun.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
     }
 
     /// A connection to an address that does not lie inside.
     async fn connect(&self, place: &Place) -> Result<TcpStream, String> {
         let mut why = format!("{} has no address", place.host);
-        for ip in self.lookup(&place.host).await? {
+        for ip in self.names.lookup(&place.host).await? {
             let address = SocketAddr::new(ip, place.port);
             if let Some(what) = public_address::refusal(ip, &self.options.allowed) {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
                 continue;
             }
-            match timeout(CONNECT_TIMEOUT, dial(address, self.options.proxy)).await {
-                Ok(Ok(stream)) if self.options.proxy.is_some() => return Ok(stream),
-                Ok(Ok(stream)) => {
+            match dial(address, self.options.proxy, CONNECT_TIMEOUT).await {
+                Ok(stream) if self.options.proxy.is_some() => return Ok(stream),
+                Ok(stream) => {
                     let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
                     match public_address::refusal(peer, &self.options.allowed) {
                         Some(what) => why = format!("{} led to {peer}, which is {what}", place.host),
                         None => return Ok(stream),
                     }
                 }
-                Ok(Err(unreached)) => why = unreached,
-                Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+                Err(unreached) => why = unreached,
             }
         }
-        // It may have moved.
-        self.names.lock().remove(&place.host);
+        self.names.forget(&place.host);
         Err(why)
     }
 
-    async fn lookup(&self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
-        if let Some((known, at)) = self.names.lock().get(host)
-            && at.elapsed() < NAME_TTL
-        {
-            return Ok(known.clone());
-        }
-        let names = Names { resolver: self.options.resolver, ..Names::default() };
-        let found = names.lookup(host).await.map_err(|why| why.to_string())?;
-        let mut names = self.names.lock();
-        if names.len() >= NAMES_MAX {
-            names.clear();
-        }
-        names.insert(host.to_owned(), (found.clone(), Instant::now()));
-        Ok(found)
-    }
-
-    fn config(&self) -> KnownTrust {
+    fn judge(&self) -> KnownTrust {
         let mut trust = self.trust.lock();
         if let Some((known, at)) = &*trust
             && at.elapsed() < if known.is_ok() { TRUST_TTL } else { TRUST_RETRY }
         {
             return known.clone();
         }
-        let loaded = Trust::load(self.options.trusted_ca.as_deref()).map(|loaded| {
-            let mut config = (*loaded.config).clone();
-            config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-            Arc::new(config)
+        let loaded = Trust::authorities(self.options.trusted_ca.as_deref()).and_then(|read| match &*trust {
+            // Sessions are gone on with under the configuration of their beginning only.
+            Some((Ok(known), _)) if *known.authorities == read.roots => Ok(known.clone()),
+            _ => self.judged_by(read),
         });
         *trust = Some((loaded.clone(), Instant::now()));
         loaded
     }
+
+    fn judged_by(&self, read: RootCertStore) -> KnownTrust {
+        let authorities = Arc::new(read.roots.clone());
+        let mut config = (*Trust::of(read, provider())?.config).clone();
+        config.resumption = Resumption::store(Arc::clone(&self.sessions) as _);
+        Ok(Judge { authorities, config: Arc::new(config) })
+    }
+}
+
+/// The group that costs least goes first: what a look sends and reads is no secret, now or later.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::X25519);
+    provider
 }
 
 #[async_trait]
@@ -228,16 +255,18 @@ fn still_holds(chain: Option<&[CertificateDer<'_>]>, now: UnixTime) -> Result<()
 /// What is not https or sftp is looked at by the checks only.
 fn place(endpoint: &Endpoint) -> Option<Place> {
     let uri: Uri = endpoint.url.parse().ok()?;
+    let path = if endpoint.health_path.is_empty() { "/".to_owned() } else { endpoint.health_path.clone() };
     let (is_web, usual) = match uri.scheme_str()? {
         "https" => (true, 443),
         "sftp" => (false, 22),
         _ => return None,
     };
     let port = uri.port_u16().unwrap_or(usual);
-    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web })
+    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web, path })
 }
 
-async fn first_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, String> {
+/// What comes until there is a first line, and whatever came with it.
+async fn beginning(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, String> {
     let mut line = Vec::with_capacity(LINE_BYTES_MAX);
     let mut piece = [0; LINE_BYTES_MAX];
     while line.len() < LINE_BYTES_MAX && !line.contains(&b'\n') {
@@ -248,10 +277,27 @@ async fn first_line(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, Str
         line.extend_from_slice(piece.get(..read).unwrap_or_default());
     }
     let text = String::from_utf8_lossy(&line);
-    match text.lines().next() {
-        Some(first) if !first.is_empty() => Ok(first.to_owned()),
-        _ => Err("it closes the connection".into()),
+    if text.lines().next().is_none_or(str::is_empty) {
+        Err("it closes the connection".into())
+    } else {
+        Ok(text.into_owned())
     }
+}
+
+/// What a response of HTTP that began like this says of itself: the first line of its body, without what a terminal would obey.
+async fn said(stream: &mut (impl AsyncRead + Unpin), begun: String) -> String {
+    let (mut whole, mut piece) = (begun, [0; LINE_BYTES_MAX]);
+    while whole.len() < FAILURE_BYTES_MAX
+        && let Ok(read @ 1..) = stream.read(&mut piece).await
+    {
+        whole.push_str(&String::from_utf8_lossy(piece.get(..read).unwrap_or_default()));
+    }
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap_or((&whole, ""));
+    // The first line of a body in pieces is the size of the first.
+    let is_in_pieces = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let line = body.lines().nth(usize::from(is_in_pieces)).unwrap_or_default();
+    let line: String = line.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect();
+    if line.is_empty() { line } else { format!(": {line}") }
 }
 
 #[cfg(test)]

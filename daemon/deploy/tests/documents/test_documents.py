@@ -9,6 +9,7 @@ import tempfile
 import threading
 import unittest
 import unittest.mock
+import urllib.error
 import urllib.parse
 import urllib.request
 from xml.sax.saxutils import escape
@@ -34,6 +35,8 @@ class Server(http.server.BaseHTTPRequestHandler):
     hanging = set() # ids whose processing never ends
     losing = set()  # calls whose answer is lost after they had their effect
     breaking = {}   # call -> status, without an effect
+    tags = set()    # models that the LLM service has
+    room = None     # bytes that may still be put; None: it does not say
     signed_in_times = 0
     token = "admin"
 
@@ -68,6 +71,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         return self.headers["Authorization"] == "Basic YWNtZTpwdw=="
 
     def do_PROPFIND(self):
+        self.body()
         if not self.signed_in():
             return self.answer({}, 401)
         folder = urllib.parse.unquote(self.path).rstrip("/")
@@ -79,12 +83,18 @@ class Server(http.server.BaseHTTPRequestHandler):
                 name = rest.split("/")[0]
                 size = f"<D:getcontentlength>{len(content)}</D:getcontentlength><D:getlastmodified>{version}</D:getlastmodified>"
                 found[f"{folder}/{name}"] = size if name == rest else "<D:collection/>"
+        if Server.room is not None:
+            items.append(f"<D:quota-available-bytes>{Server.room}</D:quota-available-bytes>")
         items += [f"<D:response><D:href>{escape(urllib.parse.quote(path))}</D:href>{kind}</D:response>" for path, kind in found.items()]
         self.answer(f'<D:multistatus xmlns:D="DAV:">{"".join(items)}</D:multistatus>'.encode(), 207)
 
     def do_GET(self):
         url = urllib.parse.urlparse(self.path)
         query, path = urllib.parse.parse_qs(url.query), url.path
+        if path == "/health/db":
+            return self.answer({"status": True})
+        if path == "/api/tags":
+            return self.answer({"models": [{"name": name} for name in sorted(Server.tags)]})
         if not path.startswith("/api/"):
             content = Server.files.get(urllib.parse.unquote(path))
             return self.answer(content[0] if content else {}, 200 if content else 404)
@@ -198,6 +208,7 @@ class Sync(unittest.TestCase):
         Server.models, Server.refuse, Server.calls, Server.added = {}, set(), [], 0
         Server.marks, Server.hanging, Server.losing, Server.breaking = {}, set(), set(), {}
         Server.signed_in_times, Server.token = 0, "admin"
+        Server.tags, Server.room = {"m:1", "embeds:latest"}, 1 << 30
         Server.users = {"admin": {"email": "a@b", "groups": set()}}
         spec = importlib.util.spec_from_file_location("documents", PROGRAM)
         self.program = importlib.util.module_from_spec(spec)
@@ -223,6 +234,39 @@ class Sync(unittest.TestCase):
 
     def test_the_program_of_both_stacks_is_one(self):
         self.assertEqual(PROGRAM.resolve(), SAME_PROGRAM.resolve())
+
+    def test_what_an_answer_lacks_is_told(self):
+        self.program.MODELS_URL, self.program.MODELS = os.environ["CHAT_URL"], ["m:1", "embeds"]
+        self.assertIsNone(self.program.lacks())
+        Server.room = None
+        self.assertIsNone(self.program.lacks(), "a file server that does not say how much room there is")
+
+        for broken, why in (
+            ({"tags": {"m:1"}}, "the LLM service: the model embeds is missing"),
+            ({"breaking": {"GET /api/tags": 500}}, "the LLM service: no answer: "),
+            ({"room": 0}, "the file server: its volume is full"),
+            ({"breaking": {"PROPFIND /": 503}}, "the file server: no answer: "),
+            ({"breaking": {"GET /health/db": 503}}, "the chatbot: no answer: "),
+        ):
+            with self.subTest(why), unittest.mock.patch.multiple(Server, **broken):
+                self.assertTrue(self.program.lacks().startswith(why), self.program.lacks())
+        with unittest.mock.patch.object(self.program, "ROOM_BYTES_MIN", 1 << 60):
+            self.assertEqual(self.program.lacks(), "the chatbot: its volume is full")
+        self.program.MODELS_URL, Server.tags = "", set()
+        self.assertIsNone(self.program.lacks(), "models that are somebody else's")
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.program.Metrics)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}{self.program.HEALTH_PATH}"
+        with urllib.request.urlopen(url) as answer:
+            self.assertEqual((answer.status, answer.read()), (200, b"ok\n"))
+        self.program.HEALTH["lacks"] = "the file server: its volume is full"
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(url)
+        self.assertEqual((refused.exception.code, refused.exception.read()), (503, b"the file server: its volume is full\n"))
+        refused.exception.close()
 
     def test_the_knowledge_follows_the_files(self):
         Server.files = {"/a.txt": (b"one", "1"), "/sub/deep/b.PDF": (b"two", "1"), "/c.exe": (b"no", "1"), "/big.txt": (b"x" * 101, "1"), "/empty.txt": (b"", "1")}

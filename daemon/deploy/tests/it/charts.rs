@@ -2,7 +2,7 @@
 //! refuse. No cluster.
 
 use crate::support::shipped::{CHARTS, EDGE, contract, helm};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 fn merged(change: &Value) -> Value {
@@ -114,7 +114,7 @@ fn who_guesses_passwords_locks_out_itself_and_nobody_else() -> Result<()> {
 /// Envoy itself ends a request after 15 seconds: a large upload, a long answer of a chatbot. Also of a host cluster, whose shared
 /// Gateway is not the chart's.
 #[test]
-fn no_request_through_the_gateway_is_ended_by_a_clock() -> Result<()> {
+fn a_request_through_the_gateway_lasts_as_long_as_somebody_speaks() -> Result<()> {
     for hosts in [json!([]), json!(["chat.acme.example.com"])] {
         let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": { "hosts": hosts } }))?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -122,7 +122,52 @@ fn no_request_through_the_gateway_is_ended_by_a_clock() -> Result<()> {
         for needed in ["requestReceivedTimeout: 0s", "requestTimeout: 0s"] {
             ensure!(text.contains(needed), "{hosts}: no {needed} in {text}");
         }
+        // Without a bound on silence of its own Envoy Gateway lifts it with that on requests: who opens some and leaves them holds
+        // the apps' connections for ever.
+        for needed in ["streamIdleTimeout: 15m", "requestHeadersReceivedTimeout: 30s"] {
+            ensure!(text.contains(needed), "{hosts}: no {needed} in {text}");
+        }
+        ensure!(text.matches("streamIdleTimeout: 15m").count() == 2, "of listeners and of routes: {text}");
     }
+    for timeouts in [json!({ "silence": "0s" }), json!({ "silence": "15" }), json!({ "headers": "0s" })] {
+        let output = helm(&["template", "edge"], EDGE, &json!({ "timeouts": timeouts }))?;
+        ensure!(!output.status.success(), "took {timeouts}");
+    }
+    Ok(())
+}
+
+/// Whoever types a name into a browser is sent to https, also where the Gateway is not the chart's own: a host cluster's is made with
+/// the first tenant.
+#[test]
+fn port_80_leads_to_https_in_clusters_of_one_and_of_many() -> Result<()> {
+    for (hosts, gateways) in [(json!([]), 0), (json!(["chat.acme.example.com"]), 1)] {
+        let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": { "hosts": hosts } }))?;
+        let objects = landlord_kube::yaml::documents(&String::from_utf8(output.stdout)?).map_err(anyhow::Error::msg)?;
+        ensure!(
+            objects.iter().filter(|object| object["kind"] == "Gateway").count() == gateways,
+            "{hosts}: {objects:?}"
+        );
+        let route = objects.iter().find(|object| object["kind"] == "HTTPRoute").context("no route")?;
+        ensure!(route["spec"]["parentRefs"][0]["sectionName"] == "http", "{hosts}: {route}");
+        let filter = &route["spec"]["rules"][0]["filters"][0];
+        ensure!(filter["requestRedirect"]["scheme"] == "https", "{hosts}: {route}");
+    }
+    Ok(())
+}
+
+/// A class that has its cloud's Gateway serve it gets nothing of Envoy Gateway's, whose kinds are not known there.
+#[test]
+fn the_edge_stands_on_a_gateway_class_that_is_there() -> Result<()> {
+    let gateway = json!({ "hosts": ["chat.acme.example.com"], "className": "gke-l7-global-external-managed" });
+    let acme = json!({ "kind": "acme", "acme": { "email": "ops@example.com" } });
+    let output = helm(&["template", "edge"], EDGE, &json!({ "gateway": gateway, "issuer": acme }))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = landlord_kube::yaml::documents(&String::from_utf8(output.stdout)?).map_err(anyhow::Error::msg)?;
+    let mut kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    ensure!(kinds == ["ClusterIssuer", "Gateway", "HTTPRoute"], "{kinds:?}");
+    let made = objects.iter().find(|object| object["kind"] == "Gateway").context("no Gateway")?;
+    ensure!(made["spec"]["gatewayClassName"] == "gke-l7-global-external-managed", "{made}");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::deployer::{DeployOptions, Deployer};
-use crate::support::shipped::{STACKS, artifacts, helm_in, stacks};
+use crate::support::shipped::{STACKS, artifacts, helm_in, least, stacks};
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
     TenantSpec, TenantUid,
@@ -21,7 +21,7 @@ use landlord_core::{
 };
 use landlord_kube::yaml;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// A finding that stays, and why.
 #[derive(Debug, Deserialize)]
@@ -147,31 +147,12 @@ fn platform(manifests: &Path) -> Result<()> {
             None => folder.join(chart),
         };
         let mut values = release["values"].as_object().cloned().unwrap_or_default();
-        values.extend(least(name));
+        values.extend(least(name).as_object().cloned().unwrap_or_default());
         let rendered = helm_in(&["template", name, "--namespace", of("namespace")], &chart, &Value::Object(values))?;
         ensure!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));
         std::fs::write(manifests.join(format!("platform-{name}.yaml")), rendered.stdout)?;
     }
     Ok(())
-}
-
-/// What the environment and its class give a release.
-fn least(release: &str) -> Map<String, Value> {
-    let environment = json!({
-        "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme",
-        "domain": "acme.example.com",
-    });
-    let values = match release {
-        "edge" => json!({ "issuer": { "kind": "acme" }, "gateway": { "hosts": ["chat.acme.example.com"] } }),
-        "metrics" => json!({ "environment": environment }),
-        "logs" => json!({ "environment": environment, "store": { "url": "https://logs.example.com" } }),
-        "node-classes" => json!({ "environment": environment, "clusterName": "landlord-1" }),
-        "external-dns" => json!({
-            "provider": "rfc2136", "zone": { "domain": "acme.example.com", "owner": "u1", "reserved": [] },
-        }),
-        _ => json!({}),
-    };
-    values.as_object().cloned().unwrap_or_default()
 }
 
 fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::support::{Deployer, Scene, done, eventually, node};
+use crate::support::{Deployer, Scene, done, eventually};
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
@@ -20,7 +20,7 @@ use landlord_core::{
     },
 };
 use landlord_test_kube::{
-    cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes},
+    cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes},
     differences, everything, older_gateway_crds,
 };
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl World {
         let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
         let classes = CloudOptions::new(vec![StorageClassSpec::new("fast", "disk.example.com")]);
         let controllers = CloudControllers::start(scene.client.clone(), backend, classes).await?;
-        add_nodes(&scene.client, &[node("shared-1")]).await?;
+        add_nodes(&scene.client, &[NodeSpec::named("shared-1")]).await?;
         let found = everything(&scene.client, &[], |_, _| false).await?;
         let acme = tenant(&scene, "acme", &json!({ "secret": "wildcard" }));
         let globex = tenant(&scene, "globex", &json!({ "cluster_issuer": "letsencrypt" }));

@@ -5,8 +5,11 @@
 mod certificate;
 mod charts;
 mod checkov;
+mod diff;
 mod documents;
 mod files;
+mod gateway_owner;
+mod kube_state;
 mod leaving;
 mod metrics_server;
 mod monitoring;

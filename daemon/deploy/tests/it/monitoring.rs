@@ -22,14 +22,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{eventually, shipped::helm_in};
+use crate::support::{
+    eventually,
+    shipped::{environment, helm_in, least, zone},
+};
 
-fn platform() -> PathBuf {
+pub(crate) fn platform() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/platforms/standard")
-}
-
-fn environment() -> Value {
-    json!({ "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme", "domain": "acme.example.com" })
 }
 
 pub(crate) fn rendered(chart: &str, values: &Value) -> Result<Vec<Value>> {
@@ -48,21 +47,6 @@ fn file(objects: &[Value], key: &str) -> Result<Value> {
     let mut documents = yaml::documents(text).map_err(anyhow::Error::msg)?;
     ensure!(documents.len() == 1, "{key}: {text}");
     Ok(documents.remove(0))
-}
-
-fn zone() -> Value {
-    json!({ "domain": "acme.example.com", "owner": "u1", "reserved": ["chat.acme.example.com"] })
-}
-
-/// Least values of each chart.
-fn least(chart: &str) -> Value {
-    match chart {
-        "metrics" => json!({ "environment": environment() }),
-        "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
-        "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
-        "external-dns" => json!({ "zone": zone(), "provider": "rfc2136" }),
-        _ => json!({}),
-    }
 }
 
 /// What the chatbot's documents are counted by is scraped where the cluster is a tenant's, and nothing else that its pods may say.
@@ -120,10 +104,11 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");
     }
     // Credentials are files from Secrets, in no configuration.
-    let token = json!({ "name": "store", "key": "token" });
+    let (token, ca) = (json!({ "name": "store", "key": "token" }), json!({ "name": "company-ca" }));
     let values = json!({
-        "environment": environment(), "remoteWrite": { "url": "https://m.example.com/write", "tokenSecret": token },
-        "alerts": { "receivers": ["a.example.com:443"], "tokenSecret": { "name": "receiver", "key": "token" } },
+        "environment": environment(),
+        "remoteWrite": { "url": "https://m.example.com/write", "tokenSecret": token, "caSecret": ca },
+        "alerts": { "receivers": ["a.example.com:443"], "tokenSecret": { "name": "receiver", "key": "token" }, "caSecret": ca },
     });
     let objects = rendered("metrics", &values)?;
     let config = file(&objects, "prometheus.yaml")?;
@@ -132,11 +117,17 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         "{config}"
     );
     ensure!(config["global"]["external_labels"]["landlord_customer"] == "acme", "{config}");
+    // A company's own CA vouches for its own servers.
+    let files =
+        [&config["remote_write"][0], &config["alerting"]["alertmanagers"][0]].map(|one| &one["tls_config"]["ca_file"]);
+    ensure!(files == ["/ca/remote-write/ca.crt", "/ca/receiver/ca.crt"], "{config}");
     let mounts: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "StatefulSet").collect();
-    ensure!(
-        mounts[0]["spec"]["template"]["spec"]["volumes"].to_string().contains("\"secretName\":\"receiver\""),
-        "{mounts:?}"
-    );
+    let pod = mounts[0]["spec"]["template"]["spec"].to_string();
+    for mounted in
+        ["\"secretName\":\"receiver\"", "\"mountPath\":\"/ca/receiver\"", "\"mountPath\":\"/ca/remote-write\""]
+    {
+        ensure!(pod.contains(mounted), "{mounted}: {pod}");
+    }
     Ok(())
 }
 
@@ -160,6 +151,14 @@ fn dashboards() -> Result<BTreeMap<String, String>> {
         .collect())
 }
 
+/// Runs promtool in a folder.
+fn promtool(programs: &Path, arguments: &[&str], folder: &Path) -> Result<()> {
+    let output = Command::new(programs.join("promtool")).args(arguments).current_dir(folder).output()?;
+    let reported = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&reported));
+    Ok(())
+}
+
 #[test]
 #[allow(clippy::print_stdout, reason = "a skip is shown")]
 fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
@@ -174,13 +173,7 @@ fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
             ensure!(tests.contains(&format!("- name: {alert} {kind}\n")), "no test in which {alert} {kind}");
         }
     }
-    let promtool = |arguments: &[&str], folder: &Path| -> Result<()> {
-        let output = Command::new(programs.join("promtool")).args(arguments).current_dir(folder).output()?;
-        let reported = [output.stdout, output.stderr].concat();
-        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&reported));
-        Ok(())
-    };
-    promtool(&["test", "rules", "rules_test.yaml"], &platform())?;
+    promtool(&programs, &["test", "rules", "rules_test.yaml"], &platform())?;
     // A dashboard's queries are read as rules are.
     let folder = tempfile::tempdir()?;
     let queries = dashboards()?;
@@ -188,12 +181,67 @@ fn each_alert_fires_for_its_reason_and_for_no_other() -> Result<()> {
         queries.values().enumerate().map(|(n, query)| json!({ "record": format!("panel:{n}"), "expr": query }));
     let group = json!({ "groups": [{ "name": "panels", "rules": records.collect::<Vec<_>>() }] });
     fs::write(folder.path().join("panels.yaml"), group.to_string())?;
-    promtool(&["check", "rules", "panels.yaml"], folder.path())
+    promtool(&programs, &["check", "rules", "panels.yaml"], folder.path())
+}
+
+/// What one tenant's own cluster has written to the company's store: namespaces, nodes and certificates are called the same in each.
+fn stored(customer: &str) -> Vec<Value> {
+    let whose = format!(
+        "landlord_environment=\"customers/{customer}/tenants/prod\", landlord_environment_uid=\"{customer}\", \
+         landlord_customer=\"{customer}\""
+    );
+    let own = format!("{whose}, namespace=\"ai-fileserver\"");
+    let node = format!("{whose}, node=\"n1\"");
+    let volume = format!("{own}, persistentvolumeclaim=\"files\"");
+    let disk = format!("{node}, mountpoint=\"/\", fstype=\"ext4\"");
+    let quota = format!("{own}, resource=\"pods\"");
+    let tenant = format!("{own}, tenant_uid=\"{customer}\", customer=\"{customer}\"");
+    let series = [
+        format!("landlord:namespace_tenant:info{{{tenant}}}"),
+        format!("landlord:app_missing_pods:count{{{own}, app=\"chat\"}}"),
+        format!("landlord:tenant_cpu_cores:rate5m{{{tenant}}}"),
+        format!("landlord:tenant_memory_bytes:sum{{{tenant}}}"),
+        format!("ALERTS{{{tenant}, alertname=\"EnvironmentAppDown\", alertstate=\"firing\"}}"),
+        format!("kube_pod_container_status_restarts_total{{{own}, pod=\"p\", container=\"c\"}}"),
+        format!("kubelet_volume_stats_available_bytes{{{volume}}}"),
+        format!("kubelet_volume_stats_capacity_bytes{{{volume}}}"),
+        format!(
+            "certmanager_certificate_expiration_timestamp_seconds{{{whose}, namespace=\"landlord-gateway\", name=\"landlord-tls\"}}"
+        ),
+        format!("kube_resourcequota{{{quota}, type=\"used\"}}"),
+        format!("kube_resourcequota{{{quota}, type=\"hard\"}}"),
+        format!("node_memory_MemAvailable_bytes{{{node}}}"),
+        format!("node_memory_MemTotal_bytes{{{node}}}"),
+        format!("node_filesystem_avail_bytes{{{disk}}}"),
+        format!("node_filesystem_size_bytes{{{disk}}}"),
+    ];
+    series.map(|series| json!({ "series": series, "values": "1x20" })).into()
+}
+
+/// The dashboards are of the company's store, into which many clusters write: a query that takes two tenants' for one shows an error,
+/// or the worse of the two without saying whose it is.
+#[test]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+fn each_panel_shows_two_tenants_clusters_apart() -> Result<()> {
+    let Ok(programs) = landlord_test_kube::prometheus() else {
+        println!("SKIPPED: the dashboards' queries: no package archive");
+        return Ok(());
+    };
+    let both = [stored("acme"), stored("globex")].concat();
+    let tests = dashboards()?.into_iter().map(|(panel, query)| {
+        let two = json!({ "labels": "{}", "value": 2 });
+        let counted = json!({ "expr": format!("count({query})"), "eval_time": "5m", "exp_samples": [two] });
+        json!({ "name": panel, "interval": "30s", "input_series": both, "promql_expr_test": [counted] })
+    });
+    let folder = tempfile::tempdir()?;
+    let all = json!({ "rule_files": [], "tests": tests.collect::<Vec<_>>() });
+    fs::write(folder.path().join("panels_test.yaml"), all.to_string())?;
+    promtool(&programs, &["test", "rules", "panels_test.yaml"], folder.path())
 }
 
 /// What stands for the cluster and for the company: it is scraped as kube-state-metrics, and gets alerts and samples.
 #[derive(Default)]
-struct Outside {
+pub(crate) struct Outside {
     /// Pods of the app `chat` that are available.
     available: AtomicU32,
     alerts: Mutex<Vec<Value>>,
@@ -223,7 +271,7 @@ impl Outside {
         String::new()
     }
 
-    async fn serve(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = self.exchange(stream).await;
         }
@@ -252,7 +300,7 @@ impl Outside {
     }
 
     /// Whether an alert about `chat` arrived, and was not over.
-    fn alert(&self) -> Result<Value, String> {
+    pub(crate) fn alert(&self) -> Result<Value, String> {
         let alerts = self.alerts.lock();
         let found = alerts.iter().rev().find(|alert| alert["labels"]["alertname"] == "EnvironmentAppDown");
         found.cloned().ok_or_else(|| format!("{} other alerts", alerts.len()))
@@ -260,10 +308,10 @@ impl Outside {
 }
 
 /// A program that ends with the test.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Program {
-    fn start(program: &Path, arguments: &[String]) -> Result<Self> {
+    pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<Self> {
         let child = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self(child))
     }
@@ -276,9 +324,17 @@ impl Drop for Program {
     }
 }
 
+/// Who is scraped, and who gets alerts and samples: `HOST:PORT`.
+pub(crate) struct Targets<'a> {
+    pub(crate) outside: &'a str,
+    pub(crate) kube_state: &'a str,
+    pub(crate) node: Option<&'a str>,
+}
+
 /// The chart's configuration and rules in `folder`, on beats of a second, with targets on this machine in place of those that
 /// Kubernetes names: Debian's Prometheus knows no Kubernetes.
-fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
+pub(crate) fn configure(folder: &Path, targets: &Targets<'_>) -> Result<PathBuf> {
+    let outside = targets.outside;
     let values = json!({
         "environment": environment(), "interval": "1s",
         "alerts": { "receivers": [outside], "scheme": "http" },
@@ -287,9 +343,9 @@ fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
     let objects = rendered("metrics", &values)?;
     let (mut config, mut rules) = (file(&objects, "prometheus.yaml")?, file(&objects, "rules.yaml")?);
     for job in config["scrape_configs"].as_array_mut().context("no jobs")? {
-        let targets = match job["job_name"].as_str() {
-            Some("kube-state-metrics") => vec![outside],
-            Some("node") => vec![node],
+        let targets: Vec<&str> = match job["job_name"].as_str() {
+            Some("kube-state-metrics") => vec![targets.kube_state],
+            Some("node") => targets.node.into_iter().collect(),
             _ => Vec::new(),
         };
         let fields = job.as_object_mut().context("a job")?;
@@ -310,7 +366,7 @@ fn configure(folder: &Path, outside: &str, node: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn free_address() -> Result<String> {
+pub(crate) fn free_address() -> Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
@@ -343,7 +399,8 @@ async fn an_app_without_pods_is_an_alert_at_its_receiver_and_over_when_it_is_bac
     let (node, own) = (free_address()?, free_address()?);
     let _exporter =
         Program::start(&programs.join("prometheus-node-exporter"), &[format!("--web.listen-address={node}")])?;
-    let config = configure(folder.path(), &address, &node)?;
+    let targets = Targets { outside: &address, kube_state: &address, node: Some(&node) };
+    let config = configure(folder.path(), &targets)?;
     let arguments = [
         format!("--config.file={}", config.display()),
         format!("--storage.tsdb.path={}", folder.path().join("data").display()),

@@ -44,7 +44,9 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let (folder, artifacts) = (tempfile::tempdir()?, artifacts()?);
-        let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
+        let mut options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
+        // No pod is made here.
+        (options.scheduler, options.kwok) = (false, false);
         let plane = ControlPlane::start(options).await?;
         let client = plane.kube_client()?;
         Ok(Self { folder, artifacts, plane, client })

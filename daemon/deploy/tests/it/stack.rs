@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually, node};
+use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
@@ -17,8 +17,8 @@ use landlord_core::{
     CustomerRole, ErrorKind, TenantUid,
     ports::{Apps as _, CUSTOMER_ACCESS_MIN, CloudAccount, Isolation as _, StageProgress},
 };
-use landlord_kube::markers::CUSTOMER;
-use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
+use landlord_kube::{markers::CUSTOMER, object::Wanted};
+use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
 
 /// The cluster, once it has a storage class.
@@ -124,7 +124,7 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
     .await?;
     let verified = scene.deployer.apps.verify(&target).await?;
     ensure!(matches!(&verified.progress, StageProgress::Pending { .. }), "{verified:?}");
-    add_nodes(&scene.client, &[node("node-1"), node("node-2")]).await?;
+    add_nodes(&scene.client, &["node-1", "node-2"].map(NodeSpec::named)).await?;
     Ok(())
 }
 
@@ -185,6 +185,7 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
         ensure!(labels[&format!("pod-security.kubernetes.io/{mode}-version")].starts_with("v1."), "{labels:?}");
     }
     ensure!(labels.contains_key("landlord-tenant-uid") && labels["landlord-installation"] == "test", "{labels:?}");
+    ensure!(labels.get("landlord.dev/customer").is_some_and(|customer| customer == "acme"), "{labels:?}");
 
     let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), NAMESPACE);
     let policies: Vec<String> =
@@ -457,60 +458,32 @@ async fn an_unreachable_server_is_transient(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// Also what the customer made in a namespace of its own, held by a pod, on a volume to be retained.
-async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
-    let objects: [(&str, Value); 3] = [
-        (
-            "services",
-            json!({ "metadata": { "name": "shop" }, "spec": { "type": "LoadBalancer", "selector": { "app": "shop" }, "ports": [{ "port": 80 }] } }),
-        ),
-        (
-            "claims",
-            json!({ "metadata": { "name": "shop" }, "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } }),
-        ),
-        (
-            "pods",
-            json!({ "metadata": { "name": "shop", "labels": { "app": "shop" } }, "spec": {
-            "containers": [{ "name": "c", "image": "example.com/shop:1", "volumeMounts": [{ "name": "data", "mountPath": "/data" }] }],
-            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "shop" } }] } }),
-        ),
-    ];
-    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
-    let post = PostParams::default();
-    namespaces.create(&post, &serde_json::from_value(json!({ "metadata": { "name": "shop" } }))?).await?;
+/// What a customer made in a namespace of its own: a load balancer, and a volume that is held by a pod and to be retained.
+async fn customers_own_namespace(scene: &Scene) -> Result<()> {
+    let (client, namespace) = (&scene.client, json!({ "metadata": { "name": "shop" } }));
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
     eventually("the service account of the new namespace", async || {
-        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(scene.client.clone(), "shop");
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "shop");
         Ok(accounts.get_opt("default").await?.map(drop).ok_or("missing".to_owned()))
     })
     .await?;
-    for (kind, object) in objects {
-        match kind {
-            "services" => drop(
-                Api::<Service>::namespaced(scene.client.clone(), "shop")
-                    .create(&post, &serde_json::from_value(object)?)
-                    .await?,
-            ),
-            "claims" => drop(
-                Api::<PersistentVolumeClaim>::namespaced(scene.client.clone(), "shop")
-                    .create(&post, &serde_json::from_value(object)?)
-                    .await?,
-            ),
-            _ => drop(
-                Api::<Pod>::namespaced(scene.client.clone(), "shop")
-                    .create(&post, &serde_json::from_value(object)?)
-                    .await?,
-            ),
-        }
-    }
+    let spec = json!({ "type": "LoadBalancer", "selector": { "app": "shop" }, "ports": [{ "port": 80 }] });
+    make_in_shop(client, "Service", spec).await?;
+    let resources = json!({ "requests": { "storage": "1Gi" } });
+    let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": resources });
+    make_in_shop(client, "PersistentVolumeClaim", spec).await?;
+    let mounts = json!([{ "name": "data", "mountPath": "/data" }]);
+    let spec = json!({
+        "containers": [{ "name": "c", "image": "example.com/shop:1", "volumeMounts": mounts }],
+        "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "shop" } }],
+    });
+    make_in_shop(client, "Pod", spec).await?;
     eventually("the customer's own load balancer and volume", async || {
         let left = scene.cloud.left();
         Ok(if left.iter().filter(|name| *name == "shop").count() == 2 { Ok(()) } else { Err(format!("{left:?}")) })
     })
     .await?;
-    scene.deployer.isolation.remove(&scene.target(25, &json!({}))).await?;
-    let customers = of_customer(scene).await?;
-    ensure!(customers.keys().all(|name| !name.contains("Policy")), "outside of namespaces: {customers:?}");
-    let volumes: Api<PersistentVolume> = Api::all(scene.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
     let retain = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
     eventually("a volume to be retained", async || {
         let all = volumes.list(&ListParams::default()).await?.items;
@@ -521,8 +494,22 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
         volumes.patch(&own.name_any(), &PatchParams::default(), &Patch::Merge(&retain)).await?;
         Ok(Ok(()))
     })
-    .await?;
+    .await
+}
 
+async fn make_in_shop(client: &Client, kind: &str, spec: Value) -> Result<()> {
+    let metadata = json!({ "name": "shop", "namespace": "shop", "labels": { "app": "shop" } });
+    let wanted = Wanted::new(json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec }));
+    wanted.api(client).create(&PostParams::default(), &serde_json::from_value(wanted.body.clone())?).await?;
+    Ok(())
+}
+
+/// Also what the customer made in a namespace of its own.
+async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
+    customers_own_namespace(scene).await?;
+    scene.deployer.isolation.remove(&scene.target(25, &json!({}))).await?;
+    let customers = of_customer(scene).await?;
+    ensure!(customers.keys().all(|name| !name.contains("Policy")), "outside of namespaces: {customers:?}");
     let target = scene.target(30, &json!({}));
     let mut removed = Vec::new();
     done("teardown", async || {
@@ -532,6 +519,7 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     })
     .await?;
     ensure!(scene.cloud.left().is_empty(), "left in the cloud: {:?}", scene.cloud.left());
+    let volumes: Api<PersistentVolume> = Api::all(scene.client.clone());
     ensure!(volumes.list(&ListParams::default()).await?.items.is_empty(), "volumes are left");
     for (kind, name) in [
         ("Service", "shop/shop"),
@@ -545,6 +533,7 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
             "{kind} {name} is not in {removed:?}"
         );
     }
+    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
     eventually("the namespace is gone", async || {
         Ok(match namespaces.get_opt(NAMESPACE).await? {
             None => Ok(()),

@@ -123,7 +123,8 @@ impl Call<'_> {
             return Ok(report);
         }
         let role = self.work.environment.placement.service.customer_role;
-        self.kube(self.shared.ports.isolation.ensure_customer(target, role).await).map(stage_progress)
+        self.kube(self.shared.ports.isolation.ensure_customer(target, role).await)?;
+        Ok(report)
     }
 
     /// Empties a cluster of a tenant's own.

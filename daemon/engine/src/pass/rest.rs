@@ -19,16 +19,16 @@ impl Pass<'_> {
                 tracing::info!("cancelled; the work is unwound");
                 EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
             }
-            Unwind::Revert(spec, placement) => {
+            Unwind::Revert(last) => {
                 tracing::info!("cancelled; the work is unwound");
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+                EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() }
             }
-            Unwind::GiveUp(spec, placement, failure) => {
+            Unwind::GiveUp(last, failure) => {
                 tracing::warn!(%failure, "the new revisions are given up");
                 events.push(events::given_up(&self.work, &failure));
                 let id = self.work.environment.operation;
                 operation = Some(OperationEnd { id, outcome: OperationOutcome::Failed { failure } });
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+                EnvironmentPatch { revert: Some(last), ..EnvironmentPatch::default() }
             }
         };
         let release = Release::After(Duration::ZERO);
@@ -39,10 +39,9 @@ impl Pass<'_> {
     pub(super) async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
-        let mut events = events::concerns(&self.work.environment.status, &status);
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
-        events.extend(is_news.then(|| events::rested(&self.work, &steady)));
+        let events = is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect();
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use landlord_core::{
     CustomerRole, DesiredState, Failure,
     ports::{ProviderHealth, ProviderKey, Providers, Verified},
+    revision::RevisionId,
 };
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, v1,
@@ -109,6 +110,8 @@ pub(crate) struct Cloud {
     pub(crate) verified: Mutex<Option<Verified>>,
     /// The customers' roles in clusters of their own, by tenant, as they were brought there last.
     pub(crate) roles: Mutex<BTreeMap<String, CustomerRole>>,
+    /// The platforms' revisions in clusters, by environment, as they were brought there last.
+    pub(crate) platforms: Mutex<BTreeMap<String, RevisionId>>,
 }
 
 impl Cloud {

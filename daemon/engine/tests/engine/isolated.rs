@@ -7,7 +7,7 @@ use landlord_core::{
     Amounts, AppName, CertificateOrder, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
-        PoolGrowth, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
+        PoolGrowth, ReleaseOf, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
     },
     revision::RevisionId,
     stage::RemovedObject,
@@ -43,24 +43,38 @@ impl Apps for IsolationOnly {
         }
     }
 
+    /// One release, whatever the platform.
     fn platform(&self, _: &PlatformName, _: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
-        Ok(Vec::new())
+        let app = "edge".parse().unwrap();
+        let expected = Duration::from_secs(60);
+        Ok(vec![ReleasePlan { of: ReleaseOf::Platform, app, depends_on: Vec::new(), expected, part: None }])
     }
 
     fn platform_certificate(&self, _: &PlatformTarget, _: &AppName) -> Result<Option<CertificateOrder>, Failure> {
-        Err(unexpected("a platform"))
+        Ok(None)
     }
 
-    async fn ensure_platform(&self, _: &PlatformTarget, _: &AppName) -> Result<StageProgress, Failure> {
-        Err(unexpected("a platform"))
+    async fn ensure_platform(&self, target: &PlatformTarget, _: &AppName) -> Result<StageProgress, Failure> {
+        let uid = target.uid.to_string();
+        let revision = target.revision.clone().ok_or_else(|| unexpected("a platform without a revision"))?;
+        let key = (format!("{uid} platform"), ResourceKind::Unspecified);
+        let method = format!("platform {revision}");
+        self.0
+            .act(&method, &key, || {
+                self.0.cloud.platforms.lock().insert(uid, revision);
+                Ok(())
+            })
+            .await?;
+        Ok(StageProgress::Done)
     }
 
     async fn remove_platform(
         &self,
-        _: &PlatformTarget,
+        target: &PlatformTarget,
         _: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        Err(unexpected("a platform"))
+        self.0.cloud.platforms.lock().remove(&target.uid.to_string());
+        Ok((StageProgress::Done, Vec::new()))
     }
 
     async fn withdraw_platform(
@@ -138,13 +152,9 @@ impl Isolation for IsolationOnly {
         Ok((StageProgress::Done, Vec::new()))
     }
 
-    async fn ensure_customer(
-        &self,
-        target: &DeployTarget,
-        role: landlord_core::CustomerRole,
-    ) -> Result<StageProgress, Failure> {
+    async fn ensure_customer(&self, target: &DeployTarget, role: landlord_core::CustomerRole) -> Result<(), Failure> {
         self.0.cloud.roles.lock().insert(target.uid.to_string(), role);
-        Ok(StageProgress::Done)
+        Ok(())
     }
 
     async fn own_cluster_kubeconfig(

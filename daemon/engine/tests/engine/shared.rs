@@ -11,7 +11,8 @@ use std::{
 use landlord_core::{
     EnvironmentName, Level, OperationOutcome, Stage, StageState, State,
     environment::Adoption,
-    ports::{StoreError, TenantStore as _},
+    ports::{EventQuery, EventScope, StoreError, TenantStore as _},
+    revision::RevisionId,
 };
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
@@ -127,6 +128,101 @@ async fn an_adopted_cluster_is_never_made_nor_removed() {
     world.wait_for(&host("theirs"), None).await;
     assert_eq!(world.cloud.objects(&uid), [ResourceKind::Cluster]);
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+/// A revision of a platform.
+fn revision(digit: char) -> RevisionId {
+    RevisionId::of_digest(&digit.to_string().repeat(64)).unwrap()
+}
+
+/// Reasons of what happened to a host cluster.
+async fn reasons(world: &World, name: &EnvironmentName) -> Vec<String> {
+    let query = EventQuery { scope: EventScope::Environment(name.clone()), limit: 1_000, ..EventQuery::default() };
+    world.store.events(&query).await.unwrap().into_iter().map(|event| event.event.reason).collect()
+}
+
+/// This revision of a platform fails, whenever it is brought anywhere.
+fn fails_with(digit: char, kind: ErrorKind) -> Faults {
+    let method = format!("platform {}", revision(digit));
+    Arc::new(move |called, _| (called == method).then_some(Fault::Fails(kind)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_fails_in_a_host_cluster_is_given_up_for_the_one_before_and_its_tenants_stay_ready() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), fails_with('c', ErrorKind::Invalid));
+    let uid = world.create_host_cluster_with("one", revision('a')).await.uid.to_string();
+    let host = host("one");
+    world.wait_for(&host, Some(State::Ready)).await;
+    let tenant = name("one");
+    world.create_shared(&tenant, Level::Namespace, false).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let of_tenant = world.store.get(&tenant).await.unwrap().etag;
+    let installed = |world: &World| world.cloud.platforms.lock()[&uid].clone();
+    assert_eq!(installed(&world), revision('a'));
+
+    let to_b = world.renew_platform(&host, revision('b')).await.id;
+    assert_eq!(world.outcome(to_b).await, OperationOutcome::Ready);
+    assert_eq!(installed(&world), revision('b'));
+
+    let to_c = world.renew_platform(&host, revision('c')).await.id;
+    let outcome = world.outcome(to_c).await;
+    let OperationOutcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
+    let message = &failure.message;
+    assert!(message.contains("platform/edge failed") && message.contains("those of before are back"), "{failure}");
+    world.wait_for(&host, Some(State::Ready)).await;
+    let back = world.store.get(&host).await.unwrap().placement.revisions;
+    assert_eq!((back.platform, back.trial_generation), (Some(revision('b')), None));
+    assert_eq!(installed(&world), revision('b'));
+    let reasons = reasons(&world, &host).await;
+    assert_eq!(reasons.iter().filter(|reason| *reason == "RevisionGivenUp").count(), 1, "{reasons:?}");
+
+    // Nothing of it was the tenant's.
+    let seen = world.store.get(&tenant).await.unwrap();
+    assert_eq!((seen.status.state, &seen.etag), (State::Ready, &of_tenant));
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_on_trial_in_a_host_cluster_is_taken_back_by_who_cancels_it() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), fails_with('b', ErrorKind::Transient));
+    let uid = world.create_host_cluster_with("one", revision('a')).await.uid.to_string();
+    let host = host("one");
+    world.wait_for(&host, Some(State::Ready)).await;
+    let to_b = world.renew_platform(&host, revision('b')).await.id;
+    while !reasons(&world, &host).await.iter().any(|reason| reason == "StageRetrying") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.cancel(to_b).await;
+    assert_eq!(world.outcome(to_b).await, OperationOutcome::Cancelled);
+    world.wait_for(&host, Some(State::Ready)).await;
+    let back = world.store.get(&host).await.unwrap().placement.revisions;
+    assert_eq!((back.platform, back.trial_generation), (Some(revision('a')), None));
+    assert_eq!(world.cloud.platforms.lock()[&uid], revision('a'));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_cluster_that_was_not_ready_has_nothing_to_go_back_to_and_says_so() {
+    let mut world = World::new(false).await;
+    let faults: Vec<Faults> = ['a', 'b'].map(|digit| fails_with(digit, ErrorKind::Invalid)).into();
+    world.start(Life::until(None), Arc::new(move |method, call| faults.iter().find_map(|fault| fault(method, call))));
+    let uid = world.create_host_cluster_with("one", revision('a')).await.uid.to_string();
+    let host = host("one");
+    world.wait_for(&host, Some(State::Failed)).await;
+    let to_b = world.renew_platform(&host, revision('b')).await.id;
+    let outcome = world.outcome(to_b).await;
+    let OperationOutcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
+    assert!(failure.message.contains("there is nothing to go back to"), "{failure}");
+    let seen = world.store.get(&host).await.unwrap();
+    assert_eq!((seen.status.state, seen.placement.revisions.platform), (State::Failed, Some(revision('b'))));
+    // New revisions may be what mends it.
+    let to_c = world.renew_platform(&host, revision('c')).await.id;
+    assert_eq!(world.outcome(to_c).await, OperationOutcome::Ready);
+    assert_eq!(world.cloud.platforms.lock()[&uid], revision('c'));
     world.stop().await;
 }
 

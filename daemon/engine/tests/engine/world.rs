@@ -14,16 +14,17 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, CertificateOrder, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling,
-    Operation, OperationId, Placement, State, TenantName, TenantSpec,
+    Operation, OperationId, OperationOutcome, Placement, State, TenantName, TenantSpec,
     certificate::{Allowance, OrderLimits},
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
     isolation::IsolationSettings,
     node_scaling::{Karpenter, NodeClassRef},
     ports::{
-        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
-        TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, ProviderKey, RequestContext,
+        StoreError, TenantStore, Wake, Work, WorkStore,
     },
+    revision::{RevisionId, Revisions},
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, HostInventories, ProviderOptions};
 use landlord_store::{SqliteOptions, Store, sqlite};
@@ -418,15 +419,43 @@ impl World {
 
     /// Orders a host cluster, or adopts one.
     pub(crate) async fn create_host_cluster(&self, id: &str, adoption: Option<Adoption>) -> Operation {
-        let new = NewHostCluster {
-            id: id.parse().unwrap(),
-            spec: host_spec(adoption),
-            placement: placement(),
-            request: request(),
-        };
+        self.order_host_cluster(id, host_spec(adoption), placement()).await
+    }
+
+    /// Orders a host cluster with this revision of a platform.
+    pub(crate) async fn create_host_cluster_with(&self, id: &str, revision: RevisionId) -> Operation {
+        let revisions = Revisions { platform: Some(revision), ..Revisions::default() };
+        let placement = Placement { platform: "gates".parse().ok(), revisions, ..placement() };
+        self.order_host_cluster(id, host_spec(None), placement).await
+    }
+
+    async fn order_host_cluster(&self, id: &str, spec: HostClusterSpec, placement: Placement) -> Operation {
+        let new = NewHostCluster { id: id.parse().unwrap(), spec, placement, request: request() };
         let accepted = self.store.create_host_cluster(new).await.unwrap();
         self.wake();
         accepted.operation
+    }
+
+    /// Brings an environment to this revision of its platform.
+    pub(crate) async fn renew_platform(&self, name: &EnvironmentName, revision: RevisionId) -> Operation {
+        let mut placement = self.store.get(name).await.unwrap().placement;
+        placement.revisions.platform = Some(revision);
+        let change = Change::Renew { placement };
+        let accepted = self.store.change(name, landlord_core::Precondition::None, change, request()).await.unwrap();
+        self.wake();
+        accepted.operation
+    }
+
+    /// How an operation ends.
+    pub(crate) async fn outcome(&self, id: OperationId) -> OperationOutcome {
+        let since = Instant::now();
+        while since.elapsed() < TIMEOUT {
+            if let Some(outcome) = self.store.operation(id).await.unwrap().outcome {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it never ends; violations: {:?}", self.cloud.violations());
     }
 
     /// Tries to remove a host cluster; returns whether that was refused because of its tenants.
@@ -525,28 +554,10 @@ fn scaling() -> NodeScaling {
 }
 
 fn placement() -> Placement {
-    Placement {
-        class: "small".parse().unwrap(),
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: "cloud".parse().unwrap(),
-        credentials: "default".into(),
-        account: String::new(),
-        region: "here".into(),
-        stack: None,
-        platform: None,
-        platform_options: Default::default(),
-        node_scaling: None,
-        machine_type: "m".into(),
-        node_count: 1,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-        checks_from: landlord_core::ChecksFrom::default(),
-        service: landlord_core::ServiceRules::default(),
-        revisions: landlord_core::revision::Revisions::default(),
-    }
+    let key = ProviderKey { provider: "cloud".parse().unwrap(), credentials: "default".into() };
+    let placement =
+        Placement::without_choices("small".parse().unwrap(), Level::Cluster, key, String::new(), "here".into());
+    Placement { machine_type: "m".into(), node_count: 1, ..placement }
 }
 
 fn new_tenant(name: &EnvironmentName) -> NewTenant {

@@ -17,7 +17,7 @@ use crate::{
     accept::given,
     access::Access,
     context,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     list::{
         filter::{self, Field, Kind, Value},
         order::Order,
@@ -43,7 +43,7 @@ const FIELDS: [Field; 8] = [
 
 /// Labels of a customer; of one that is not known: none.
 pub(crate) async fn labels(ports: &Ports, id: &CustomerId) -> Result<BTreeMap<String, String>, StoreError> {
-    let found = only(ports.customers.customer(id).await)?.pop();
+    let found = maybe(ports.customers.customer(id).await)?;
     Ok(found.map(|customer| customer.spec.labels).unwrap_or_default())
 }
 
@@ -95,10 +95,9 @@ impl Customers {
         let spec = message::spec(request.customer.clone().unwrap_or_default(), &mut violations);
         let Some(spec) = spec.filter(|_| violations.is_empty()) else { return Err(Violations(violations).into()) };
         if request.validate_only {
-            return match self.ports.customers.customer(&id).await {
-                Err(StoreError::NotFound(_)) => Ok(message::unsaved(&id, &spec)),
-                Ok(_) => Err(StoreError::AlreadyExists(format!("customers/{id}")).into()),
-                Err(error) => Err(error.into()),
+            return match maybe(self.ports.customers.customer(&id).await)? {
+                None => Ok(message::unsaved(&id, &spec)),
+                Some(_) => Err(StoreError::AlreadyExists(format!("customers/{id}")).into()),
             };
         }
         Ok(message::shown(&self.ports.customers.create_customer(&id, spec, context).await?))
@@ -143,7 +142,10 @@ impl Customers {
             async move {
                 // Whoever acts for a customer learns nothing of how many others there are.
                 let Page { mut items, next } = match own {
-                    Some(own) => Page { items: only(self.ports.customers.customer(&own).await)?, next: None },
+                    Some(own) => {
+                        let found = maybe(self.ports.customers.customer(&own).await)?;
+                        Page { items: found.into_iter().collect(), next: None }
+                    }
                     None => self.ports.customers.customers(after.as_deref(), limit).await?,
                 };
                 items.retain(|customer| access.shows(&Resource::Customer(customer.id.clone())));
@@ -152,15 +154,6 @@ impl Customers {
         };
         let (found, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
         Ok(v1::ListCustomersResponse { customers: found.iter().map(message::shown).collect(), next_page_token })
-    }
-}
-
-/// One, or none.
-fn only(found: Result<Customer, StoreError>) -> Result<Vec<Customer>, StoreError> {
-    match found {
-        Ok(customer) => Ok(vec![customer]),
-        Err(StoreError::NotFound(_)) => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }
 

@@ -55,8 +55,8 @@ impl Daemons {
             version: state.info.version,
             start_time: Some(convert::timestamp(state.start_time)),
             heard_time: Some(convert::timestamp(state.heard_time)),
-            environment_lease_count: count(state.environment_leases),
-            account_lease_count: count(state.account_leases),
+            environment_lease_count: count(state.leases.environments),
+            account_lease_count: count(state.leases.accounts),
         }
     }
 

@@ -3,6 +3,7 @@
 mod lifecycle;
 mod list;
 mod order;
+mod revision;
 
 use std::pin::Pin;
 
@@ -168,6 +169,13 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
     }
 
     async fn retry_host_cluster(&self, request: Request<v1::RetryHostClusterRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn update_host_cluster_revision(
+        &self,
+        request: Request<v1::UpdateHostClusterRevisionRequest>,
+    ) -> Rpc<Operation> {
         accept::run(&self.ports, request).await
     }
 

@@ -12,7 +12,7 @@ use landlord_proto::v1;
 use crate::{
     accept::Write,
     convert,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     name,
     ports::Ports,
     provider,
@@ -140,16 +140,15 @@ fn if_up(ports: &Ports, new: NewHostCluster) -> Result<NewHostCluster, Error> {
 }
 
 fn would_be(new: &NewHostCluster) -> Environment {
-    let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), was_ready: false };
+    let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), last_ready: None };
     convert::new_environment(Owner::HostCluster(host), new.placement.clone())
 }
 
 async fn dry_run(ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {
     let name = EnvironmentName::from(new.id.clone());
-    match ports.store.get(&name).await {
-        Ok(_) => Err(StoreError::AlreadyExists(name.to_string()).into()),
-        Err(StoreError::NotFound(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+    match maybe(ports.store.get(&name).await)? {
+        Some(_) => Err(StoreError::AlreadyExists(name.to_string()).into()),
+        None => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use super::values;
 use crate::{
     accept::Write,
     convert, customer,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     name,
     ports::Ports,
     provider,
@@ -66,10 +66,8 @@ impl Write for v1::CreateTenantRequest {
 
     async fn dry_run(&self, ports: &Ports, new: &NewTenant) -> Result<(), Error> {
         let store = &ports.store;
-        match store.get(&new.name.clone().into()).await {
-            Ok(_) => return Err(StoreError::AlreadyExists(new.name.to_string()).into()),
-            Err(StoreError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+        if maybe(store.get(&new.name.clone().into()).await)?.is_some() {
+            return Err(StoreError::AlreadyExists(new.name.to_string()).into());
         }
         ports.customers.check_contract(&new.name, (&new.spec, &new.placement), None).await?;
         store.check_domain(&new.name, &new.spec.domain).await?;

@@ -1,6 +1,12 @@
 //! GetTenantLogs: lines of a tenant's apps, at the reader's speed. Nothing of them is kept or logged.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{Stream, stream};
 use landlord_core::{
@@ -10,7 +16,11 @@ use landlord_core::{
     ports::{LogLine, LogQuery, LogSink, StoreError},
 };
 use landlord_proto::v1;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{
+    OwnedSemaphorePermit, Semaphore,
+    mpsc::{self, error::SendTimeoutError},
+    oneshot,
+};
 
 use crate::{
     access::Access,
@@ -18,7 +28,7 @@ use crate::{
     name,
     ports::Ports,
     shares::{Share, Shares},
-    watch::Watches,
+    watch::{self, Watches},
 };
 
 /// Lines that wait for a slow reader: 4 MiB of the longest.
@@ -33,6 +43,7 @@ const READERS_OF_CUSTOMER_MAX: usize = 8;
 const RIGHTS_INTERVAL: Duration = Duration::from_secs(15);
 /// When too many read, most end within this time.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Lines of each container, where neither a number nor a time is asked for.
 const TAIL_DEFAULT: u32 = 200;
 const TAIL_MAX: u32 = 5_000;
 
@@ -67,7 +78,9 @@ type Sent = Result<v1::GetTenantLogsResponse, Error>;
 
 /// Hands lines to a stream; held while it is read.
 struct Sink {
-    lines: mpsc::Sender<Sent>,
+    lines: mpsc::Sender<v1::GetTenantLogsResponse>,
+    /// Whether the reader took no line for too long.
+    has_stalled: AtomicBool,
     _reader: (OwnedSemaphorePermit, Share<CustomerId>),
 }
 
@@ -77,7 +90,14 @@ impl LogSink for Sink {
         let LogLine { app, pod, container, text } = line;
         let lines = vec![v1::LogLine { app, pod, container, text }];
         // Whoever stalls, or is gone, reads no more.
-        self.lines.send_timeout(Ok(v1::GetTenantLogsResponse { lines }), STALL_MAX).await.is_ok()
+        match self.lines.send_timeout(v1::GetTenantLogsResponse { lines }, STALL_MAX).await {
+            Ok(()) => true,
+            Err(SendTimeoutError::Closed(_)) => false,
+            Err(SendTimeoutError::Timeout(_)) => {
+                self.has_stalled.store(true, Ordering::Relaxed);
+                false
+            }
+        }
     }
 }
 
@@ -85,6 +105,8 @@ fn query(request: &v1::GetTenantLogsRequest) -> Result<LogQuery, Violation> {
     let since = request.since_duration.map(Duration::try_from).transpose();
     let since = since.map_err(|_| violation("since_duration", "must not be negative"))?;
     let tail = match u32::try_from(request.tail_lines) {
+        // Who asks for a time wants all of it.
+        Ok(0) if since.is_some() => TAIL_MAX,
         Ok(0) => TAIL_DEFAULT,
         Ok(tail) if tail <= TAIL_MAX => tail,
         _ => return Err(violation("tail_lines", format!("must be 0 to {TAIL_MAX}"))),
@@ -124,28 +146,24 @@ pub(super) async fn open(
     ports.audit.record(vec![AuditRecord { detail: described(&query), ..record }]).await?;
     let ends = access.ends();
     let (lines, receiver) = mpsc::channel(WAITING_MAX);
-    let failed = lines.clone();
-    let sink = Sink { lines, _reader: reader };
-    watches.run(async move {
+    let reader_gone = lines.clone();
+    let sink = Sink { lines, has_stalled: AtomicBool::new(false), _reader: reader };
+    let (end, ended) = oneshot::channel();
+    watches.run(end, async move {
         let read = async {
-            let ended = ports.logs.logs(&tenant, &query, &sink).await;
-            if let Err(failure) = ended {
-                let _ = failed.send_timeout(Err(failure.into()), STALL_MAX).await;
-            }
+            let read = ports.logs.logs(&tenant, &query, &sink).await;
+            let has_stalled = sink.has_stalled.load(Ordering::Relaxed);
+            read.err().map(Error::from).or(has_stalled.then_some(Error::LogsTooSlow))
         };
         // Whoever is gone is waited for no longer.
         tokio::select! {
-            () = failed.closed() => {}
-            () = read => {}
-            () = tokio::time::sleep_until(ends) => {
-                let _ = failed.send_timeout(Err(Error::Reauthenticate), STALL_MAX).await;
-            }
-            error = forbidden(&ports, &tenant) => {
-                let _ = failed.send_timeout(Err(error.into()), STALL_MAX).await;
-            }
+            () = reader_gone.closed() => None,
+            error = read => error,
+            () = tokio::time::sleep_until(ends) => Some(Error::Reauthenticate),
+            error = forbidden(&ports, &tenant) => Some(error.into()),
         }
     });
-    Ok(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Sent>| Some((receiver.recv().await?, receiver))))
+    Ok(stream::unfold(Some((receiver, ended)), watch::next))
 }
 
 /// Waits until the caller may not read the tenant any more, or it is another one.
@@ -159,5 +177,23 @@ async fn forbidden(ports: &Ports, tenant: &Environment) -> StoreError {
             // The store is away for a moment.
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_asked_for_as_a_whole() {
+        let asked = |since: Option<i64>, tail_lines: i32| {
+            let since_duration = since.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
+            query(&v1::GetTenantLogsRequest { since_duration, tail_lines, ..Default::default() })
+                .map(|query| query.tail)
+        };
+        assert_eq!(asked(None, 0).unwrap(), TAIL_DEFAULT);
+        assert_eq!(asked(Some(3_600), 0).unwrap(), TAIL_MAX, "the newest 200 lines are not the last hour");
+        assert_eq!(asked(Some(3_600), 10).unwrap(), 10);
+        assert!(asked(None, 5_001).is_err() && asked(None, -1).is_err() && asked(Some(-1), 0).is_err());
     }
 }

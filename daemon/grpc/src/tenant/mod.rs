@@ -53,10 +53,11 @@ pub(crate) struct Tenants {
 type Rpc<T> = Result<Response<T>, Status>;
 
 impl Tenants {
-    /// As the caller of a request may use it.
-    fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
-        let ports = Access::of(request.extensions())?.guard(&self.ports);
-        Ok(Self { ports, watches: self.watches.clone(), readers: self.readers.clone() })
+    /// The caller of a request, and this as it may use it.
+    fn guarded<M>(&self, request: &Request<M>) -> Result<(Access, Self), Error> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok((access, Self { ports, watches: self.watches.clone(), readers: self.readers.clone() }))
     }
 
     async fn get(&self, access: &Access, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
@@ -75,8 +76,11 @@ impl Tenants {
         Ok(v1::ListTenantsResponse { tenants: found.into_iter().filter_map(shown).collect(), next_page_token })
     }
 
-    async fn plan_move(&self, request: &Request<v1::MoveTenantRequest>) -> Result<v1::MoveTenantResponse, Error> {
-        let access = Access::of(request.extensions())?;
+    async fn plan_move(
+        &self,
+        access: &Access,
+        request: &Request<v1::MoveTenantRequest>,
+    ) -> Result<v1::MoveTenantResponse, Error> {
         let mut violations = Vec::new();
         context::of("MoveTenant", request, &request.get_ref().request_id, &mut violations);
         Error::unless_empty(violations)?;
@@ -86,7 +90,7 @@ impl Tenants {
         let tenant = tenant_of(&environment)?;
         let labels = customer::labels(&self.ports, &tenant.name.customer).await?;
         let planned = move_plan::plan(&self.ports.catalog.now(), &environment, (tenant, &labels), request)?;
-        let mut displayed = Displayed::to(&access);
+        let mut displayed = Displayed::to(access);
         let destination = displayed.placement(planned.destination.clone());
         Ok(planned.response(&displayed.record(environment).await?, &destination))
     }
@@ -115,13 +119,13 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn get_tenant(&self, request: Request<v1::GetTenantRequest>) -> Rpc<v1::Tenant> {
-        let access = Access::of(request.extensions())?;
-        Ok(Response::new(self.guarded(&request)?.get(&access, request.get_ref()).await?))
+        let (access, tenants) = self.guarded(&request)?;
+        Ok(Response::new(tenants.get(&access, request.get_ref()).await?))
     }
 
     async fn list_tenants(&self, request: Request<v1::ListTenantsRequest>) -> Rpc<v1::ListTenantsResponse> {
-        let access = Access::of(request.extensions())?;
-        Ok(Response::new(self.guarded(&request)?.list(&access, request.get_ref()).await?))
+        let (access, tenants) = self.guarded(&request)?;
+        Ok(Response::new(tenants.list(&access, request.get_ref()).await?))
     }
 
     async fn update_tenant(&self, request: Request<v1::UpdateTenantRequest>) -> Rpc<Operation> {
@@ -159,7 +163,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         request: Request<v1::ListTenantEventsRequest>,
     ) -> Rpc<v1::ListTenantEventsResponse> {
-        let ports = self.guarded(&request)?.ports;
+        let (_, Self { ports, .. }) = self.guarded(&request)?;
         let request = request.into_inner();
         let name = name::tenant("parent", &request.parent).map_err(Error::from)?;
         let chosen = (request.parent.as_str(), request.filter.as_str());
@@ -172,33 +176,32 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn move_tenant(&self, request: Request<v1::MoveTenantRequest>) -> Rpc<v1::MoveTenantResponse> {
-        Ok(Response::new(self.guarded(&request)?.plan_move(&request).await?))
+        let (access, tenants) = self.guarded(&request)?;
+        Ok(Response::new(tenants.plan_move(&access, &request).await?))
     }
 
     async fn generate_kubeconfig(
         &self,
         request: Request<v1::GenerateKubeconfigRequest>,
     ) -> Rpc<v1::GenerateKubeconfigResponse> {
-        let access = Access::of(request.extensions())?;
-        let ports = access.guard(&self.ports);
+        let (access, Self { ports, .. }) = self.guarded(&request)?;
         Ok(Response::new(kubeconfig::generate(&ports, &access, request.get_ref()).await?))
     }
 
     async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
-        let ports = self.guarded(&request)?.ports;
+        let (_, Self { ports, .. }) = self.guarded(&request)?;
         Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
     }
 
     async fn diff_tenant(&self, request: Request<v1::DiffTenantRequest>) -> Rpc<v1::DiffTenantResponse> {
-        let ports = self.guarded(&request)?.ports;
+        let (_, Self { ports, .. }) = self.guarded(&request)?;
         Ok(Response::new(diff::diff(&ports, request.get_ref()).await?))
     }
 
     type GetTenantLogsStream = Pin<Box<dyn Stream<Item = Result<v1::GetTenantLogsResponse, Status>> + Send>>;
 
     async fn get_tenant_logs(&self, request: Request<v1::GetTenantLogsRequest>) -> Rpc<Self::GetTenantLogsStream> {
-        let access = Access::of(request.extensions())?;
-        let Self { ports, watches, readers } = self.guarded(&request)?;
+        let (access, Self { ports, watches, readers }) = self.guarded(&request)?;
         let lines = logs::open(ports, &access, &watches, &readers, request.get_ref()).await?;
         Ok(Response::new(Box::pin(lines.map_err(Status::from))))
     }
@@ -207,8 +210,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         request: Request<v1::GetTenantAccessRequest>,
     ) -> Rpc<v1::GetTenantAccessResponse> {
-        let access = Access::of(request.extensions())?;
-        let ports = access.guard(&self.ports);
+        let (access, Self { ports, .. }) = self.guarded(&request)?;
         Ok(Response::new(access::get(&ports, &access, request.get_ref()).await?))
     }
 
@@ -216,8 +218,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         request: Request<v1::RotateTenantCredentialsRequest>,
     ) -> Rpc<v1::RotateTenantCredentialsResponse> {
-        let access = Access::of(request.extensions())?;
-        let ports = access.guard(&self.ports);
+        let (access, Self { ports, .. }) = self.guarded(&request)?;
         Ok(Response::new(access::rotate(&ports, &access, &request).await?))
     }
 }

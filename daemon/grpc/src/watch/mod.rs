@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use landlord_core::{
     access::Resource,
-    ports::{Event, EventQuery, EventScope, StoreError},
+    ports::{Event, EventQuery, EventScope},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::recent::{EventSource, RecentEvents};
 use crate::{
     access::Access,
-    error::{Error, violation},
+    error::{Error, maybe, violation},
     opaque::OpaqueTokens,
     ports::Ports,
 };
@@ -76,10 +76,9 @@ pub(crate) async fn open(
     ports: &Ports,
 ) -> Result<impl Stream<Item = Result<Message, Error>> + Send + 'static, Error> {
     if let EventScope::Environment(name) = &query.scope {
-        let resource = match ports.store.get(name).await {
-            Ok(environment) => Resource::from(&environment),
-            Err(StoreError::NotFound(_)) => Resource::Environment { name: name.clone(), attributes: None },
-            Err(error) => return Err(error.into()),
+        let resource = match maybe(ports.store.get(name).await)? {
+            Some(environment) => Resource::from(&environment),
+            None => Resource::Environment { name: name.clone(), attributes: None },
         };
         access.check(&resource)?;
     }
@@ -143,10 +142,15 @@ impl Watches {
         Ok(stream::unfold(Some((receiver, ended)), next))
     }
 
-    /// Runs what feeds another stream, until it ends or the daemon stops.
-    pub(crate) fn run(&self, feed: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what feeds another stream, until it ends or the daemon stops; why goes to `end`.
+    pub(crate) fn run(&self, end: oneshot::Sender<Error>, feed: impl Future<Output = Option<Error>> + Send + 'static) {
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { stop.run_until_cancelled(feed).await });
+        self.tasks.spawn(async move {
+            if let Some(error) = stop.run_until_cancelled(feed).await.unwrap_or(Some(Error::Stopping)) {
+                // The client may be gone.
+                let _ = end.send(error);
+            }
+        });
     }
 
     fn position(&self, token: &str) -> Option<i64> {
@@ -154,10 +158,12 @@ impl Watches {
     }
 }
 
-/// The messages, then the error with which the watch ended.
-async fn next(
-    state: Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>,
-) -> Option<(Result<Message, Error>, Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>)> {
+/// What feeds a stream, and the error with which it ends: that one needs no room among the messages, so that a client that takes none
+/// learns of it.
+type Fed<T> = (mpsc::Receiver<T>, oneshot::Receiver<Error>);
+
+/// The messages, then the error with which they ended.
+pub(crate) async fn next<T>(state: Option<Fed<T>>) -> Option<(Result<T, Error>, Option<Fed<T>>)> {
     let (mut receiver, ended) = state?;
     match receiver.recv().await {
         Some(message) => Some((Ok(message), Some((receiver, ended)))),

@@ -43,7 +43,7 @@ async fn listed(world: &World, name: &str, filter: &str) -> Vec<v1::AuditEvent> 
 }
 
 /// Rpcs that change nothing in the store, though their group may: each with what it does instead.
-const NO_CHANGE: [(Action, &str); 14] = [
+const NO_CHANGE: [(Action, &str); 15] = [
     (Action::MoveTenant, "only plans"),
     (Action::VerifyTenant, "uses the environment"),
     (Action::GenerateKubeconfig, "recorded where one is given away"),
@@ -56,6 +56,7 @@ const NO_CHANGE: [(Action, &str); 14] = [
     (Action::GetTenantAccess, "recorded where credentials are read"),
     (Action::RotateTenantCredentials, "recorded where there are any"),
     (Action::UpdateTenantRevision, "nothing is outdated"),
+    (Action::UpdateHostClusterRevision, "nothing is outdated"),
     (Action::GetTenantLogs, "recorded where they are read"),
     (Action::DiffTenant, "compares"),
 ];
@@ -192,7 +193,13 @@ const HARMLESS: [Action; 31] = [
 
 /// Rpcs that change something: `every_rpc_that_changes_something_is_in_the_log`, or nothing is there to be changed.
 fn changes(action: Action) -> bool {
-    let not_here = [Action::DeleteOrphan, Action::DeleteOperation, Action::RetryTenant, Action::UpdateTenantRevision];
+    let not_here = [
+        Action::DeleteOrphan,
+        Action::DeleteOperation,
+        Action::RetryTenant,
+        Action::UpdateTenantRevision,
+        Action::UpdateHostClusterRevision,
+    ];
     not_here.contains(&action)
         || matches!(action.group(), ActionGroup::Operate | ActionGroup::Administer)
             && !NO_CHANGE.iter().any(|(none, _)| *none == action)

@@ -22,6 +22,8 @@ const EVENTS: usize = 400;
 const SILENT: usize = 1_000;
 /// A list takes milliseconds; what waits for somebody else takes far longer.
 const SOON: Duration = Duration::from_secs(10);
+/// For what comes, or never: far above what it takes, since a busy machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_clients_that_read_a_message_a_second_hold_nobody() {
@@ -75,7 +77,7 @@ async fn silent_connections_are_bounded_and_cut_while_the_socket_serves() {
             let _ = stream.read_to_end(&mut bytes).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("silent connections stay");
+    tokio::time::timeout(PATIENCE, ended).await.expect("silent connections stay");
     // Then there is room for those who speak.
     let channel =
         tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
@@ -93,7 +95,7 @@ async fn greeted(address: std::net::SocketAddr) -> TcpStream {
 /// The kinds of the frames that the daemon sends until it closes the connection.
 async fn frames_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the connection is not ended");
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection is not ended");
     let (mut kinds, mut rest) = (Vec::new(), &bytes[..]);
     while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -126,7 +128,7 @@ async fn a_connection_without_a_call_is_asked_to_leave_and_none_with_one_is() {
     // A client whose connection has gone does not notice, and a watch goes on.
     calling.get_tenant(common::named(common::PROD)).await.unwrap();
     daemon.tenants().await.create_tenant(order("acme", "next")).await.unwrap();
-    let message = tokio::time::timeout(SOON, stream.message()).await.unwrap().unwrap();
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await.unwrap().unwrap();
     assert!(message.is_some_and(|message| message.event.is_some()));
 }
 
@@ -144,7 +146,8 @@ fn begun_call() -> Vec<u8> {
 
 #[tokio::test]
 async fn an_old_connection_is_asked_to_leave_and_ends_with_its_last_call_or_its_grace() {
-    let (age_max, age_grace) = (Duration::from_millis(500), Duration::from_millis(1_500));
+    // A busy machine opens a connection and orders a tenant within that grace.
+    let (age_max, age_grace) = (Duration::from_millis(500), Duration::from_secs(5));
     let daemon = Daemon::with_bounds(ListenBounds { age_max, age_grace, ..ListenBounds::default() }).await;
     let address = daemon.tcp.unwrap();
     let mut stuck = greeted(address).await;
@@ -188,7 +191,7 @@ async fn idle_connections_make_room_and_calls_keep_their_places() {
         assert!(read.unwrap() > 0, "the last connection was closed");
     }
     daemon.tenants().await.create_tenant(order("acme", "next")).await.unwrap();
-    let message = tokio::time::timeout(SOON, stream.message()).await.unwrap().unwrap();
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await.unwrap().unwrap();
     assert!(message.is_some_and(|message| message.event.is_some()));
 }
 
@@ -209,7 +212,7 @@ async fn a_peer_that_reads_nothing_gives_its_place_up_too() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let ended = async { while deaf.write_all(&pings).await.is_ok() {} };
-    tokio::time::timeout(SOON, ended).await.expect("a place is held that is another's");
+    tokio::time::timeout(PATIENCE, ended).await.expect("a place is held that is another's");
 }
 
 #[tokio::test]

@@ -2,12 +2,17 @@
 
 use crate::common;
 use crate::common::{Daemon, counted, fields, metadata, named, order, reason};
-use landlord_core::{Amounts, Measured, OperationOutcome, State, stage::RemovedObject};
+use landlord_core::{
+    Amounts, Catalog, Measured, OperationOutcome, State,
+    ports::{AuditQuery, AuditStore as _},
+    revision::{CurrentRevisions, RevisionId},
+    stage::RemovedObject,
+};
 use landlord_proto::{
     google::longrunning::{CancelOperationRequest, GetOperationRequest, ListOperationsRequest, operation},
-    v1::{self, host_cluster, placement::Level},
+    v1::{self, host_cluster, host_cluster_service_client::HostClusterServiceClient, placement::Level},
 };
-use tonic::Code;
+use tonic::{Code, transport::Channel};
 
 const ONE: &str = "hostClusters/one";
 
@@ -131,6 +136,134 @@ async fn a_cluster_that_is_there_already_is_adopted() {
     client.adopt_host_cluster(adopt(resource.clone())).await.unwrap();
     let seen = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
     assert_eq!((seen.adoption, seen.tenant_class.as_str(), seen.account.as_str()), (resource.adoption, "", "4711"));
+}
+
+/// The shared levels, and host clusters with this revision of a platform on disk.
+fn with_platform(digit: char) -> Catalog {
+    let id = RevisionId::of_digest(&digit.to_string().repeat(64)).unwrap();
+    let mut catalog = common::shared_catalog();
+    catalog.revisions = CurrentRevisions { platforms: [("gates".parse().unwrap(), id)].into(), ..Default::default() };
+    catalog.classes.get_mut(&"small".parse().unwrap()).unwrap().platform = "gates".parse().ok();
+    catalog
+}
+
+#[tokio::test]
+async fn a_platform_on_offer_reaches_the_host_cluster_that_is_asked_for_and_nobody_in_it() {
+    let daemon = Daemon::start().await.again(with_platform('a')).await;
+    let mut client = daemon.hosts().await;
+    for id in ["one", "two"] {
+        client.create_host_cluster(host_order(id, host())).await.unwrap();
+    }
+    daemon.settle_all(State::Ready, &OperationOutcome::Ready).await;
+    daemon.tenants().await.create_tenant(of_class("acme", "prod", "space")).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let request = |parts: &[&str]| v1::UpdateHostClusterRevisionRequest {
+        name: ONE.into(),
+        parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+        ..Default::default()
+    };
+    let current = client.update_host_cluster_revision(request(&[])).await.unwrap_err();
+    assert!(current.code() == Code::FailedPrecondition && current.message().contains("already"), "{current:?}");
+
+    let mut offered = with_platform('b');
+    offered.classes.get_mut(&"small".parse().unwrap()).unwrap().machine_type = "m9".into();
+    let daemon = daemon.again(offered).await;
+    let mut client = daemon.hosts().await;
+    let before = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
+    assert_eq!(before.class_differences, ["machine_type", "revisions.platform"]);
+    let names = async |client: &mut HostClusterServiceClient<Channel>, filter: &str| -> Vec<String> {
+        let list = v1::ListHostClustersRequest { filter: filter.into(), ..Default::default() };
+        let found = client.list_host_clusters(list).await.unwrap().into_inner().host_clusters;
+        found.into_iter().map(|host| host.name).collect()
+    };
+    assert_eq!(names(&mut client, "class_differs = true").await, [ONE, "hostClusters/two"]);
+
+    // What is no part of one, or what no update brings, is said.
+    for part in ["stack", "roof"] {
+        assert_eq!(
+            fields(&client.update_host_cluster_revision(request(&[part])).await.unwrap_err()),
+            ["parts"],
+            "{part}"
+        );
+    }
+    let class = client.update_host_cluster_revision(request(&["class"])).await.unwrap_err();
+    assert!(class.code() == Code::FailedPrecondition && class.message().contains("machine_type"), "{class:?}");
+    for name in ["hostClusters/none", "one"] {
+        let of = v1::UpdateHostClusterRevisionRequest { name: name.into(), ..Default::default() };
+        let refused = client.update_host_cluster_revision(of).await.unwrap_err().code();
+        assert!(matches!(refused, Code::NotFound | Code::InvalidArgument), "{name}: {refused:?}");
+    }
+    let stale = v1::UpdateHostClusterRevisionRequest { etag: "\"old\"".into(), ..request(&[]) };
+    assert_eq!(reason(&client.update_host_cluster_revision(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    let dry = v1::UpdateHostClusterRevisionRequest { validate_only: true, ..request(&[]) };
+    let dry = client.update_host_cluster_revision(dry).await.unwrap().into_inner();
+    assert!(dry.done && dry.name.is_empty());
+    let Some(operation::Result::Response(any)) = dry.result else { panic!("{:?}", dry.result) };
+    assert_eq!(any.to_msg::<v1::HostCluster>().unwrap().state(), host_cluster::State::Updating);
+    assert_eq!(client.get_host_cluster(get(ONE)).await.unwrap().into_inner(), before);
+
+    // One operation, whoever repeats it; its end is the host cluster, READY.
+    let wanted = v1::UpdateHostClusterRevisionRequest {
+        request_id: "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4".into(),
+        etag: before.etag,
+        ..request(&["platform"])
+    };
+    let operation = client.update_host_cluster_revision(wanted.clone()).await.unwrap().into_inner();
+    assert!(!operation.done);
+    let about = metadata(&operation);
+    assert_eq!((about.host_cluster.as_str(), about.kind.as_str(), about.generation), (ONE, "update", 2));
+    let again = client.update_host_cluster_revision(wanted).await.unwrap().into_inner();
+    assert_eq!(again.name, operation.name);
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let mut operations = daemon.operations().await;
+    let ended = operations.get_operation(GetOperationRequest { name: operation.name }).await.unwrap().into_inner();
+    let Some(operation::Result::Response(any)) = ended.result else { panic!("{ended:?}") };
+    assert_eq!(any.to_msg::<v1::HostCluster>().unwrap().state(), host_cluster::State::Ready);
+    let after = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
+    assert_eq!(after.class_differences, ["machine_type"]);
+    let two = client.get_host_cluster(get("hostClusters/two")).await.unwrap().into_inner();
+    assert_eq!(two.class_differences.len(), 2, "nobody asked for this one");
+    let tenant = daemon.tenants().await.get_tenant(named(common::PROD)).await.unwrap().into_inner();
+    assert_eq!((tenant.generation, tenant.state()), (1, v1::tenant::State::Ready));
+
+    // It is in the log with its revisions.
+    let log = daemon.store.entries(&AuditQuery { limit: 1_000, ..AuditQuery::default() }).await.unwrap();
+    let record = log.iter().map(|kept| &kept.entry.record);
+    let of_update: Vec<_> = record.filter(|record| record.author.action == "UpdateHostClusterRevision").collect();
+    assert_eq!(of_update.len(), 1, "{of_update:?}");
+    assert_eq!(of_update[0].resource, ONE);
+    assert!(format!("{:?}", of_update[0]).contains("placement.revisions.platform"), "{:?}", of_update[0]);
+}
+
+#[tokio::test]
+async fn an_adopted_host_cluster_and_one_that_goes_get_no_revisions() {
+    let daemon = Daemon::shared().await;
+    let mut client = daemon.hosts().await;
+    let adoption = Some(v1::Adoption { provider: "sky".into(), credentials: "main".into(), ..Default::default() });
+    let resource = v1::HostCluster { tenant_class: String::new(), region: "here".into(), adoption, ..host() };
+    let adopt = v1::AdoptHostClusterRequest {
+        host_cluster_id: "theirs".into(),
+        host_cluster: Some(resource),
+        ..Default::default()
+    };
+    client.adopt_host_cluster(adopt).await.unwrap();
+    let update = |name: &str| v1::UpdateHostClusterRevisionRequest { name: name.into(), ..Default::default() };
+    let refused = client.update_host_cluster_revision(update("hostClusters/theirs")).await.unwrap_err();
+    assert!(refused.code() == Code::FailedPrecondition && refused.message().contains("adopted"), "{refused:?}");
+    client.create_host_cluster(host_order("one", host())).await.unwrap();
+    client.delete_host_cluster(delete(ONE)).await.unwrap();
+    let mut offered = common::shared_catalog();
+    offered.classes.get_mut(&"small".parse().unwrap()).unwrap().parameters.insert("nat".into(), "none".into());
+    let daemon = daemon.again(offered).await;
+    let mut client = daemon.hosts().await;
+    for validate_only in [true, false] {
+        let update = v1::UpdateHostClusterRevisionRequest { validate_only, ..update(ONE) };
+        let refused = client.update_host_cluster_revision(update).await.unwrap_err();
+        assert!(
+            refused.code() == Code::FailedPrecondition && refused.message().contains("is being deleted"),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

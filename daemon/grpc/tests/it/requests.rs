@@ -277,6 +277,9 @@ impl World {
             Action::RetryHostCluster => {
                 v1::RetryHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
             }
+            Action::UpdateHostClusterRevision => {
+                v1::UpdateHostClusterRevisionRequest { name: host, ..Default::default() }.encode_to_vec()
+            }
             Action::DeleteHostCluster => {
                 v1::DeleteHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
             }

@@ -234,7 +234,8 @@ fn recording(daemon: &Daemon) -> JoinSet<()> {
         let claim = store.claim("test", 10, Duration::from_secs(60)).await.unwrap().pop().expect("a tenant is due");
         for turn in 0_u64.. {
             let mut status = store.load(&claim).await.unwrap().environment.status;
-            status.endpoints = vec![Endpoint { name: "chat".into(), url: format!("https://{turn}.example.com") }];
+            let url = format!("https://{turn}.example.com");
+            status.endpoints = vec![Endpoint { name: "chat".into(), url, ..Endpoint::default() }];
             let patch = EnvironmentPatch { status: Some(status), ..EnvironmentPatch::default() };
             store.commit(&claim, Commit { environment: patch, ..Commit::default() }).await.unwrap();
         }

@@ -107,7 +107,7 @@ impl Served {
                 tokio::time::sleep(INTERVAL).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), done).await.expect("the files are not followed");
+        tokio::time::timeout(Duration::from_secs(60), done).await.expect("the files are not followed");
     }
 }
 

@@ -2,42 +2,31 @@
 
 use landlord_core::ports::DeployTarget;
 use landlord_kube::{
-    markers::{CUSTOMER, RESERVED_PREFIX, labels},
+    markers::{CUSTOMER, labels},
     object::Wanted,
 };
 use serde_json::json;
 
-use super::GROUP;
+use super::{
+    full_name,
+    policy::{Policy, rule},
+    refusing,
+};
 
 /// The policy, and that it is in force in the namespace of the tenant's apps, where the account is.
 pub(crate) fn customer_account(target: &DeployTarget, namespace: &str) -> [Wanted; 2] {
-    let name = format!("{RESERVED_PREFIX}{}-{}-customer", target.installation, target.uid);
+    let policy = Policy {
+        name: "customer",
+        group: "",
+        resources: &["pods"],
+        operations: &["CREATE"],
+        variables: Vec::new(),
+        rules: vec![rule(
+            format!("!has(object.spec.serviceAccountName) || object.spec.serviceAccountName != '{CUSTOMER}'"),
+            format!("pods must not run as {CUSTOMER}"),
+        )],
+    };
+    let name = full_name(&target.installation, &format!("{}-{}", target.uid, policy.name));
     let metadata = json!({ "name": name, "labels": labels(target, "rights") });
-    let rule = json!({
-        "expression": format!("!has(object.spec.serviceAccountName) || object.spec.serviceAccountName != '{CUSTOMER}'"),
-        "message": format!("pods must not run as {CUSTOMER}"),
-        "reason": "Forbidden",
-    });
-    [
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "ValidatingAdmissionPolicy", "metadata": metadata,
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": {
-                    "matchPolicy": "Equivalent",
-                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
-                    "objectSelector": {},
-                    "resourceRules": [{
-                        "apiGroups": [""], "apiVersions": ["*"], "resources": ["pods"], "operations": ["CREATE"],
-                        "scope": "Namespaced",
-                    }],
-                },
-                "validations": [rule],
-            },
-        })),
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata,
-            "spec": { "policyName": name, "validationActions": ["Deny"] },
-        })),
-    ]
+    refusing(&metadata, json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace } }), &policy)
 }

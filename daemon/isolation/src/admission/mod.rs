@@ -31,8 +31,10 @@ const GROUP: &str = "admissionregistration.k8s.io/v1";
 /// Every policy with its binding.
 pub(crate) fn policies(host: Host<'_>) -> Vec<Wanted> {
     let [services, routes, secrets, claims, accounts] = objects::policies();
-    let validating = [pods::tenants(host), pods::others(), services, routes, secrets, claims, accounts];
-    let mut all: Vec<Wanted> = validating.iter().flat_map(|policy| validating_objects(host, policy)).collect();
+    let of_tenants = [pods::tenants(host), services, routes, secrets, claims, accounts];
+    let of_tenants = of_tenants.iter().map(|policy| (tenants(host), policy));
+    let refused = |(selector, policy): (Value, &Policy)| refusing(&metadata(host, policy.name), selector, policy);
+    let mut all: Vec<Wanted> = of_tenants.chain([(others(), &pods::others())]).flat_map(refused).collect();
     if host.mutating {
         all.extend(placing(host));
     }
@@ -48,26 +50,27 @@ fn full_name(installation: &str, name: &str) -> String {
     format!("{RESERVED_PREFIX}{installation}-{name}")
 }
 
-/// Namespaces of this installation's tenants, or all others.
-fn selector(host: Host<'_>, tenants: bool) -> Value {
-    if tenants {
-        json!({
-            "matchLabels": { "landlord-installation": host.installation },
-            "matchExpressions": [{ "key": LEVEL_LABEL, "operator": "Exists" }],
-        })
-    } else {
-        // The cluster's own parts name no tenant's nodes; a policy must never keep a cluster from healing.
-        json!({ "matchExpressions": [
-            { "key": LEVEL_LABEL, "operator": "DoesNotExist" },
-            { "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"] },
-        ] })
-    }
+/// Namespaces of this installation's tenants.
+fn tenants(host: Host<'_>) -> Value {
+    json!({
+        "matchLabels": { "landlord-installation": host.installation },
+        "matchExpressions": [{ "key": LEVEL_LABEL, "operator": "Exists" }],
+    })
 }
 
-fn constraints(host: Host<'_>, policy: &Policy) -> Value {
+/// Namespaces of no tenant. The cluster's own parts name no tenant's nodes; a policy must never keep a cluster from healing.
+fn others() -> Value {
+    json!({ "matchExpressions": [
+        { "key": LEVEL_LABEL, "operator": "DoesNotExist" },
+        { "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"] },
+    ] })
+}
+
+/// Writes of a policy's objects, in the namespaces of a selector.
+fn constraints(selector: Value, policy: &Policy) -> Value {
     json!({
         "matchPolicy": "Equivalent",
-        "namespaceSelector": selector(host, policy.tenants),
+        "namespaceSelector": selector,
         "objectSelector": {},
         "resourceRules": [{
             "apiGroups": [policy.group], "apiVersions": ["*"], "resources": policy.resources,
@@ -81,7 +84,19 @@ fn metadata(host: Host<'_>, name: &str) -> Value {
     json!({ "name": full_name(host.installation, name), "labels": labels })
 }
 
-fn validating_objects(host: Host<'_>, policy: &Policy) -> [Wanted; 2] {
+/// A policy with the binding that puts it in force.
+fn in_force(kind: &str, metadata: &Value, spec: Value, mut binding: Value) -> [Wanted; 2] {
+    binding["policyName"] = metadata["name"].clone();
+    [
+        Wanted::new(json!({ "apiVersion": GROUP, "kind": kind, "metadata": metadata, "spec": spec })),
+        Wanted::new(json!({
+            "apiVersion": GROUP, "kind": format!("{kind}Binding"), "metadata": metadata, "spec": binding,
+        })),
+    ]
+}
+
+/// Refuses what breaks a policy's rules in the namespaces of a selector.
+fn refusing(metadata: &Value, selector: Value, policy: &Policy) -> [Wanted; 2] {
     let variables: Vec<Value> =
         policy.variables.iter().map(|(name, expression)| json!({ "name": name, "expression": expression })).collect();
     let validations: Vec<Value> = policy
@@ -91,7 +106,7 @@ fn validating_objects(host: Host<'_>, policy: &Policy) -> [Wanted; 2] {
         .collect();
     let mut spec = json!({
         "failurePolicy": "Fail",
-        "matchConstraints": constraints(host, policy),
+        "matchConstraints": constraints(selector, policy),
         "validations": validations,
     });
     if !variables.is_empty() {
@@ -104,18 +119,7 @@ fn validating_objects(host: Host<'_>, policy: &Policy) -> [Wanted; 2] {
             "expression": "request.operation == 'CREATE' || object.spec != oldObject.spec",
         }]);
     }
-    let name = full_name(host.installation, policy.name);
-    [
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "ValidatingAdmissionPolicy",
-            "metadata": metadata(host, policy.name), "spec": spec,
-        })),
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": metadata(host, policy.name),
-            "spec": { "policyName": name, "validationActions": ["Deny"] },
-        })),
-    ]
+    in_force("ValidatingAdmissionPolicy", metadata, spec, json!({ "validationActions": ["Deny"] }))
 }
 
 /// Writes into a NODE tenant's pods where they go. An override to other nodes is left as it is, and then refused.
@@ -139,37 +143,23 @@ fn placing(host: Host<'_>) -> [Wanted; 2] {
         group: "",
         resources: &["pods"],
         operations: &["CREATE"],
-        tenants: true,
         variables: Vec::new(),
         rules: Vec::new(),
     };
-    let mut constraints = constraints(host, &policy);
+    let mut constraints = constraints(tenants(host), &policy);
     let has_pool = json!({ "key": POOL_KEY, "operator": "Exists" });
     if let Some(expressions) = constraints["namespaceSelector"]["matchExpressions"].as_array_mut() {
         expressions.push(has_pool);
     }
-    [
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "MutatingAdmissionPolicy",
-            "metadata": metadata(host, name),
-            "spec": {
-                "failurePolicy": "Fail",
-                "reinvocationPolicy": "Never",
-                "matchConstraints": constraints,
-                "variables": [{
-                    "name": "pool",
-                    "expression": format!("namespaceObject.metadata.labels['{POOL_KEY}']"),
-                }],
-                "mutations": [
-                    { "patchType": "JSONPatch", "jsonPatch": { "expression": select } },
-                    { "patchType": "JSONPatch", "jsonPatch": { "expression": tolerate } },
-                ],
-            },
-        })),
-        Wanted::new(json!({
-            "apiVersion": GROUP, "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": metadata(host, name),
-            "spec": { "policyName": full_name(host.installation, name) },
-        })),
-    ]
+    let spec = json!({
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": constraints,
+        "variables": [{ "name": "pool", "expression": format!("namespaceObject.metadata.labels['{POOL_KEY}']") }],
+        "mutations": [
+            { "patchType": "JSONPatch", "jsonPatch": { "expression": select } },
+            { "patchType": "JSONPatch", "jsonPatch": { "expression": tolerate } },
+        ],
+    });
+    in_force("MutatingAdmissionPolicy", &metadata(host, name), spec, json!({}))
 }

@@ -28,7 +28,6 @@ fn services() -> Policy {
         group: "",
         resources: &["services"],
         operations: &["CREATE", "UPDATE"],
-        tenants: true,
         variables: vec![
             ("trusted", trusted),
             ("annotations", annotations("object")),
@@ -68,7 +67,6 @@ fn routes() -> Policy {
         group: "gateway.networking.k8s.io",
         resources: &["httproutes"],
         operations: &["CREATE", "UPDATE"],
-        tenants: true,
         variables: vec![("domain", of_namespace("annotations", DOMAIN_ANNOTATION))],
         rules: vec![rule(
             "variables.domain != '' && has(object.spec.hostnames) && object.spec.hostnames.size() > 0 && \
@@ -84,7 +82,6 @@ fn secrets() -> Policy {
         group: "",
         resources: &["secrets"],
         operations: &["CREATE", "UPDATE"],
-        tenants: true,
         variables: Vec::new(),
         rules: vec![rule(
             "!has(object.type) || object.type != 'kubernetes.io/service-account-token'",
@@ -100,7 +97,6 @@ fn claims() -> Policy {
         group: "",
         resources: &["persistentvolumeclaims"],
         operations: &["CREATE", "UPDATE"],
-        tenants: true,
         variables: vec![
             ("volume", "has(object.spec.volumeName) ? object.spec.volumeName : ''".into()),
             ("before", "oldObject != null && has(oldObject.spec.volumeName) ? oldObject.spec.volumeName : ''".into()),
@@ -128,7 +124,6 @@ fn accounts() -> Policy {
         group: "",
         resources: &["serviceaccounts", "serviceaccounts/token"],
         operations: &["CREATE", "UPDATE", "DELETE"],
-        tenants: true,
         // A request for a collection has no name of its own, one for a token no named object.
         variables: vec![(
             "name",

@@ -45,7 +45,6 @@ pub(super) fn tenants(host: Host<'_>) -> Policy {
         group: "",
         resources: POD_RESOURCES,
         operations: &["CREATE", "UPDATE"],
-        tenants: true,
         variables: placement_variables(),
         rules: placement_rules().into_iter().chain(request_rules(host)).collect(),
     }
@@ -125,7 +124,6 @@ pub(super) fn others() -> Policy {
         group: "",
         resources: POD_RESOURCES,
         operations: &["CREATE", "UPDATE"],
-        tenants: false,
         variables: placement_variables(),
         rules: vec![
             rule(

@@ -16,14 +16,12 @@ pub(super) fn of_namespace(marks: &str, key: &str) -> String {
     format!("has({all}) && '{key}' in {all} ? {all}['{key}'] : ''")
 }
 
-/// A policy on one kind of object.
+/// A policy on one kind of object, wherever it is.
 pub(super) struct Policy {
     pub(super) name: &'static str,
     pub(super) group: &'static str,
     pub(super) resources: &'static [&'static str],
     pub(super) operations: &'static [&'static str],
-    /// Whether it is for tenants' namespaces, or for all others.
-    pub(super) tenants: bool,
     pub(super) variables: Vec<(&'static str, String)>,
     pub(super) rules: Vec<Rule>,
 }

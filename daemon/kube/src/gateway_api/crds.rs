@@ -1,9 +1,10 @@
 //! The Gateway API's custom resources, applied to clusters that have none.
 //!
 //! Each carries the digest of the manifest that it came from and the installation that brought it along: only that one
-//! changes or removes it. Two installations that both kept them up to date would take turns for ever.
+//! changes or removes it. Two installations that both kept them up to date would take turns for ever, and so would landlord and a
+//! cloud that keeps them in its clusters: <https://gateway-api.sigs.k8s.io/guides/crd-management>.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -29,6 +30,7 @@ pub const OWNER_ANNOTATION: &str = "landlord.dev/installation";
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Digits of a manifest's digest.
 const DIGEST_DIGITS: usize = 32;
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// Custom resources to bring along, as read at start.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ impl Crds {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |problem: String| Error::Manifest { problem };
         let documents = yaml::documents(text).map_err(bad)?;
-        if !documents.iter().any(|document| document["kind"] == "CustomResourceDefinition") {
+        if !documents.iter().any(|document| document["kind"] == DEFINITION) {
             return Err(bad("it holds no CustomResourceDefinition".into()));
         }
         let mut digest = hex::encode(Sha256::digest(text));
@@ -81,7 +83,7 @@ pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>)
     Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
 
-/// The same for a cluster that landlord made, where nobody else brings the Gateway API along.
+/// The same for a cluster that landlord made, where nobody but its cloud may have brought the Gateway API along.
 ///
 /// # Errors
 /// What the API server says.
@@ -107,7 +109,7 @@ async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<Crd
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
     let mut whole = true;
-    for document in crds.documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
+    for document in crds.documents.iter().filter(|document| document["kind"] == DEFINITION) {
         let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let found = known.items.iter().find(|found| found.metadata.name.as_deref() == Some(name));
         let Some(found) = found else {
@@ -124,24 +126,38 @@ async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<Crd
     Ok(if whole { CrdsFrom::Us } else { CrdsFrom::UsInPart })
 }
 
+/// What is missing is applied, and what is of this installation is brought to the manifest. Definitions that somebody else keeps stay
+/// as they are, and then nothing but missing definitions is added: the manifest's admission policy would refuse older ones to whoever
+/// keeps them.
 async fn ensure_crds(client: &Client, crds: &Crds, installation: &str) -> Result<()> {
+    let (mut due, mut are_others) = (Vec::new(), false);
     for document in &crds.documents {
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (name, kind, api_version) = (text("/metadata/name"), text("/kind"), text("/apiVersion"));
-        let resource = object::resource(api_version, kind);
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let action = || format!("applying {kind} {name}");
-        let found = api.get_metadata_opt(name).await.doing(action)?;
-        let known = found.and_then(|found| found.metadata.annotations?.remove(DIGEST_ANNOTATION));
-        if known.as_deref() == Some(crds.digest.as_str()) {
-            continue;
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &object::resource(api_version, kind));
+        let found = api.get_metadata_opt(name).await.doing(|| format!("reading {kind} {name}"))?;
+        let is_definition = kind == DEFINITION;
+        match found.map(|found| found.metadata.annotations.unwrap_or_default()) {
+            Some(annotations) if !is_of(installation, &annotations) => are_others |= is_definition,
+            Some(annotations) if annotations.get(DIGEST_ANNOTATION) == Some(&crds.digest) => {}
+            Some(_) | None => due.push((api, document, name, is_definition)),
         }
+    }
+    for (api, document, name, _) in due.into_iter().filter(|(.., is_definition)| *is_definition || !are_others) {
         let mut wanted = document.clone();
         wanted["metadata"]["annotations"][DIGEST_ANNOTATION] = json!(crds.digest);
         wanted["metadata"]["annotations"][OWNER_ANNOTATION] = json!(installation);
-        api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await.doing(action)?;
+        let applied = api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await;
+        applied.doing(|| format!("applying {name} of the Gateway API"))?;
     }
     Ok(())
+}
+
+/// Whether an object was brought along by this installation.
+fn is_of(installation: &str, annotations: &BTreeMap<String, String>) -> bool {
+    // Those of before are not named by their installation.
+    let is_own = annotations.get(OWNER_ANNOTATION).is_none_or(|owner| owner == installation);
+    is_own && annotations.contains_key(DIGEST_ANNOTATION)
 }
 
 #[cfg(test)]

@@ -212,6 +212,9 @@ fn describe(problem: figment::Error) -> String {
             Some(known) => format!("unknown key {path:?}; did you mean {known:?}?"),
             None => format!("unknown key {path:?}; known here are: {}", expected.join(", ")),
         },
+        Kind::UnknownVariant(value, expected) => {
+            format!("{path}: unknown value {value:?}; known here are: {}", expected.join(", "))
+        }
         // A file that is no TOML.
         kind if path.is_empty() => kind.to_string(),
         kind => format!("{path}: {kind}"),

@@ -1,5 +1,7 @@
 //! Which keys of the configuration would hold secrets, and files that do.
 
+use landlord_auth::{secret_file, small_file};
+
 /// A credential file is a few KiB; whatever is larger is not one.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Parts of key names whose values are never shown. Paths to secret files may be seen.
@@ -20,23 +22,13 @@ pub(super) fn is_secret(path: &str) -> bool {
 /// # Errors
 /// What is wrong with it; nothing of what is in it.
 pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
-    use std::{io::Read as _, os::unix::fs::OpenOptionsExt as _};
     let shown = path.display();
-    let failed = |error: std::io::Error| format!("can't read {shown}: {error}");
-    // Opening a FIFO waits for somebody who writes, and reading a device may never end.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(format!("{shown} is no regular file; write the secret to one"));
-    }
-    if metadata.len() > SECRET_FILE_BYTES_MAX {
-        return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
-    }
-    if let Some(problem) = landlord_auth::secret_file::exposure(&metadata) {
+    let failed = |error: &dyn std::fmt::Display| format!("can't read {shown}: {error}");
+    let (bytes, metadata) = small_file::read(path, SECRET_FILE_BYTES_MAX).map_err(|error| failed(&error))?;
+    if let Some(problem) = secret_file::exposure(&metadata) {
         return Err(format!("{shown}: {problem}"));
     }
-    let mut text = String::new();
-    file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    // Not the library's error, which holds what was read.
+    let text = String::from_utf8(bytes).map_err(|_| failed(&"it is no text (UTF-8)"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -148,29 +148,36 @@ pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
         ));
     }
     for (index, listener) in server.listeners.iter().enumerate() {
-        let at = format!("server.listeners[{index}]");
-        let Ok(address) = listener.address.parse::<SocketAddr>() else {
-            problems.push(format!("{at}.address: {:?} is not an address such as 0.0.0.0:7443", listener.address));
-            continue;
-        };
-        match (&listener.tls, listener.insecure) {
-            (Some(_), true) => problems.push(format!("{at}.insecure: has TLS; remove one of the two")),
-            (None, false) => problems.push(format!(
-                "{at}.tls: is missing; name cert_file and key_file (without TLS: insecure = true, on loopback only)"
-            )),
-            (None, true) if !address.ip().is_loopback() => problems.push(format!(
-                "{at}.insecure: {address} is not a loopback address, and tokens would cross the network unencrypted; \
-                 configure {at}.tls"
-            )),
-            (None, true) | (Some(_), false) => {}
-        }
-        if let Some(tls) = &listener.tls
-            && tls.client_ca_file.is_none()
-            && tls.client_auth == ClientAuth::Required
-        {
-            problems.push(format!("{at}.tls.client_auth: is \"required\", but client_ca_file names no CA"));
-        }
+        check_listener(&format!("server.listeners[{index}]"), listener, problems);
     }
+    check_metrics(server, problems);
+}
+
+fn check_listener(at: &str, listener: &Listener, problems: &mut Vec<String>) {
+    let Ok(address) = listener.address.parse::<SocketAddr>() else {
+        problems.push(format!("{at}.address: {:?} is not an address such as 0.0.0.0:7443", listener.address));
+        return;
+    };
+    match (&listener.tls, listener.insecure) {
+        (Some(_), true) => problems.push(format!("{at}.insecure: has TLS; remove one of the two")),
+        (None, false) => problems.push(format!(
+            "{at}.tls: is missing; name cert_file and key_file (without TLS: insecure = true, on loopback only)"
+        )),
+        (None, true) if !address.ip().is_loopback() => problems.push(format!(
+            "{at}.insecure: {address} is not a loopback address, and tokens would cross the network unencrypted; \
+             configure {at}.tls"
+        )),
+        (None, true) | (Some(_), false) => {}
+    }
+    if let Some(tls) = &listener.tls
+        && tls.client_ca_file.is_none()
+        && tls.client_auth == ClientAuth::Required
+    {
+        problems.push(format!("{at}.tls.client_auth: is \"required\", but client_ca_file names no CA"));
+    }
+}
+
+fn check_metrics(server: &Server, problems: &mut Vec<String>) {
     if server.metrics_listen.is_empty() {
         return;
     }

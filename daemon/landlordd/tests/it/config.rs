@@ -71,6 +71,10 @@ fn mistakes_are_named() {
         ("[engin]\nlease_ttl = '3s'\n", "did you mean \"engine\"?"),
         ("[engine]\nlease_ttl = 'soon'\n", "not a duration"),
         ("[engine]\npasses_max = 'many'\n", "engine.passes_max"),
+        (
+            "[customers]\nunknown = 'ask'\n",
+            "customers.unknown: unknown value \"ask\"; known here are: create, refuse (in",
+        ),
     ];
     for (text, expected) in cases {
         let error = from_file(text).unwrap_err();
@@ -355,6 +359,24 @@ fn a_secret_is_in_a_regular_file_and_read_again_from_there() {
         let problems = with(refused).unwrap_err().join("\n");
         assert!(problems.contains("no regular file"), "{problems}");
     }
+}
+
+#[test]
+fn a_check_names_what_no_store_can_be_opened_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", "");
+    let refused = |sets: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_landlordd"));
+        command.arg("--check-config").arg("--config").arg(&file);
+        let output = command.args(sets.iter().flat_map(|set| ["--set", set])).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let several = "store.url=postgres://u@a,b:6432/d?sslmode=require";
+    assert!(!refused(&[several]).contains("store."));
+    let absent = format!("store.password_file={}", folder.path().join("absent").display());
+    assert!(refused(&[several, &absent]).contains("store.password_file: can't read"));
+    let any = refused(&["store.url=postgres://u@a/d?target_session_attrs=any"]);
+    assert!(any.contains("store.url can't be used") && any.contains("only the server that writes"), "{any}");
 }
 
 #[test]

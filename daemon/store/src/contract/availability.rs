@@ -1,21 +1,16 @@
 //! What was seen of tenants' answers: kept beside what the engine writes, in a column of its own, so that neither undoes the
 //! other. One daemon at a time looks.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     AvailabilityChange, DesiredState, Environment, StageState, TenantUid, Timestamp,
     environment::{CustomerRules, VERIFY_FAILED},
-    ports::{AvailabilityStore, EventKind, NewEvent, ProbeTarget, SeenAvailability, StoreError},
+    ports::{AvailabilityStore, Duty, EventKind, NewEvent, ProbeTarget, SeenAvailability, StoreError},
 };
 use sqlx::AnyConnection;
 
-use super::{
-    customers::frozen,
-    duties::{self, PROBING},
-};
+use super::{customers::frozen, duties};
 use crate::{
     rows::{self, clock, environments, events, json, stages, unavailable},
     store::Store,
@@ -26,14 +21,6 @@ const PAGE_MAX: u32 = 1_000;
 
 #[async_trait]
 impl AvailabilityStore for Store {
-    async fn claim_probing(&self, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.take_duty(PROBING, owner, ttl).await
-    }
-
-    async fn release_probing(&self, owner: &str) -> Result<(), StoreError> {
-        self.take_duty(PROBING, owner, Duration::ZERO).await.map(drop)
-    }
-
     async fn probe_targets(&self, after: Option<TenantUid>, limit: u32) -> Result<Vec<ProbeTarget>, StoreError> {
         self.engine_snapshot(async |connection| targets(connection, after, limit).await).await
     }
@@ -45,7 +32,7 @@ impl AvailabilityStore for Store {
                 let (owner, seen) = (owner.clone(), seen.clone());
                 async move {
                     let now = clock::now(connection).await?;
-                    if duties::holder(connection, PROBING, now).await?.is_none_or(|holder| holder != owner) {
+                    if duties::holder(connection, Duty::Probing, now).await?.is_none_or(|holder| holder != owner) {
                         return Ok(false);
                     }
                     for one in &seen {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Timestamp,
-    ports::{DaemonInfo, DaemonState, DaemonStore, EnvironmentCount, Statistics, StatisticsStore, StoreError},
+    ports::{DaemonInfo, DaemonState, DaemonStore, EnvironmentCount, Leases, Statistics, StatisticsStore, StoreError},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
@@ -33,6 +33,16 @@ impl DaemonStore for Store {
 
     async fn daemons(&self) -> Result<Vec<DaemonState>, StoreError> {
         self.snapshot(async |connection| daemons(connection).await).await
+    }
+
+    async fn leases(&self, id: &str) -> Result<Leases, StoreError> {
+        self.engine_snapshot(async |connection| {
+            let failed = unavailable("counting leases");
+            let now = clock::now(connection).await?;
+            let row = sqlx::query(LEASES).bind(now.0).bind(id).fetch_one(connection).await.map_err(&failed)?;
+            leases(&row).map_err(failed)
+        })
+        .await
     }
 }
 
@@ -95,10 +105,23 @@ async fn leave(connection: &mut AnyConnection, id: String) -> Result<(), StoreEr
     Ok(())
 }
 
-const DAEMONS: &str = "SELECT daemons.*, \
-       (SELECT COUNT(*) FROM tenants WHERE tenants.owner = daemons.id AND tenants.lease_until > $1) AS environment_leases, \
-       (SELECT COUNT(*) FROM accounts WHERE accounts.owner = daemons.id AND accounts.lease_until > $1) AS account_leases \
-     FROM daemons ORDER BY id";
+/// What a daemon holds at `$1`; the name of its column, or its parameter.
+macro_rules! leases_of {
+    ($daemon:literal) => {
+        concat!(
+            "(SELECT COUNT(*) FROM tenants WHERE tenants.owner = ",
+            $daemon,
+            // The second says that the index without those at rest is enough.
+            " AND tenants.lease_until > $1 AND tenants.lease_until > 0) AS environment_leases, \
+             (SELECT COUNT(*) FROM accounts WHERE accounts.owner = ",
+            $daemon,
+            " AND accounts.lease_until > $1) AS account_leases"
+        )
+    };
+}
+
+const LEASES: &str = concat!("SELECT ", leases_of!("$2"));
+const DAEMONS: &str = concat!("SELECT daemons.*, ", leases_of!("daemons.id"), " FROM daemons ORDER BY id");
 
 async fn daemons(connection: &mut AnyConnection) -> Result<Vec<DaemonState>, StoreError> {
     let failed = unavailable("reading daemons");
@@ -107,8 +130,12 @@ async fn daemons(connection: &mut AnyConnection) -> Result<Vec<DaemonState>, Sto
     rows.iter().map(daemon).collect::<Result<_, _>>().map_err(failed)
 }
 
-fn daemon(row: &AnyRow) -> Result<DaemonState, sqlx::Error> {
+fn leases(row: &AnyRow) -> Result<Leases, sqlx::Error> {
     let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    Ok(Leases { environments: count("environment_leases")?, accounts: count("account_leases")? })
+}
+
+fn daemon(row: &AnyRow) -> Result<DaemonState, sqlx::Error> {
     Ok(DaemonState {
         info: DaemonInfo {
             id: row.try_get("id")?,
@@ -118,8 +145,7 @@ fn daemon(row: &AnyRow) -> Result<DaemonState, sqlx::Error> {
         },
         start_time: Timestamp(row.try_get("start_time")?),
         heard_time: Timestamp(row.try_get("heard_time")?),
-        environment_leases: count("environment_leases")?,
-        account_leases: count("account_leases")?,
+        leases: leases(row)?,
     })
 }
 
@@ -156,4 +182,27 @@ fn environments_of(row: &AnyRow) -> Option<EnvironmentCount> {
         state: text("state")?,
         count: row.try_get::<i64, _>("count").ok()?.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+    use super::{DAEMONS, LEASES};
+
+    #[tokio::test]
+    async fn leases_are_counted_without_those_at_rest() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
+        for (statement, of) in [(LEASES, Some("a")), (DAEMONS, None)] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let query = of.into_iter().fold(sqlx::query(explain).bind(1), sqlx::query::Query::bind);
+            let steps = query.fetch_all(&mut connection).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            let of_tenants: Vec<&String> = steps.iter().filter(|step| step.contains(" tenants ")).collect();
+            assert_eq!(of_tenants.len(), 1, "{steps:#?}");
+            let search = "SEARCH tenants USING COVERING INDEX tenants_leased (owner=? AND lease_until>?)";
+            assert_eq!(of_tenants[0], search, "{steps:#?}");
+        }
+    }
 }

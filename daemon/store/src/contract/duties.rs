@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Timestamp,
-    ports::{Duty, StoreError},
+    ports::{Duty, DutyStore, StoreError},
 };
 use sqlx::AnyConnection;
 
@@ -14,24 +15,22 @@ use crate::{
     store::Store,
 };
 
-/// The duty of looking whether tenants answer.
-pub(super) const PROBING: &str = "probing";
-
 /// How a duty is stored.
-pub(super) fn word(duty: Duty) -> &'static str {
+fn word(duty: Duty) -> &'static str {
     match duty {
         Duty::CloudInventories => "cloud-inventories",
         Duty::HostInventories => "host-inventories",
+        Duty::Probing => "probing",
     }
 }
 
-impl Store {
-    /// Takes or keeps a duty for so long; whether it is the owner's now. A lease of zero gives it back.
-    pub(super) async fn take_duty(&self, name: &'static str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+#[async_trait]
+impl DutyStore for Store {
+    async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
         // Idle daemons ask often: they keep no writer waiting.
         let held = self.engine_snapshot(async |connection| {
             let now = clock::now(connection).await?;
-            holder(connection, name, now).await
+            holder(connection, duty, now).await
         });
         if held.await?.is_some_and(|holder| holder != owner) {
             return Ok(false);
@@ -40,7 +39,7 @@ impl Store {
         self.writer
             .write(move |connection| {
                 let owner = owner.clone();
-                async move { claim(connection, name, &owner, ttl).await }.boxed()
+                async move { claim(connection, duty, &owner, ttl).await }.boxed()
             })
             .await
     }
@@ -49,25 +48,25 @@ impl Store {
 /// Who has a duty now.
 pub(super) async fn holder(
     connection: &mut AnyConnection,
-    name: &str,
+    duty: Duty,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
     sqlx::query_scalar("SELECT owner FROM duties WHERE name = $1 AND lease_until > $2")
-        .bind(name)
+        .bind(word(duty))
         .bind(now.0)
         .fetch_optional(connection)
         .await
         .map_err(unavailable("looking who has a duty"))
 }
 
-async fn claim(connection: &mut AnyConnection, name: &str, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
+async fn claim(connection: &mut AnyConnection, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
     let now = clock::now(connection).await?;
     let claimed = sqlx::query(
         "INSERT INTO duties (name, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
          SET owner = excluded.owner, lease_until = excluded.lease_until \
          WHERE duties.owner = excluded.owner OR duties.lease_until <= $4",
     )
-    .bind(name)
+    .bind(word(duty))
     .bind(owner)
     .bind(now.after(ttl).0)
     .bind(now.0)

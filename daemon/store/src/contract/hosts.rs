@@ -220,7 +220,7 @@ async fn grow(
 
 /// The row of a new host cluster.
 pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestContext) {
-    let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, was_ready: false });
+    let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, last_ready: None });
     (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request)
 }
 

@@ -1,9 +1,6 @@
 //! Inventories compared with records: whose objects nobody knows, and whose record stands for nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
@@ -13,12 +10,12 @@ use landlord_core::{
     audit::Author,
     lifecycle::{self, HELD},
     placement::ProviderKey,
-    ports::{Duty, EventKind, InventoryStore, NewEvent, StoreError},
+    ports::{EventKind, InventoryStore, NewEvent, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 
 use super::{
-    duties, namespaces,
+    namespaces,
     orphans::{self, host_in},
 };
 use crate::{
@@ -39,10 +36,6 @@ impl InventoryStore for Store {
     ) -> Result<InventoryReport, StoreError> {
         let (key, events_max) = (key.clone(), self.events_max);
         self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
-    }
-
-    async fn claim_duty(&self, duty: Duty, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.take_duty(duties::word(duty), owner, ttl).await
     }
 
     async fn hosts_due(&self) -> Result<HostsDue, StoreError> {

@@ -60,7 +60,8 @@ impl RevisionStore for Store {
         self.engine_snapshot(async |connection| {
             // What decides is in two columns: whole records of all tenants, twice a minute, would be read for nothing.
             let rows = sqlx::query(
-                "SELECT DISTINCT placement, CASE WHEN hosting IS NULL THEN last_ready END AS last_ready FROM tenants",
+                "SELECT DISTINCT placement, last_ready, \
+                 CAST(CASE WHEN hosting IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_host FROM tenants",
             )
             .fetch_all(connection)
             .await
@@ -93,10 +94,14 @@ impl RevisionStore for Store {
 
 /// Where a tenant or host cluster is placed, and where it was when it was READY last.
 fn placements_in(row: &AnyRow) -> Result<Vec<Placement>, StoreError> {
-    let before: Option<String> = rows::column(row, "last_ready")?;
-    let before: Option<(IgnoredAny, Placement)> = before.map(|text| rows::parse("last_ready", &text)).transpose()?;
     let now = rows::parse("placement", &rows::column::<String>(row, "placement")?)?;
-    Ok(std::iter::once(now).chain(before.map(|(_, placement)| placement)).collect())
+    let is_host = rows::column::<i64>(row, "is_host")? != 0;
+    let of_tenant =
+        |text: &str| rows::parse::<(IgnoredAny, Placement)>("last_ready", text).map(|(_, placement)| placement);
+    let before = rows::column::<Option<String>>(row, "last_ready")?
+        .map(|text| if is_host { rows::host_last_ready(&text, &now) } else { of_tenant(&text) })
+        .transpose()?;
+    Ok(std::iter::once(now).chain(before).collect())
 }
 
 /// The revisions that a placement names.
@@ -138,13 +143,13 @@ async fn pin(connection: &mut AnyConnection, current: &CurrentRevisions) -> Resu
     for mut environment in all(connection).await? {
         let own = pinned(&environment.placement, current);
         let before = match &mut environment.owner {
-            Owner::Tenant(tenant) => tenant.last_ready.as_mut().and_then(|(_, placement)| {
-                let pinned = pinned(placement, current)?;
-                *placement = pinned;
-                Some(())
-            }),
-            Owner::HostCluster(_) => None,
+            Owner::Tenant(tenant) => tenant.last_ready.as_mut().map(|(_, placement)| placement),
+            Owner::HostCluster(host_cluster) => host_cluster.last_ready.as_mut(),
         };
+        let before = before.and_then(|placement| {
+            *placement = pinned(placement, current)?;
+            Some(())
+        });
         if own.is_none() && before.is_none() {
             continue;
         }

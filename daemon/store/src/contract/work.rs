@@ -1,6 +1,6 @@
 //! The engine's face: claims, leases, what is due. Its fenced commits are in `commit.rs`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
@@ -25,8 +25,15 @@ use crate::{
 #[async_trait]
 impl WorkStore for Store {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
+        // Daemons that have nothing to do look every second: they keep no writer of another one waiting, and wake nobody.
+        if !self.is_exclusive && self.is_idle.load(Ordering::Relaxed) && !self.is_due(owner).await? {
+            return Ok(Vec::new());
+        }
         let owner = owner.to_owned();
-        self.writer.write(move |connection| claim(connection, owner.clone(), limit, lease_ttl).boxed()).await
+        let claiming = self.writer.write(move |connection| claim(connection, owner.clone(), limit, lease_ttl).boxed());
+        let claims = claiming.await?;
+        self.is_idle.store(claims.is_empty(), Ordering::Relaxed);
+        Ok(claims)
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
@@ -151,6 +158,22 @@ impl WorkStore for Store {
     }
 }
 
+impl Store {
+    async fn is_due(&self, owner: &str) -> Result<bool, StoreError> {
+        self.engine_snapshot(async |connection| {
+            let now = clock::now(connection).await?;
+            let due: Option<i64> = sqlx::query_scalar(IS_DUE)
+                .bind(now.0)
+                .bind(owner)
+                .fetch_optional(connection)
+                .await
+                .map_err(unavailable("searching for what is due"))?;
+            Ok(due.is_some())
+        })
+        .await
+    }
+}
+
 async fn load(connection: &mut AnyConnection, claim: &Claim, rules: CustomerRules) -> Result<Work, StoreError> {
     let row = fenced(connection, claim).await?;
     let environment = rows::environment(&row)?;
@@ -201,6 +224,8 @@ const DUE: &str = concat!(
 );
 /// When the first of them is due.
 const NEXT_DUE: &str = concat!("SELECT next_due ", claimable!(), " AND next_due IS NOT NULL ORDER BY next_due LIMIT 1");
+/// Whether anything is due.
+const IS_DUE: &str = concat!("SELECT CAST(1 AS BIGINT) ", claimable!(), " AND next_due <= $1 LIMIT 1");
 /// When the first lease of another daemon on an account ends: what lives there is claimed then, if that daemon does not live.
 const NEXT_FREED: &str = "SELECT MIN(lease_until) FROM accounts WHERE owner <> $2 AND lease_until > $1";
 

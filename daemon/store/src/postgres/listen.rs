@@ -1,15 +1,19 @@
 //! Wakes this daemon's readers for what other daemons wrote: by LISTEN where the connection reaches the server itself, and by
 //! polling in any case.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sqlx::{AnyConnection, any::AnyConnectOptions, postgres::PgListener};
+use sqlx::{AnyConnection, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connections::{Connections, Moment},
     dialect::{Dialect, HAND_OVER},
     notify::Notifier,
+    target::Servers,
 };
 
 /// What the writers notify.
@@ -24,17 +28,17 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(10);
     clippy::disallowed_methods,
     reason = "ends by the token that the store holds; what it does is lost without harm"
 )]
-pub(crate) fn start(connect: AnyConnectOptions, connections: Connections, notifier: Notifier, stop: CancellationToken) {
-    let following = async move { follow(&connect, &connections, &notifier).await };
+pub(crate) fn start(servers: Arc<Servers>, connections: Connections, notifier: Notifier, stop: CancellationToken) {
+    let following = async move { follow(&servers, &connections, &notifier).await };
     tokio::spawn(async move { stop.run_until_cancelled(following).await });
 }
 
-async fn follow(connect: &AnyConnectOptions, connections: &Connections, notifier: &Notifier) {
+async fn follow(servers: &Servers, connections: &Connections, notifier: &Notifier) {
     let mut listener = None;
     let mut next_try = Instant::now();
     loop {
         if listener.is_none() && Instant::now() >= next_try {
-            listener = listen(connect).await;
+            listener = listen(servers).await;
             next_try = Instant::now() + LISTEN_AGAIN;
         }
         let woken = async {
@@ -59,9 +63,9 @@ async fn follow(connect: &AnyConnectOptions, connections: &Connections, notifier
     }
 }
 
-async fn listen(connect: &AnyConnectOptions) -> Option<PgListener> {
+async fn listen(servers: &Servers) -> Option<PgListener> {
     let listening = async {
-        let mut listener = PgListener::connect(connect.database_url.as_str()).await?;
+        let mut listener = PgListener::connect(servers.options()?.database_url.as_str()).await?;
         listener.listen(CHANNEL).await?;
         Ok::<_, sqlx::Error>(listener)
     };

@@ -8,15 +8,14 @@
 //! `max_prepared_statements`); the wake-up of other daemons is then found by polling.
 
 mod listen;
-mod schema;
+pub(crate) mod schema;
 
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
+use sqlx::{AnyConnection, Connection as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
     notify::Notifier,
     rows::events,
     store::Store,
+    target::{PasswordSource, Servers, Target},
     write::{Database, Writer},
 };
 
@@ -38,10 +38,11 @@ const READERS_MAX: usize = 8;
 /// Settings of a store on PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// `postgres://user@host:port/database?sslmode=verify-full`, without a password.
+    /// `postgres://user@host:port/database?sslmode=verify-full`, without a password. Of several hosts, separated by commas, the one
+    /// that writes is used.
     pub url: String,
     /// Password of that user.
-    pub password: Option<SecretString>,
+    pub password: Option<PasswordSource>,
     /// Newest events kept.
     pub events_max: u64,
     /// Make the tables if the database has none. A daemon that does so unasked takes over nothing of what it built before.
@@ -66,18 +67,32 @@ pub async fn init(options: PostgresOptions) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the address can be meant; nobody is called.
+///
+/// # Errors
+/// [`Error::Address`].
+pub fn check(options: &PostgresOptions) -> Result<(), Error> {
+    servers(options).map(drop)
+}
+
+fn servers(options: &PostgresOptions) -> Result<Servers, Error> {
+    sqlx::any::install_default_drivers();
+    Servers::parse(&options.url, options.password.clone()).map_err(|problem| Error::Address { problem })
+}
+
 /// Where it is, as it is shown, and a connection to it, with nothing changed there.
-pub(crate) async fn connection(
-    options: &PostgresOptions,
-) -> Result<(PathBuf, AnyConnectOptions, AnyConnection), Error> {
-    let (place, connect) = connect_options(options)?;
+pub(crate) async fn connection(options: &PostgresOptions) -> Result<(PathBuf, Arc<Servers>, AnyConnection), Error> {
+    let servers = Arc::new(servers(options)?);
+    let place = PathBuf::from(servers.shown());
     let database = |source| Error::Database { path: place.clone(), source };
-    let connection = Dialect::Postgres.connected(AnyConnection::connect_with(&connect)).await.map_err(database)?;
-    Ok((place, connect, connection))
+    let target = Target::Servers(Arc::clone(&servers));
+    let connection = Dialect::Postgres.connected(target.connect()).await.map_err(database)?;
+    Ok((place, servers, connection))
 }
 
 async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
-    let (place, connect, mut writing) = connection(options).await?;
+    let (place, servers, mut writing) = connection(options).await?;
+    let target = Target::Servers(Arc::clone(&servers));
     schema::prepare(&mut writing, &place, options.create, init).await?;
     let upgrade = |source| Error::Upgrade { path: place.clone(), source };
     let newest = events::newest(&mut writing).await.map_err(upgrade)?;
@@ -86,7 +101,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
     let figures = StoreFigures::default();
     let readers = |reader| {
         let silences = AtomicU64::new(0);
-        let connect = Connect { dialect: Dialect::Postgres, options: connect.clone(), prepare: "", silences };
+        let connect = Connect { dialect: Dialect::Postgres, target: target.clone(), prepare: "", silences };
         Connections::new(reader, READERS_MAX, connect, figures.clone()).map_err(|error| unreadable(error.into()))
     };
     let (api, engine) = (readers("api")?, readers("engine")?);
@@ -95,9 +110,9 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
     }
     let notifier = Notifier::new(newest);
     let stop = CancellationToken::new();
-    listen::start(connect.clone(), engine.clone(), notifier.clone(), stop.clone());
+    listen::start(servers, engine.clone(), notifier.clone(), stop.clone());
     let guard: Arc<dyn Guard> = Arc::new(Listening { stop });
-    let database = Database { dialect: Dialect::Postgres, connect, figures: figures.clone() };
+    let database = Database { dialect: Dialect::Postgres, target, figures: figures.clone() };
     let writer = Writer::start(writing, (database, known), notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Postgres,
@@ -109,6 +124,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
         events_max: options.events_max,
         customer_rules: Arc::default(),
         is_exclusive: false,
+        is_idle: Arc::default(),
         guard,
     })
 }
@@ -130,9 +146,7 @@ pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Resul
 pub(crate) async fn schema_version(options: &PostgresOptions) -> Result<i64, Error> {
     let (place, _, mut connection) = connection(options).await?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let there = "SELECT CAST(to_regclass('_sqlx_migrations') AS TEXT)";
-    let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(database)?;
-    if there.is_none() {
+    if !schema::has(&mut connection, "_sqlx_migrations").await.map_err(database)? {
         return Err(Error::Missing { path: place });
     }
     let version = crate::schema_version::schema_version(&mut connection).await.map_err(database)?;
@@ -163,23 +177,4 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-/// Where the store is, fit to be shown, and how to connect.
-fn connect_options(options: &PostgresOptions) -> Result<(PathBuf, AnyConnectOptions), Error> {
-    sqlx::any::install_default_drivers();
-    let bad = |problem: String| Error::Address { problem };
-    let mut url = url::Url::parse(&options.url).map_err(|error| bad(error.to_string()))?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err(bad(format!("it begins with {}:, not with postgres:", url.scheme())));
-    }
-    if url.password().is_some() {
-        return Err(bad("it holds a password, which is readable by whoever reads the configuration".into()));
-    }
-    let place = format!("{}{}", url.host_str().unwrap_or_default(), url.path());
-    if let Some(password) = &options.password {
-        url.set_password(Some(password.expose_secret())).map_err(|()| bad("it names no user or host".into()))?;
-    }
-    let connect = url.as_str().parse().map_err(|_| bad("it can't be understood".into()))?;
-    Ok((format!("postgres://{place}").into(), connect))
 }

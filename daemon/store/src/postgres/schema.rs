@@ -39,6 +39,13 @@ fn migrator() -> Migrator {
     migrator
 }
 
+/// Whether there is such a table.
+pub(crate) async fn has(connection: &mut AnyConnection, table: &str) -> Result<bool, sqlx::Error> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT CAST(to_regclass($1) AS TEXT)").bind(table).fetch_one(connection).await?;
+    Ok(found.is_some())
+}
+
 /// Makes the database ready for this version, while no other daemon writes.
 pub(crate) async fn prepare(
     connection: &mut AnyConnection,
@@ -66,9 +73,8 @@ async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, ini
     let mut transaction = connection.begin().await.map_err(database)?;
     sqlx::raw_sql(TURN_TIMEOUT).execute(&mut *transaction).await.map_err(database)?;
     sqlx::raw_sql(WRITERS_TURN).execute(&mut *transaction).await.map_err(database)?;
-    let found = "SELECT CAST(to_regclass('tenants') AS TEXT)";
-    let found: Option<String> = sqlx::query_scalar(found).fetch_one(&mut *transaction).await.map_err(database)?;
-    match (found.is_some(), create, init) {
+    let found = has(&mut transaction, "tenants").await.map_err(database)?;
+    match (found, create, init) {
         (false, false, _) => return Err(Error::Missing { path: place.to_owned() }),
         (true, _, true) => return Err(Error::Exists { path: place.to_owned() }),
         _ => {}
@@ -87,9 +93,7 @@ async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, ini
 /// make another installation of it, and believe the rest of the copy without a comparison.
 async fn refuse_half_restored(connection: &mut AnyConnection, place: &Path) -> Result<(), Error> {
     let database = |source| Error::Database { path: place.to_owned(), source };
-    let there = "SELECT CAST(to_regclass('identity') AS TEXT)";
-    let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut *connection).await.map_err(database)?;
-    if there.is_none() {
+    if !has(connection, "identity").await.map_err(database)? {
         return Ok(());
     }
     let row: Option<i64> =

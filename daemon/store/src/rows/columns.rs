@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use landlord_core::{
     ClassName, CustomerId, DesiredState, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec,
-    Operation, OperationKind, OperationOutcome, Owner, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
+    Operation, OperationKind, OperationOutcome, Owner, Placement, Stage, StageRecord, State, Tenant, TenantName,
+    Timestamp,
     environment::{Adoption, NodeCount},
     ports::{Page, RequestScope, StoreError},
 };
@@ -195,16 +196,13 @@ struct HostingColumn {
     adoption: Option<Adoption>,
 }
 
-/// What the column `last_ready` of a host cluster holds; of earlier versions anything else.
-const WAS_READY: &str = "true";
-
 /// The columns of what only one kind of owner has.
 pub(crate) struct OwnerColumns {
     /// JSON.
     pub(crate) spec: String,
     /// JSON; of host clusters only.
     pub(crate) hosting: Option<String>,
-    /// JSON; `None` before the first READY.
+    /// JSON of a tenant's spec and placement, and of a host cluster's placement; `None` before the first READY.
     pub(crate) last_ready: Option<String>,
 }
 
@@ -216,7 +214,7 @@ pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
             hosting: None,
             last_ready: tenant.last_ready.as_ref().map(|pair| json("last_ready", pair)).transpose()?,
         }),
-        Owner::HostCluster(HostCluster { spec, was_ready, .. }) => {
+        Owner::HostCluster(HostCluster { spec, last_ready, .. }) => {
             let hosting = HostingColumn {
                 tenants_max: spec.tenants_max,
                 cordoned: spec.cordoned,
@@ -232,13 +230,19 @@ pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
             Ok(OwnerColumns {
                 spec: json("spec", &rest)?,
                 hosting: Some(json("hosting", &hosting)?),
-                last_ready: was_ready.then(|| WAS_READY.to_owned()),
+                last_ready: last_ready.as_ref().map(|placement| json("last_ready", placement)).transpose()?,
             })
         }
     }
 }
 
-fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
+/// How a host cluster was placed when it was READY last, of its column. Earlier versions kept there only that it was: until then
+/// no placement of a host cluster changed, so it is the present one.
+pub(crate) fn host_last_ready(text: &str, present: &Placement) -> Result<Placement, StoreError> {
+    if text.starts_with('{') { parse("last_ready", text) } else { Ok(present.clone()) }
+}
+
+fn owner(row: &AnyRow, placement: &Placement) -> Result<Owner, StoreError> {
     let spec: String = column(row, "spec")?;
     let last_ready: Option<String> = column(row, "last_ready")?;
     match name_in(row)? {
@@ -263,7 +267,7 @@ fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
                     cordoned: hosting.cordoned,
                     adoption: hosting.adoption,
                 },
-                was_ready: last_ready.is_some(),
+                last_ready: last_ready.map(|text| host_last_ready(&text, placement)).transpose()?,
             }))
         }
     }
@@ -271,9 +275,10 @@ fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
 
 pub(crate) fn environment(row: &AnyRow) -> Result<Environment, StoreError> {
     let uid: String = column(row, "uid")?;
+    let placement = parse("placement", &column::<String>(row, "placement")?)?;
     Ok(Environment {
-        owner: owner(row)?,
-        placement: parse("placement", &column::<String>(row, "placement")?)?,
+        owner: owner(row, &placement)?,
+        placement,
         generation: column(row, "generation")?,
         desired_state: desired_state(&column::<String>(row, "direction")?)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,

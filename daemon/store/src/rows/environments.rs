@@ -126,7 +126,8 @@ pub(crate) async fn rewrite(
     let version: i64 = sqlx::query_scalar(
         "UPDATE tenants SET class = $1, provider = $2, spec = $3, placement = $4, generation = $5, \
          direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
-         operation = $10, cancel_requested = $16, credentials = $17, account = $18, update_time = $11, delete_time = $12, \
+         operation = $10, cancel_requested = $16, credentials = $17, account = $18, last_ready = $19, update_time = $11, \
+         delete_time = $12, \
          revision = revision + 1, \
          next_due = CASE WHEN $13 = 1 AND lease_until <= $11 THEN $11 ELSE next_due END, \
          priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15 RETURNING version",
@@ -149,6 +150,7 @@ pub(crate) async fn rewrite(
     .bind(i64::from(environment.cancel_requested))
     .bind(&environment.placement.credentials)
     .bind(environment.placement.account_key())
+    .bind(columns.last_ready)
     .fetch_one(&mut *connection)
     .await
     .map_err(unavailable("updating an environment"))?;

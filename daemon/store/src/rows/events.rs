@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{
     columns::{self as rows, page_limit, unavailable},
+    positions,
     statement::Statement,
 };
 use crate::dialect::Dialect;
@@ -114,24 +115,8 @@ async fn last_given(connection: &mut AnyConnection) -> Result<i64, StoreError> {
 pub(crate) async fn skip_positions(connection: &mut AnyConnection, used: i64) -> Result<(), StoreError> {
     let last = last_given(connection).await?.max(used);
     if last > 0 {
-        set_position(connection, last.saturating_add(POSITIONS_SKIPPED)).await?;
-    }
-    Ok(())
-}
-
-/// The next position is behind this one.
-async fn set_position(connection: &mut AnyConnection, position: i64) -> Result<(), StoreError> {
-    let statements: &[&str] = match Dialect::of(connection) {
-        Dialect::Sqlite => &[
-            "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'events'",
-            "INSERT INTO sqlite_sequence (name, seq) SELECT 'events', $1 \
-             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')",
-        ],
-        Dialect::Postgres => &["SELECT setval(CAST(pg_get_serial_sequence('events', 'seq') AS regclass), $1)"],
-    };
-    for sql in statements {
-        let set = sqlx::query(*sql).bind(position).execute(&mut *connection).await;
-        set.map_err(unavailable("skipping positions of events"))?;
+        let next = last.saturating_add(POSITIONS_SKIPPED);
+        positions::set(connection, "events", next).await.map_err(unavailable("skipping positions of events"))?;
     }
     Ok(())
 }

@@ -8,11 +8,12 @@ pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod operations;
+pub(crate) mod positions;
 pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    column, desired_state_word, environment, etag, json, key, kind_word, name_in, owner_columns, parse, priority,
-    readable, scope, state_word, unavailable,
+    column, desired_state_word, environment, etag, host_last_ready, json, key, kind_word, name_in, owner_columns,
+    parse, priority, readable, scope, state_word, unavailable,
 };
 pub(crate) use statement::Statement;

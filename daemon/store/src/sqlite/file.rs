@@ -8,9 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use fs4::fs_std::FileExt as _;
-
-use super::lock;
+use super::lock::{self, Locked};
 use crate::{Error, guard::Guard};
 
 /// Whether there is a store at `path`: a file with content.
@@ -84,9 +82,10 @@ pub(crate) struct HeldFile {
     /// The write-ahead log, which holds what was acknowledged last.
     log: Mutex<Option<Inode>>,
     mark: Mutex<Option<(File, String)>>,
-    // Closed last: closing any descriptor of the file ends SQLite's own locks on it.
-    _file: File,
-    _lock: File,
+    // Closed last: closing any descriptor of the file ends SQLite's own locks on it. The lock file goes after it, so that nobody
+    // else in this process has opened the store by then.
+    _file: Locked,
+    _lock: Locked,
 }
 
 impl HeldFile {
@@ -110,9 +109,9 @@ impl HeldFile {
             .map_err(file_error)?;
         file.set_permissions(Permissions::from_mode(0o600)).map_err(file_error)?;
         // By its inode: the same file may have other names, and then other lock files.
-        if !file.try_lock_exclusive().map_err(file_error)? {
+        let Ok(file) = Locked::lock(file).map_err(file_error)? else {
             return Err(Error::InUse { path: path.to_owned(), holder: "(unknown: it uses another path)".into() });
-        }
+        };
         belong_to_folder(&file, &resolved);
         let inode = inode(&file.metadata().map_err(file_error)?);
         Ok(Self {
@@ -179,5 +178,22 @@ impl Guard for HeldFile {
         {
             tracing::warn!(%error, "the mark of the store can't be written; a copy that is put back may go unnoticed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As while a process is being started by another thread: it has copies of the descriptors until it becomes its program.
+    #[test]
+    fn what_was_let_go_is_free_while_copies_of_its_descriptors_are_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("landlord.db");
+        let held = HeldFile::hold(&path).unwrap();
+        let _copies = [held._file.try_clone().unwrap(), held._lock.try_clone().unwrap()];
+        assert!(matches!(HeldFile::hold(&path), Err(Error::InUse { .. })));
+        drop(held);
+        HeldFile::hold(&path).unwrap();
     }
 }

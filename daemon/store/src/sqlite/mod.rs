@@ -29,6 +29,7 @@ use crate::{
     notify::Notifier,
     rows::events,
     store::Store,
+    target::Target,
     write::{Database, Writer},
 };
 
@@ -73,7 +74,8 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
     let figures = StoreFigures::default();
     let readers = |reader| {
         let silences = AtomicU64::new(0);
-        let connect = Connect { dialect: Dialect::Sqlite, options: connect.clone(), prepare: PRAGMAS, silences };
+        let target = Target::Fixed(connect.clone());
+        let connect = Connect { dialect: Dialect::Sqlite, target, prepare: PRAGMAS, silences };
         Connections::new(reader, READERS_MAX, connect, figures.clone()).map_err(|error| unreadable(error.into()))
     };
     let (api, engine) = (readers("api")?, readers("engine")?);
@@ -82,7 +84,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
     }
     let notifier = Notifier::new(newest);
     let guard: Arc<dyn Guard> = held;
-    let database = Database { dialect: Dialect::Sqlite, connect, figures: figures.clone() };
+    let database = Database { dialect: Dialect::Sqlite, target: Target::Fixed(connect), figures: figures.clone() };
     let writer = Writer::start(writing, (database, known), notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Sqlite,
@@ -94,6 +96,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         events_max: options.events_max,
         customer_rules: Arc::default(),
         is_exclusive: true,
+        is_idle: Arc::default(),
         guard,
     })
 }

@@ -53,9 +53,7 @@ pub(super) async fn refuse_in_use(place: &Place) -> Result<(), Error> {
     let Place::Postgres(options) = place else { return Ok(()) };
     let (place, _, mut connection) = postgres::connection(options).await?;
     let failed = |source| Error::Database { path: place.clone(), source };
-    let there = "SELECT CAST(to_regclass('daemons') AS TEXT)";
-    let there: Option<String> = sqlx::query_scalar(there).fetch_one(&mut connection).await.map_err(failed)?;
-    if there.is_some() {
+    if postgres::schema::has(&mut connection, "daemons").await.map_err(failed)? {
         refuse_daemons(&mut connection, &place, HEARD_MS).await?;
     }
     connection.close().await.map_err(failed)

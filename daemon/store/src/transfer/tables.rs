@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
-use crate::{Error, dialect::Dialect};
+use crate::{Error, dialect::Dialect, rows::positions};
 
 /// Of daemons that ended: who they were, and the leases of accounts and duties that they held.
 const LEFT_OUT: [&str; 3] = ["daemons", "accounts", "duties"];
@@ -112,26 +112,10 @@ pub(super) async fn positions(
 /// Goes on behind the positions that were given; the epoch that begins then skips more of them.
 pub(super) async fn set_positions(
     connection: &mut AnyConnection,
-    positions: &BTreeMap<String, i64>,
+    given: &BTreeMap<String, i64>,
 ) -> Result<(), sqlx::Error> {
-    let dialect = Dialect::of(connection);
-    for (table, used) in positions.iter().filter(|(_, used)| **used > 0) {
-        match dialect {
-            Dialect::Sqlite => {
-                for sql in [
-                    "DELETE FROM sqlite_sequence WHERE name = $1",
-                    "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)",
-                ] {
-                    sqlx::query(sql).bind(table).bind(*used).execute(&mut *connection).await?;
-                }
-            }
-            Dialect::Postgres => {
-                let sql = "SELECT setval(CAST(pg_get_serial_sequence(quote_ident(table_name), column_name) AS regclass), $2) \
-                           FROM information_schema.columns \
-                           WHERE table_schema = current_schema() AND table_name = $1 AND is_identity = 'YES'";
-                sqlx::query(sql).bind(table).bind(*used).execute(&mut *connection).await?;
-            }
-        }
+    for (table, used) in given.iter().filter(|(_, used)| **used > 0) {
+        positions::set(connection, table, *used).await?;
     }
     Ok(())
 }

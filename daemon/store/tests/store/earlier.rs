@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use landlord_core::{
-    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Precondition, Stage,
-    StageState, State, TenantSpec,
+    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Placement, Precondition,
+    Stage, StageState, State, TenantSpec,
     environment::Adoption,
     ports::{
         Change, CustomerStore as _, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext,
@@ -53,7 +53,8 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         adoption: None,
     };
     let host_cluster = made.host_cluster().unwrap();
-    assert_eq!((host_cluster.id.as_str(), &host_cluster.spec, host_cluster.was_ready), ("made", &wanted, true));
+    assert_eq!((host_cluster.id.as_str(), &host_cluster.spec), ("made", &wanted));
+    assert_eq!(host_cluster.last_ready, Some(placement()), "no placement of one changed until then");
     assert_eq!((made.kind(), made.status.state), (EnvironmentKind::HostCluster, State::Ready));
     assert_eq!(made.placement, placement());
     assert_eq!(store.get(&made.name()).await.unwrap(), made);
@@ -66,7 +67,7 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         cluster_attributes: [("ca".to_owned(), "PEM".to_owned())].into(),
         ..Adoption::default()
     };
-    assert_eq!((host_cluster.spec.adoption.as_ref(), host_cluster.was_ready), (Some(&theirs), false));
+    assert_eq!((host_cluster.spec.adoption.as_ref(), &host_cluster.last_ready), (Some(&theirs), &None));
     assert_eq!((host_cluster.spec.class.as_ref(), host_cluster.spec.node_count), (None, None));
     assert_eq!((adopted.kind(), adopted.placement.class.as_str()), (EnvironmentKind::AdoptedHostCluster, "adopted"));
 
@@ -91,6 +92,13 @@ async fn host_clusters_of_an_earlier_version_are_read() {
     let open_again =
         store.cordon(&host_cluster_id("made"), Precondition::of_etag(&made.etag), false, once()).await.unwrap();
     assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { cordoned: false, ..wanted });
+    // What it goes back to is what it was then, and not what it gets.
+    let renewed = Placement { skip_checks: vec!["names".into()], ..placement() };
+    let change = Change::Renew { placement: renewed };
+    store.change(&made.name(), Precondition::None, change, once()).await.unwrap();
+    let on_trial = store.get(&made.name()).await.unwrap();
+    assert_eq!(on_trial.placement.revisions.trial_generation, Some(on_trial.generation));
+    assert_eq!(on_trial.host_cluster().unwrap().last_ready, Some(placement()));
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
     let work = store.load(&claim).await.unwrap();

@@ -198,8 +198,12 @@ fn larger_of(tenant: &str) -> landlord_core::TenantSpec {
 #[tokio::test]
 async fn a_copy_that_is_put_back_rebuilds_nothing_that_was_deleted() {
     let (_folder, path) = place();
-    let copy = async |path: &Path, to: &Path| assert!(sqlite::backup(path, to).await.is_ok());
-    let back = async |from: &Path, path: &Path| assert!(fs::copy(from, path).is_ok());
+    let copy = async |path: &Path, to: &Path| {
+        sqlite::backup(path, to).await.unwrap();
+    };
+    let back = async |from: &Path, path: &Path| {
+        fs::copy(from, path).unwrap();
+    };
     let cloud = put_back(&path, copy, back).await;
     nothing_deleted_is_rebuilt(&path, cloud, "older than what was acknowledged last").await;
 }
@@ -283,8 +287,12 @@ async fn a_provider_that_is_gone_from_the_configuration_holds_up_nobody() {
 #[tokio::test]
 async fn what_is_ordered_after_a_restore_is_not_held() {
     let (_folder, path) = place();
-    let copy = async |path: &Path, to: &Path| assert!(sqlite::backup(path, to).await.is_ok());
-    let back = async |from: &Path, path: &Path| assert!(sqlite::restore(from, path, true).await.is_ok());
+    let copy = async |path: &Path, to: &Path| {
+        sqlite::backup(path, to).await.unwrap();
+    };
+    let back = async |from: &Path, path: &Path| {
+        sqlite::restore(from, path, true).await.unwrap();
+    };
     let cloud = put_back(&path, copy, back).await;
     let store = reopened(&path).await;
     created(&store, "acme", "fresh").await;

@@ -8,6 +8,7 @@ mod identity;
 mod postgres;
 mod silent;
 mod sqlite;
+mod standby;
 mod transfer;
 
 use landlord_store_contract::{assert_refused, contract_suite, fixtures};

@@ -1,10 +1,13 @@
 //! PostgreSQL: the same contract, and what only several daemons on one database can show.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use landlord_core::ports::{EventQuery, EventScope, InventoryStore as _, StoreError, TenantStore as _, WorkStore as _};
-use landlord_store::{Error, PostgresOptions, Store, postgres};
+use landlord_store::{Error, PasswordSource, PostgresOptions, Store, postgres};
 use landlord_store_contract::{contract_suite, pooler::Pooler, postgres::Server};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
@@ -58,6 +61,22 @@ async fn an_address_that_can_not_be_used_is_refused_and_no_password_shown() {
         assert!(matches!(refused, Error::Address { .. }), "{refused:?}");
         assert!(refused.to_string().contains(expected) && !refused.to_string().contains("secret"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_balancer_without_a_server_is_waited_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut hanging_up = JoinSet::new();
+    hanging_up.spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // What is left unread would make it another error.
+            let mut first = [0; 1024];
+            let _ = tokio::io::AsyncReadExt::read(&mut client, &mut first).await;
+        }
+    });
+    let refused = open(&format!("postgres://landlord@{address}/landlord"), false).await.unwrap_err();
+    assert!(refused.is_away(), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,6 +268,63 @@ async fn a_server_that_only_reads_is_left_for_the_one_that_writes() {
     let (written, ()) = tokio::join!(writing, failing_over);
     written.unwrap();
     created(&store, "acme", "after").await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_has_nothing_to_do_writes_nothing() {
+    // Transactions are counted by server.
+    let server = tokio::task::spawn_blocking(|| Arc::new(Server::start("idle"))).await.unwrap();
+    let made = Arc::clone(&server);
+    let url = tokio::task::spawn_blocking(move || made.database()).await.unwrap();
+    let store = open(&url, true).await.unwrap();
+    assert!(store.claim("a", 10, LEASE).await.unwrap().is_empty());
+    let next = async || {
+        let (server, url) = (Arc::clone(&server), url.clone());
+        let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
+        tokio::task::spawn_blocking(move || server.query(&url, sql)).await.unwrap()
+    };
+    let before = next().await;
+    for _ in 0..5 {
+        assert!(store.claim("a", 10, LEASE).await.unwrap().is_empty());
+    }
+    assert_eq!(next().await, before);
+    created(&store, "acme", "prod").await;
+    assert_eq!(store.claim("a", 10, LEASE).await.unwrap().len(), 1);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_needs_no_restart() {
+    let scene = || {
+        let server = Server::start("password");
+        let url = server.database();
+        let database = server.query(&url, "SELECT current_database()");
+        server.query(&url, "CREATE USER landlord PASSWORD 'one'");
+        server.query(&url, &format!("ALTER DATABASE {database} OWNER TO landlord"));
+        server.ask_password_of("landlord");
+        (server, url)
+    };
+    let (server, url) = tokio::task::spawn_blocking(scene).await.unwrap();
+    let password = Arc::new(Mutex::new("none yet"));
+    let written = Arc::clone(&password);
+    let source = PasswordSource::new(move || Ok((*written.lock().unwrap()).into()));
+    let at = url.replace("postgres@", "landlord@");
+    let options = PostgresOptions { url: at, password: Some(source), events_max: 100, create: true };
+    let refused = postgres::open(options.clone()).await.unwrap_err();
+    assert!(matches!(refused, Error::Database { .. }) && !refused.is_away(), "{refused:?}");
+    *password.lock().unwrap() = "one";
+    let store = postgres::open(options).await.unwrap();
+    created(&store, "acme", "before").await;
+    *password.lock().unwrap() = "two";
+    let changed = move || {
+        server.query(&url, "ALTER USER landlord PASSWORD 'two'");
+        server.query(&url, CONNECT_AGAIN);
+        server
+    };
+    let _server = tokio::task::spawn_blocking(changed).await.unwrap();
+    created(&store, "acme", "after").await;
+    store.get(&name("acme", "before")).await.unwrap();
     store.close().await;
 }
 

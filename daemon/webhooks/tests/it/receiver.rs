@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -40,6 +40,7 @@ pub(crate) enum Mode {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    pub(crate) came: Instant,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
     pub(crate) taken: bool,
@@ -83,7 +84,7 @@ async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let mode = shared.mode.lock().unwrap().clone();
-    let mut request = Request { headers, body, taken: false };
+    let mut request = Request { came: Instant::now(), headers, body, taken: false };
     let response = |status: u16, body: Body| {
         let status = StatusCode::from_u16(status).unwrap();
         Response::builder().status(status).body(body).unwrap()

@@ -18,7 +18,8 @@ pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(crate) const TIMING: Timing = Timing {
     first_backoff: Duration::from_millis(20),
     backoff_max: Duration::from_millis(200),
-    lease_ttl: Duration::from_millis(1_500),
+    // Renewed by a busy machine too; a daemon that was killed is followed after it.
+    lease_ttl: Duration::from_secs(3),
 };
 
 pub(crate) struct World {

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use landlord_provider_api::{MARKER_ROLE, v1};
+use landlord_provider_sdk::zones;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Zone, check_own, chosen, find, normal};
+use super::{Zone, check_own, chosen, find};
 use crate::{
     api::{self, Kind},
     arm::If,
@@ -88,16 +89,15 @@ struct Wanted {
 fn wanted(call: &Call<'_>, domain: &str, records: &[v1::DnsRecord]) -> Result<Vec<Wanted>> {
     let mut sets = Vec::new();
     for record in records {
-        let name = normal(&record.name);
-        let label = match name.strip_suffix(domain) {
-            Some("") => "@",
-            Some(rest) if rest.ends_with('.') => rest.trim_end_matches('.'),
-            _ => return Err(invalid(format!("the record {name} is not within the zone {domain}"))),
+        let name = zones::record_name(record, domain)?;
+        let label = match name.strip_suffix(domain).unwrap_or_default() {
+            "" => "@",
+            rest => rest.trim_end_matches('.'),
         };
         let form = form(&record.r#type)?;
         let values: Vec<Value> = record.values.iter().map(|v| (form.value)(v)).collect();
         let is_alias = form.property == "CNAMERecord";
-        if values.is_empty() || (is_alias && values.len() > 1) {
+        if is_alias && values.len() > 1 {
             return Err(invalid(format!("the record {name} has {} values", values.len())));
         }
         sets.push(Wanted {

@@ -7,6 +7,7 @@ use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, HostedZone, ResourceRecord, ResourceRecordSet, RrType,
 };
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::zones;
 
 use super::{find, normal, short_id};
 use crate::{
@@ -132,10 +133,7 @@ fn registered(record: &ResourceRecordSet) -> BTreeSet<String> {
 fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordSet>> {
     let mut sets = Vec::new();
     for record in records {
-        let name = normal(&record.name);
-        if name != domain && !name.ends_with(&format!(".{domain}")) {
-            return Err(invalid(format!("the record {name} is not within the zone {domain}")));
-        }
+        let name = zones::record_name(record, domain)?;
         let kind = match record.r#type.as_str() {
             "A" => RrType::A,
             "AAAA" => RrType::Aaaa,
@@ -143,14 +141,8 @@ fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordS
             "TXT" => RrType::Txt,
             other => return Err(invalid(format!("records of type {other} are not offered"))),
         };
-        if record.values.is_empty() {
-            return Err(invalid(format!("the record {name} has no value")));
-        }
-        let quoted = |v: &String| match kind {
-            RrType::Txt if !v.starts_with('"') => format!("\"{}\"", v.replace('"', "\\\"")),
-            _ => v.clone(),
-        };
-        let values: Vec<String> = record.values.iter().map(quoted).collect();
+        let in_zone_file = |v: &String| if kind == RrType::Txt { zones::quoted(v) } else { v.clone() };
+        let values: Vec<String> = record.values.iter().map(in_zone_file).collect();
         sets.push(build(&name, kind, i64::from(record.ttl_seconds.max(1)), values)?);
     }
     Ok(sets)

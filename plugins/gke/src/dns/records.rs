@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use google_cloud_dns_v1::model::{Change, ManagedZone, ResourceRecordSet};
 use google_cloud_gax::paginator::ItemPaginator as _;
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::zones;
 
 use super::{Place, domain_of, find_own, get, name_of};
 use crate::{
@@ -123,20 +124,14 @@ fn is_registry(record: &ResourceRecordSet, domain: &str) -> bool {
 fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordSet>> {
     let mut sets = Vec::new();
     for record in records {
-        let name = normal(&record.name);
-        if name != domain && !name.ends_with(&format!(".{domain}")) {
-            return Err(invalid(format!("the record {name} is not within the zone {domain}")));
-        }
+        let name = zones::record_name(record, domain)?;
         let kind = record.r#type.as_str();
         if !["A", "AAAA", "CNAME", "TXT"].contains(&kind) {
             return Err(invalid(format!("records of type {kind} are not offered")));
         }
-        if record.values.is_empty() {
-            return Err(invalid(format!("the record {name} has no value")));
-        }
         // Cloud DNS takes values in the form of a zone file: names end with a dot, text is quoted.
         let in_zone_file = |v: &String| match kind {
-            "TXT" if !v.starts_with('"') => format!("\"{}\"", v.replace('"', "\\\"")),
+            "TXT" => zones::quoted(v),
             "CNAME" => format!("{}.", normal(v)),
             _ => v.clone(),
         };

@@ -7,14 +7,14 @@ use k8s_openapi::api::{
     rbac::v1::ClusterRoleBinding,
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
     config::AuthInfo,
 };
 use landlord_plugin_kubernetes::Kubernetes;
 use landlord_provider_api::{ProviderError, ProviderPlugin as _, v1};
 use landlord_test_kube::{
-    Artifacts, ControlPlane, ControlPlaneOptions,
+    Artifacts, ControlPlane, ControlPlaneOptions, client_config,
     cloud::{NodeSpec, add_nodes},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     pub(crate) async fn add_nodes(&self, names: &[&str]) {
-        let nodes: Vec<NodeSpec> = names.iter().map(|name| node(name)).collect();
+        let nodes: Vec<NodeSpec> = names.iter().map(|name| NodeSpec::named(name)).collect();
         add_nodes(&self.client, &nodes).await.unwrap();
         let api: Api<Node> = Api::all(self.client.clone());
         for _ in 0..600 {
@@ -148,21 +148,6 @@ impl Scene {
         let nodes = nodes.list(&all).await.unwrap().items.into_iter().map(|object| object.metadata);
         let staying = namespaces.chain(nodes).filter(|metadata| metadata.deletion_timestamp.is_none());
         staying.filter_map(|metadata| metadata.name).collect()
-    }
-}
-
-fn node(name: &str) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: std::collections::BTreeMap::new(),
-        taints: Vec::new(),
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: None,
-        cpu: 8,
-        memory_mib: 32_768,
-        pods_max: 58,
     }
 }
 
@@ -212,9 +197,7 @@ pub(crate) async fn configure_with(credential: &Value, config_json: &str) -> Res
 
 /// Whom the API server sees when this access is used, as the daemon would use it.
 pub(crate) async fn user_of(access: &v1::KubeAccess) -> Result<String, kube::Error> {
-    let mut config = Config::new(access.endpoint.parse().unwrap());
-    let ca = access.ca_pem.lines().filter(|line| !line.starts_with("-----")).collect::<String>();
-    config.root_cert = Some(vec![BASE64_STANDARD.decode(ca).unwrap()]);
+    let mut config = client_config(&access.endpoint, &access.ca_pem).unwrap();
     if !access.token.is_empty() {
         config.auth_info.token = Some(access.token.clone().into());
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_harness::{World, WorldOptions};
+use landlord_test_harness::{World, WorldOptions, private};
 use landlord_test_tokens::{Issuer, Key, claims, header, now, with};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
@@ -103,12 +103,6 @@ fn config(folder: &Path, (tls, plain): (SocketAddr, SocketAddr), issuer: &str, r
         folder.join("whsec").display(),
     )?;
     Ok(text)
-}
-
-fn private(path: &Path, text: &str) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, text)?;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }
 
 /// Runs everything, prints tables, and fails if something was not as it must be.

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -13,11 +12,12 @@ use std::{
 use landlord_e2e::binaries;
 use landlord_store_contract::{postgres::Server, proxy::Proxy};
 use landlord_test_harness::{
-    Replica, TenantFile, World, WorldOptions, binaries::checkout, cloud::EKS, process::children, simulator::Control,
+    Replica, TenantFile, World, WorldOptions, binaries::checkout, cloud::EKS, private, process::children,
+    simulator::Control,
 };
 use serde_json::json;
 
-use crate::figures::{Prometheus, free_port};
+use crate::prometheus::{Prometheus, free_port};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -63,13 +63,8 @@ fn certificate(folder: &Path) {
     params.not_after = rcgen::date_time_ymd(year.into(), month.try_into().unwrap(), day.try_into().unwrap());
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.join("tls.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
-    private(&folder.join("tls.key"), &key.serialize_pem());
-    private(&folder.join("whsec"), SECRET);
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    private(&folder.join("tls.key"), &key.serialize_pem()).unwrap();
+    private(&folder.join("whsec"), SECRET).unwrap();
 }
 
 fn configuration(folder: &Path) -> String {
@@ -115,9 +110,19 @@ impl Scene<'_> {
         }
     }
 
-    fn fault(&mut self, rule: &serde_json::Value, alerts: &[&str]) {
+    /// Until all of these have fired under a fault. More is ordered all the while: what was ordered before may call nothing any more,
+    /// and of a figure that begins with its first failure only the second one is an increase.
+    fn fault(&mut self, replica: &Replica, rule: &serde_json::Value, alerts: &[&str]) {
         self.control.post("faults", rule).unwrap();
-        self.until(alerts, || {});
+        let deadline = Instant::now() + TIMEOUT;
+        while !alerts.iter().all(|alert| self.fired.contains(*alert)) {
+            assert!(Instant::now() < deadline, "{alerts:?} did not all fire: {:?}", self.fired);
+            self.order(replica, 1);
+            for _ in 0..5 {
+                std::thread::sleep(Duration::from_millis(300));
+                self.see();
+            }
+        }
         self.control.delete("faults").unwrap();
     }
 
@@ -163,20 +168,21 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     let (rules, names) = impatient(folder.path());
     let prometheus = Prometheus::start(&programs, &rules, &ports[..1]);
     let (control, ordered) = (world.simulator().control(), 0);
+    // A network that the account has no room for is tried again in minutes, and calls nothing meanwhile.
+    control.lift_quotas(EKS.account).unwrap();
     let mut scene = Scene { prometheus, control, fired: BTreeSet::new(), ordered };
 
     scene.until(&["LandlordCertificateEnds"], || {});
     scene.order(&first, 3);
     scene.until(&["LandlordOperationStuck", "LandlordWebhookFails"], || {});
-    private(&folder.path().join("whsec"), "no secret\n");
+    private(&folder.path().join("whsec"), "no secret\n").unwrap();
     scene.until(&["LandlordWebhookSecretUnusable"], || {});
-    private(&folder.path().join("whsec"), SECRET);
-    scene.fault(&json!({"kind": "throttle", "rate": 0.5}), &["LandlordThrottled"]);
+    private(&folder.path().join("whsec"), SECRET).unwrap();
+    scene.fault(&first, &json!({"kind": "throttle", "rate": 0.5}), &["LandlordThrottled"]);
     let denied = json!({"code": "AccessDeniedException", "status": 403, "message": "no"});
     let denied = json!({"kind": "error", "error": denied});
-    scene.fault(&denied, &["LandlordEnvironmentsFailed", "LandlordStagesFail"]);
-    scene.order(&first, 3);
-    scene.fault(&json!({"kind": "lost_request"}), &["LandlordProviderNotResponding"]);
+    scene.fault(&first, &denied, &["LandlordEnvironmentsFailed", "LandlordStagesFail"]);
+    scene.fault(&first, &json!({"kind": "lost_request"}), &["LandlordProviderNotResponding"]);
     scene.order(&first, 3);
     let plugins = || children(first.service.pid()).into_iter().for_each(|child| signal(child, "-KILL"));
     scene.until(&["LandlordPluginRestarts"], plugins);
@@ -199,10 +205,13 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     // Calls are under way when their daemon is paused.
     scene.control.post("faults", &json!({"kind": "delay", "delay_ms": 3_000})).unwrap();
     let second = start("second", &ports[1], &[]);
+    // The other one has the work then; it is paused in turn, so that whoever is measured has it again.
+    let mut pids = [first.service.pid(), second.service.pid()].into_iter().cycle();
     scene.until(&["LandlordLeasesLost"], || {
-        signal(first.service.pid(), "-STOP");
+        let pid = pids.next().unwrap();
+        signal(pid, "-STOP");
         std::thread::sleep(LEASE + Duration::from_secs(3));
-        signal(first.service.pid(), "-CONT");
+        signal(pid, "-CONT");
         std::thread::sleep(Duration::from_secs(2));
     });
     drop(second);

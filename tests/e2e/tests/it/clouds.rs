@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use landlord_e2e::{FAST, binaries};
+use landlord_e2e::{FAST, PATIENT, binaries};
 use landlord_test_harness::{Cloud, TenantFile, World, WorldOptions, cloud, judge};
 use serde_json::json;
 
@@ -11,14 +11,12 @@ use serde_json::json;
 const TIMEOUT: Duration = Duration::from_secs(180);
 /// In simulated time, at least.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
-/// The outage lasts until the others are READY, which on a busy machine can take long.
-const RETRY_TIMEOUT: &str = "[engine]\nretry_timeout = '48h'\n";
-
 fn world() -> World {
     let options = WorldOptions {
         time_scale: FAST,
         clouds: cloud::ALL.to_vec(),
-        extra_config: RETRY_TIMEOUT.into(),
+        // The outage lasts until the others are READY, which on a busy machine can take long.
+        extra_config: PATIENT.into(),
         ..WorldOptions::default()
     };
     World::temporary(binaries().unwrap(), &options).unwrap()

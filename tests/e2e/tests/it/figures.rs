@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use landlord_e2e::{FAST, bare_world};
-use landlord_test_harness::{Service, TenantFile, binaries::checkout, cloud::EKS};
+use landlord_test_harness::{TenantFile, binaries::checkout, cloud::EKS};
 use serde_json::Value;
+
+use crate::prometheus::{Prometheus, escaped, target};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -31,58 +32,20 @@ const NOT_HERE: [&str; 11] = [
     "landlord_rate_queue_deferred_total",
 ];
 
-/// One that the kernel gave a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+/// Alerts about what is slow, which a busy machine is for a moment: they may be about to fire here, and none of them does.
+const OF_BUSY_MACHINES: [&str; 2] = ["LandlordRpcSlow", "LandlordStoreSlow"];
 
-/// The real one, which scrapes daemons and evaluates rules every second.
-pub(crate) struct Prometheus {
-    base: String,
-    service: Service,
-    _folder: tempfile::TempDir,
-}
-
-impl Prometheus {
-    /// Starts it, and waits until it has scraped each target (`host:port`) three times, so that rates have two values.
-    pub(crate) fn start(programs: &Path, rules: &Path, targets: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("prometheus.yaml");
-        let text = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - job_name: landlord\n    \
-             static_configs: [{{ targets: ['{}'] }}]\n",
-            rules.display(),
-            targets.join("', '")
-        );
-        fs::write(&config, text).unwrap();
-        let base = format!("http://127.0.0.1:{}", free_port());
-        let arguments = [
-            format!("--config.file={}", config.display()),
-            format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-            format!("--web.listen-address={}", base.trim_start_matches("http://")),
-        ];
-        let log = folder.path().join("log");
-        let service = Service::start("prometheus", &programs.join("prometheus"), &arguments, &log).unwrap();
-        let prometheus = Self { base, service, _folder: folder };
-        let thrice = format!("/api/v1/query?query={}", escaped("count_over_time(up{job=\"landlord\"}[1m]) >= 3"));
-        let deadline = Instant::now() + TIMEOUT;
-        let scraped = || prometheus.get(&thrice).and_then(|found| found["data"]["result"].as_array().map(Vec::len));
-        while scraped() != Some(targets.len()) {
-            assert!(Instant::now() < deadline, "{}", prometheus.service.log_tail(20));
-            std::thread::sleep(Duration::from_millis(200));
+/// The rules, as soon as each of them was evaluated.
+fn evaluated(prometheus: &Prometheus, deadline: Instant) -> Vec<Value> {
+    loop {
+        let found = prometheus.get("/api/v1/rules").unwrap();
+        let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
+        if rules.iter().all(|rule| rule["health"] != "unknown") {
+            return rules.clone();
         }
-        prometheus
+        assert!(Instant::now() < deadline, "{found}");
+        std::thread::sleep(Duration::from_millis(200));
     }
-
-    /// The response at a path; `None`: it has none yet.
-    pub(crate) fn get(&self, path: &str) -> Option<Value> {
-        let text = ureq::get(format!("{}{path}", self.base)).call().ok()?.body_mut().read_to_string().ok()?;
-        serde_json::from_str(&text).ok()
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 /// Expressions of the panels, with what Grafana puts into them.
@@ -117,9 +80,7 @@ fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
     let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
     world.cli().apply(&tenant).unwrap();
     world.cli().wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
-    let log = world.log_tail(10_000);
-    let url = log.lines().rfind(|line| line.contains("figures are served")).unwrap().split_once("url=").unwrap().1;
-    let target = url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    let target = target(&world);
     // What it says of itself, beside the figures.
     for page in ["livez", "readyz"] {
         ureq::get(format!("http://{target}/{page}")).call().unwrap();
@@ -127,14 +88,14 @@ fn prometheus_evaluates_every_rule_and_query_on_a_real_run() {
     let rules = checkout().join("config/observability/alerts/landlord.yaml");
     let prometheus = Prometheus::start(&programs, &rules, &[target]);
     let deadline = Instant::now() + TIMEOUT;
-    let found = prometheus.get("/api/v1/rules").unwrap();
-    let rules = found["data"]["groups"][0]["rules"].as_array().unwrap();
-    assert!(rules.len() > 10, "{found}");
+    let rules = evaluated(&prometheus, deadline);
+    assert!(rules.len() > 10, "{rules:?}");
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    for rule in rules {
+    for rule in &rules {
         assert_eq!(rule["health"], "ok", "{rule}");
         // Nothing is wrong here.
-        assert_eq!(rule["state"], "inactive", "{rule}");
+        let is_of_busy_machines = OF_BUSY_MACHINES.iter().any(|name| rule["name"] == *name);
+        assert!(rule["state"] == "inactive" || is_of_busy_machines && rule["state"] == "pending", "{rule}");
         asked.extend(names(rule["query"].as_str().unwrap()));
     }
     for (panel, expression) in panels() {

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use landlord_e2e::{FAST, bare_world, binaries};
-use landlord_test_harness::{TenantFile, cloud::EKS, judge};
+use landlord_test_harness::{TenantFile, cloud::EKS, judge, private};
 use sha2::{Digest as _, Sha256};
 
 const USAGE: i32 = 2;
@@ -253,12 +253,6 @@ fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
     assert!(!fine && reported.contains("providers.eks") && reported.contains("does not start"), "{reported}");
 }
 
-/// A private key of this kind in a file that is its user's alone.
-fn key_file(path: &Path, key: &rcgen::KeyPair) {
-    fs::write(path, key.serialize_pem()).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-}
-
 #[test]
 fn the_example_for_production_passes_the_check_where_its_files_are() {
     let folder = tempfile::tempdir().unwrap();
@@ -271,10 +265,10 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
     for name in ["tls/tls.crt", "tls/clients.crt", "ca.crt"] {
         fs::write(at(name), &certificate).unwrap();
     }
-    fs::write(at("token"), "of-the-daemons-account\n").unwrap();
-    fs::set_permissions(at("token"), fs::Permissions::from_mode(0o600)).unwrap();
-    key_file(&at("tls/tls.key"), &key);
-    key_file(&at("audit.key"), &rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    private(&at("token"), "of-the-daemons-account\n").unwrap();
+    private(&at("tls/tls.key"), &key.serialize_pem()).unwrap();
+    let audit = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    private(&at("audit.key"), &audit.serialize_pem()).unwrap();
     let plugin = at("plugin.so");
     fs::copy(binaries().unwrap().plugin(EKS.provider).unwrap(), &plugin).unwrap();
     fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();

@@ -15,6 +15,8 @@ mod lifecycle;
 mod outside;
 mod packages;
 mod portals;
+#[path = "../prometheus/mod.rs"]
+mod prometheus;
 mod records;
 mod replicas;
 mod revisions;

@@ -8,11 +8,11 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use landlord_e2e::{FAST, binaries};
-use landlord_test_harness::{TenantFile, World, WorldOptions, cloud::EKS};
+use landlord_test_harness::{TenantFile, World, WorldOptions, cloud::EKS, private};
 use landlord_test_kube::Artifacts;
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value as Attribute,
@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::traces::{AT_START, Collector, counted};
+use crate::traces::{AT_START, Collector, counted, same};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -119,19 +119,6 @@ fn traced(spans: &[Span]) -> Requests {
     requests
 }
 
-/// Polls until both are the same, and gives what differs if that does not come.
-async fn same<T: PartialEq + std::fmt::Debug>(what: &str, sides: impl Fn() -> (T, T)) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let (seen, traced) = sides();
-        if seen == traced {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{what}: outside saw {seen:#?}, the trace has {traced:#?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
 #[test]
 #[ignore = "a Kubernetes of its own: cargo xtask test --long"]
 fn long_every_outside_call_of_an_order_with_apps_is_in_its_trace_once() {
@@ -139,8 +126,7 @@ fn long_every_outside_call_of_an_order_with_apps_is_in_its_trace_once() {
     let (collector, address) = runtime.block_on(Collector::start(&mut tasks));
     let (folder, (url, webhooks)) = (tempfile::tempdir().unwrap(), receiver());
     let secret = folder.path().join("whsec");
-    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    private(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
     let mut artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
     artifacts.helm = counting(&artifacts.helm, folder.path());
     let options = WorldOptions {

@@ -126,7 +126,13 @@ fn programs(folder: &Path) {
     }
 }
 
-fn package(form: &str, programs: &Path, out: &Path) {
+/// When the sources were committed, as a package's files bear it.
+fn committed() -> String {
+    let mut git = Command::new("git");
+    ran(git.current_dir(checkout()).args(["log", "-1", "--format=%ct"])).trim().to_owned()
+}
+
+fn package(form: &str, programs: &Path, out: &Path, time: &str) {
     let mut command = match std::env::var_os("LANDLORD_TEST_BUILT") {
         Some(folder) => Command::new(Path::new(&folder).join("xtask")),
         None => {
@@ -136,7 +142,7 @@ fn package(form: &str, programs: &Path, out: &Path) {
         }
     };
     command.current_dir(checkout()).args(["package", form, "--fast", "--programs"]).arg(programs);
-    ran(command.arg("--out").arg(out));
+    ran(command.arg("--out").arg(out).env("SOURCE_DATE_EPOCH", time));
 }
 
 /// The one file that was made with such a name, made twice with the same bytes.
@@ -144,8 +150,10 @@ fn made_twice(form: &str, ending: &str, folder: &Path) -> PathBuf {
     let (built, first, second) = (folder.join("programs"), folder.join("first"), folder.join("second"));
     fs::create_dir(&built).unwrap();
     programs(&built);
-    package(form, &built, &first);
-    package(form, &built, &second);
+    // Read once: a commit between the two is no difference of theirs.
+    let time = committed();
+    package(form, &built, &first, &time);
+    package(form, &built, &second, &time);
     let named = |path: &PathBuf| path.to_string_lossy().ends_with(ending);
     let found = fs::read_dir(&first).unwrap().map(|entry| entry.unwrap().path()).find(named).unwrap();
     let again = second.join(found.file_name().unwrap());
@@ -391,11 +399,17 @@ async fn the_chart_is_what_an_api_server_accepts() {
         !reported.status.success() && String::from_utf8_lossy(&reported.stderr).contains("replica"),
         "{reported:?}"
     );
+    // What is exported is removed from the database: no pod's own folder may be its place.
+    let exporting = [&wanted[..], &["config=[audit]\nexport_dir = \"/var/lib/landlord/audit\"\n"]].concat();
+    let refused = template(&exporting);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("auditExport.claim"), "{refused:?}");
+    assert!(template(&[&exporting[..], &["auditExport.claim=audit"]].concat()).status.success());
     let more = [
         "postgresql.passwordSecret=landlord-postgresql",
         "tls.clientCaSecret=landlord-clients",
         "secrets={eks,gke}",
         "policiesConfigMap=policies",
+        "auditExport.claim=audit",
         "service.annotations.a=b",
         "serviceAccount.annotations.a=b",
         "networkPolicy.clients[0].podSelector.matchLabels.app=portal",

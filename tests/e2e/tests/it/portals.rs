@@ -3,13 +3,12 @@
 use std::{
     fs,
     net::TcpListener,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use landlord_test_harness::binaries::checkout;
+use landlord_test_harness::{binaries::checkout, private};
 use landlord_test_kube::{cache_folder, python_env};
 use sha2::{Digest as _, Sha256};
 
@@ -27,11 +26,6 @@ fn run(command: &mut Command) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");
     stdout.into_owned()
-}
-
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -122,7 +116,7 @@ fn judge(said: &str, by_webhook: bool) {
 fn portals_in_three_languages_and_a_page_order_follow_and_verify() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("whsec");
-    private(&secret, SECRET);
+    private(&secret, SECRET).unwrap();
     // One receiver after the other: each portal listens there while it runs.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let more = format!(
@@ -131,8 +125,8 @@ fn portals_in_three_languages_and_a_page_order_follow_and_verify() {
         secret.display()
     );
     let scene = Scene::start_with(Duration::from_secs(600), &more);
-    private(&scene.path("whsec"), SECRET);
-    private(&scene.path("client-secret"), "portal-secret");
+    private(&scene.path("whsec"), SECRET).unwrap();
+    private(&scene.path("client-secret"), "portal-secret").unwrap();
 
     let python = example(&scene, "portal-python");
     let interpreter = python_env(&python.join("requirements.txt")).unwrap();

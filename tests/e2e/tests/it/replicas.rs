@@ -159,10 +159,18 @@ impl Load {
                     continue;
                 }
             };
-            while let Ok(Some(message)) = stream.message().await {
-                token = message.resume_token;
-                seen.lock().unwrap().extend(message.event);
-            }
+            let ended = loop {
+                match stream.message().await {
+                    Ok(Some(message)) => {
+                        token = message.resume_token;
+                        seen.lock().unwrap().extend(message.event);
+                    }
+                    Ok(None) => break Status::internal("the daemon ended a watch as if everything had been seen"),
+                    Err(status) => break status,
+                }
+            };
+            // Clients go on by themselves after such an end, and after no other.
+            assert!(is_repeated(&ended), "a watch ended with {ended:?}");
         }
     }
 }
@@ -308,6 +316,9 @@ const MINUTES: u64 = 10;
 const LEASE: Duration = Duration::from_secs(3);
 /// A change waits no longer for its answer: the daemon that got it may be stopped.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// One without an answer may be accepted all the same so much later, and after others that came behind it: over a connection that fell
+/// silent the store waits 12 s, and tries again for 20 s; the rest is for a busy machine.
+const LATE_MAX: Duration = Duration::from_secs(90);
 /// What a killed replica had is another's after a lease; the rest is for a busy machine, and for replicas that suffer still.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(LEASE.as_secs() + 10);
 /// Of the calls of an account at most one in so many is throttled: a daemon that takes it over goes on from what is left.
@@ -510,11 +521,14 @@ fn long_three_replicas_keep_every_promise_under_faults() {
         let labelled = runtime.block_on(label(&socket(&world, turn % 3), &changed.name(), turn));
         let (kept, tried) = changes.entry(changed.name()).or_insert((None, Vec::new()));
         match labelled {
-            Ok(()) => (*kept, *tried) = (Some(turn), Vec::new()),
+            Ok(()) => {
+                *kept = Some(turn);
+                tried.retain(|(_, since): &(usize, Instant)| since.elapsed() < LATE_MAX);
+            }
             // It may have been accepted all the same.
             Err(status) => {
                 println!("a change has no answer: {status}");
-                tried.push(turn);
+                tried.push((turn, Instant::now()));
             }
         }
         std::thread::sleep(Duration::from_secs(1));
@@ -526,7 +540,10 @@ fn long_three_replicas_keep_every_promise_under_faults() {
         let shown = cli(0).tenant(&tenant.name()).unwrap().unwrap();
         if let Some((kept, tried)) = changes.get(&tenant.name()) {
             let label = shown["labels"]["turn"].as_str().and_then(|turn| turn.parse::<usize>().ok());
-            assert!(label == *kept || label.is_some_and(|label| tried.contains(&label)), "{shown}: {kept:?} {tried:?}");
+            assert!(
+                label == *kept || label.is_some_and(|label| tried.iter().any(|(turn, _)| *turn == label)),
+                "{shown}: {kept:?} {tried:?}"
+            );
         }
         let uid = shown["uid"].as_str().unwrap();
         let is_its = |object: &serde_json::Value| object["tags"]["landlord-tenant-uid"] == uid;

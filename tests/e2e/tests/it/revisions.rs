@@ -297,3 +297,94 @@ fn long_parts_of_a_platform_are_what_the_class_orders_and_the_cloud_does_not_bri
     judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
     assert!(world.stop().unwrap());
 }
+
+/// A platform of one release, whose ConfigMap says `text`.
+fn write_gates(folder: &Path, text: &str) {
+    let chart = folder.join("gates/charts/gate");
+    fs::create_dir_all(chart.join("templates")).unwrap();
+    let manifest = "apiVersion: landlord.dev/v1\nkind: Platform\nreleases:\n\
+                    - { name: gate, namespace: gate, chart: charts/gate, expectedSeconds: 1 }\n";
+    fs::write(folder.join("gates/platform.yaml"), manifest).unwrap();
+    fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: gate\nversion: 1.0.0\n").unwrap();
+    let object = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: what }}\ndata: {{ of: {text} }}\n");
+    fs::write(chart.join("templates/object.yaml"), object).unwrap();
+}
+
+/// A class of host clusters with that platform.
+fn gated_class() -> String {
+    format!(
+        "[classes.gated]\nlevel = 'CLUSTER'\nprovider = 'eks'\ncredentials = 'default'\nregions = ['{}']\nplatform = 'gates'\n\
+         machine_type = '{}'\nnode_count = 1\nnode_count_max = 2\n[classes.gated.parameters]\n{}\n",
+        EKS.regions[0], EKS.machine_types[0], EKS.parameters,
+    )
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+fn long_a_platform_reaches_the_host_cluster_that_is_asked_for_and_one_that_fails_goes_back() {
+    let (stacks, platforms) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_stack(stacks.path(), "one");
+    let shipped = checkout().join("config/stacks/ai-fileserver");
+    std::os::unix::fs::symlink(shipped, stacks.path().join("ai-fileserver")).unwrap();
+    write_gates(platforms.path(), "one");
+    let options = WorldOptions {
+        time_scale: FAST,
+        kubernetes: Some(Artifacts::ensure(&mut |_| {}).unwrap()),
+        stacks_dir: Some(stacks.path().to_owned()),
+        platforms_dir: Some(platforms.path().to_owned()),
+        extra_config: class(0, NO_RESYNC) + &gated_class(),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    let (host, tenant) = (HostFile::new("shared-1", "gated", 1, 10), TenantFile::new("c", "t", "tiny"));
+    world.cli().apply_host(&host).unwrap();
+    world.cli().apply(&tenant).unwrap();
+    let reach = |world: &World, name: &str| {
+        let waited = world.cli().wait_for(name, "READY", TIMEOUT);
+        waited.unwrap_or_else(|error| panic!("{error:#}\n{}", world.log_tail(30)));
+    };
+    reach(&world, &tenant.name());
+    let outdated = |world: &World| world.cli().ok(&["get", "hostclusters", "--outdated", "-o", "name"]).unwrap();
+    let gate = |world: &World| installed(world, "gate");
+    assert_eq!((gate(&world).as_str(), outdated(&world).as_str()), ("one", ""));
+    let edit = |world: &mut World, text: &str| {
+        world.crash_daemon().unwrap();
+        write_gates(platforms.path(), text);
+        world.start_daemon().unwrap();
+        reach(world, &host.name());
+    };
+
+    // It lies there, and nobody has asked for it.
+    edit(&mut world, "two");
+    assert_eq!((gate(&world), outdated(&world)), ("one".to_owned(), format!("{}\n", host.name())));
+    world.cli().ok(&["update", "hostcluster", &host.id, "--to-current"]).unwrap();
+    reach(&world, &host.name());
+    assert_eq!((gate(&world).as_str(), outdated(&world).as_str()), ("two", ""));
+
+    // One that no API server takes, with the daemon killed in the middle: what it goes back to is in the store alone.
+    edit(&mut world, "{ a: { b: c } }");
+    world.cli().ok(&["update", "hostcluster", &host.id, "--to-current"]).unwrap();
+    world.crash_daemon().unwrap();
+    world.start_daemon().unwrap();
+    let given_up = |world: &World| {
+        let events = world.cli().events(&host.name()).unwrap();
+        events.iter().any(|event| judge::text(event, "reason") == "RevisionGivenUp")
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    while !given_up(&world) {
+        assert!(Instant::now() < deadline, "{}", world.cli().ok(&["describe", "hostcluster", &host.id]).unwrap());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    reach(&world, &host.name());
+    assert_eq!(gate(&world), "two");
+    let of_tenant = world.cli().tenant(&tenant.name()).unwrap().unwrap();
+    let generation = of_tenant["generation"].to_string();
+    assert_eq!((judge::text(&of_tenant, "state"), generation.trim_matches('"')), ("READY", "1"));
+
+    for name in [tenant.name(), host.name()] {
+        world.cli().ok(&["delete", &name]).unwrap();
+        world.cli().wait_for(&name, "GONE", TIMEOUT).unwrap();
+    }
+    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
+    assert!(world.stop().unwrap());
+}

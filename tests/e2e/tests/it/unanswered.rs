@@ -83,7 +83,7 @@ fn a_key_that_was_replaced_is_used_after_a_retry() {
     assert!(described.contains("AUTH"), "{described}");
     fs::write(world.folder().join("eks-secret"), "rotated\n").unwrap();
     cli.ok(&["retry", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "READY", Duration::from_secs(40)).unwrap_or_else(|error| {
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap_or_else(|error| {
         panic!("{error}:\n{}\n{}", cli.ok(&["describe", &tenant.name()]).unwrap(), world.log_tail(30))
     });
 }

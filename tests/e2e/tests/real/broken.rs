@@ -3,7 +3,7 @@
 use landlord_test_harness::{TenantFile, judge};
 use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, bare, signal};
 
 /// Something that is broken.
 pub(crate) struct Case {
@@ -21,7 +21,7 @@ pub(crate) struct Case {
 /// The model that the chatbot answers with.
 const MODEL: &str = "/models/store/manifests/registry.ollama.ai/library/smollm2";
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) static CASES: [Case; 7] = [
     Case {
         what: "wrong DNS",
         check: "names",
@@ -91,6 +91,11 @@ pub(crate) const CASES: [Case; 7] = [
     },
 ];
 
+/// One of them.
+pub(crate) fn case(what: &str) -> &'static Case {
+    CASES.iter().find(|case| case.what == what).unwrap()
+}
+
 fn apps(scene: &Scene, tenant: &TenantFile, arguments: &[&str]) -> String {
     scene.in_namespace(tenant, &scene.namespace(tenant), arguments)
 }
@@ -156,11 +161,7 @@ fn policies_removed(scene: &Scene, tenant: &TenantFile) {
     let names = ["default-deny", "vectors"];
     let found = apps(scene, tenant, &[&["get", "networkpolicy", "-o", "json"][..], &names[..]].concat());
     let mut found: Value = serde_json::from_str(&found).unwrap();
-    for policy in found["items"].as_array_mut().unwrap() {
-        for made in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
-            policy["metadata"].as_object_mut().unwrap().remove(made);
-        }
-    }
+    found["items"].as_array_mut().unwrap().iter_mut().for_each(bare);
     std::fs::write(policies(scene), found.to_string()).unwrap();
     apps(scene, tenant, &[&["delete", "networkpolicy"][..], &names[..]].concat());
 }
@@ -174,15 +175,7 @@ fn llm(scene: &Scene, tenant: &TenantFile, script: &str) {
     apps(scene, tenant, &["exec", "deployment/llm", "--", "sh", "-c", script]);
 }
 
-/// Stops the program that brings documents, or lets it go on: from outside of its container, whose first process it is.
-fn documents(signal: &str) {
-    let mut any = false;
-    for process in std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()) {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line).contains("/etc/landlord/documents.py") {
-            let number = process.file_name().into_string().unwrap();
-            any |= std::process::Command::new("kill").args([signal, &number]).status().unwrap().success();
-        }
-    }
-    assert!(any, "nobody brings documents");
+/// Stops the program that brings documents, or lets it go on.
+fn documents(name: &str) {
+    assert!(signal(name, "/etc/landlord/documents.py", ""), "nobody brings documents");
 }

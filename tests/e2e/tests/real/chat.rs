@@ -6,26 +6,33 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
-use landlord_test_harness::TenantFile;
-use landlord_test_kube::python_env;
+use landlord_test_harness::{
+    TenantFile, judge,
+    real::{customer_python, customer_scripts},
+};
+use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{LOOK_INTERVAL, PATIENCE, Scene, bare};
 
 /// How the node's proxy begins when a connection was taken.
 const ACCEPTED: &[u8; 12] = b"HTTP/1.1 200";
+
+/// For a controller to say what it makes of a route, and for a Gateway to do so.
+const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// In whose name `foreign.py` sends a wrong password.
 const VICTIM: &str = "203.0.113.77";
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kube/tests/use").join(name)
+    customer_scripts().join(name)
 }
 
 /// A script with the accounts of `account` at the addresses of `tenant`.
-fn with_accounts(scene: &Scene, name: &str, tenant: &TenantFile, account: &TenantFile) -> Command {
-    let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
+pub(crate) fn with_accounts(scene: &Scene, name: &str, tenant: &TenantFile, account: &TenantFile) -> Command {
+    let mut command = Command::new(customer_python().unwrap());
     command.arg(script(name)).arg(scene.socket(tenant)).arg(&tenant.domain);
     command.env("FILES_USER", &account.customer);
     command.env("FILES_PASSWORD", scene.secret(account, "files", "customer-password"));
@@ -40,6 +47,11 @@ pub(crate) fn answers_from_a_file(scene: &Scene, tenant: &TenantFile) -> String 
     scene.run(with_accounts(scene, "web.py", tenant, tenant).arg("put"))
 }
 
+/// Asks at `https://chat.DOMAIN` for what was put before.
+pub(crate) fn still_answers(scene: &Scene, tenant: &TenantFile) -> String {
+    scene.run(&mut with_accounts(scene, "web.py", tenant, tenant))
+}
+
 /// What became of a neighbour's attempts at `tenant`: what was tried, and what refused it.
 pub(crate) fn attempts(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
     let is_shared = scene.cluster(tenant) == scene.cluster(neighbour);
@@ -47,6 +59,7 @@ pub(crate) fn attempts(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFil
     all.extend(from_a_pod(scene, tenant, neighbour, is_shared));
     if is_shared {
         all.extend(by_kubernetes(scene, tenant, neighbour));
+        all.extend(by_routes(scene, tenant, neighbour));
     } else {
         all.extend(at_its_own_gateway(scene, tenant, neighbour));
         all.extend(at_the_api_server(scene, tenant, neighbour));
@@ -66,7 +79,7 @@ fn by_public_names(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -
 
 /// The name of the tenant's chat, asked for at the Gateway of the neighbour's cluster.
 fn at_its_own_gateway(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
-    let mut command = Command::new(python_env(&script("requirements.txt")).unwrap());
+    let mut command = Command::new(customer_python().unwrap());
     command.arg(script("elsewhere.py")).arg(scene.socket(neighbour)).args([&neighbour.domain, &tenant.domain]);
     serde_json::from_str(&scene.run(&mut command)).unwrap()
 }
@@ -153,6 +166,88 @@ fn by_kubernetes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> 
         kubectl(scene, "a Secret of its namespace", &kubeconfig, &secret),
         kubectl(scene, "a route for its chat's name", &kubeconfig, &["create", "-f", &route.display().to_string()]),
     ]
+}
+
+/// What the Gateway itself makes of a neighbour's routes for the name of the tenant's chat, wherever they want to be attached: made by the
+/// cluster's administrator, while the policy that keeps them out of the cluster at all is away. Meanwhile the name answers from the
+/// tenant's file.
+fn by_routes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
+    let policy = without_policy(scene, tenant);
+    let (own, other) = (scene.namespace(neighbour), scene.namespace(tenant));
+    let parents = [
+        ("at the Gateway itself", "Gateway", "landlord-gateway"),
+        ("at the tenant's own listeners", "ListenerSet", other.as_str()),
+        ("at its own listeners", "ListenerSet", own.as_str()),
+    ];
+    let mut tried = Vec::new();
+    for (number, (place, kind, namespace)) in parents.into_iter().enumerate() {
+        let name = format!("taken-{number}");
+        let parent =
+            json!({ "group": "gateway.networking.k8s.io", "kind": kind, "name": "landlord", "namespace": namespace });
+        let route = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": { "name": name, "namespace": own },
+            "spec": {
+                "parentRefs": [parent], "hostnames": [format!("chat.{}", tenant.domain)],
+                "rules": [{ "backendRefs": [{ "name": "chat", "port": 8080 }] }],
+            },
+        });
+        create(scene, tenant, &route);
+        tried
+            .push((format!("a route for its chat's name {place}, past the policy"), attached(scene, neighbour, &name)));
+    }
+    // Those that might have been attached are by now.
+    std::thread::sleep(LOOK_INTERVAL);
+    scene.say(&format!("with these routes: {}", still_answers(scene, tenant)));
+    scene.in_namespace(neighbour, &own, &["delete", "httproutes", "taken-0", "taken-1", "taken-2"]);
+    create(scene, tenant, &policy);
+    tried
+}
+
+/// Takes the binding of the policy of routes away, and gives it.
+fn without_policy(scene: &Scene, tenant: &TenantFile) -> Value {
+    let kind = "validatingadmissionpolicybindings";
+    let all = scene.run(scene.kubectl(tenant).args(["get", kind, "-o", "json"]));
+    let all: Value = serde_json::from_str(&all).unwrap();
+    let of_routes = |binding: &&Value| judge::text(&binding["metadata"], "name").ends_with("-tenant-routes");
+    let mut found = all["items"].as_array().unwrap().iter().find(of_routes).unwrap().clone();
+    let name = judge::text(&found["metadata"], "name").to_owned();
+    scene.run(scene.kubectl(tenant).args(["delete", kind, &name]));
+    bare(&mut found);
+    found
+}
+
+/// As the cluster's administrator, once the API server lets it: that a policy is away takes it a moment.
+fn create(scene: &Scene, tenant: &TenantFile, object: &Value) {
+    let path = scene.world.folder().join("object.json");
+    std::fs::write(&path, object.to_string()).unwrap();
+    let started = Instant::now();
+    loop {
+        let output = scene.kubectl(tenant).args(["create", "-f"]).arg(&path).output().unwrap();
+        if output.status.success() {
+            return;
+        }
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(started.elapsed() < PATIENCE, "{object:#}: {why}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// What became of a route: `open`, or what refused it, in the controller's words.
+fn attached(scene: &Scene, neighbour: &TenantFile, name: &str) -> String {
+    let started = Instant::now();
+    while started.elapsed() < ROUTE_PATIENCE {
+        let route =
+            scene.in_namespace(neighbour, &scene.namespace(neighbour), &["get", "httproute", name, "-o", "json"]);
+        let route: Value = serde_json::from_str(&route).unwrap();
+        let mut conditions = route["status"]["parents"][0]["conditions"].as_array().into_iter().flatten();
+        if let Some(accepted) = conditions.find(|condition| condition["type"] == "Accepted") {
+            let refusal = format!("{}: {}", judge::text(accepted, "reason"), judge::text(accepted, "message"));
+            return if accepted["status"] == "True" { "open".to_owned() } else { refusal };
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    "no controller takes it".to_owned()
 }
 
 /// With the neighbour's own token, at the API server of the tenant's cluster.

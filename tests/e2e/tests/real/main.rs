@@ -4,10 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "who waits for programs and images sees what is built")]
 
+mod available;
 mod broken;
 mod chat;
 mod figures;
+mod handed_over;
 mod killed;
+mod logs;
+#[path = "../prometheus/mod.rs"]
+mod prometheus;
 mod scene;
 
 use std::{
@@ -114,14 +119,16 @@ fn own_node(cloud: &'static Cloud) {
 }
 
 /// A cluster of the customer's own.
-fn own_cluster(cloud: &'static Cloud, and: fn(&Scene, &TenantFile)) {
+fn own_cluster(cloud: &'static Cloud, and: fn(&mut Scene, &TenantFile)) {
     let Some(_machine) = machine() else { return };
-    let scene = Scene::start(cloud);
+    let mut scene = Scene::start(cloud);
     let acme = TenantFile::new("acme", "prod", &cloud.real_class());
     scene.order(&acme);
+    figures::so_far(&mut scene, &acme, "READY");
     scene.say(&chat::answers_from_a_file(&scene, &acme));
+    figures::so_far(&mut scene, &acme, "the answer");
     holds_from_outside(&scene, &acme);
-    and(&scene, &acme);
+    and(&mut scene, &acme);
     scene.delete(&acme.name());
     nothing_is_left(scene);
 }
@@ -161,9 +168,23 @@ fn broken_on_purpose(cloud: &'static Cloud) {
     nothing_is_left(scene);
 }
 
+/// What a READY environment ceases to do is seen beat by beat, with an alert, and so is that it does it again.
+fn ceases_to_answer(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::with(cloud, available::CONFIG);
+    available::trust_issuer(&scene);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    scene.order(&acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    available::each_is_seen(&scene, &acme);
+    holds_from_outside(&scene, &acme);
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
 /// A change of what is broken is not READY, and says why; once that is mended, it is READY by itself.
 fn ready_is_withheld(scene: &Scene, tenant: &TenantFile) {
-    let case = broken::CASES.iter().find(|case| case.what == "the model missing").unwrap();
+    let case = broken::case("the model missing");
     (case.break_it)(scene, tenant);
     // Any change will do: what was ordered is used before it is READY.
     let more = "  stackValues:\n    chat:\n      files:\n        intervalSeconds: 11\n".to_owned();
@@ -190,6 +211,7 @@ fn shared_cluster(cloud: &'static Cloud) {
     holds_from_outside(&scene, &acme);
     scene.order(&globex);
     refused(&scene, &acme, &globex);
+    logs::are_apart(&scene, &acme, &globex);
     scene.delete(&acme.name());
     // Its neighbour lives on.
     holds_from_outside(&scene, &globex);
@@ -253,6 +275,18 @@ fn each_check_names_what_is_broken_on_a_real_node_and_passes_when_it_is_mended()
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
-fn a_neighbour_in_a_shared_cluster_is_refused_by_name_address_gateway_and_sftp() {
+fn a_neighbour_in_a_shared_cluster_is_refused_by_name_address_gateway_sftp_and_has_logs_of_its_own() {
     shared_cluster(&GKE);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn what_ceases_to_answer_is_not_available_within_two_beats_and_an_alert_fires() {
+    ceases_to_answer(&GKE);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn credentials_stay_nowhere_and_a_rotation_keeps_who_is_connected() {
+    handed_over::all(&EKS);
 }

@@ -31,6 +31,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn start(cloud: &'static Cloud) -> Self {
+        Self::with(cloud, "")
+    }
+
+    /// One whose daemon has more configuration (TOML).
+    pub(crate) fn with(cloud: &'static Cloud, more: &str) -> Self {
         let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
         ensure_stack(&mut |line| eprintln!("{line}")).unwrap();
         let options = WorldOptions {
@@ -38,7 +43,7 @@ impl Scene {
             kubernetes: Some(artifacts.clone()),
             clouds: vec![cloud],
             real_node: true,
-            extra_config: cloud.real_classes() + &real::values(),
+            extra_config: cloud.real_classes() + &real::values() + more,
             ..WorldOptions::default()
         };
         let world = World::temporary(binaries().unwrap(), &options).unwrap();
@@ -227,4 +232,28 @@ impl Scene {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// An object without what the API server adds, to be created again.
+pub(crate) fn bare(object: &mut Value) {
+    for made in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
+        object["metadata"].as_object_mut().unwrap().remove(made);
+    }
+}
+
+/// Sends a signal to processes of containers: from outside of them, whose first process takes none from within. Those whose command
+/// line has `command` in it, and whose environment has `environment`. Whether there was one.
+pub(crate) fn signal(name: &str, command: &str, environment: &str) -> bool {
+    let mut any = false;
+    for process in std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()) {
+        let has = |file: &str, part: &str| {
+            let text = std::fs::read(process.path().join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(part)
+        };
+        if has("cmdline", command) && has("environ", environment) {
+            let number = process.file_name().into_string().unwrap();
+            any |= Command::new("kill").args([name, &number]).status().unwrap().success();
+        }
+    }
+    any
 }

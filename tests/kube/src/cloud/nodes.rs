@@ -49,6 +49,25 @@ pub struct NodeSpec {
     pub pods_max: u32,
 }
 
+impl NodeSpec {
+    /// A machine of some size in some zone, of which nothing matters but its name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            provider_id: format!("example:///zone-a/{name}"),
+            instance_type: "large".to_owned(),
+            zone: "zone-a".to_owned(),
+            address: None,
+            cpu: 8,
+            memory_mib: 32_768,
+            pods_max: 58,
+        }
+    }
+}
+
 /// Lets machines join. They are Ready a moment later. What is there already gets the labels and taints given here.
 ///
 /// # Errors

@@ -15,11 +15,11 @@ use k8s_openapi::api::{
     core::v1::{Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_test_kube::{
-    Artifacts, ControlPlane, ControlPlaneOptions,
+    Artifacts, ControlPlane, ControlPlaneOptions, client_config,
     cloud::{
         CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeSpec, NodeTaint, StorageClassSpec,
         VolumeRequest, add_nodes, remove_nodes,
@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(180);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 fn artifacts() -> Result<Artifacts> {
@@ -104,18 +104,8 @@ async fn review(State(requested): State<Arc<Mutex<BTreeSet<String>>>>, Json(revi
 }
 
 fn node(name: &str, taints: Vec<NodeTaint>) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: [("example.com/pool".to_owned(), "main".to_owned())].into(),
-        taints,
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: Some("10.0.1.7".into()),
-        cpu: 4,
-        memory_mib: 16_384,
-        pods_max: 58,
-    }
+    let labels = [("example.com/pool".to_owned(), "main".to_owned())].into();
+    NodeSpec { labels, taints, address: Some("10.0.1.7".into()), cpu: 4, memory_mib: 16_384, ..NodeSpec::named(name) }
 }
 
 struct Scene {
@@ -183,11 +173,8 @@ fn tracing_line(text: &str) {
 
 async fn tokens_are_checked(scene: &Scene, requested: &Mutex<BTreeSet<String>>) -> Result<()> {
     let may = async |token: &str| {
-        let mut config = Config::new(scene.control_plane.endpoint().parse()?);
         // Trusts only the cluster's own authority, which proves that the certificate is right.
-        let file = scene.folder.path().join("ca.pem");
-        std::fs::write(&file, scene.control_plane.ca_pem())?;
-        config.root_cert_file = Some(file);
+        let mut config = client_config(scene.control_plane.endpoint(), scene.control_plane.ca_pem())?;
         config.auth_info.token = Some(token.to_owned().into());
         let review = json!({ "spec": { "resourceAttributes": { "verb": "delete", "resource": "namespaces" } } });
         let review = serde_json::from_value::<SelfSubjectAccessReview>(review)?;

@@ -29,16 +29,8 @@ pub(crate) fn identify(
     world: &mut World,
     raw: &Raw,
 ) -> std::result::Result<(Call, Option<ApiError>), (Call, ApiError)> {
-    let mut call = Call {
-        request_id: world.uuid(),
-        method: raw.method.clone(),
-        path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
-        params: Params::parse(&raw.query),
-        query: raw.query.clone(),
-        body: String::from_utf8_lossy(&raw.body).into_owned(),
-        target: raw.headers.get("x-amz-target").cloned().unwrap_or_default(),
-        ..Call::default()
-    };
+    let call = Call::of(world.uuid(), raw);
+    let mut call = Call { target: raw.headers.get("x-amz-target").cloned().unwrap_or_default(), ..call };
     let Some(signature) = sigv4::from_header(&raw.headers).or_else(|| sigv4::from_query(&raw.query)) else {
         let error = ApiError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
         return Err((call, error));
@@ -129,15 +121,6 @@ fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<A
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
     )
-}
-
-fn decode(segment: &str) -> String {
-    // A plus sign is itself in a path.
-    let escaped = segment.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("x={escaped}").as_bytes())
-        .next()
-        .map(|(_, v)| v.into_owned())
-        .unwrap_or_default()
 }
 
 /// Body hash as signed.

@@ -24,10 +24,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         return usages(ctx, call, target);
     };
     match call.action.rsplit('.').next().unwrap_or_default() {
-        "Get" => {
-            let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &object)))
-        }
+        "Get" => shown::one(ctx, kind, target),
         "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
         "CreateOrUpdate" if matches!(kind, AzureKind::Disk | AzureKind::Snapshot | AzureKind::VirtualMachine) => {
             resource::open_group(ctx, target)?;

@@ -24,17 +24,8 @@ use serde_json::Value;
 /// If it is for nothing known here; the call is as far as it was read.
 #[expect(clippy::result_large_err, reason = "made once a request")]
 pub(crate) fn identify(world: &mut World, raw: &Raw) -> Identified {
-    let mut call = Call {
-        region: GLOBAL.to_owned(),
-        request_id: world.uuid(),
-        method: raw.method.clone(),
-        path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
-        params: Params::parse(&raw.query),
-        query: raw.query.clone(),
-        body: String::from_utf8_lossy(&raw.body).into_owned(),
-        headers: raw.headers.clone(),
-        ..Call::default()
-    };
+    let call = Call::of(world.uuid(), raw);
+    let mut call = Call { region: GLOBAL.to_owned(), headers: raw.headers.clone(), ..call };
     if let Some((action, tenant)) = entra::route(&call.method, &call.path) {
         "entra".clone_into(&mut call.service);
         action.clone_into(&mut call.action);
@@ -66,13 +57,6 @@ pub(crate) fn identify(world: &mut World, raw: &Raw) -> Identified {
     }
     let refused = authenticate(world, &mut call, &target).and_then(|()| check_version(&call, &target)).err();
     Ok((call, refused))
-}
-
-fn decode(segment: &str) -> String {
-    // A plus sign is itself in a path.
-    let escaped = segment.replace('+', "%2B");
-    let pair = format!("x={escaped}");
-    url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 
 /// Service and action.

@@ -24,18 +24,9 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
     match call.action.rsplit('.').next().unwrap_or_default() {
         "CreateOrUpdate" if kind == AzureKind::FederatedCredential => put_credential(ctx, call, target),
         "CreateOrUpdate" => put(ctx, call, target),
-        "Get" => {
-            let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &object)))
-        }
+        "Get" => shown::one(ctx, kind, target),
         "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
-        "Update" => {
-            let object = resource::existing(ctx, kind, target)?;
-            let tags = resource::tags_of(call.json.get("tags"));
-            ctx.change(&object.id, |o| o.tags = tags);
-            let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &object)))
-        }
+        "Update" => shown::retagged(ctx, call, kind, target),
         "Delete" => {
             resource::check_group(ctx, target)?;
             let Some(object) = resource::present(ctx, kind, &target.key()) else {

@@ -7,7 +7,11 @@ use super::{
     network,
     resource::{self, check_group, children, in_group, parent_of_collection},
 };
-use cloudsim_core::{call::Result, ctx::Ctx, object::Object};
+use cloudsim_core::{
+    call::{Call, Reply, Result},
+    ctx::Ctx,
+    object::Object,
+};
 use serde_json::{Value, json};
 
 /// The whole document.
@@ -23,6 +27,20 @@ pub(crate) fn document(ctx: &mut Ctx<'_>, object: &Object) -> Value {
         _ => {}
     }
     body
+}
+
+/// The response to a GET.
+pub(crate) fn one(ctx: &mut Ctx<'_>, kind: AzureKind, target: &Target) -> Result<Reply> {
+    let object = resource::existing(ctx, kind, target)?;
+    Ok(Reply::Json(200, document(ctx, &object)))
+}
+
+/// Replaces the tags, which is all that an update changes of most types.
+pub(crate) fn retagged(ctx: &mut Ctx<'_>, call: &Call, kind: AzureKind, target: &Target) -> Result<Reply> {
+    let object = resource::existing(ctx, kind, target)?;
+    let tags = resource::tags_of(call.json.get("tags"));
+    ctx.change(&object.id, |o| o.tags = tags);
+    one(ctx, kind, target)
 }
 
 /// A list of what a collection has: in a group, below a parent, or in the subscription.

@@ -1,6 +1,6 @@
 //! A request as the services see it, and what they respond. Protocol-neutral: parsing and encoding are the clouds' own.
 
-use crate::{clock::Micros, object::Tags};
+use crate::{clock::Micros, http::Raw, object::Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -107,6 +107,20 @@ pub struct Call {
 }
 
 impl Call {
+    /// What a request shows in every cloud's protocol. Which operation it is, and who calls, is yet to be read.
+    #[must_use]
+    pub fn of(request_id: String, raw: &Raw) -> Self {
+        Self {
+            request_id,
+            method: raw.method.clone(),
+            path: raw.path.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect(),
+            params: Params::parse(&raw.query),
+            query: raw.query.clone(),
+            body: String::from_utf8_lossy(&raw.body).into_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Path variable `index`.
     #[must_use]
     pub fn var(&self, index: usize) -> &str {
@@ -126,6 +140,12 @@ impl Call {
     pub fn field(&self, name: &str) -> &str {
         self.json.get(name).and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// A segment of a path, where a plus sign is itself.
+fn decoded(segment: &str) -> String {
+    let pair = format!("x={}", segment.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// A successful response.

@@ -2,7 +2,7 @@
 
 use crate::{auth, compute, container, dns, error, iam, kinds::GcpStep, oauth, route};
 use cloudsim_core::{
-    call::{ApiError, Call, Params, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     http::Raw,
     scope_key::{GLOBAL, ScopeKey},
@@ -25,16 +25,8 @@ pub(crate) fn identify(
     world: &mut World,
     raw: &Raw,
 ) -> std::result::Result<(Call, Option<ApiError>), (Call, ApiError)> {
-    let mut call = Call {
-        request_id: world.uuid(),
-        method: raw.method.clone(),
-        path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
-        params: Params::parse(&raw.query),
-        query: raw.query.clone(),
-        body: String::from_utf8_lossy(&raw.body).into_owned(),
-        region: GLOBAL.to_owned(),
-        ..Call::default()
-    };
+    let call = Call::of(world.uuid(), raw);
+    let mut call = Call { region: GLOBAL.to_owned(), ..call };
     if !route::route(&mut call) {
         return Err((call, error::not_found("The requested URL was not found on this server.")));
     }
@@ -49,15 +41,6 @@ pub(crate) fn identify(
     }
     let refused = auth::authorize(world, raw, &mut call);
     Ok((call, refused))
-}
-
-fn decode(segment: &str) -> String {
-    // A plus sign is itself in a path.
-    let escaped = segment.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("x={escaped}").as_bytes())
-        .next()
-        .map(|(_, v)| v.into_owned())
-        .unwrap_or_default()
 }
 
 /// The scope of a cluster, `projects/P/locations/L/clusters/C`.

@@ -259,12 +259,12 @@ def test_pod_identities_and_access_entries(cloud):
 
 
 def test_a_restart_continues(tmp_path):
-    first = start("--time-scale", "0.001", "--data-dir", str(tmp_path))
+    first = start("--data-dir", str(tmp_path))
     cfn = first.client("cloudformation")
     stack_id = cfn.create_stack(StackName="net", TemplateBody=TEMPLATE, Capabilities=["CAPABILITY_IAM"])["StackId"]
     last = first.journal()[-1]["seq"]
     stop(first)
-    second = start("--time-scale", "0.001", "--data-dir", str(tmp_path))
+    second = start("--data-dir", str(tmp_path))
     cfn = second.client("cloudformation")
     wait_for("stack", lambda: stack_status(cfn, stack_id) == "CREATE_COMPLETE")
     # What the first did between the look and its end counts on, too.

@@ -63,8 +63,8 @@ POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web", "labels": 
 
 
 def test_a_cluster_is_a_real_one(tmp_path):
-    options = ("--time-scale", "0.004", "--data-dir", str(tmp_path))
-    cloud = start(*options, kubernetes=True)
+    options = dict(scale=0.004, kubernetes=True)
+    cloud = start("--data-dir", str(tmp_path), **options)
     cfn, eks = cloud.client("cloudformation"), cloud.client("eks")
     stack, outputs = create_stack(cfn)
     create_cluster(eks, outputs)
@@ -102,7 +102,7 @@ def test_a_cluster_is_a_real_one(tmp_path):
     assert len(disks) == 1 and disks[0]["Size"] == 5
 
     stop(cloud)
-    cloud = start(*options, kubernetes=True)
+    cloud = start("--data-dir", str(tmp_path), **options)
     cfn, eks = cloud.client("cloudformation"), cloud.client("eks")
     restarted = lambda: Kubernetes(describe(), token("tenant-a"))("GET", f"{default}/pods/web")["status"]["phase"] == "Running"
 

@@ -188,7 +188,7 @@ def test_what_fails_late_fails_in_its_operation(cloud):
 
 
 def test_state_outlives_the_simulator(tmp_path):
-    options = ("--time-scale", "0.001", "--data-dir", str(tmp_path))
+    options = ("--data-dir", str(tmp_path))
     running = start(*options)
     create_network(running)
     before = create_cluster(running)

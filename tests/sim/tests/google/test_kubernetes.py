@@ -85,8 +85,8 @@ def sweep(cloud):
 
 
 def test_a_cluster_is_a_real_one(tmp_path):
-    options = ("--time-scale", "0.004", "--data-dir", str(tmp_path))
-    cloud = start(*options, kubernetes=True)
+    options = dict(scale=0.004, kubernetes=True)
+    cloud = start("--data-dir", str(tmp_path), **options)
     create_network(cloud)
     cluster = create_cluster(cloud)
     kube = Kubernetes(cluster)
@@ -129,7 +129,7 @@ def test_a_cluster_is_a_real_one(tmp_path):
     assert len(disks) == 1 and disks[0].size_gb == 5 and len(disks[0].users) == 1
 
     stop(cloud)
-    cloud = start(*options, kubernetes=True)
+    cloud = start("--data-dir", str(tmp_path), **options)
     gke = cloud.container()
 
     def answers():

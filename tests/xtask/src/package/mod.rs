@@ -68,7 +68,7 @@ pub(crate) fn make(package: &Package) -> Result<()> {
         None => Programs::build()?,
     };
     std::fs::create_dir_all(&package.out).with_context(|| format!("can't make {}", package.out.display()))?;
-    let time = commit_time()?;
+    let time = commit_time(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
     let made = match package.form {
         Form::Deb => deb::make(&programs, &package.out, (time, package.fast))?,
         Form::Oci => image::make(&programs, package.helm.as_deref(), &package.out, (time, package.fast))?,
@@ -104,8 +104,8 @@ impl Programs {
 
 /// Seconds since 1970 that all files bear: when the sources were committed, unless `SOURCE_DATE_EPOCH` says otherwise
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
-fn commit_time() -> Result<u64> {
-    if let Ok(time) = std::env::var("SOURCE_DATE_EPOCH") {
+fn commit_time(ordered: Option<&str>) -> Result<u64> {
+    if let Some(time) = ordered {
         return time.parse().with_context(|| format!("SOURCE_DATE_EPOCH is {time:?}, not a number of seconds"));
     }
     let output = Command::new("git").current_dir(checkout()).args(["log", "-1", "--format=%ct"]).output();
@@ -120,5 +120,18 @@ fn architecture() -> Result<&'static str> {
         "x86_64" => Ok("amd64"),
         "aarch64" => Ok("arm64"),
         other => bail!("packages are made on x86_64 and aarch64, not on {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_bear_the_time_of_the_commit_unless_another_is_ordered() {
+        assert_eq!(commit_time(Some("1764000000")).ok(), Some(1_764_000_000));
+        assert!(commit_time(Some("yesterday")).is_err_and(|error| error.to_string().contains("\"yesterday\"")));
+        // No source of this project is older than this.
+        assert!(commit_time(None).is_ok_and(|time| time > 1_700_000_000));
     }
 }

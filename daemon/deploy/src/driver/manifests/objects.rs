@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client, Discovery,
+    Api, Client,
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
     core::GroupVersionKind,
     discovery::Scope,
@@ -16,7 +16,7 @@ use landlord_kube::{
     Doing as _, Error, Result,
     absent::{self, exactly, gone_is_fine, known},
     markers::FIELD_MANAGER,
-    object::{ObjectRef, resource},
+    object::{ObjectRef, resource, scope},
 };
 use serde_json::{Value, json};
 
@@ -185,19 +185,17 @@ pub(super) async fn resolve(
 }
 
 async fn is_namespaced(client: &Client, resource: &ApiResource) -> Result<bool> {
-    // Of the API itself; asking for its group would take four times as long.
+    // Of the API itself: needs no question.
     if resource.kind == DEFINITION {
         return Ok(false);
     }
-    let kind = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
-    let known = Discovery::new(client.clone()).filter(&[&resource.group]).run().await;
-    let known = known.doing(|| format!("asking for the kind {}", resource.kind))?;
-    let (_, capabilities) = known.resolve_gvk(&kind).ok_or_else(|| Error::Lacking {
+    let found = scope(client, resource).await.doing(|| format!("asking for the kind {}", resource.kind))?;
+    let found = found.ok_or_else(|| Error::Lacking {
         what: format!("the API server does not know the kind {} of {}", resource.kind, resource.api_version),
         remedy: "landlord tries again by itself; if it lasts, the platform's author puts the release that brings the kind \
                  along before this one",
     })?;
-    Ok(capabilities.scope == Scope::Namespaced)
+    Ok(found == Scope::Namespaced)
 }
 
 /// Takes objects of a release away, the last first and definitions last of all.

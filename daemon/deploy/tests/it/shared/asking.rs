@@ -2,12 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use http::{Method, Request, header::CONTENT_TYPE};
-use kube::{Client, Config, config::AuthInfo};
-use landlord_core::ports::{DeployTarget, Isolation as _, KubeCredentials, KubeIdentity};
+use kube::Client;
+use landlord_core::ports::{DeployTarget, Isolation as _, KubeIdentity};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::world::{World, place};
+use crate::support::{client_of, client_with};
 
 /// Why something was refused, as reported by the API server itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,16 +117,6 @@ pub(crate) async fn ask(client: &Client, ask: &Ask) -> Result<Response> {
     })
 }
 
-/// A client with a token.
-pub(crate) fn client(access: &KubeCredentials, token: Option<&str>) -> Result<Client> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let ca: String = access.ca_pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let mut config = Config::new(access.endpoint.parse()?);
-    config.root_cert = Some(vec![base64::Engine::decode(&base64::engine::general_purpose::STANDARD, ca)?]);
-    config.auth_info = AuthInfo { token: token.map(|token| token.to_owned().into()), ..AuthInfo::default() };
-    Ok(Client::try_from(config)?)
-}
-
 /// The token of an identity that is one.
 pub(crate) fn token(identity: &KubeIdentity) -> Result<&str> {
     match identity {
@@ -139,7 +130,7 @@ impl World {
     pub(crate) async fn customer(&self, tenant: &DeployTarget) -> Result<Client> {
         let access =
             self.scene.deployer.isolation.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
-        client(&access, Some(token(&access.identity)?))
+        client_of(&access)
     }
 
     /// With a token of the tenant's deployer, as Helm gets it.
@@ -152,6 +143,6 @@ impl World {
             anyhow::bail!("no token of the deployer")
         };
         let issued: Value = serde_json::from_str(&text)?;
-        client(&tenant.kube, issued["status"]["token"].as_str())
+        client_with(&tenant.kube, issued["status"]["token"].as_str())
     }
 }

@@ -16,9 +16,9 @@ use landlord_core::{
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Ask, Response, Rule, ask, client, delete, get, patch, post},
+    asking::{Ask, Response, Rule, ask, delete, get, patch, post},
     refused::{self, Names, Who, pod},
-    support::eventually,
+    support::{client_with, eventually},
     world::{World, place},
 };
 
@@ -74,10 +74,10 @@ impl World {
         let tenant = &self.tenants[0];
         let path = format!("/api/v1/namespaces/{}/pods", place(tenant).namespace);
         for (token, expected) in [(None, Rule::Rbac), (Some("x"), Rule::Authentication)] {
-            let response = ask(&client(&tenant.kube, token)?, &get(&path)).await?;
+            let response = ask(&client_with(&tenant.kube, token)?, &get(&path)).await?;
             ensure!(matches!(&response, Response::Refused(rule) if *rule == expected), "{token:?}: {response:?}");
         }
-        let empty = client(&tenant.kube, None)?;
+        let empty = client_with(&tenant.kube, None)?;
         let response = ask(&empty, &get(&path).header("authorization", "Bearer ")).await?;
         ensure!(matches!(response, Response::Refused(Rule::Rbac | Rule::Authentication)), "{response:?}");
         // An account of the other tenant is somebody else here, whatever its name.

@@ -12,10 +12,12 @@ use landlord_core::{
     isolation::{IsolationSettings, SharedTarget},
     ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetCluster},
 };
-use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
+use landlord_test_kube::cloud::{
+    CloudBackend, CloudControllers, CloudOptions, NodeSpec, NodeTaint, StorageClassSpec, add_nodes,
+};
 use serde_json::json;
 
-use super::support::{Scene, done, eventually, node};
+use super::support::{Scene, done, eventually};
 
 pub(crate) struct World {
     pub(crate) scene: Scene,
@@ -77,10 +79,10 @@ impl World {
 
     /// One node for everybody, and one for each tenant with a pool.
     async fn add_nodes(&self) -> Result<()> {
-        let mut nodes = vec![node("shared-1")];
+        let mut nodes = vec![NodeSpec::named("shared-1")];
         for (number, tenant) in self.tenants.iter().enumerate() {
             if let Some(pool) = place(tenant).pool() {
-                let mut own = node(&format!("pool-{number}"));
+                let mut own = NodeSpec::named(&format!("pool-{number}"));
                 own.labels.insert("landlord.dev/tenant".into(), pool.to_string());
                 let (key, effect) = ("landlord.dev/tenant".into(), "NoSchedule".into());
                 own.taints.push(NodeTaint { key, value: pool.to_string(), effect });

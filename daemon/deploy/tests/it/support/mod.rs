@@ -23,11 +23,10 @@ use landlord_core::{
     ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetCluster},
 };
 use landlord_test_kube::{
-    Artifacts, ControlPlane, ControlPlaneOptions,
-    cloud::{CloudBackend, LoadBalancerRequest, NodeSpec, VolumeRequest},
+    Artifacts, ControlPlane, ControlPlaneOptions, client_config,
+    cloud::{CloudBackend, LoadBalancerRequest, VolumeRequest},
 };
 use parking_lot::Mutex;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use shipped::artifacts;
@@ -229,28 +228,16 @@ fn recorder(folder: &Path, helm: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-pub(crate) fn node(name: &str) -> NodeSpec {
-    NodeSpec {
-        name: name.into(),
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
-        provider_id: format!("example:///zone-a/{name}"),
-        instance_type: "large".into(),
-        zone: "zone-a".into(),
-        address: None,
-        cpu: 8,
-        memory_mib: 32_768,
-        pods_max: 58,
-    }
-}
-
 /// A client with access that was handed out.
 pub(crate) fn client_of(access: &KubeCredentials) -> Result<Client> {
     let KubeIdentity::Token(token) = &access.identity else { bail!("{access:?}") };
-    let mut config = kube::Config::new(access.endpoint.parse()?);
-    let ca = CertificateDer::from_pem_slice(access.ca_pem.as_bytes()).context("the certificate authority")?;
-    config.root_cert = Some(vec![ca.to_vec()]);
-    config.auth_info.token = Some(token.expose_secret().to_owned().into());
+    client_with(access, Some(token.expose_secret()))
+}
+
+/// The same as whoever has another token; `None`: as nobody.
+pub(crate) fn client_with(access: &KubeCredentials, token: Option<&str>) -> Result<Client> {
+    let mut config = client_config(&access.endpoint, &access.ca_pem)?;
+    config.auth_info.token = token.map(|token| token.to_owned().into());
     Ok(Client::try_from(config)?)
 }
 

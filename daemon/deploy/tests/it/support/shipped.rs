@@ -18,9 +18,34 @@ pub(crate) const CHARTS: [&str; 8] = ["sftpgo", "qdrant", "ollama", "open-webui"
 /// The platform's own chart, from the folder of the stack's.
 pub(crate) const EDGE: &str = "../../../platforms/standard/charts/edge";
 
-/// The least values that a chart takes.
+/// The least values that a chart of a stack takes.
 pub(crate) fn contract() -> Value {
     json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
+}
+
+/// The environment that the platform's charts get.
+pub(crate) fn environment() -> Value {
+    json!({
+        "name": "customers/acme/tenants/prod", "uid": "u1", "installation": "test", "customer": "acme",
+        "domain": "acme.example.com",
+    })
+}
+
+/// The zone that who keeps records for apps gets.
+pub(crate) fn zone() -> Value {
+    json!({ "domain": "acme.example.com", "owner": "u1", "reserved": ["chat.acme.example.com"] })
+}
+
+/// What the environment and its class give a release of the platform: the least values that its chart takes.
+pub(crate) fn least(chart: &str) -> Value {
+    match chart {
+        "edge" => json!({ "issuer": { "kind": "acme" }, "gateway": { "hosts": ["chat.acme.example.com"] } }),
+        "metrics" => json!({ "environment": environment() }),
+        "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
+        "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
+        "external-dns" => json!({ "zone": zone(), "provider": "rfc2136" }),
+        _ => json!({}),
+    }
 }
 
 pub(crate) fn artifacts() -> Result<Artifacts> {

@@ -266,11 +266,20 @@ impl TenantDiff for Clusters {
 }
 
 /// Rotations of the lamp's credential: one that fails before anything is changed, one that ends in doubt with a CONFLICT, one that
-/// fails when the value has been replaced, and one that takes half a second.
+/// fails when the value has been replaced, and one that lasts from [`SLOW_BEGAN`] until [`SLOW_MAY_END`].
 pub const FAILS_EARLY: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a13";
 pub const FAILS_IN_DOUBT: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a14";
 pub const FAILS_LATE: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a11";
 pub const IS_SLOW: &str = "0b7e5b0c-8a3e-4a64-9d7b-7f6a0d1f3a12";
+pub static SLOW_BEGAN: AtomicBool = AtomicBool::new(false);
+pub static SLOW_MAY_END: AtomicBool = AtomicBool::new(false);
+
+/// Waits until it is so.
+pub async fn so(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 /// What the lamp is switched on with. Its first value, the next after each rotation.
 pub const PLANTED: &str = "planted-password-of-the-lamp";
@@ -317,7 +326,8 @@ impl Handover for Clusters {
                 Err(failed(ErrorKind::Conflict, "it was changed, and flickers", RotationReached::Unknown))
             }
             "switch" if rotation == IS_SLOW => {
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                SLOW_BEGAN.store(true, Ordering::SeqCst);
+                so(&SLOW_MAY_END).await;
                 Ok(())
             }
             "switch" => Ok(()),
@@ -455,9 +465,10 @@ impl Daemon {
         Self::serve(folder, store, listening(socket, tcp), catalog()).await
     }
 
-    /// The daemon after a restart with another catalog on the same store.
+    /// The daemon after a restart with another catalog on the same store. The one before goes on.
     pub async fn again(&self, catalog: Catalog) -> Self {
-        let socket = self.folder.path().join("again.sock");
+        let sockets = (1..).map(|number| self.folder.path().join(format!("again-{number}.sock")));
+        let socket = sockets.into_iter().find(|socket| !socket.exists()).unwrap();
         Self::serve(self.folder.clone(), self.store.clone(), listening(socket, Vec::new()), catalog).await
     }
 

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -13,7 +12,7 @@ use std::{
 };
 
 use landlord_e2e::{ADOPTING, binaries};
-use landlord_test_harness::{CliOutput, HostFile, TenantFile, World, WorldOptions, judge};
+use landlord_test_harness::{CliOutput, HostFile, TenantFile, World, WorldOptions, judge, private};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{
@@ -122,8 +121,7 @@ impl Cellar {
         let token = self.admin(&["--namespace", "landlord", "create", "token", "landlord", "--duration", "720h"]);
         let path = self.folder.path().join("cellar.kubeconfig");
         let of_admin = fs::read_to_string(self.plane.admin_kubeconfig_path()).unwrap();
-        fs::write(&path, of_admin.replace(self.plane.admin_token(), token.trim())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        private(&path, &of_admin.replace(self.plane.admin_token(), token.trim())).unwrap();
         path
     }
 
@@ -137,16 +135,12 @@ impl Cellar {
 
 fn machine(name: &str) -> NodeSpec {
     NodeSpec {
-        name: name.into(),
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
         provider_id: format!("rack:///{name}"),
-        instance_type: "large".into(),
         zone: "cellar".into(),
-        address: None,
         cpu: 16,
         memory_mib: 65_536,
         pods_max: 110,
+        ..NodeSpec::named(name)
     }
 }
 

@@ -71,17 +71,11 @@ fn respond(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
         "managedClusters.ListClusterUserCredential" => credential::user(ctx, target),
         "managedClusters.ListClusterAdminCredential" => credential::admin(ctx, target),
         "managedClusters.ListKubernetesVersions" => Ok(Reply::Json(200, versions())),
-        "managedClusters.Get" => {
-            let object = resource::existing(ctx, AzureKind::ManagedCluster, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &object)))
-        }
+        "managedClusters.Get" => shown::one(ctx, AzureKind::ManagedCluster, target),
         "agentPools.CreateOrUpdate" => pool::put(ctx, call, target),
         "agentPools.Delete" => pool::delete_call(ctx, call, target),
         "agentPools.List" => Ok(Reply::Json(200, shown::list(ctx, AzureKind::AgentPool, target)?)),
-        "agentPools.Get" => {
-            let object = resource::existing(ctx, AzureKind::AgentPool, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &object)))
-        }
+        "agentPools.Get" => shown::one(ctx, AzureKind::AgentPool, target),
         _ => Err(unknown(call)),
     }
 }

@@ -62,18 +62,12 @@ fn soa(record: &Value) -> Option<String> {
 pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     match call.action.as_str() {
         "dnsZones.CreateOrUpdate" => put(ctx, call, target),
-        "dnsZones.Get" => {
-            let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &zone)))
-        }
+        "dnsZones.Get" => shown::one(ctx, AzureKind::DnsZone, target),
         "dnsZones.List" | "dnsZones.ListAll" => Ok(Reply::Json(200, shown::list(ctx, AzureKind::DnsZone, target)?)),
         "dnsZones.Update" => {
             let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
             check_conditions(call, Some(&zone), "Zone")?;
-            let tags = resource::tags_of(call.json.get("tags"));
-            ctx.change(&zone.id, |o| o.tags = tags);
-            let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
-            Ok(Reply::Json(200, shown::document(ctx, &zone)))
+            shown::retagged(ctx, call, AzureKind::DnsZone, target)
         }
         "dnsZones.Delete" => {
             resource::check_group(ctx, target)?;

@@ -15,6 +15,9 @@ alerting:
       {{- if $v.alerts.tokenSecret.name }}
       authorization: { credentials_file: /etc/prometheus/receiver/{{ $v.alerts.tokenSecret.key }} }
       {{- end }}
+      {{- if $v.alerts.caSecret.name }}
+      tls_config: { ca_file: /ca/receiver/{{ $v.alerts.caSecret.key }} }
+      {{- end }}
       static_configs: [{ targets: {{ $v.alerts.receivers | toJson }} }]
 {{- end }}
 {{- if $v.remoteWrite.url }}
@@ -22,6 +25,9 @@ remote_write:
   - url: {{ $v.remoteWrite.url | quote }}
     {{- if $v.remoteWrite.tokenSecret.name }}
     authorization: { credentials_file: /etc/prometheus/remote-write/{{ $v.remoteWrite.tokenSecret.key }} }
+    {{- end }}
+    {{- if $v.remoteWrite.caSecret.name }}
+    tls_config: { ca_file: /ca/remote-write/{{ $v.remoteWrite.caSecret.key }} }
     {{- end }}
     # One shard sends some thousand samples a second, more than a cluster of this size has.
     queue_config: { max_shards: 4, capacity: 5000, max_samples_per_send: 1000 }

@@ -15,7 +15,8 @@ customer's: knowledge and preset of the customer are granted to a group of all o
 
 Only the standard library; every request has a timeout. State is in STATE_FILE; losing it costs one full upload, since
 what is in the knowledge and not in the state is removed. Metrics are served at METRICS_PORT, counts and reasons of refusals
-as JSON at /status there.
+as JSON at /status there. At HEALTH_PATH there it is said whether all is there that an answer needs, as far as that is seen
+cheaply: landlord asks every minute, through the Gateway like everybody else, so that no name of a customer's is in it.
 """
 
 import base64
@@ -49,7 +50,7 @@ PROBE_FOLDER = os.environ.get("PROBE_FOLDER", "")
 PROBE_INTERVAL_SECONDS = int(os.environ.get("PROBE_INTERVAL_SECONDS", "5"))
 # All users but the probe's: new ones are added within one interval.
 GROUP = "Everybody"
-# Reasons of refusals that are told, newest first; all of them are in the log.
+# Reasons that are told, the last ones of refusals and of what waits; all of them are in the log.
 REASONS_MAX = 5
 # One request: the embedding of a large document takes minutes on a small machine.
 TIMEOUT_SECONDS = 600
@@ -64,16 +65,26 @@ PROBES_PAUSE_SECONDS_MAX = 60
 PAUSE_SECONDS_MAX = 300
 # Open WebUI takes 15 sign-ins of an account in 3 minutes, the administrator's own among them.
 SIGN_IN_SECONDS = 20
+HEALTH_PATH = "/landlord/health"
+# What is said there is found out so often: landlord's beat is a minute.
+HEALTH_SECONDS = 15
+# One request of it: answers of milliseconds.
+HEALTH_TIMEOUT_SECONDS = 5
+# A volume with less room is full: nothing of any use fits.
+ROOM_BYTES_MIN = 16 << 20
+# The server of the models below, as Ollama's API has it; empty: they are somebody else's.
+MODELS_URL = os.environ.get("MODELS_URL", "")
+MODELS = [name for name in os.environ.get("MODELS", "").split(",") if name]
 # What uploads of this program carry, so that one whose answer was lost is known again.
 MARK = {"landlord": "documents"}
 # What a server, or the way to it, may do to a request.
 TROUBLE = (OSError, ValueError, KeyError, TypeError, http.client.HTTPException, xml.etree.ElementTree.ParseError)
 
 
-def request(method, url, headers=None, body=None):
+def request(method, url, headers=None, body=None, timeout=TIMEOUT_SECONDS):
     """The response's bytes; urllib raises for every status above 299."""
     call = urllib.request.Request(url, data=body, method=method, headers=headers or {})
-    with urllib.request.urlopen(call, timeout=TIMEOUT_SECONDS) as response:
+    with urllib.request.urlopen(call, timeout=timeout) as response:
         return response.read()
 
 
@@ -113,6 +124,14 @@ class Files:
     def content(self, path):
         return request("GET", FILES_URL + urllib.parse.quote(path), self.headers)
 
+    def room(self):
+        """Bytes that the customer may still put (RFC 4331); `None`: the file server does not say."""
+        asked = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><quota-available-bytes/></prop></propfind>'
+        headers = {**self.headers, "Depth": "0", "Content-Type": "text/xml"}
+        answer = request("PROPFIND", FILES_URL + "/", headers, asked, HEALTH_TIMEOUT_SECONDS)
+        told = xml.etree.ElementTree.fromstring(answer).findtext(".//{DAV:}quota-available-bytes")
+        return int(told) if told else None
+
 
 class Chat:
     """The chatbot, as its administrator."""
@@ -127,14 +146,14 @@ class Chat:
         data = None if body is None else json.dumps(body).encode()
         return json.loads(request(method, f"{CHAT_URL}/api/v1/{path}", headers, data) or b"null")
 
-    def pages(self, path):
-        """The items of all pages."""
+    def pages(self, path, items="items", **query):
+        """What stands under `items` on all pages."""
         page = 1
         while True:
-            items = self.call("GET", f"{path}?page={page}")["items"]
-            if not items:
+            found = self.call("GET", f"{path}?{urllib.parse.urlencode({**query, 'page': page})}")[items]
+            if not found:
                 return
-            yield from items
+            yield from found
             page += 1
 
     def knowledge(self, collection):
@@ -150,13 +169,7 @@ class Chat:
         found = [group["id"] for group in self.call("GET", "groups/") if group["name"] == GROUP]
         made = {"name": GROUP, "description": "All users of this environment"}
         group = found[0] if found else self.call("POST", "groups/create", made)["id"]
-        users, page = [], 1
-        while True:
-            answer = self.call("GET", f"users/?page={page}")["users"]
-            if not answer:
-                break
-            users += answer
-            page += 1
+        users = self.pages("users/", items="users")
         missing = [user["id"] for user in users if user["email"] != probe and group not in user["group_ids"]]
         if missing:
             self.call("POST", f"groups/id/{group}/users/add", {"user_ids": missing})
@@ -214,14 +227,9 @@ class Chat:
 
     def uploads(self):
         """Ids of all files that this program has uploaded, whether somebody knows of them or not."""
-        found, page = set(), 1
-        while True:
-            items = self.call("GET", f"files/?content=false&page={page}")["items"]
-            if not items:
-                return found
-            marks = {item["id"]: ((item.get("meta") or {}).get("data") or {}) for item in items}
-            found |= {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
-            page += 1
+        files = self.pages("files/", content="false")
+        marks = {file["id"]: ((file.get("meta") or {}).get("data") or {}) for file in files}
+        return {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
 
     def linked(self, knowledge):
         """Ids of the files in the knowledge."""
@@ -511,6 +519,46 @@ class Sync:
                 told.update(list(found.items())[-REASONS_MAX:])
 
 
+def chatbot_lacks():
+    request("GET", f"{CHAT_URL}/health/db", timeout=HEALTH_TIMEOUT_SECONDS)
+    room = os.statvfs(os.path.dirname(STATE_FILE))
+    return "its volume is full" if room.f_bavail * room.f_frsize < ROOM_BYTES_MIN else None
+
+
+def models_lack():
+    if not MODELS_URL:
+        return None
+    answer = json.loads(request("GET", f"{MODELS_URL}/api/tags", timeout=HEALTH_TIMEOUT_SECONDS))
+    found = {model["name"] for model in answer["models"]}
+    missing = [name for name in MODELS if (name if ":" in name else f"{name}:latest") not in found]
+    return f"the model {missing[0]} is missing" if missing else None
+
+
+def files_lack():
+    room = Files(os.environ["FILES_USER"], os.environ["FILES_PASSWORD"]).room()
+    return "its volume is full" if room is not None and room < ROOM_BYTES_MIN else None
+
+
+def lacks():
+    """What an answer needs and has not, in a line; `None`: nothing that is seen so cheaply."""
+    parts = {"the chatbot": chatbot_lacks, "the LLM service": models_lack, "the file server": files_lack}
+    for what, look in parts.items():
+        try:
+            why = look()
+        except TROUBLE as error:
+            why = f"no answer: {error}"
+        if why:
+            return f"{what}: {why}"
+    return None
+
+
+def look_after_health():
+    never = threading.Event()
+    while True:
+        HEALTH["lacks"] = lacks()
+        never.wait(HEALTH_SECONDS)
+
+
 def sync():
     """One round over the customer's documents; how many are known."""
     return Sync().customer()
@@ -520,20 +568,25 @@ def sync():
 METRICS = {"known": 0, "pending": 0, "refused": 0, "left_out": 0, "synced": 0}
 # Reasons of refusals, and of what else keeps a document from being known, by path.
 REFUSED, WAITING = {}, {}
+# What was lacking at the last look; `None`: nothing, or nobody has looked yet.
+HEALTH = {"lacks": None}
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
-    """Prometheus' text format; at /status JSON with the reasons of refusals."""
+    """Prometheus' text format; at /status JSON with the reasons of refusals, at HEALTH_PATH what is lacking."""
 
     def do_GET(self):
+        if self.path == HEALTH_PATH:
+            lacking = HEALTH["lacks"]
+            return self.answer("text/plain; charset=utf-8", f"{lacking or 'ok'}\n".encode(), 503 if lacking else 200)
         if self.path == "/status":
             return self.answer("application/json", json.dumps({**METRICS, "reasons": {**REFUSED, **WAITING}}).encode())
         lines = [f'landlord_documents{{state="{state}"}} {METRICS[state]}\n' for state in METRICS if state != "synced"]
         lines.append(f"landlord_documents_synced_seconds {METRICS['synced']}\n")
         return self.answer("text/plain; version=0.0.4", "".join(lines).encode())
 
-    def answer(self, kind, body):
-        self.send_response(200)
+    def answer(self, kind, body, status=200):
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -571,7 +624,8 @@ class Task:
 def main():
     server = http.server.ThreadingHTTPServer(("", METRICS_PORT), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # One sign-in lasts until the chatbot says that it is over: it limits how often somebody signs in.
+    threading.Thread(target=look_after_health, daemon=True).start()
+    # A session lasts until the chatbot says that it is over: the chatbot limits how often somebody signs in.
     accounts = Task("accounts:", SIGN_IN_SECONDS, PAUSE_SECONDS_MAX)
     probes = Task("probes:", PROBE_INTERVAL_SECONDS, PROBES_PAUSE_SECONDS_MAX)
     documents = Task("documents:", INTERVAL_SECONDS, max(INTERVAL_SECONDS, PAUSE_SECONDS_MAX))
