@@ -36,7 +36,7 @@ async fn claims<S: Store>(store: &S, tenants: usize) -> Vec<Claim> {
     claims
 }
 
-pub async fn orders_at_once_never_exceed_a_limit<S: Store>(store: Arc<S>) {
+pub async fn certificates_ordered_at_once_never_exceed_a_limit<S: Store>(store: Arc<S>) {
     let claims = claims(&*store, 12).await;
     let limits = limits(LimitedBy::RegisteredDomain, OrderLimit { max: 5, window: HOUR });
     let asked = claims.iter().enumerate().map(|(number, claim)| {
@@ -58,7 +58,7 @@ pub async fn orders_at_once_never_exceed_a_limit<S: Store>(store: Arc<S>) {
     assert_eq!(store.order_certificate(&claims[0], &other, &limits, false).await.unwrap(), Allowance::Granted);
 }
 
-pub async fn a_place_is_taken_once_and_for_its_time<S: Store>(store: Arc<S>) {
+pub async fn a_certificates_place_is_taken_once_and_for_its_time<S: Store>(store: Arc<S>) {
     let claims = claims(&*store, 3).await;
     let window = Duration::from_secs(2);
     let limits = limits(LimitedBy::Orders, OrderLimit { max: 1, window });
@@ -84,7 +84,7 @@ pub async fn a_place_is_taken_once_and_for_its_time<S: Store>(store: Arc<S>) {
     assert_eq!(store.order_certificate(&claims[1], &more, &limits, false).await.unwrap(), Allowance::Granted);
 }
 
-pub async fn who_is_gone_still_counts_and_a_lost_claim_takes_no_place<S: Store>(store: Arc<S>) {
+pub async fn certificates_of_who_is_gone_still_count_and_a_lost_claim_takes_no_place<S: Store>(store: Arc<S>) {
     let limits = limits(LimitedBy::SameNames, OrderLimit { max: 1, window: HOUR });
     let names = order(&["chat.example.com", "files.example.com"]);
     created(&*store, "acme", "one").await;

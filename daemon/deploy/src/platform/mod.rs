@@ -345,7 +345,10 @@ mod tests {
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
         assert_eq!(ordered, 1, "only the edge is of no part");
         let silent = plan.iter().filter(|release| {
-            release.part.as_ref().is_none_or(|part| PlatformOptions::default().left_out(part, |_| false).is_none())
+            release
+                .part
+                .as_ref()
+                .is_none_or(|part| PlatformOptions::default().left_out(part, true, |_| false).is_none())
         });
         let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
         assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
@@ -355,7 +358,8 @@ mod tests {
             let left = plan.iter().filter(|release| {
                 let part = release.part.as_ref();
                 part.is_some_and(|part| {
-                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                    PlatformOptions::default().left_out(part, true, |word| word == capability).is_some()
+                        && part.is_default
                 })
             });
             let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();

@@ -186,7 +186,7 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
     // Nothing was done to it: a daemon of the release before goes on, and can be started again.
     let Place::Postgres(options) = &second else { unreachable!() };
-    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
+    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
     crate::postgres::run(&options.url, before).await;
     transfer::export(&second, &at("other")).await.unwrap_err();
     let mut connection = sqlx::AnyConnection::connect(&options.url).await.unwrap();
