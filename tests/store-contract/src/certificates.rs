@@ -6,7 +6,7 @@ use futures::future::join_all;
 use landlord_core::{
     CertificateOrder, OperationOutcome, State,
     certificate::{Allowance, LimitedBy, OrderLimit, OrderLimits},
-    ports::{Claim, Commit, StoreError},
+    ports::{Claim, StoreError},
 };
 
 use crate::fixtures::*;
@@ -90,10 +90,10 @@ pub async fn certificates_of_who_is_gone_still_count_and_a_lost_claim_takes_no_p
     created(&*store, "acme", "one").await;
     let claim = claim_one(&*store).await;
     assert_eq!(store.order_certificate(&claim, &names, &limits, false).await.unwrap(), Allowance::Granted);
-    store.delete(&name("acme", "one"), delete()).await.unwrap();
     let work = store.load(&claim).await.unwrap();
-    let end = settle(&work, State::Deleting, OperationOutcome::Deleted { removed: Vec::new() });
-    store.commit(&claim, Commit { remove: true, ..end }).await.unwrap();
+    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    store.delete(&name("acme", "one"), delete()).await.unwrap();
+    make_gone(&*store).await;
     let lost = store.order_certificate(&claim, &order(&["sftp.example.com"]), &limits, false).await;
     assert!(matches!(lost, Err(StoreError::FenceLost(_))), "{lost:?}");
     // The same customer again, with the same domain: authorities know no tenants.
