@@ -68,8 +68,8 @@ pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
             use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, NotConnected, NotFound, UnexpectedEof};
             matches!(error.kind(), ConnectionRefused | ConnectionReset | NotConnected | NotFound | UnexpectedEof)
         }
-        // As the library has it that nothing came when it asked for TLS.
-        sqlx::Error::Protocol(problem) => problem.ends_with("SSLRequest: 0x00"),
+        // As the library has it that nothing came when it asked for TLS; a place in its source follows.
+        sqlx::Error::Protocol(problem) => problem.contains("SSLRequest: 0x00"),
         other => code(other).is_some_and(|code| STARTING.contains(&code.as_str())),
     }
 }

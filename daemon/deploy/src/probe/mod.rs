@@ -52,8 +52,8 @@ use crate::checks::{Trust, dial};
 /// A handshake across the world takes a fraction of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// TLS sessions that are gone on with: a resumed handshake verifies no certificate, which is most of what a probe costs. As many as
-/// names: where there are fewer, each look pushes out the session that another one is about to need. One has some 3 KB: the server's
-/// certificates, and its ticket.
+/// names: where there are fewer, each look pushes out the session that another one is about to need. Each holds the server's
+/// certificates and a ticket.
 const SESSIONS_MAX: usize = NAMES_MAX;
 /// Certificate authorities are read again after this long.
 const TRUST_TTL: Duration = Duration::from_secs(10 * 60);
@@ -150,12 +150,7 @@ impl WebProbe {
         still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())
             .inspect_err(|_| self.sessions.forget(&name))?;
         let request = format!(
-            "GET {} HTTP/1.1
-host: {}
-user-agent: landlord
-connection: close
-
-",
+            "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n",
             place.path, place.host
         );
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::figures::Sample;
 
-/// How an environment's servers behave once trouble begins; until then all are healthy.
+/// How an environment's servers behave once the outage begins; until then all are healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Answers at once.
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// Whether it counts as not available in trouble.
+    /// Whether it counts as not available in outage.
     pub(super) fn is_dead(self) -> bool {
         matches!(self, Self::Silent | Self::Refusing)
     }
@@ -42,17 +42,17 @@ impl Kind {
 /// All looks so far.
 pub(super) struct Looks {
     seen: Vec<Mutex<Vec<Instant>>>,
-    is_trouble: AtomicBool,
+    is_outage: AtomicBool,
 }
 
 impl Looks {
     pub(super) fn new(tenants: usize) -> Self {
-        Self { seen: (0..tenants).map(|_| Mutex::default()).collect(), is_trouble: AtomicBool::new(false) }
+        Self { seen: (0..tenants).map(|_| Mutex::default()).collect(), is_outage: AtomicBool::new(false) }
     }
 
     /// How this one behaves now.
     pub(super) fn kind(&self, index: usize) -> Kind {
-        if self.is_trouble.load(Ordering::SeqCst) { Kind::of(index) } else { Kind::Healthy }
+        if self.is_outage.load(Ordering::SeqCst) { Kind::of(index) } else { Kind::Healthy }
     }
 
     /// It was looked at.
@@ -63,9 +63,9 @@ impl Looks {
     }
 
     /// From now on everybody behaves as its kind does. A look at one that refuses is seen by the name server, once the daemon has
-    /// forgotten its address, so its looks are counted anew.
-    pub(super) fn begin_trouble(&self) {
-        self.is_trouble.store(true, Ordering::SeqCst);
+    /// forgotten its address, so its looks are counted again.
+    pub(super) fn begin_outage(&self) {
+        self.is_outage.store(true, Ordering::SeqCst);
         let refusing = self.seen.iter().enumerate().filter(|(index, _)| Kind::of(*index) == Kind::Refusing);
         refusing.for_each(|(_, seen)| seen.lock().clear());
     }
@@ -108,7 +108,7 @@ pub(super) struct Window {
     pub(super) most: usize,
     /// How late looks at the healthy ones were, seconds.
     pub(super) healthy: Sample,
-    /// And at those that are slow or dead in trouble.
+    /// And at those that are slow or dead in outage.
     pub(super) others: Sample,
 }
 
@@ -144,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn in_trouble_those_that_refuse_are_waited_for_by_nobody() {
+    fn in_outage_those_that_refuse_are_waited_for_by_nobody() {
         let (looks, from) = (Looks::new(4), Instant::now());
         assert!(!looks.all_since(from, 1));
         (0..4).for_each(|index| looks.note(index));
         assert!(looks.all_since(from, 1) && !looks.all_since(from, 2));
-        looks.begin_trouble();
+        looks.begin_outage();
         assert_eq!((looks.kind(1), looks.kind(2)), (Kind::Silent, Kind::Refusing));
         [0, 1].into_iter().for_each(|index| looks.note(index));
         assert!(looks.all_since(from, 2));

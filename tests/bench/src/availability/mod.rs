@@ -33,7 +33,7 @@ use crate::{
 pub(crate) struct Size {
     /// Environments that are READY.
     pub(crate) tenants: usize,
-    /// Looks at each, in calm and then in trouble.
+    /// Looks at each, in calm and then in outage.
     pub(crate) beats: usize,
     /// Between two looks at one.
     pub(crate) interval: Duration,
@@ -76,12 +76,12 @@ async fn watched(world: &mut World, looks: &Looks, servers: &mut Servers, size: 
     let first = phase(world, looks, size, ("first", BEATS_BEFORE)).await?;
     let calm = phase(world, looks, size, ("calm", size.beats)).await?;
     let began = SystemTime::now();
-    servers.begin_trouble(looks);
-    let trouble = phase(world, looks, size, ("trouble", size.beats)).await?;
+    servers.begin_outage(looks);
+    let outage = phase(world, looks, size, ("outage", size.beats)).await?;
     let seen = settled(world, size, began).await?;
     let late = figure(&world.metrics()?, "landlord_availability_late_total");
     let lost = figure(&world.metrics()?, "landlord_availability_lost_total");
-    let verdict = Verdict { size, first, calm, trouble, seen, late, lost };
+    let verdict = Verdict { size, first, calm, outage, seen, late, lost };
     verdict.tables().iter().for_each(|line| say(line));
     let problems = verdict.problems();
     if problems.is_empty() {

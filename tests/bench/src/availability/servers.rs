@@ -78,9 +78,9 @@ impl Servers {
     }
 
     /// From now on each behaves as its kind does.
-    pub(super) fn begin_trouble(&mut self, looks: &Looks) {
+    pub(super) fn begin_outage(&mut self, looks: &Looks) {
         self.refusing_tasks = JoinSet::new();
-        looks.begin_trouble();
+        looks.begin_outage();
     }
 }
 

@@ -21,13 +21,13 @@ const MORE_MAX: usize = 2;
 /// Problems of one kind that are named.
 const NAMED_MAX: usize = 5;
 
-/// What the daemon says of an environment in trouble.
+/// What the daemon says of an environment in outage.
 pub(super) struct Seen {
     name: String,
     kind: Kind,
     available: Option<bool>,
     cause: String,
-    /// Since when, after trouble began, seconds; negative: before.
+    /// Since when, after outage began, seconds; negative: before.
     since: f64,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Verdict {
     pub(super) size: Size,
     pub(super) first: Phase,
     pub(super) calm: Phase,
-    pub(super) trouble: Phase,
+    pub(super) outage: Phase,
     pub(super) seen: Vec<Seen>,
     /// Looks that had to wait, as the daemon counts them.
     pub(super) late: f64,
@@ -75,7 +75,7 @@ impl Verdict {
         self.size.interval / SLOTS
     }
 
-    /// How long after trouble began the dead ones were not available.
+    /// How long after outage began the dead ones were not available.
     fn noticed(&self) -> Sample {
         Sample::new(self.seen.iter().filter(|seen| seen.kind.is_dead()).map(|seen| seen.since).collect())
     }
@@ -91,7 +91,7 @@ impl Verdict {
         let phases = [
             (&self.first, "all answer, met for the first time"),
             (&self.calm, "all answer"),
-            (&self.trouble, "2 % silent, 2 % refuse, 5 % answer after 2 s"),
+            (&self.outage, "2 % silent, 2 % refuse, 5 % answer after 2 s"),
         ];
         lines.extend(phases.map(|(phase, what)| {
             let (window, beats) = (&phase.window, self.beats(phase));
@@ -120,10 +120,10 @@ impl Verdict {
         lines
     }
 
-    /// Of the latest hundredth of looks at healthy ones: in trouble over in calm, where both are more than a slot.
+    /// Of the latest hundredth of looks at healthy ones: in outage over in calm, where both are more than a slot.
     fn later(&self) -> f64 {
         let p99 = |phase: &Phase| phase.window.healthy.percentile(99).max(self.slot().as_secs_f64());
-        p99(&self.trouble) / p99(&self.calm)
+        p99(&self.outage) / p99(&self.calm)
     }
 
     pub(super) fn problems(&self) -> Vec<String> {
@@ -138,7 +138,7 @@ impl Verdict {
         if self.late > 0.0 {
             problems.push(format!("{} looks had to wait", self.late));
         }
-        for phase in [&self.calm, &self.trouble] {
+        for phase in [&self.calm, &self.outage] {
             let (least, most) = (phase.window.least, phase.window.most);
             if most > least + MORE_MAX {
                 problems
@@ -154,7 +154,7 @@ impl Verdict {
     /// What a busy machine changes.
     fn judge(&self, problems: &mut Vec<String>) {
         let (beat, slot) = (self.size.interval, self.slot());
-        for phase in [&self.calm, &self.trouble] {
+        for phase in [&self.calm, &self.outage] {
             let latest = phase.window.healthy.max().max(phase.window.others.max());
             if latest > beat.as_secs_f64() {
                 problems.push(format!("{}: a look was late by {latest:.1} s, which is more than a beat", phase.name));

@@ -256,7 +256,7 @@ fn small_disk(scene: &Scene, tenant: &TenantFile) {
     let path = volume(scene, tenant);
     let script = format!(
         "set -eu; mkdir '{path}.disk'; mount -t tmpfs -o size={DISK},mode=0777 disk '{path}.disk'; \
-         cp -a '{path}/.' '{path}.disk/'; mount --move '{path}.disk' '{path}'"
+         cp -a '{path}/.' '{path}.disk/'; mount --bind '{path}.disk' '{path}'"
     );
     in_mounts(scene, tenant, &script);
     // What runs has the folder open.

@@ -2,8 +2,10 @@
 
 Accounts come by the environment: CHAT_EMAIL, CHAT_PASSWORD; SECRET is a command, JSON, that prints the Secret with `admin-password`, and
 with `admin-password.next` while the new value waits for the chatbot to take it. Prints a line when it is signed in, goes on until its
-input ends, and then prints what was seen as JSON. Ends with an error if the session was refused, or if at any moment neither the old nor
-the new password was taken. A chatbot that restarts takes nobody's for a while, which is no refusal.
+input ends, and then prints what was seen as JSON. Ends with an error if at any moment neither the old nor the new password was taken, or if
+a session ended more often than with the password that it began with: Open WebUI ends an account's sessions when its password changes
+(`is_valid_token` in its utils/auth.py, 0.12), and whoever is connected signs in again. A chatbot that restarts takes nobody's for a while,
+which is no refusal.
 """
 
 import base64
@@ -52,9 +54,9 @@ def known():
 
 
 def either(context):
-    """Whether one of the passwords that are known is taken; `away` if nobody's is."""
-    seen = [sign_in(context, password)[0] for password in dict.fromkeys([OLD, *known()])]
-    return next((outcome for outcome in ("taken", "away") if outcome in seen), "refused")
+    """As `sign_in`, with whichever of the passwords that are known is taken; `away` if one of them is neither taken nor refused."""
+    seen = [sign_in(context, password) for password in dict.fromkeys([OLD, *known()])]
+    return next((found for wanted in ("taken", "away") for found in seen if found[0] == wanted), ("refused", None))
 
 
 def main():
@@ -65,29 +67,35 @@ def main():
     print("connected", flush=True)
     ends = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ends.set()), daemon=True).start()
-    session, old, refused_after, tried = {}, {}, None, time.monotonic()
+    session, old, refused_after, tried, ended = {}, {}, None, time.monotonic(), 0
     while not ends.is_set():
         status, _ = call(context, "GET", "/api/v1/auths/", token)
         seen = "ok" if status == 200 else "refused" if status in (401, 403) else "away"
         session[seen] = session.get(seen, 0) + 1
-        if refused_after is None and time.monotonic() - tried > SIGN_IN_SECONDS:
+        if seen == "refused" and time.monotonic() - tried > SIGN_IN_SECONDS:
+            tried = time.monotonic()
+            outcome, again = either(context)
+            if outcome == "refused":
+                sys.exit("who was connected can't sign in again with any password")
+            token, ended = again or token, ended + (again is not None)
+        elif refused_after is None and time.monotonic() - tried > SIGN_IN_SECONDS:
             tried = time.monotonic()
             outcome, _ = sign_in(context, OLD)
             old[outcome] = old.get(outcome, 0) + 1
             if outcome == "refused":
                 refused_after = round(time.monotonic() - STARTED, 1)
                 # The Secret is read after the refusal: what the chatbot takes now stands in it.
-                if either(context) == "refused":
+                if either(context)[0] == "refused":
                     sys.exit("neither the old nor the new password is taken")
         time.sleep(SESSION_SECONDS)
     new = known()
-    told = {
-        "session": session, "old": old, "old_refused_after": refused_after, "seconds": round(time.monotonic() - STARTED, 1),
+    seen = {
+        "session": session, "sessions_ended": ended, "old": old, "old_refused_after": refused_after, "seconds": round(time.monotonic() - STARTED, 1),
         "new_at_the_end": sign_in(context, new[0])[0], "old_at_the_end": sign_in(context, OLD)[0], "keys": len(new),
     }
-    print(json.dumps(told))
-    if session.get("refused") or told["new_at_the_end"] != "taken" or told["old_at_the_end"] != "refused" or len(new) != 1:
-        sys.exit(f"a rotation cost somebody the connection: {json.dumps(told)}")
+    print(json.dumps(seen))
+    if ended > 1 or seen["new_at_the_end"] != "taken" or seen["old_at_the_end"] != "refused" or len(new) != 1:
+        sys.exit(f"a rotation cost somebody the connection: {json.dumps(seen)}")
 
 
 if __name__ == "__main__":
