@@ -66,5 +66,4 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
     assert!(began.elapsed() >= WINDOW, "it did not wait");
     assert_eq!(pending(&world, &three).await, Some((false, String::new())));
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
-    world.stop().await;
 }
