@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_records_is_told_the_zone_the_owner_and_what_is_landlords() {
+    fn who_keeps_records_is_given_the_zone_the_owner_and_what_is_landlords() {
         let (platform, stack) = shipped("{}");
         let (release, _) = platform.release(&"external-dns".parse().unwrap()).unwrap();
         let own = target(Some("acme.example.com"));

@@ -317,10 +317,10 @@ async fn the_neighbours_zone_is_refused(scene: &Scene) {
 
 /// Another account of the namespace has no rights: that it is refused is seen where the real one was not.
 fn refusals_are_seen(scene: &Scene, program: &Path) {
-    let _stranger = scene.run(program, "default");
+    let _foreign = scene.run(program, "default");
     let deadline = Instant::now() + TIMEOUT;
     while scene.requested("default").1.is_empty() {
-        assert!(Instant::now() < deadline, "a stranger was refused nothing");
+        assert!(Instant::now() < deadline, "a foreign one was refused nothing");
         std::thread::sleep(Duration::from_millis(300));
     }
 }
@@ -347,7 +347,7 @@ async fn long_names_of_apps_have_records_in_the_tenants_zone_and_nowhere_else() 
         service("reserved", &format!("chat.{domain}"), None),
         service("taken", &format!("sftp.{domain}"), Some("203.0.113.8")),
     ]);
-    routes(&scene, &[("wiki", format!("wiki.{domain}")), ("stranger", format!("wiki.{other}"))]);
+    routes(&scene, &[("wiki", format!("wiki.{domain}")), ("foreign", format!("wiki.{other}"))]);
     let mut program_of_pod = scene.run(&program, PLACE);
     for name in [format!("web.{domain}"), domain.clone(), format!("wiki.{domain}")] {
         scene.until(&name, true, &mut program_of_pod).await;
@@ -386,9 +386,9 @@ async fn long_names_of_apps_have_records_in_the_tenants_zone_and_nowhere_else() 
     let rights = &scene.world.simulator().control().get("rights").unwrap()[EKS.account];
     assert_eq!(rights["missing"], json!([]), "{rights:#}");
     the_neighbours_zone_is_refused(&scene).await;
-    let stranger = program.clone();
+    let foreign = program.clone();
     let scene = tokio::task::spawn_blocking(move || {
-        refusals_are_seen(&scene, &stranger);
+        refusals_are_seen(&scene, &foreign);
         scene
     })
     .await

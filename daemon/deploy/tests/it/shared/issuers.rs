@@ -1,4 +1,4 @@
-//! Who issues a tenant's certificate: an issuer that is not there, or can't prove a wildcard, is told before anything waits for it. The
+//! Who issues a tenant's certificate: an issuer that is not there, or can't prove a wildcard, is reported before anything waits for it. The
 //! kind is cert-manager's by its name; no controller of it is here.
 
 use anyhow::{Context as _, Result, ensure};
