@@ -264,7 +264,7 @@ fn changes_are_idempotent_checked_and_long_running() {
             api.expect(known, 151, || format!("{}: {part} is {name:?}", method.full_name()));
         }
     }
-    assert_eq!(changing, 13, "Create, Adopt, Update, Delete and Retry return operations, or what they have changed");
+    assert_eq!(changing, 14, "Create, Adopt, Update, Delete and Retry return operations, or what they have changed");
     api.done();
 }
 
