@@ -179,17 +179,14 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
 /// Where an environment goes back to whose revisions were on trial in this generation and did not do.
 #[must_use]
 pub fn before_trial(environment: &Environment) -> Option<LastReady> {
-    let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation)
-        && environment.desired_state == DesiredState::Present;
-    let settled = |placement: &Placement| {
-        let mut placement = placement.clone();
-        placement.revisions.trial_generation = None;
-        placement
-    };
-    let LastReady { spec, placement } = environment.last_ready().filter(|_| on_trial)?;
-    let placement = settled(&placement);
+    let on_trial = environment.placement.revisions.trial_generation == Some(environment.generation);
+    if !on_trial || environment.desired_state == DesiredState::Absent {
+        return None;
+    }
+    let (mut last, mut present) = (environment.last_ready()?, environment.placement.clone());
+    (last.placement.revisions.trial_generation, present.revisions.trial_generation) = (None, None);
     // An earlier version's daemon, which worked on it meanwhile, kept of a host cluster only that it was READY.
-    (placement != settled(&environment.placement)).then_some(LastReady { spec, placement })
+    (last.placement != present).then_some(last)
 }
 
 /// Whether nothing is left to be done for what is wanted.

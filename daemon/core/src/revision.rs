@@ -167,15 +167,6 @@ impl Part {
     }
 }
 
-impl FromStr for Part {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|part| part.as_str() == text);
-        found.ok_or_else(|| format!("{text:?} is no part; there are class, stack and platform"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

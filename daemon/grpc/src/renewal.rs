@@ -1,14 +1,14 @@
 //! Parts of a tenant or a host cluster as they are on offer now, on trial: what both rpcs that bring them there check and write.
 
 use landlord_core::{
-    DesiredState, Environment, EnvironmentName, Placement, Precondition, Violation, Violations,
-    lifecycle::{self, check_precondition},
+    Environment, EnvironmentName, Placement, Precondition, Violation,
+    lifecycle::{self, Refusal, check_precondition},
     ports::{Accepted, Change, RequestContext, StoreError},
     revision::Part,
 };
 
 use crate::{
-    accept::{Write, merged_into},
+    accept::{Write, checked_name, merged_into},
     error::{Error, violation},
     list::environment::class_differences,
     ports::Ports,
@@ -30,14 +30,7 @@ pub(crate) async fn check(
 ) -> Result<Renewed, Error> {
     let parts: Result<Vec<Part>, String> = parts.iter().map(|part| one_of(all, part)).collect();
     violations.extend(parts.as_ref().err().map(|problem| violation("parts", problem.as_str())));
-    let name = match name {
-        Ok(name) => name,
-        Err(violation) => {
-            violations.push(violation);
-            return Err(Violations(violations).into());
-        }
-    };
-    Error::unless_empty(violations)?;
+    let name = checked_name(name, violations)?;
     let parts = parts.ok().filter(|parts| !parts.is_empty()).unwrap_or_else(|| all.to_vec());
     let current = ports.store.get(&name).await?;
     check_precondition(&current, &Precondition::of_etag(etag)).map_err(StoreError::from)?;
@@ -61,26 +54,25 @@ fn nothing_to_do(differing: &[String]) -> String {
 }
 
 fn one_of(all: &[Part], text: &str) -> Result<Part, String> {
-    let part = text.parse::<Part>()?;
     let known = || all.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(" and ");
-    if all.contains(&part) { Ok(part) } else { Err(format!("{text:?} is no part here; there are {}", known())) }
+    let found = all.iter().copied().find(|part| part.as_str() == text);
+    found.ok_or_else(|| format!("{text:?} is no part here; there are {}", known()))
 }
 
 impl Renewed {
     /// Refuses what the store would refuse of either kind.
     pub(crate) fn dry_run(&self) -> Result<(), Error> {
-        if self.current.desired_state == DesiredState::Absent {
-            let name = self.current.name();
-            return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
-        }
-        Ok(())
+        Ok(self.accepted().map(drop).map_err(StoreError::from)?)
     }
 
     /// The environment as it would be accepted.
     pub(crate) fn would_be(&self) -> Option<Environment> {
+        self.accepted().ok()
+    }
+
+    fn accepted(&self) -> Result<Environment, Refusal> {
         let operation = self.current.operation;
-        let after = lifecycle::renew(&self.current, self.placement.clone(), operation).ok()?;
-        Some(after.environment)
+        Ok(lifecycle::renew(&self.current, self.placement.clone(), operation)?.environment)
     }
 
     /// Has the store accept it.

@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::absent::known;
 
+/// The kind whose objects make other kinds known, and take their objects with them.
+pub const DEFINITION: &str = "CustomResourceDefinition";
+
 /// One object as it shall be.
 #[derive(Debug, Clone)]
 pub struct Wanted {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     absent::known,
     error::{Doing as _, Result},
-    object::{ObjectRef, resource},
+    object::{DEFINITION, ObjectRef, resource},
 };
 
 /// Longest reason quoted from a pod or an event.
@@ -29,10 +29,9 @@ const KINDS: [&str; 11] = [
     "Gateway",
     "ConfigMap",
     "ServiceAccount",
+    // The one of them that has no namespace, whatever a release's record says.
     DEFINITION,
 ];
-/// The one of them that has no namespace, whatever a release's record says.
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What was found of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

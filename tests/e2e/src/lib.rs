@@ -96,21 +96,29 @@ pub fn kubernetes_world_of(clouds: &[&'static Cloud], time_scale: f64, extra_con
 /// Between two looks whether a stage has begun.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// kill -9 of the daemon just after it recorded that a stage of `name` begins, which it did `times` before; it is started again.
-/// `patience`: how long it may take until it begins.
+/// Waits until a stage of `name` has begun, which it did `times` before, for so long.
 ///
 /// # Errors
-/// A stage that never begins; the operating system's.
-pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize, patience: Duration) -> Result<()> {
+/// A stage that never begins; the client's.
+pub fn until_begun(world: &World, name: &str, stage: &str, times: usize, patience: Duration) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < patience {
         if begun(world, name, stage)? > times {
-            world.crash_daemon()?;
-            return world.start_daemon();
+            return Ok(());
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
     bail!("stage {stage} of {name} never began:\n{}", world.cli().ok(&["describe", name])?)
+}
+
+/// kill -9 of the daemon just after it recorded that a stage begins, as [`until_begun`]; it is started again.
+///
+/// # Errors
+/// A stage that never begins; the operating system's.
+pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize, patience: Duration) -> Result<()> {
+    until_begun(world, name, stage, times, patience)?;
+    world.crash_daemon()?;
+    world.start_daemon()
 }
 
 /// How often a stage has begun; of an environment that is gone, as often as can be.

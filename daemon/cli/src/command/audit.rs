@@ -68,10 +68,7 @@ pub(super) async fn run(server: &Connection, of: Audit) -> Result<(), Error> {
 async fn list(server: &Connection, of: &Audit) -> Result<(), Error> {
     let mut client = Client::connect(server).await?;
     let since = jiff::Timestamp::now() - jiff::SignedDuration::try_from(of.since).unwrap_or(jiff::SignedDuration::MAX);
-    let mut filter = format!("event_time >= \"{since}\"");
-    if !of.filter.is_empty() {
-        filter = format!("{filter} AND ({})", of.filter);
-    }
+    let filter = super::narrowed(format!("event_time >= \"{since}\""), &of.filter);
     let shown = pages::show((of.output, EVENT), async |page_token| {
         let request = v1::ListAuditEventsRequest { page_size: PAGE, page_token, filter: filter.clone() };
         let page = client.audit.list_audit_events(request).await?.into_inner();

@@ -116,8 +116,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, own: Option<&str>) -> Res
                 Target::Tenant(name) => format!("tenant = \"{name}\""),
                 Target::Host(name) => format!("host_cluster = \"{name}\""),
             };
-            let filter = if get.filter.is_empty() { of } else { format!("{of} AND ({})", get.filter) };
-            operations(client, &get, filter).await
+            operations(client, &get, super::narrowed(of, &get.filter)).await
         }
         ("operation" | "operations", Some(name)) => {
             let name = name.strip_prefix("operations/").unwrap_or(name);

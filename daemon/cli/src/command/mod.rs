@@ -160,12 +160,14 @@ fn outdated(mut get: Get) -> Result<Get, Error> {
                 get.what
             )));
         }
-        get.filter = match get.filter.as_str() {
-            "" => "class_differs = true".into(),
-            filter => format!("class_differs = true AND ({filter})"),
-        };
+        get.filter = narrowed("class_differs = true".into(), &get.filter);
     }
     Ok(get)
+}
+
+/// A command's own filter, and the one that it was given; empty: none.
+fn narrowed(own: String, given: &str) -> String {
+    if given.is_empty() { own } else { format!("{own} AND ({given})") }
 }
 
 /// Brings a tenant to what is on offer now.

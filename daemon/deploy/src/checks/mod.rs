@@ -63,7 +63,7 @@ use crate::{
 };
 use chat::Conversation;
 use ended::Ended;
-pub(crate) use names::{Names, RESOLV_CONF, Unknown, addresses, name_servers};
+pub(crate) use names::{Names, Unknown};
 pub(crate) use route::dial;
 use rows::{Row, rows};
 use scene::Scene;

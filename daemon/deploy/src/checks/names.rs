@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
+    fmt, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ const SERVERS_MAX: usize = 4;
 /// Where name servers listen.
 const DNS_PORT: u16 = 53;
 /// Which name servers the machine has, and how many of them its resolver asks (resolv.conf(5)).
-pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 const MACHINE_SERVERS_MAX: usize = 3;
 
 /// Why a name leads nowhere.
@@ -84,27 +84,36 @@ impl Names {
 
     /// What the machine's name servers say of a name; `why`, where none of them responds.
     async fn asked_again(&self, name: &str, why: Unknown) -> Result<BTreeSet<IpAddr>, Unknown> {
-        let file = self.resolv_conf.clone().unwrap_or_else(|| PathBuf::from(RESOLV_CONF));
-        let servers = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        match self.at_machines_servers(name).await {
+            None | Some(Err(Unknown::NoResponse(_))) => Err(why),
+            Some(responded) => responded,
+        }
+    }
+
+    /// What the machine's name servers say of a name, asked without its resolver and the thread that this takes; `None`: it names none.
+    pub(crate) async fn at_machines_servers(&self, name: &str) -> Option<Result<BTreeSet<IpAddr>, Unknown>> {
+        let file = self.resolv_conf.as_deref().unwrap_or_else(|| Path::new(RESOLV_CONF));
+        let servers = fs::read_to_string(file).unwrap_or_default();
+        let mut silent = None;
         for server in name_servers(&servers) {
             let server = SocketAddr::new(server, self.port.unwrap_or(DNS_PORT));
             match addresses(server, name, true).await {
-                Err(Unknown::NoResponse(_)) => {}
-                responded => return responded,
+                Err(why @ Unknown::NoResponse(_)) => silent = Some(Err(why)),
+                responded => return Some(responded),
             }
         }
-        Err(why)
+        silent
     }
 }
 
 /// What `resolv.conf` names, as many of them as the machine's resolver asks.
-pub(crate) fn name_servers(text: &str) -> impl Iterator<Item = IpAddr> {
+fn name_servers(text: &str) -> impl Iterator<Item = IpAddr> {
     let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
     servers.take(MACHINE_SERVERS_MAX)
 }
 
 /// Requests IPv4 and IPv6 addresses; names that an alias leads to are looked up by the server that is queried.
-pub(crate) async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
+async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
     let (mut found, mut unknown) = (BTreeSet::new(), None);
     // Both at once: one that is not answered takes all the time that there is.
     let of = |kind| ask(server, name, kind, recursive);

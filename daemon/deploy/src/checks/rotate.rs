@@ -17,7 +17,6 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use k8s_openapi::{
     ByteString,
     api::{apps::v1::Deployment, core::v1::Secret},
-    apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
     Api,
@@ -26,10 +25,10 @@ use kube::{
 use landlord_core::ports::{DeployTarget, RotationReached};
 use landlord_kube::{
     Doing as _,
+    absent::since,
     client::ClusterClients,
     markers::{FIELD_MANAGER, is_ours},
 };
-use rustls::pki_types::UnixTime;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -312,9 +311,7 @@ impl Rotating<'_> {
         let id = secret.metadata.annotations.as_ref().and_then(|all| all.get(&annotation)).cloned();
         let Some(id) = id else { return Ok(None) };
         let written = secret.metadata.managed_fields.iter().flatten().filter_map(|fields| fields.time.as_ref()).max();
-        let age =
-            |time: &Time| UnixTime::now().as_secs().saturating_sub(u64::try_from(time.0.as_second()).unwrap_or(0));
-        if written.is_some_and(|time| age(time) < quiet.as_secs()) {
+        if written.is_some_and(|time| since(time) < quiet) {
             return Ok(None);
         }
         if secret.data.is_some_and(|data| data.contains_key(&format!("{}{NEXT}", self.credential.key))) {

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::checks::{Names, RESOLV_CONF, Unknown, addresses, name_servers};
+use crate::checks::{Names, Unknown};
 
 /// Addresses of a name are looked up again after this long: a load balancer that moved is found within it.
 const NAME_TTL: Duration = Duration::from_secs(5 * 60);
@@ -21,27 +21,19 @@ const NAME_TTL: Duration = Duration::from_secs(5 * 60);
 pub(super) const NAMES_MAX: usize = 50_000;
 /// What goes before name servers, as machines have it (nsswitch.conf(5): `hosts: files dns`).
 const HOSTS: &str = "/etc/hosts";
-const DNS_PORT: u16 = 53;
 
 /// Names that were looked up.
 pub(super) struct KnownNames {
-    resolver: Option<SocketAddr>,
-    machine: Machine,
-    kept: Mutex<HashMap<String, (BTreeSet<IpAddr>, Instant)>>,
-}
-
-/// Where this machine has its names from.
-struct Machine {
+    names: Names,
     hosts: PathBuf,
-    resolv_conf: PathBuf,
-    port: u16,
+    kept: Mutex<HashMap<String, (BTreeSet<IpAddr>, Instant)>>,
 }
 
 impl KnownNames {
     /// Asks `resolver`; `None`: whom this machine asks.
     pub(super) fn new(resolver: Option<SocketAddr>) -> Self {
-        let machine = Machine { hosts: HOSTS.into(), resolv_conf: RESOLV_CONF.into(), port: DNS_PORT };
-        Self { resolver, machine, kept: Mutex::default() }
+        let names = Names { resolver, ..Names::default() };
+        Self { names, hosts: HOSTS.into(), kept: Mutex::default() }
     }
 
     /// Addresses of a name, or the address itself.
@@ -70,27 +62,18 @@ impl KnownNames {
     }
 
     async fn asked(&self, host: &str) -> Result<BTreeSet<IpAddr>, Unknown> {
-        let own = Names { resolver: self.resolver, ..Names::default() };
         let name = host.trim_end_matches('.');
-        if self.resolver.is_some() || !is_of_dns(name) {
-            return own.lookup(host).await;
+        if self.names.resolver.is_some() || !is_of_dns(name) {
+            return self.names.lookup(host).await;
         }
-        let found = in_hosts(&fs::read_to_string(&self.machine.hosts).unwrap_or_default(), name);
+        let found = in_hosts(&fs::read_to_string(&self.hosts).unwrap_or_default(), name);
         if !found.is_empty() {
             return Ok(found);
         }
-        let servers = fs::read_to_string(&self.machine.resolv_conf).unwrap_or_default();
-        let mut silent = None;
-        for server in name_servers(&servers) {
-            match addresses(SocketAddr::new(server, self.machine.port), name, true).await {
-                Err(why @ Unknown::NoResponse(_)) => silent = Some(why),
-                responded => return responded,
-            }
-        }
-        match silent {
-            Some(why) => Err(why),
+        match self.names.at_machines_servers(name).await {
+            Some(responded) => responded,
             // The machine has its names from elsewhere.
-            None => own.lookup(host).await,
+            None => self.names.lookup(host).await,
         }
     }
 }
@@ -132,8 +115,9 @@ mod tests {
         fs::write(&hosts, "127.0.0.1 localhost\n34.1.2.9 own.example.com # by hand\n").unwrap();
         fs::write(&resolv_conf, "nameserver 127.0.0.1\n").unwrap();
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let machine = Machine { hosts, resolv_conf, port: server.local_addr().unwrap().port() };
-        let names = std::sync::Arc::new(KnownNames { machine, ..KnownNames::new(None) });
+        let port = Some(server.local_addr().unwrap().port());
+        let names = Names { port, resolv_conf: Some(resolv_conf), ..Names::default() };
+        let names = std::sync::Arc::new(KnownNames { names, hosts, ..KnownNames::new(None) });
         let serves = async {
             let mut buffer = [0; 512];
             loop {

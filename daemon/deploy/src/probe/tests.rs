@@ -204,6 +204,15 @@ async fn names_of(addresses: Arc<Mutex<Vec<IpAddr>>>) -> SocketAddr {
     server
 }
 
+/// What a proxy is asked for: the first line.
+async fn request_line(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8_lossy(&head).lines().next().unwrap().to_owned()
+}
+
 /// A proxy that leads every address to one port of this machine, and counts.
 async fn proxy(port: u16) -> (SocketAddr, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -212,12 +221,9 @@ async fn proxy(port: u16) -> (SocketAddr, Arc<AtomicU32>) {
     #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
-            }
+            let line = request_line(&mut stream).await;
             counted.fetch_add(1, Ordering::SeqCst);
-            assert!(head.starts_with(b"CONNECT 34.1.2.3:443 HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
+            assert_eq!(line, "CONNECT 34.1.2.3:443 HTTP/1.1");
             let mut other = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;

@@ -1,7 +1,7 @@
 //! What an update would change, as a real API server says in a dry run: values, fields that go, what comes and goes whole, and of a
 //! Secret nothing but the names of its keys.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -16,13 +16,13 @@ use landlord_core::{
     ports::{AppDiff as _, Apps as _, DeployTarget, Isolation as _, ObjectDiff, TargetCluster},
 };
 use landlord_test_kube::{
-    cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes},
+    cloud::{CloudControllers, NodeSpec, add_nodes},
     steps,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::{DeployOptions, Deployer, Scene, done};
+use crate::support::{Deployer, Scene, done};
 
 /// The stack, its release and its namespace.
 const DESK: &str = "desk";
@@ -93,9 +93,7 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let scene = Scene::start(Duration::from_secs(20)).await?;
-        let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
-        let classes = CloudOptions::new(vec![StorageClassSpec::new("fast", "disk.example.com")]);
-        let controllers = CloudControllers::start(scene.client.clone(), backend, classes).await?;
+        let controllers = scene.controllers().await?;
         add_nodes(&scene.client, &[NodeSpec::named("shared-1")]).await?;
         let running = deployer(&scene, "running", &before()).await?;
         let offering = deployer(&scene, "offering", &after()).await?;
@@ -235,16 +233,7 @@ fn by_object(found: &[ObjectDiff]) -> Changes {
 async fn deployer(scene: &Scene, name: &str, objects: &[Value]) -> Result<Deployer> {
     let folder = scene.folder.path().join(name);
     write_stack(&folder, objects)?;
-    let options = DeployOptions {
-        stacks_dir: folder,
-        helm_path: scene.artifacts.helm.clone(),
-        helm_version: ">=4.3.0, <5.0.0".into(),
-        state_dir: scene.folder.path().join(format!("{name}-state")),
-        helm_processes_max: 1,
-        gateway_api_crds: Some(scene.artifacts.gateway_crds.clone()),
-        removal_timeout: Duration::from_secs(20),
-    };
-    Ok(Deployer::open(options).await?)
+    scene.another_deployer(&format!("{name}-state"), folder, scene.artifacts.gateway_crds.clone()).await
 }
 
 steps! {

@@ -28,13 +28,10 @@ use landlord_core::{
 };
 use landlord_kube::object::resource;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
 use crate::{
-    monitoring::{Outside, Program, Targets, configure, free_address, platform, rendered},
+    monitoring::{Outside, Program, Targets, configure, free_address, get, platform, rendered},
     support::{NAMESPACE, Scene, client_of, done, eventually, shipped::environment},
 };
 
@@ -103,16 +100,6 @@ fn start(program: &Path, scene: &Scene, objects: &[Value], token: &str, ports: [
 
 fn log(scene: &Scene) -> PathBuf {
     scene.folder.path().join("kube-state-metrics.log")
-}
-
-/// Status and body of a GET.
-async fn get(address: &str, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no HTTP")?;
-    Ok((status, response))
 }
 
 /// Names of kube-state-metrics' series that rules and dashboards ask for.

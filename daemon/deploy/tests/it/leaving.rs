@@ -2,9 +2,9 @@
 //! Gateway where the Gateway API is older than ListenerSets, and the way out: nothing of another installation, of the
 //! operator or of anybody else is touched, and in the end the cluster is as it was found.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::support::{Deployer, Scene, done, eventually};
+use crate::support::{Deployer, Scene, done, eventually, stacks};
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
@@ -20,7 +20,7 @@ use landlord_core::{
     },
 };
 use landlord_test_kube::{
-    cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes},
+    cloud::{CloudControllers, NodeSpec, add_nodes},
     differences, everything, older_gateway_crds,
 };
 use serde_json::{Value, json};
@@ -41,9 +41,7 @@ struct World {
 impl World {
     async fn start() -> Result<Self> {
         let scene = Scene::start_with(Duration::from_secs(20), older_gateway_crds()?).await?;
-        let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
-        let classes = CloudOptions::new(vec![StorageClassSpec::new("fast", "disk.example.com")]);
-        let controllers = CloudControllers::start(scene.client.clone(), backend, classes).await?;
+        let controllers = scene.controllers().await?;
         add_nodes(&scene.client, &[NodeSpec::named("shared-1")]).await?;
         let found = everything(&scene.client, &[], |_, _| false).await?;
         let acme = tenant(&scene, "acme", &json!({ "secret": "wildcard" }));
@@ -53,7 +51,7 @@ impl World {
 
     /// What works on the same cluster with the newer Gateway API.
     async fn newer(&self) -> Result<Deployer> {
-        self.scene.another_deployer("newer", self.scene.artifacts.gateway_crds.clone()).await
+        self.scene.another_deployer("newer", stacks(), self.scene.artifacts.gateway_crds.clone()).await
     }
 
     async fn stop(self) {
@@ -304,7 +302,7 @@ impl World {
         // A neighbour that is another landlord.
         let mut hooli = self.tenant("hooli", &Value::Null);
         hooli.installation = "second".into();
-        let second = self.scene.another_deployer("second", self.scene.artifacts.gateway_crds.clone()).await?;
+        let second = self.scene.another_deployer("second", stacks(), self.scene.artifacts.gateway_crds.clone()).await?;
         isolated(&second, &hooli).await?;
         let mut shared = self.tenant("pied", &json!({ "secret": "wildcard" }));
         shared.installation = "second".into();

@@ -370,14 +370,20 @@ pub(crate) fn free_address() -> Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
+/// Status of a GET, and the whole response.
+pub(crate) async fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no HTTP")?;
+    Ok((status, response))
+}
+
 /// Series that a query finds.
 async fn found(prometheus: &str, query: &str) -> Result<usize> {
     let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let mut stream = TcpStream::connect(prometheus).await?;
-    let request = format!("GET /api/v1/query?query={escaped} HTTP/1.0\r\nHost: {prometheus}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
+    let (_, response) = get(prometheus, &format!("/api/v1/query?query={escaped}")).await?;
     let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let value: Value = serde_json::from_str(body).with_context(|| response.clone())?;
     Ok(value["data"]["result"].as_array().map_or(0, Vec::len))

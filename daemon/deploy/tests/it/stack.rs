@@ -1,7 +1,7 @@
 //! The shipped stack on a real control plane, from nothing to ready to nothing. Pods don't run on
 //! simulated nodes, they only become Ready: what is tested is the state of Kubernetes objects.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::support::{self, NAMESPACE, Scene, client_of, done, eventually};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -18,7 +18,7 @@ use landlord_core::{
     ports::{Apps as _, CUSTOMER_ACCESS_MIN, CloudAccount, Isolation as _, StageProgress},
 };
 use landlord_kube::{markers::CUSTOMER, object::Wanted};
-use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeSpec, StorageClassSpec, add_nodes};
+use landlord_test_kube::cloud::{CloudControllers, NodeSpec, add_nodes};
 use serde_json::{Value, json};
 
 /// The cluster, once it has a storage class.
@@ -33,9 +33,7 @@ impl World {
         let target = scene.target(25, &json!({}));
         let lacking = scene.deployer.apps.ensure_base(&target).await.unwrap_err();
         ensure!(lacking.message.contains("no default storage class") && !lacking.remedy.is_empty(), "{lacking:?}");
-        let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
-        let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
-        let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
+        let controllers = scene.controllers().await?;
         Ok(Self { scene, controllers })
     }
 

@@ -448,14 +448,8 @@ impl World {
 
     /// How an operation ends.
     pub(crate) async fn outcome(&self, id: OperationId) -> OperationOutcome {
-        let since = Instant::now();
-        while since.elapsed() < TIMEOUT {
-            if let Some(outcome) = self.store.operation(id).await.unwrap().outcome {
-                return outcome;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("it never ends; violations: {:?}", self.cloud.violations());
+        self.until(async || self.store.operation(id).await.unwrap().outcome.ok_or_else(|| format!("{id} never ends")))
+            .await
     }
 
     /// Tries to remove a host cluster; returns whether that was refused because of its tenants.
@@ -501,23 +495,31 @@ impl World {
 
     /// Waits for a state; `None`: for its end.
     pub(crate) async fn wait_for(&self, name: &EnvironmentName, wanted: Option<State>) {
-        let since = Instant::now();
-        let mut state = None;
-        while since.elapsed() < TIMEOUT {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            state = match self.store.get(name).await {
+        self.until(async || {
+            let state = match self.store.get(name).await {
                 Ok(tenant) => Some(tenant.status.state),
                 Err(StoreError::NotFound(_)) => None,
                 Err(error) => panic!("{error}"),
             };
-            if state == wanted {
-                return;
-            }
+            if state == wanted { Ok(()) } else { Err(format!("{name} is {state:?}, not {wanted:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits for what is in the store; meanwhile `look` says why it is not there.
+    async fn until<T>(&self, look: impl AsyncFn() -> Result<T, String>) -> T {
+        let since = Instant::now();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let why = match look().await {
+                Ok(seen) => return seen,
+                Err(why) => why,
+            };
+            assert!(since.elapsed() < TIMEOUT, "{why}; violations: {:?}", self.cloud.violations());
             let _ = tokio::time::timeout(POLL, changed).await;
         }
-        panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream};
+use futures::Stream;
 use landlord_core::{
     CustomerId, Environment, Violation,
     access::{Action, Resource},
@@ -19,7 +19,6 @@ use landlord_proto::v1;
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     mpsc::{self, error::SendTimeoutError},
-    oneshot,
 };
 
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
     name,
     ports::Ports,
     shares::{Share, Shares},
-    watch::{self, Watches},
+    watch::Watches,
 };
 
 /// Lines that wait for a slow reader: 4 MiB of the longest.
@@ -148,8 +147,7 @@ pub(super) async fn open(
     let (lines, receiver) = mpsc::channel(WAITING_MAX);
     let reader_gone = lines.clone();
     let sink = Sink { lines, has_stalled: AtomicBool::new(false), _reader: reader };
-    let (end, ended) = oneshot::channel();
-    watches.run(end, async move {
+    Ok(watches.fed(receiver, async move {
         let read = async {
             let read = ports.logs.logs(&tenant, &query, &sink).await;
             let has_stalled = sink.has_stalled.load(Ordering::Relaxed);
@@ -162,8 +160,7 @@ pub(super) async fn open(
             () = tokio::time::sleep_until(ends) => Some(Error::Reauthenticate),
             error = forbidden(&ports, &tenant) => Some(error.into()),
         }
-    });
-    Ok(stream::unfold(Some((receiver, ended)), watch::next))
+    }))
 }
 
 /// Waits until the caller may not read the tenant any more, or it is another one.

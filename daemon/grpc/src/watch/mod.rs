@@ -130,20 +130,22 @@ impl Watches {
         let probe = EventQuery { limit: 1, ..query.clone() };
         source.events(&probe).await?;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let (end, ended) = oneshot::channel();
         let watch = Watch { recent: self.recent.clone(), tokens: self.tokens.clone(), query, sender };
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            if let Some(error) = watch.run(&stop).await {
-                // The client may be gone.
-                let _ = end.send(error);
-            }
-        });
-        Ok(stream::unfold(Some((receiver, ended)), next))
+        Ok(self.fed(receiver, watch.run()))
     }
 
-    /// Runs what feeds another stream, until it ends or the daemon stops; why goes to `end`.
-    pub(crate) fn run(&self, end: oneshot::Sender<Error>, feed: impl Future<Output = Option<Error>> + Send + 'static) {
+    /// A stream of what `receiver` gets from `feed`, which runs until it ends or the daemon stops; then of why. That needs no room among
+    /// what waits, so that a client that takes nothing learns of it.
+    pub(crate) fn fed<T, F>(
+        &self,
+        receiver: mpsc::Receiver<T>,
+        feed: F,
+    ) -> impl Stream<Item = Result<T, Error>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: Future<Output = Option<Error>> + Send + 'static,
+    {
+        let (end, ended) = oneshot::channel();
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             if let Some(error) = stop.run_until_cancelled(feed).await.unwrap_or(Some(Error::Stopping)) {
@@ -151,6 +153,7 @@ impl Watches {
                 let _ = end.send(error);
             }
         });
+        stream::unfold(Some((receiver, ended)), next)
     }
 
     fn position(&self, token: &str) -> Option<i64> {
@@ -158,12 +161,11 @@ impl Watches {
     }
 }
 
-/// What feeds a stream, and the error with which it ends: that one needs no room among the messages, so that a client that takes none
-/// learns of it.
+/// What a stream is fed by, and the error with which it ends.
 type Fed<T> = (mpsc::Receiver<T>, oneshot::Receiver<Error>);
 
 /// The messages, then the error with which they ended.
-pub(crate) async fn next<T>(state: Option<Fed<T>>) -> Option<(Result<T, Error>, Option<Fed<T>>)> {
+async fn next<T>(state: Option<Fed<T>>) -> Option<(Result<T, Error>, Option<Fed<T>>)> {
     let (mut receiver, ended) = state?;
     match receiver.recv().await {
         Some(message) => Some((Ok(message), Some((receiver, ended)))),
@@ -180,11 +182,10 @@ struct Watch {
 
 impl Watch {
     /// Runs until the client is gone (`None`), or ends it with an error.
-    async fn run(mut self, stop: &CancellationToken) -> Option<Error> {
+    async fn run(mut self) -> Option<Error> {
         let sender = self.sender.clone();
         tokio::select! {
             biased;
-            () = stop.cancelled() => Some(Error::Stopping),
             () = sender.closed() => None,
             error = self.follow() => Some(error),
         }

@@ -192,25 +192,21 @@ async fn each_watch_gets_what_it_chose_and_nothing_twice() {
 async fn what_feeds_another_stream_ends_it_with_its_error_after_the_messages_that_wait() {
     let (watches, stop) = watches(&Arc::new(Log::default()));
     let (lines, receiver) = mpsc::channel(1);
-    let (end, ended) = oneshot::channel();
-    watches.run(end, async move {
+    let mut stream = Box::pin(watches.fed(receiver, async move {
         // There is no room for more.
         lines.send("one").await.unwrap();
         Some(Error::LogsTooSlow)
-    });
-    let mut stream = Box::pin(stream::unfold(Some((receiver, ended)), next));
+    }));
     assert_eq!(stream.next().await.unwrap().unwrap(), "one");
     let status = tonic::Status::from(stream.next().await.unwrap().unwrap_err());
     assert_eq!(tonic_types::StatusExt::get_details_error_info(&status).unwrap().reason, "WATCH_TOO_SLOW");
     assert!(stream.next().await.is_none());
 
     let (lines, receiver) = mpsc::channel::<()>(1);
-    let (end, ended) = oneshot::channel();
-    watches.run(end, async move {
+    let mut stream = Box::pin(watches.fed(receiver, async move {
         let _lines = lines;
         std::future::pending().await
-    });
+    }));
     stop.cancel();
-    let mut stream = Box::pin(stream::unfold(Some((receiver, ended)), next));
     assert!(matches!(stream.next().await, Some(Err(Error::Stopping))));
 }

@@ -45,6 +45,9 @@ fn given(response: &v1::GetTenantAccessResponse) -> Vec<(String, bool)> {
 
 #[tokio::test]
 async fn credentials_are_given_once_and_stay_nowhere() {
+    // With one subscriber alone, tracing takes the default of whichever thread meets a line first for everybody's, and the
+    // threads of other tests have none.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let logged = Logged::default();
     let writer = logged.clone();
     let subscriber =

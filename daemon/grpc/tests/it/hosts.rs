@@ -1,7 +1,7 @@
 //! Host clusters and shared levels, as a client sees them.
 
 use crate::common;
-use crate::common::{Daemon, counted, fields, metadata, named, order, reason};
+use crate::common::{Daemon, counted, fields, metadata, named, order, reason, violations};
 use landlord_core::{
     Amounts, Catalog, Measured, OperationOutcome, State,
     ports::{AuditQuery, AuditStore as _},
@@ -180,11 +180,10 @@ async fn a_platform_on_offer_reaches_the_host_cluster_that_is_asked_for_and_nobo
 
     // What is no part of one, or what no update brings, is said.
     for part in ["stack", "roof"] {
-        assert_eq!(
-            fields(&client.update_host_cluster_revision(request(&[part])).await.unwrap_err()),
-            ["parts"],
-            "{part}"
-        );
+        let refused = client.update_host_cluster_revision(request(&[part])).await.unwrap_err();
+        assert_eq!(fields(&refused), ["parts"], "{part}");
+        let (_, description) = violations(&refused).remove(0);
+        assert!(description.ends_with("there are class and platform"), "{description}");
     }
     let class = client.update_host_cluster_revision(request(&["class"])).await.unwrap_err();
     assert!(class.code() == Code::FailedPrecondition && class.message().contains("machine_type"), "{class:?}");

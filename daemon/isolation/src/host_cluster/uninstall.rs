@@ -23,8 +23,9 @@ use landlord_kube::{
     Doing as _, Result,
     absent::{exactly, gone_is_fine, known},
     content::content,
-    gateway_api::{DIGEST_ANNOTATION, GROUP, OWNER_ANNOTATION},
+    gateway_api::{GROUP, is_brought},
     markers::{CHECKS_ROLE, LEVEL_LABEL, role_selector},
+    object::DEFINITION,
     progress::pending,
 };
 
@@ -226,7 +227,7 @@ impl Uninstall<'_> {
             self.remove_all(&resource, &ListParams::default(), &ours).await?;
         }
         let group = "apiextensions.k8s.io";
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", "CustomResourceDefinition"));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", DEFINITION));
         let left = self.remove_all(&resource, &ListParams::default(), &ours).await?;
         Ok(left.map(|name| format!("waiting until the custom resource {name} is gone")))
     }
@@ -257,9 +258,4 @@ enum Content {
     Going(String),
     /// Somebody's.
     Theirs(String),
-}
-
-fn is_brought(annotations: &std::collections::BTreeMap<String, String>, installation: &str) -> bool {
-    let owner = annotations.get(OWNER_ANNOTATION).is_some_and(|owner| owner == installation);
-    owner && annotations.contains_key(DIGEST_ANNOTATION)
 }

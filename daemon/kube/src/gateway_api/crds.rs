@@ -19,18 +19,18 @@ use super::routing::is_known;
 use crate::{
     error::{Doing as _, Error, Result},
     markers::FIELD_MANAGER,
-    object, yaml,
+    object::{self, DEFINITION},
+    yaml,
 };
 
 /// Annotation: which manifest a CRD was applied from.
-pub const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
+const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
 /// Annotation: which installation brought a CRD along. Only it changes or removes it.
 pub const OWNER_ANNOTATION: &str = "landlord.dev/installation";
 /// The Gateway API's CRDs have about 1 MB.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Digits of a manifest's digest.
 const DIGEST_DIGITS: usize = 32;
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// Custom resources to bring along, as read at start.
 #[derive(Debug, Clone)]
@@ -61,14 +61,22 @@ impl Crds {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |problem: String| Error::Manifest { problem };
         let documents = yaml::documents(text).map_err(bad)?;
-        if !documents.iter().any(|document| document["kind"] == DEFINITION) {
+        if !documents.iter().any(is_definition) {
             return Err(bad("it holds no CustomResourceDefinition".into()));
         }
         let mut digest = hex::encode(Sha256::digest(text));
         digest.truncate(DIGEST_DIGITS);
         Ok(Self { documents, digest })
     }
+
+    /// Whether an object is as these have it.
+    fn are_in(&self, annotations: &BTreeMap<String, String>) -> bool {
+        annotations.get(DIGEST_ANNOTATION) == Some(&self.digest)
+    }
 }
+
+/// Annotations of the custom resources that a cluster has, by name.
+type Found = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Applies the Gateway API's CRDs, if there are any to apply; says what is being waited for.
 ///
@@ -76,11 +84,12 @@ impl Crds {
 /// What the API server says.
 pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
+    let found = found(client).await?;
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.cluster.shared().is_none() || brought(client, crds, &target.installation).await? == CrdsFrom::UsInPart {
-        ensure_crds(client, crds, &target.installation).await?;
+    if target.cluster.shared().is_none() || is_ours_in_part(&found, crds, &target.installation) {
+        ensure_crds(client, crds, &target.installation, &found).await?;
     }
-    Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
+    learned(client).await
 }
 
 /// The same for a cluster that landlord made, where nobody but its cloud may have brought the Gateway API along.
@@ -89,73 +98,82 @@ pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>)
 /// What the API server says.
 pub async fn ensure_own(client: &Client, installation: &str, crds: Option<&Crds>) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
-    ensure_crds(client, crds, installation).await?;
+    ensure_crds(client, crds, installation, &found(client).await?).await?;
+    learned(client).await
+}
+
+async fn learned(client: &Client) -> Result<Option<String>> {
     Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
 
-/// Who brought the Gateway API along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CrdsFrom {
-    /// Us, all of it as it is now.
-    Us,
-    /// Us, but something is missing or older; or nobody.
-    UsInPart,
-    /// Somebody else.
-    Others,
+/// One observation, since every tenant's pass makes one, and every release of a platform.
+async fn found(client: &Client) -> Result<Found> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let found = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
+    let metadata = found.items.into_iter().map(|found| found.metadata);
+    Ok(metadata.filter_map(|known| Some((known.name?, known.annotations.unwrap_or_default()))).collect())
 }
 
-/// One observation, since every tenant's pass makes one.
-async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<CrdsFrom> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
-    let mut whole = true;
-    for document in crds.documents.iter().filter(|document| document["kind"] == DEFINITION) {
-        let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let found = known.items.iter().find(|found| found.metadata.name.as_deref() == Some(name));
-        let Some(found) = found else {
-            whole = false;
-            continue;
-        };
-        let annotation = |key: &str| found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        // Two installations that both kept them up to date would take turns for ever.
-        match (annotation(DIGEST_ANNOTATION), annotation(OWNER_ANNOTATION)) {
-            (Some(digest), Some(owner)) if owner == installation => whole &= *digest == crds.digest,
-            _ => return Ok(CrdsFrom::Others),
-        }
-    }
-    Ok(if whole { CrdsFrom::Us } else { CrdsFrom::UsInPart })
+/// Whether something of what this installation brought along is missing or older, or nobody brought anything. Not where any of it is
+/// somebody else's: two installations that both kept them up to date would take turns for ever.
+fn is_ours_in_part(found: &Found, crds: &Crds, installation: &str) -> bool {
+    let known: Vec<_> =
+        crds.documents.iter().filter(|one| is_definition(one)).map(|one| found.get(name(one))).collect();
+    known.iter().flatten().all(|annotations| is_brought(annotations, installation))
+        && !known.iter().all(|known| known.is_some_and(|annotations| crds.are_in(annotations)))
 }
 
 /// What is missing is applied, and what is of this installation is brought to the manifest. Definitions that somebody else keeps stay
 /// as they are, and then nothing but missing definitions is added: the manifest's admission policy would refuse older ones to whoever
 /// keeps them.
-async fn ensure_crds(client: &Client, crds: &Crds, installation: &str) -> Result<()> {
-    let (mut due, mut are_others) = (Vec::new(), false);
-    for document in &crds.documents {
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (name, kind, api_version) = (text("/metadata/name"), text("/kind"), text("/apiVersion"));
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &object::resource(api_version, kind));
-        let found = api.get_metadata_opt(name).await.doing(|| format!("reading {kind} {name}"))?;
-        let is_definition = kind == DEFINITION;
-        match found.map(|found| found.metadata.annotations.unwrap_or_default()) {
-            Some(annotations) if !is_of(installation, &annotations) => are_others |= is_definition,
-            Some(annotations) if annotations.get(DIGEST_ANNOTATION) == Some(&crds.digest) => {}
-            Some(_) | None => due.push((api, document, name, is_definition)),
+async fn ensure_crds(client: &Client, crds: &Crds, installation: &str, found: &Found) -> Result<()> {
+    let is_others = |document: &Value| {
+        is_definition(document)
+            && found.get(name(document)).is_some_and(|annotations| !is_of(annotations, installation))
+    };
+    let are_others = crds.documents.iter().any(is_others);
+    for document in crds.documents.iter().filter(|document| is_definition(document) || !are_others) {
+        let (kind, name) = (text(document, "/kind"), name(document));
+        let api: Api<DynamicObject> =
+            Api::all_with(client.clone(), &object::resource(text(document, "/apiVersion"), kind));
+        let known = if is_definition(document) {
+            found.get(name).cloned()
+        } else {
+            let known = api.get_metadata_opt(name).await.doing(|| format!("reading {kind} {name}"))?;
+            known.map(|known| known.metadata.annotations.unwrap_or_default())
+        };
+        if known.is_some_and(|annotations| !is_of(&annotations, installation) || crds.are_in(&annotations)) {
+            continue;
         }
-    }
-    for (api, document, name, _) in due.into_iter().filter(|(.., is_definition)| *is_definition || !are_others) {
         let mut wanted = document.clone();
         wanted["metadata"]["annotations"][DIGEST_ANNOTATION] = json!(crds.digest);
         wanted["metadata"]["annotations"][OWNER_ANNOTATION] = json!(installation);
         let applied = api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await;
-        applied.doing(|| format!("applying {name} of the Gateway API"))?;
+        applied.doing(|| format!("applying {kind} {name} of the Gateway API"))?;
     }
     Ok(())
 }
 
-/// Whether an object was brought along by this installation.
-fn is_of(installation: &str, annotations: &BTreeMap<String, String>) -> bool {
-    // Those of before are not named by their installation.
+fn is_definition(document: &Value) -> bool {
+    document["kind"] == DEFINITION
+}
+
+fn name(document: &Value) -> &str {
+    text(document, "/metadata/name")
+}
+
+fn text<'a>(document: &'a Value, pointer: &str) -> &'a str {
+    document.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether an object was brought along by this installation, which is named on it.
+#[must_use]
+pub fn is_brought(annotations: &BTreeMap<String, String>, installation: &str) -> bool {
+    annotations.contains_key(OWNER_ANNOTATION) && is_of(annotations, installation)
+}
+
+/// The same, or by one of before, when they were not named by their installation.
+fn is_of(annotations: &BTreeMap<String, String>, installation: &str) -> bool {
     let is_own = annotations.get(OWNER_ANNOTATION).is_none_or(|owner| owner == installation);
     is_own && annotations.contains_key(DIGEST_ANNOTATION)
 }

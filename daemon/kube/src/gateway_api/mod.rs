@@ -4,7 +4,7 @@ pub mod accepted;
 mod crds;
 mod routing;
 
-pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure, ensure_own};
+pub use crds::{Crds, OWNER_ANNOTATION, ensure, ensure_own, is_brought};
 pub use routing::{Routing, is_known, routing};
 
 /// API group of Gateways, routes and their kin.

@@ -186,19 +186,12 @@ fn environments_of(row: &AnyRow) -> Option<EnvironmentCount> {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, Row as _, SqliteConnection};
-
-    use super::{DAEMONS, LEASES};
+    use super::{super::plan, DAEMONS, LEASES};
 
     #[tokio::test]
     async fn leases_are_counted_without_those_at_rest() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
-        for (statement, of) in [(LEASES, Some("a")), (DAEMONS, None)] {
-            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let query = of.into_iter().fold(sqlx::query(explain).bind(1), sqlx::query::Query::bind);
-            let steps = query.fetch_all(&mut connection).await.unwrap();
-            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        for statement in [LEASES, DAEMONS] {
+            let steps = plan::steps(statement).await;
             let of_tenants: Vec<&String> = steps.iter().filter(|step| step.contains(" tenants ")).collect();
             assert_eq!(of_tenants.len(), 1, "{steps:#?}");
             let search = "SEARCH tenants USING COVERING INDEX tenants_leased (owner=? AND lease_until>?)";

@@ -117,29 +117,13 @@ async fn clashes(connection: &mut AnyConnection) -> Result<Vec<[String; 2]>, Sto
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, Row as _, SqliteConnection};
-
-    use super::*;
-
-    async fn empty() -> SqliteConnection {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
-        connection
-    }
+    use super::{super::plan, *};
 
     #[tokio::test]
     async fn a_domain_is_looked_up_by_its_index() {
-        let mut connection = empty().await;
         let name = "customers/acme/tenants/prod".parse().unwrap();
         let domain = Domain::try_from("files.acme.example.com".to_owned()).unwrap();
-        let sql = clashing(&name, &domain).text().to_owned();
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-        let mut query = sqlx::query(explain);
-        for _ in 0..sql.matches('?').count().max(sql.matches('$').count()) {
-            query = query.bind("text");
-        }
-        let steps = query.fetch_all(&mut connection).await.unwrap();
-        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        let steps = plan::steps(clashing(&name, &domain).text()).await;
         let searches: Vec<_> = steps.iter().filter(|step| step.contains("tenants")).collect();
         assert!(!searches.is_empty(), "{steps:#?}");
         assert!(searches.iter().all(|step| step.starts_with("SEARCH tenants USING")), "{steps:#?}");

@@ -315,23 +315,11 @@ pub(crate) async fn view(
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, Row as _, SqliteConnection};
-
-    use super::CANDIDATES;
+    use super::{super::plan, CANDIDATES};
 
     #[tokio::test]
     async fn tenants_are_counted_from_indexes_alone() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {CANDIDATES}"));
-        let steps = sqlx::query(explain)
-            .bind("acme")
-            .bind("present")
-            .bind("capacity")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        let steps = plan::steps(CANDIDATES).await;
         let of_tenants: Vec<&String> = steps.iter().filter(|step| step.contains(" t ")).collect();
         assert_eq!(of_tenants.len(), 5, "{steps:#?}");
         assert!(of_tenants.iter().all(|step| step.starts_with("SEARCH t USING COVERING INDEX")), "{steps:#?}");

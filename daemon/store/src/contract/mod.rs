@@ -18,6 +18,8 @@ pub(crate) mod identity;
 mod inventories;
 mod namespaces;
 mod orphans;
+#[cfg(test)]
+mod plan;
 mod revisions;
 mod tenants;
 mod webhooks;

@@ -348,22 +348,11 @@ async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Time
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, Row as _, SqliteConnection};
-
-    use super::DUE;
-
-    /// The plan of the claim's statement, one line a step.
-    async fn query_plan(statement: &str) -> String {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let steps = sqlx::query(explain).bind(1).bind("a").bind(1).fetch_all(&mut connection).await.unwrap();
-        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
-    }
+    use super::{super::plan, DUE};
 
     #[tokio::test]
     async fn a_claim_checks_only_at_what_is_due() {
-        let plan = query_plan(DUE).await;
+        let plan = plan::steps(DUE).await.join("\n");
         let search = "SEARCH tenants USING COVERING INDEX tenants_due (next_due<?)";
         assert!(plan.contains(search), "{plan}");
         assert!(!plan.contains("SCAN tenants"), "{plan}");

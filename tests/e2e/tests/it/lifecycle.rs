@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use landlord_e2e::{FAST, bare_world, begun, on_every_cloud, patient_world};
+use landlord_e2e::{FAST, bare_world, on_every_cloud, patient_world, until_begun};
 use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge};
 use serde_json::json;
 
@@ -142,10 +142,7 @@ fn cancelling_a_create_unwinds_it(cloud: &'static Cloud) {
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
-    let deadline = Instant::now() + TIMEOUT;
-    while begun(&world, &tenant.name(), "cluster").unwrap() == 0 {
-        assert!(Instant::now() < deadline, "no cluster is begun");
-    }
+    until_begun(&world, &tenant.name(), "cluster", 0, TIMEOUT).unwrap();
     cli.ok(&["cancel", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();

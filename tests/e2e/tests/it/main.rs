@@ -8,6 +8,8 @@ mod alerts;
 mod apps;
 mod auth;
 mod clouds;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod daemons;
 mod figures;
 mod input;

@@ -21,7 +21,10 @@ use opentelemetry_proto::tonic::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::traces::{AT_START, Collector, counted, same};
+use crate::{
+    collector::Collector,
+    traces::{AT_START, counted, same},
+};
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(600);

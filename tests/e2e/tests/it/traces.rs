@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -13,24 +12,13 @@ use landlord_proto::{
     v1::{self, tenant_service_client::TenantServiceClient},
 };
 use landlord_test_harness::{World, WorldOptions, client, cloud::EKS};
-use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::{
-            ExportLogsServiceRequest, ExportLogsServiceResponse,
-            logs_service_server::{LogsService, LogsServiceServer},
-        },
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_server::{TraceService, TraceServiceServer},
-        },
-    },
-    logs::v1::LogRecord,
-    trace::v1::{Span, span::SpanKind},
-};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use prost::Message as _;
 use tokio::task::JoinSet;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 use tonic_types::StatusExt as _;
+
+use crate::collector::Collector;
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -40,54 +28,13 @@ const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
 /// What a plugin's process is asked when it starts is of no order, but an order that comes before the answer asks for itself.
 pub(crate) const AT_START: [&str; 2] = ["Describe", "Configure"];
 
-/// Takes spans and log records as a collector does.
-#[derive(Clone, Default)]
-pub(crate) struct Collector {
-    spans: Arc<Mutex<Vec<Span>>>,
-    logs: Arc<Mutex<Vec<LogRecord>>>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        self.spans.lock().unwrap().extend(scopes.flat_map(|scope| scope.spans));
-        Ok(Response::new(Default::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        let scopes = request.into_inner().resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
-        self.logs.lock().unwrap().extend(scopes.flat_map(|scope| scope.log_records));
-        Ok(Response::new(Default::default()))
-    }
-}
-
 impl Collector {
-    pub(crate) async fn start(tasks: &mut JoinSet<()>) -> (Self, String) {
-        let collector = Self::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(collector.clone()))
-            .add_service(LogsServiceServer::new(collector.clone()))
-            .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
-        tasks.spawn(async { server.await.unwrap() });
-        (collector, address)
-    }
-
     /// The spans of a trace that came until now.
     pub(crate) fn of(&self, trace: &str) -> Vec<Span> {
-        let spans = self.spans.lock().unwrap();
-        spans.iter().filter(|span| hex::encode(&span.trace_id) == trace).cloned().collect()
+        let traces = self.traces.lock().unwrap();
+        let scopes = traces.iter().flat_map(|sent| &sent.resource_spans).flat_map(|resource| &resource.scope_spans);
+        let spans = scopes.flat_map(|scope| &scope.spans);
+        spans.filter(|span| hex::encode(&span.trace_id) == trace).cloned().collect()
     }
 
     /// Waits until a span of a trace is there.
@@ -223,7 +170,12 @@ async fn ordered(collector: &Collector, world: &World) {
     assert!(details.error_info().is_some());
     // What was logged during the work bears the same id.
     let deadline = Instant::now() + TIMEOUT;
-    while !collector.logs.lock().unwrap().iter().any(|line| !line.trace_id.is_empty()) {
+    let is_traced = || {
+        let logs = collector.logs.lock().unwrap();
+        let scopes = logs.iter().flat_map(|sent| &sent.resource_logs).flat_map(|resource| &resource.scope_logs);
+        scopes.flat_map(|scope| &scope.log_records).any(|line| !line.trace_id.is_empty())
+    };
+    while !is_traced() {
         assert!(Instant::now() < deadline, "no line of the log is part of a trace");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -6,29 +6,19 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     time::Instant,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_test_harness::{Cloud, TenantFile, judge};
-use opentelemetry_proto::tonic::collector::{
-    logs::v1::{
-        ExportLogsServiceRequest, ExportLogsServiceResponse,
-        logs_service_server::{LogsService, LogsServiceServer},
-    },
-    trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-};
-use prost::Message;
+use prost::Message as _;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tonic::{Request, Response, Status};
 
 use crate::{
-    chat, machine, nothing_is_left,
+    chat,
+    collector::Collector,
+    machine, nothing_is_left,
     scene::{LOOK_INTERVAL, PATIENCE, Scene},
 };
 
@@ -44,51 +34,6 @@ const KEYS: [(&str, &str); 7] = [
 ];
 /// What is the cluster's, its nodes' and its volumes': Secrets belong there.
 const CLUSTERS: &str = "cloud";
-
-/// Keeps all that a daemon exports, as it was sent.
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<u8>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.keep(&request.into_inner());
-        Ok(Response::new(Default::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.keep(&request.into_inner());
-        Ok(Response::new(Default::default()))
-    }
-}
-
-impl Collector {
-    fn keep(&self, message: &impl Message) {
-        self.0.lock().unwrap().extend(message.encode_to_vec());
-    }
-
-    /// It, with its address.
-    async fn start(tasks: &mut JoinSet<()>) -> (Self, String) {
-        let collector = Self::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(collector.clone()))
-            .add_service(LogsServiceServer::new(collector.clone()))
-            .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
-        tasks.spawn(async { server.await.unwrap() });
-        (collector, address)
-    }
-}
 
 /// A customer in a cluster of its own, from the order to the end.
 pub(crate) fn all(cloud: &'static Cloud) {
@@ -230,25 +175,32 @@ fn are_nowhere(scene: &Scene, tenant: &TenantFile, planted: &[String], collector
         shown(&["access", &name, "-o", "json"]),
         shown(&["audit", "-o", "jsonl"]),
     ];
-    let traced = collector.0.lock().unwrap().clone();
+    let traced = exported(collector);
     for part in ["RotateTenantCredentials", "verify"] {
         assert!(finds(&traced, part.as_bytes()), "{part} is not in the traces");
     }
     places.push(("traces and exported logs".into(), traced));
-    places.extend(dump(scene));
+    places.push(dump(scene));
     places.extend(files(scene.world.folder()));
     are_nowhere_in(&places, planted);
     let bytes: usize = places.iter().map(|(_, bytes)| bytes.len()).sum();
     scene.say(&format!("{} credentials are in none of {} places ({} MiB)", planted.len(), places.len(), bytes >> 20));
 }
 
+/// All that the daemon exported, as it was sent.
+fn exported(collector: &Collector) -> Vec<u8> {
+    let (traces, logs) = (collector.traces.lock().unwrap(), collector.logs.lock().unwrap());
+    let all = traces.iter().map(|sent| sent.encode_to_vec()).chain(logs.iter().map(|sent| sent.encode_to_vec()));
+    all.flatten().collect()
+}
+
 /// The store, as it is backed up.
-fn dump(scene: &Scene) -> Option<(String, Vec<u8>)> {
+fn dump(scene: &Scene) -> (String, Vec<u8>) {
     let path = scene.world.folder().join("backup.db");
     let mut command = Command::new(&scene.world.binaries().landlordd);
     command.arg("--config").arg(scene.world.config()).arg("backup").arg(&path);
     scene.run(&mut command);
-    Some(("backup".into(), std::fs::read(&path).unwrap()))
+    ("backup".into(), std::fs::read(&path).unwrap())
 }
 
 /// Files of the world, but for its clusters': the database and what it has not folded in yet, logs, configuration, Helm's folders.

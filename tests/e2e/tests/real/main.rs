@@ -7,6 +7,8 @@
 mod available;
 mod broken;
 mod chat;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod figures;
 mod handed_over;
 mod killed;

@@ -16,7 +16,7 @@ use landlord_kube::{
     Doing as _, Error, Result,
     absent::{self, exactly, gone_is_fine, known},
     markers::FIELD_MANAGER,
-    object::{ObjectRef, resource, scope},
+    object::{DEFINITION, ObjectRef, resource, scope},
 };
 use serde_json::{Value, json};
 
@@ -25,8 +25,6 @@ use crate::driver::ReleaseRef;
 
 /// Objects of a definition that are looked at: one that somebody else has is mostly among the first.
 const USERS_MAX: u32 = 500;
-/// The kind whose objects take others with them.
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// A release as its objects name it.
 pub(super) struct Owner(String);

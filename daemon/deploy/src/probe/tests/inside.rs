@@ -24,11 +24,7 @@ async fn idle_proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
-            }
-            let line = String::from_utf8_lossy(&head).lines().next().unwrap().to_owned();
+            let line = request_line(&mut stream).await;
             kept.lock().push(line);
             stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.unwrap();
         }

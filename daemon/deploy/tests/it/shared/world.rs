@@ -1,6 +1,6 @@
 //! The cluster, its tenants, and clients with their rights.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, ensure};
 use kube::{
@@ -12,9 +12,7 @@ use landlord_core::{
     isolation::{IsolationSettings, SharedTarget},
     ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetCluster},
 };
-use landlord_test_kube::cloud::{
-    CloudBackend, CloudControllers, CloudOptions, NodeSpec, NodeTaint, StorageClassSpec, add_nodes,
-};
+use landlord_test_kube::cloud::{CloudControllers, NodeSpec, NodeTaint, add_nodes};
 use serde_json::json;
 
 use super::support::{Scene, done, eventually};
@@ -50,9 +48,7 @@ fn settings(customer: &str) -> IsolationSettings {
 impl World {
     pub(crate) async fn start() -> Result<Self> {
         let scene = Scene::start(REMOVAL_TIMEOUT).await?;
-        let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
-        let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
-        let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
+        let controllers = scene.controllers().await?;
         let tenants = ["acme", "globex", "initech"].map(|customer| (customer, TenantUid(uuid::Uuid::new_v4())));
         let tenants = tenants.map(|(customer, uid)| {
             let settings = settings(customer);

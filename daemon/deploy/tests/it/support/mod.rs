@@ -24,7 +24,7 @@ use landlord_core::{
 };
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions, client_config,
-    cloud::{CloudBackend, LoadBalancerRequest, VolumeRequest},
+    cloud::{CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, StorageClassSpec, VolumeRequest},
 };
 use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
@@ -124,11 +124,22 @@ impl Scene {
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
     }
 
+    /// What a cloud does in the cluster, whose storage class is the default.
+    pub(crate) async fn controllers(&self) -> Result<CloudControllers> {
+        let backend: Arc<dyn CloudBackend> = Arc::clone(&self.cloud) as _;
+        let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
+        Ok(CloudControllers::start(self.client.clone(), backend, CloudOptions::new(classes)).await?)
+    }
+
     /// Another daemon's deployer, on the same machine.
-    #[allow(dead_code, reason = "only one of the tests has two daemons")]
-    pub(crate) async fn another_deployer(&self, name: &str, gateway_crds: PathBuf) -> Result<Deployer> {
+    pub(crate) async fn another_deployer(
+        &self,
+        name: &str,
+        stacks_dir: PathBuf,
+        gateway_crds: PathBuf,
+    ) -> Result<Deployer> {
         let options = DeployOptions {
-            stacks_dir: stacks(),
+            stacks_dir,
             helm_path: self.artifacts.helm.clone(),
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: self.folder.path().join(name),
