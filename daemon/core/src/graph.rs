@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn machines_that_are_not_ordered_any_more_go_before_their_provisioner_and_that_before_its_definitions() {
         let part = |name: &str, is_default| {
-            Some(crate::PlatformPart { name: name.parse().unwrap(), is_default, capability: None })
+            Some(crate::PlatformPart { name: name.parse().unwrap(), is_default, capability: None, needs_zone: false })
         };
         let mut plan = releases();
         for (app, needs) in

@@ -33,11 +33,15 @@ impl PlatformOptions {
         self.parts.get(&part.name).copied().unwrap_or(part.is_default)
     }
 
-    /// Why a part is not installed; `None`: it is. `offers`: whether the provider's cloud brings what a capability names.
+    /// Why a part is not installed; `None`: it is. `has_zone`: whether the cluster is that of one tenant, who has a zone;
+    /// `offers`: whether the provider's cloud brings what a capability names.
     #[must_use]
-    pub fn left_out(&self, part: &PlatformPart, offers: impl Fn(&str) -> bool) -> Option<LeftOut> {
+    pub fn left_out(&self, part: &PlatformPart, has_zone: bool, offers: impl Fn(&str) -> bool) -> Option<LeftOut> {
         if !self.orders(part) {
             return Some(LeftOut::NotOrdered);
+        }
+        if part.needs_zone && !has_zone {
+            return Some(LeftOut::NoZone);
         }
         let brought = part.capability.as_deref().filter(|capability| offers(capability));
         brought.map(|capability| LeftOut::Brought { capability: capability.to_owned() })
@@ -53,6 +57,8 @@ pub struct PlatformPart {
     pub is_default: bool,
     /// Word of a provider whose cloud brings the part; `None`: no cloud does.
     pub capability: Option<String>,
+    /// Whether it works in a tenant's zone, and so in a cluster of a tenant's own only.
+    pub needs_zone: bool,
 }
 
 /// Why a part is not installed.
@@ -60,6 +66,8 @@ pub struct PlatformPart {
 pub enum LeftOut {
     /// The class does not order it.
     NotOrdered,
+    /// It works in the zone of one tenant, and there is none.
+    NoZone,
     /// The cloud brings it.
     Brought {
         /// The provider's word.
@@ -78,6 +86,7 @@ mod tests {
             name: "metrics-server".parse().unwrap(),
             is_default,
             capability: Some("metrics-server".into()),
+            needs_zone: false,
         };
         let brought = Some(LeftOut::Brought { capability: "metrics-server".into() });
         let cases = [
@@ -90,9 +99,13 @@ mod tests {
             (r#"{"parts": {"logs": true}}"#, false, false, Some(LeftOut::NotOrdered)),
         ];
         for (text, is_default, offers, expected) in cases {
-            assert_eq!(options(text).left_out(&part(is_default), |_| offers), expected, "{text} {is_default} {offers}");
+            let left_out = options(text).left_out(&part(is_default), false, |_| offers);
+            assert_eq!(left_out, expected, "{text} {is_default} {offers}");
         }
         let without = PlatformPart { capability: None, ..part(true) };
-        assert_eq!(options("{}").left_out(&without, |_| true), None);
+        assert_eq!(options("{}").left_out(&without, false, |_| true), None);
+        let zoned = PlatformPart { needs_zone: true, ..without };
+        assert_eq!(options("{}").left_out(&zoned, false, |_| true), Some(LeftOut::NoZone));
+        assert_eq!(options("{}").left_out(&zoned, true, |_| true), None);
     }
 }

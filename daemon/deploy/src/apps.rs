@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, ErrorKind, Failure, PlatformName, StackName,
+    AppName, CertificateOrder, ErrorKind, Failure, PlatformName, StackName,
     ids::InvalidName,
     isolation::GatewayRef,
     ports::{
@@ -38,7 +38,7 @@ use crate::{
     },
     error::{Error, Result},
     figures::DeployFigures,
-    platform::{DriverKind, Platform, install},
+    platform::{DriverKind, Platform, certificate, install},
     revisions::Revised,
     service_accounts,
     stack::{self, Stack},
@@ -288,6 +288,16 @@ impl Apps for StackApps {
 
     fn platform(&self, platform: &PlatformName, revision: Option<&RevisionId>) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(self.known_platform(platform, revision)?.plan())
+    }
+
+    fn platform_certificate(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<Option<CertificateOrder>, Failure> {
+        let stack = target.stack.as_ref().map(|stack| self.stack(stack, target.stack_revision.as_ref())).transpose()?;
+        let (platform, _) = self.release_of(target, release)?;
+        Ok(certificate::ordered(&platform, target, release, stack.as_deref())?)
     }
 
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {

@@ -6,6 +6,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use landlord_kube::yaml;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -57,6 +59,12 @@ impl ChartRef {
             pinned: None,
             is_folder: false,
         }
+    }
+
+    /// The chart's own values, if it lies in a folder; of others nothing is known here.
+    pub(crate) fn own_values(&self) -> Value {
+        let text = fs::read_to_string(Path::new(&self.location).join("values.yaml")).unwrap_or_default();
+        yaml::read(&text).ok().filter(Value::is_object).unwrap_or_else(|| json!({}))
     }
 
     /// A chart in a folder.

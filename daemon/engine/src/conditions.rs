@@ -1,7 +1,7 @@
 //! The tenant's state and conditions, as they follow from its records. Pure.
 
 use landlord_core::{
-    Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp,
+    Condition, DesiredState, Failure, Stage, StageRecord, StageState, State, Timestamp, certificate,
     environment::{CUSTOMER_FROZEN, EnvironmentStatus, VERIFY_FAILED},
     ports::{CheckOutcome, CheckResult, Concern, VerifyStatus, Work},
     step::{Steady, record_in},
@@ -19,6 +19,9 @@ const CHECKS_WARN: &str = "ChecksWarn";
 /// The revision of its stack or platform can't be used: nothing is done until it can.
 const REVISION_UNUSABLE: &str = "RevisionUnusable";
 
+/// A certificate can't be ordered yet: its authority gives this installation no more for now.
+const CERTIFICATE_PENDING: &str = "CertificatePending";
+
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     let environment = &work.environment;
@@ -34,7 +37,9 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     if environment.desired_state == DesiredState::Absent {
         // What is taken away leads nowhere, and waits for no address.
         status.endpoints.clear();
-        status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
+        status
+            .conditions
+            .retain(|condition| ![ENDPOINTS_PENDING, CERTIFICATE_PENDING].contains(&condition.r#type.as_str()));
     }
     let missing = drifted(work);
     if state != State::Updating {
@@ -184,7 +189,14 @@ fn of_endpoints(status: &mut EnvironmentStatus, pending: &[String], now: Timesta
 /// A status with what the checks of one run found that somebody must act on: also while the environment is not READY for it, or
 /// nobody would learn what keeps it so. Until they were run, what they had found is as it was.
 pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &StageRecord) -> EnvironmentStatus {
-    if record.stage != Stage::Verify || record.desired_state != DesiredState::Present {
+    if record.desired_state != DesiredState::Present {
+        return status;
+    }
+    if certificate::is_ordered_by(&record.stage) {
+        let waits = certificate::waits(&work.stages);
+        set_while_any(&mut status, CERTIFICATE_PENDING, ("LimitReached", "Ordered"), &waits, work.now);
+    }
+    if record.stage != Stage::Verify {
         return status;
     }
     let found = serde_json::from_slice::<VerifyStatus>(&record.status).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Its intent is durable when it gets here. It waits for rate tokens, calls, and maps the
 //! response; what to make of it is `journal::record`'s to decide.
 
+mod certificate;
 mod in_cluster;
 mod pay;
 mod removal;
@@ -21,7 +22,7 @@ use landlord_core::{
     DesiredState, ErrorKind, Failure, Stage,
     environment::Adoption,
     journal::CallReport,
-    ports::Work,
+    ports::{Claim, Work},
     stage::{FieldChange, RemovedObject},
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
@@ -73,8 +74,13 @@ fn capability(stage: &Stage) -> Option<&'static str> {
     }
 }
 
-/// Calls a stage once, while `lease` holds; `None`: the daemon ends, and the call is another's to make.
-pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Option<Report> {
+/// Calls a stage once, while the lease of `claim` holds; `None`: the daemon ends, and the call is another's to make.
+pub(crate) async fn call(
+    shared: &Shared,
+    (claim, lease): (&Claim, &Lease),
+    work: &Work,
+    stage: &Stage,
+) -> Option<Report> {
     let environment = &work.environment;
     let key = environment.placement.provider_key();
     let provider = match shared.ports.providers.provider(&key) {
@@ -82,7 +88,7 @@ pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &St
         Err(error) => return Some(Err(error)),
     };
     let scope = request::scope(&shared.options.installation, work);
-    let call = Call { shared, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
+    let call = Call { shared, claim, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
@@ -120,6 +126,7 @@ pub(crate) fn limit_key(work: &Work) -> LimitKey {
 
 struct Call<'a> {
     shared: &'a Shared,
+    claim: &'a Claim,
     lease: &'a Lease,
     work: &'a Work,
     stage: &'a Stage,

@@ -52,6 +52,7 @@
 //! # #[async_trait::async_trait]
 //! # impl Isolation for NoClusters {
 //! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
+//! #     async fn certificate(&self, _: &DeployTarget) -> Result<Option<landlord_core::CertificateOrder>, Failure> { unimplemented!() }
 //! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
 //! #     async fn ensure_customer(&self, _: &DeployTarget, _: landlord_core::CustomerRole) -> Result<(), Failure> { unimplemented!() }
 //! #     async fn own_cluster_kubeconfig(&self, _: &DeployTarget, _: landlord_core::CustomerRole, _: Duration) -> Result<CustomerAccess, Failure> { unimplemented!() }
@@ -91,6 +92,7 @@
 //! #     drain_deadline: Duration::from_secs(5),
 //! #     in_cluster_time_scale: 1.0,
 //! #     providers: BTreeMap::new(),
+//! #     certificate_limits: BTreeMap::new(),
 //! # };
 //! let (engine, handle) = Engine::new(options, ports);
 //! let stop = CancellationToken::new();

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use landlord_core::{
     ProviderName,
+    certificate::OrderLimits,
     ports::{Apps, HostClusters, Isolation, Providers, WorkStore},
 };
 
@@ -57,6 +58,8 @@ pub struct EngineOptions {
     pub in_cluster_time_scale: f64,
     /// By provider.
     pub providers: BTreeMap<ProviderName, ProviderOptions>,
+    /// How many certificates authorities give this installation, by the address of their directory. One that is not here gives any.
+    pub certificate_limits: BTreeMap<String, OrderLimits>,
 }
 
 /// What the engine works with.

@@ -199,10 +199,10 @@ impl<'a> Pass<'a> {
             if self.in_flight.insert(stage.clone()) {
                 started = true;
                 let work = Arc::clone(copy.get_or_insert_with(|| Arc::new(self.work.clone())));
-                let (shared, lease, span) = (self.shared, self.lease, self.stage_span(&stage));
+                let (shared, held, span) = (self.shared, (self.claim, self.lease), self.stage_span(&stage));
                 let call = async move {
                     let began = Instant::now();
-                    let call = AssertUnwindSafe(execute::call(shared, lease, &work, &stage));
+                    let call = AssertUnwindSafe(execute::call(shared, held, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
                         Some(Err(Failure::new(ErrorKind::Internal, problem)))

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    CustomerRole, Failure, FoundInHost, Measured,
+    CertificateOrder, CustomerRole, Failure, FoundInHost, Measured,
     isolation::GatewayRef,
     ports::{
         CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, PoolGrowth, ScaledPool, StackPlaces,
@@ -15,7 +15,7 @@ use landlord_core::{
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
 use crate::{
-    access, enforce,
+    access, certificate, enforce,
     error::Error,
     host_cluster::{capacity, scaled_pool, tenants, uninstall},
     remove,
@@ -82,6 +82,16 @@ impl Isolation for KubeIsolation {
         // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
         let gateway = self.gateway(target)?;
         let call = async |client| enforce::ensure(&client, target, place, gateway.as_ref(), crds).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
+        let Some(place) = target.cluster.shared() else { return Ok(None) };
+        // Without a Gateway in the stack there are no listeners.
+        if self.gateway(target)?.is_none() {
+            return Ok(None);
+        }
+        let call = async |client| certificate::ordered(&client, target, place).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -41,6 +41,7 @@
 
 mod access;
 mod admission;
+mod certificate;
 mod enforce;
 mod error;
 mod gateway;

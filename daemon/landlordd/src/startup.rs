@@ -354,5 +354,6 @@ fn engine_options(config: &Config, checked: &Checked, daemon: &str) -> EngineOpt
         drain_deadline: engine.drain_deadline.get(),
         in_cluster_time_scale: 1.0,
         providers,
+        certificate_limits: config.acme_limits.values().map(|acme| (acme.server.clone(), acme.limits())).collect(),
     }
 }

@@ -56,6 +56,8 @@ mod credentials;
 #[cfg(feature = "cluster")]
 mod everything;
 #[cfg(feature = "cluster")]
+mod external_dns;
+#[cfg(feature = "cluster")]
 mod karpenter;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
@@ -88,6 +90,8 @@ pub use venv::python_env;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
+#[cfg(feature = "cluster")]
+pub use external_dns::ExternalDns;
 #[cfg(feature = "cluster")]
 pub use karpenter::Karpenter;
 #[cfg(feature = "cluster")]

@@ -12,6 +12,7 @@
 pub mod accepting;
 pub mod auditing;
 pub mod availability;
+pub mod certificates;
 pub mod claiming;
 pub mod committing;
 pub mod credentials;
@@ -63,6 +64,9 @@ macro_rules! contract_suite {
             availability: what_is_seen_is_kept_by_who_has_the_duty;
             availability: what_its_checks_showed_is_what_it_fails_at;
             availability: who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is;
+            certificates: certificates_ordered_at_once_never_exceed_a_limit;
+            certificates: a_certificates_place_is_taken_once_and_for_its_time;
+            certificates: certificates_of_who_is_gone_still_count_and_a_lost_claim_takes_no_place;
             customers: a_customer_is_made_changed_and_forgotten;
             customers: an_order_is_held_to_the_contract_with_all_violations;
             customers: orders_at_once_never_exceed_a_limit;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
 use crate::{
-    AppName, Environment, Failure, PlatformName, PlatformPart, StackName, Stage, environment::Endpoint,
-    isolation::GatewayRef, revision::RevisionId, stage::RemovedObject,
+    AppName, CertificateOrder, Environment, Failure, PlatformName, PlatformPart, StackName, Stage,
+    environment::Endpoint, isolation::GatewayRef, revision::RevisionId, stage::RemovedObject,
 };
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
@@ -222,6 +222,17 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure>;
+
+    /// The certificate that a release of a cluster's platform has an ACME server asked for; `None`: it has none asked for. Reads only
+    /// what is loaded.
+    ///
+    /// # Errors
+    /// As those of [`Self::platform`].
+    fn platform_certificate(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<Option<CertificateOrder>, Failure>;
 
     /// Takes one release of a cluster's platform away, while its nodes still run; done when the load balancers and volumes
     /// in its namespace are gone. The objects removed by this call are returned.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::target::{DeployTarget, StageProgress};
 use crate::{
-    CustomerRole, Failure,
+    CertificateOrder, CustomerRole, Failure,
     ports::{CustomerAccess, KubeCredentials},
     stage::RemovedObject,
 };
@@ -29,6 +29,13 @@ pub trait Isolation: Send + Sync + 'static {
     /// # Errors
     /// NAME_TAKEN: the namespace exists and is not this tenant's; else as [`Failure::kind`] says.
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure>;
+
+    /// The certificate of the tenant's names that its listeners on the shared Gateway have an ACME server asked for; `None`: they have
+    /// none asked for, or the cluster is the tenant's own.
+    ///
+    /// # Errors
+    /// TRANSIENT: the issuer is not there, or can't prove that a wildcard is the tenant's; else as [`Failure::kind`] says.
+    async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure>;
 
     /// Removes a tenant from a shared cluster: its namespace with everything in it, and what is kept for it elsewhere.
     /// Nothing of any other tenant is touched. The objects removed so far are returned with each call; what is absent

@@ -15,9 +15,10 @@ pub use super::{
 };
 pub use crate::environment::EnvironmentPatch;
 use crate::{
-    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef, HostClusterSpec,
-    HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Precondition, Stage,
-    StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
+    Candidate, CertificateOrder, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
+    HostClusterSpec, HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement,
+    Precondition, Stage, StageRecord, TenantName, TenantSpec, TenantUid, Timestamp,
+    certificate::{Allowance, OrderLimits},
     environment::Domain,
     inventory::{FoundInHost, FoundObjects, HostsDue, InventoryDue, InventoryReport, Orphan},
     placement::ProviderKey,
@@ -310,6 +311,17 @@ pub trait WorkStore: Send + Sync + 'static {
     /// One fenced transaction; [`StoreError::FenceLost`] if the claim no longer stands, and
     /// then nothing was written.
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError>;
+
+    /// Takes a place for a certificate that the claimed tenant is about to have ordered, once for the same names of the same
+    /// authority, and if the limits leave one: orders at once, of several daemons, never exceed them. A tenant that `served` its customer
+    /// before waits for nothing; the first that it is seen with is what it has, and counts from when the tenant was accepted.
+    async fn order_certificate(
+        &self,
+        claim: &Claim,
+        order: &CertificateOrder,
+        limits: &OrderLimits,
+        served: bool,
+    ) -> Result<Allowance, StoreError>;
 
     /// How long until something is due that `owner` may claim, or until the lease of another daemon on an account ends, whichever
     /// comes first; `None`: nothing is scheduled.

@@ -1,8 +1,9 @@
 //! Platforms: what every cluster that landlord makes needs before apps. A platform is a set of releases like a stack, but of
 //! the whole cluster: each release has a namespace of its own, and none belongs to a customer.
 //!
-//! `install` brings a release into a cluster and takes it away again.
+//! `install` brings a release into a cluster and takes it away again; `certificate` says what it has authorities asked for.
 
+pub(crate) mod certificate;
 mod in_use;
 pub(crate) mod install;
 mod left;
@@ -26,7 +27,7 @@ use crate::{
     error::{Error, Result},
     manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
-    stack::{Stack, Values},
+    stack::{EntryPoint, Stack, Values},
     values::merge,
 };
 
@@ -59,6 +60,9 @@ pub struct Part {
     /// Word of a provider whose cloud brings the part; absent: no cloud does.
     #[serde(default)]
     pub capability: Option<String>,
+    /// Whether it works in a tenant's zone: clusters for many don't get it.
+    #[serde(default)]
+    pub needs_zone: bool,
 }
 
 /// How a release is delivered.
@@ -119,6 +123,10 @@ pub struct Release {
     /// is (empty: a host cluster's).
     #[serde(default)]
     pub environment: bool,
+    /// Whether the chart takes `zone`: `domain` of the tenant whose cluster it is, `owner`, by which records in the zone are known as the
+    /// release's (the tenant's uid), and `reserved`, names whose records are landlord's. Its part must need a zone.
+    #[serde(default)]
+    pub zone: bool,
     /// Where in the chart's values the cluster's name belongs, as its cloud knows it: keys joined by dots. Empty: nowhere.
     #[serde(default)]
     pub cluster_name: String,
@@ -196,7 +204,12 @@ impl Platform {
 
     fn part(&self, release: &Release) -> Option<PlatformPart> {
         let part = self.manifest.parts.iter().find(|part| Some(&part.name) == release.part.as_ref())?;
-        Some(PlatformPart { name: part.name.clone(), is_default: part.default, capability: part.capability.clone() })
+        Some(PlatformPart {
+            name: part.name.clone(),
+            is_default: part.default,
+            capability: part.capability.clone(),
+            needs_zone: part.needs_zone,
+        })
     }
 
     /// What a class chooses that this platform does not have, in words; `None`: it has everything.
@@ -261,6 +274,10 @@ fn check(manifest: &Manifest) -> Vec<String> {
         if let Some(part) = release.part.as_ref().filter(|part| !parts.contains(part)) {
             problems.push(format!("{} is of part {part}, which is not in parts", release.name));
         }
+        let of = |part: &Part| Some(&part.name) == release.part.as_ref();
+        if release.zone && !manifest.parts.iter().any(|part| part.needs_zone && of(part)) {
+            problems.push(format!("{} takes a zone, so it must be of a part with needsZone", release.name));
+        }
         problems.extend(manifest::release_problems(release, &mut seen));
     }
     problems
@@ -284,6 +301,10 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
             "domain": domain.unwrap_or_default(),
         });
     }
+    if let Some(domain) = target.domain.as_ref().filter(|_| release.zone) {
+        let (domain, owner) = (domain.as_str(), target.uid.to_string());
+        values["zone"] = json!({ "domain": domain, "owner": owner, "reserved": names(domain, stack, |_| true) });
+    }
     if !release.cluster_name.is_empty() {
         let name = json!(target.cluster_name);
         let nested = release.cluster_name.rsplit('.').fold(name, |inner, key| json!({ key: inner }));
@@ -298,9 +319,14 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
 
 /// The names that the tenant's stack serves through the Gateway.
 fn hosts(target: &PlatformTarget, stack: Option<&Stack>) -> Vec<String> {
-    let (Some(stack), Some(domain)) = (stack, &target.domain) else { return Vec::new() };
-    let served = stack.manifest.entry_points.iter().filter(|entry| entry.gateway);
-    served.map(|entry| format!("{}.{}", entry.record, domain.as_str())).collect()
+    let Some(domain) = &target.domain else { return Vec::new() };
+    names(domain.as_str(), stack, |entry| entry.gateway)
+}
+
+/// Names of a stack's entry points.
+fn names(domain: &str, stack: Option<&Stack>, wanted: impl Fn(&EntryPoint) -> bool) -> Vec<String> {
+    let all = stack.into_iter().flat_map(|stack| &stack.manifest.entry_points).filter(|entry| wanted(entry));
+    all.map(|entry| format!("{}.{domain}", entry.record)).collect()
 }
 
 #[cfg(test)]
@@ -315,11 +341,14 @@ mod tests {
         let names: Vec<&str> = plan.iter().map(|release| release.app.as_str()).collect();
         let shipped = ["certificates", "gateway-crds", "gateway", "edge", "metrics-server", "metrics", "logs"];
         assert_eq!(names[..shipped.len()], shipped);
-        assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes"]);
+        assert_eq!(names[shipped.len()..], ["node-scaling-crds", "node-scaling", "node-classes", "external-dns"]);
         let ordered = plan.iter().filter(|release| release.part.is_none()).count();
         assert_eq!(ordered, 1, "only the edge is of no part");
         let silent = plan.iter().filter(|release| {
-            release.part.as_ref().is_none_or(|part| PlatformOptions::default().left_out(part, |_| false).is_none())
+            release
+                .part
+                .as_ref()
+                .is_none_or(|part| PlatformOptions::default().left_out(part, true, |_| false).is_none())
         });
         let silent: Vec<&str> = silent.map(|release| release.app.as_str()).collect();
         assert_eq!(silent, shipped[..4], "what a class did not order before it does not get now");
@@ -329,7 +358,8 @@ mod tests {
             let left = plan.iter().filter(|release| {
                 let part = release.part.as_ref();
                 part.is_some_and(|part| {
-                    PlatformOptions::default().left_out(part, |word| word == capability).is_some() && part.is_default
+                    PlatformOptions::default().left_out(part, true, |word| word == capability).is_some()
+                        && part.is_default
                 })
             });
             let left: Vec<&str> = left.map(|release| release.app.as_str()).collect();
@@ -341,8 +371,73 @@ mod tests {
         };
         assert_eq!(wrong(r#"{"parts": {"metrics": true}, "values": {"edge": {"proxy": {"replicas": 1}}}}"#), None);
         let named = wrong(r#"{"parts": {"metric": true}}"#).unwrap();
-        assert!(named.contains("no part metric; it has: metrics-server, metrics, logs, node-scaling"), "{named}");
+        assert!(
+            named.contains("no part metric; it has: metrics-server, metrics, logs, node-scaling, external-dns"),
+            "{named}"
+        );
         assert!(wrong(r#"{"values": {"prometheus": {}}}"#).unwrap().contains("no release prometheus"));
+    }
+
+    fn target(domain: Option<&str>) -> PlatformTarget {
+        let identity = landlord_core::ports::KubeIdentity::Token("none".to_owned().into());
+        PlatformTarget {
+            kube: landlord_core::ports::KubeCredentials {
+                endpoint: "https://127.0.0.1:1".into(),
+                ca_pem: String::new(),
+                identity,
+                expire_time: None,
+            },
+            installation: "test".into(),
+            uid: landlord_core::TenantUid(uuid::Uuid::from_u128(7)),
+            name: "hostClusters/shared".parse().unwrap(),
+            cluster_name: "landlord-7".into(),
+            platform: "standard".parse().unwrap(),
+            values: BTreeMap::new(),
+            revision: None,
+            domain: domain.map(|domain| domain.to_owned().try_into().unwrap()),
+            stack: None,
+            stack_revision: None,
+        }
+    }
+
+    fn shipped(values: &str) -> (Platform, Stack) {
+        let (folder, mirrors) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config"), ChartMirrors::new());
+        let values = [("standard".to_owned(), serde_json::from_str(values).unwrap())].into();
+        let mut platforms = load_all(&folder.join("platforms"), &values, &mirrors).unwrap();
+        let mut stacks = crate::stack::load_all(&folder.join("stacks"), &Values::new(), &mirrors).unwrap();
+        let stack = stacks.remove(&"ai-fileserver-pg".parse().unwrap()).unwrap();
+        (platforms.remove(&"standard".parse().unwrap()).unwrap(), stack)
+    }
+
+    #[test]
+    fn a_tenants_gateway_orders_one_certificate_of_an_acme_server() {
+        let ordered = |values: &str, domain: Option<&str>, release: &str| {
+            let (platform, stack) = shipped(values);
+            certificate::ordered(&platform, &target(domain), &release.parse().unwrap(), Some(&stack)).unwrap()
+        };
+        let acme = r#"{"edge": {"issuer": {"kind": "acme"}}}"#;
+        let own = Some("acme.example.com");
+        let order = ordered(acme, own, "edge").unwrap();
+        assert_eq!(order.authority, "https://acme-v02.api.letsencrypt.org/directory", "the chart's own");
+        assert_eq!(order.joined(), "chat.acme.example.com,files.acme.example.com,webdav.acme.example.com");
+        let staging = r#"{"edge": {"issuer": {"kind": "acme", "acme": {"server": "https://staging.example.com"}}}}"#;
+        assert_eq!(ordered(staging, own, "edge").unwrap().authority, "https://staging.example.com");
+        // Others issue without such a server; a cluster for many has no names; who takes no contract makes no Gateway.
+        assert_eq!(ordered("{}", own, "edge"), None);
+        assert_eq!(ordered(r#"{"edge": {"issuer": {"kind": "ca", "ca": {"secretName": "ca"}}}}"#, own, "edge"), None);
+        assert_eq!(ordered(acme, None, "edge"), None);
+        assert_eq!(ordered(acme, own, "metrics"), None);
+    }
+
+    #[test]
+    fn who_keeps_records_is_given_the_zone_the_owner_and_what_is_landlords() {
+        let (platform, stack) = shipped("{}");
+        let (release, _) = platform.release(&"external-dns".parse().unwrap()).unwrap();
+        let own = target(Some("acme.example.com"));
+        let zone = values(&own, release, Some(&stack))["zone"].clone();
+        let reserved = ["sftp", "files", "webdav", "chat"].map(|name| format!("{name}.acme.example.com"));
+        assert_eq!(zone, json!({ "domain": "acme.example.com", "owner": own.uid.to_string(), "reserved": reserved }));
+        assert!(platform.part(release).unwrap().needs_zone);
     }
 
     #[test]
@@ -350,12 +445,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = "apiVersion: landlord.dev/v1\nkind: Stack\nreleases:\n\
                     - { name: a, namespace: kube-system, chart: ../a, expectedSeconds: 1, dependsOn: [b], part: c }\n\
-                    - { name: a, namespace: a, chart: 'oci://x/y', expectedSeconds: 1 }\n";
+                    - { name: a, namespace: a, chart: 'oci://x/y', expectedSeconds: 1, zone: true }\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
         let reported = Platform::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
-        for part in
-            ["Platform", "kube-", "depends on b", "twice", "needs a version", "beside the manifest", "not in parts"]
-        {
+        for part in [
+            "Platform",
+            "kube-",
+            "depends on b",
+            "twice",
+            "needs a version",
+            "beside the manifest",
+            "not in parts",
+            "needsZone",
+        ] {
             assert!(reported.contains(part), "{part} is missing in: {reported}");
         }
     }

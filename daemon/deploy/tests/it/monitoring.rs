@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::support::{
     eventually,
-    shipped::{environment, helm_in, least},
+    shipped::{environment, helm_in, least, zone},
 };
 
 pub(crate) fn platform() -> PathBuf {
@@ -69,7 +69,7 @@ fn documents_are_counted_in_a_tenants_own_cluster() -> Result<()> {
 
 #[test]
 fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
-    for chart in ["metrics", "logs", "metrics-server", "node-classes"] {
+    for chart in ["metrics", "logs", "metrics-server", "node-classes", "external-dns"] {
         let output = helm_in(&["lint", "--strict"], &platform().join("charts").join(chart), &least(chart))?;
         ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stdout));
         for object in rendered(chart, &least(chart))? {
@@ -91,6 +91,14 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
         ("metrics-server", json!({ "replicas": 0 })),
         ("node-classes", json!({ "environment": environment() })),
         ("node-classes", json!({ "environment": environment(), "clusterName": "landlord-1", "image": "latest" })),
+        ("external-dns", json!({ "zone": zone() })),
+        // In no zone but the tenant's, and as no other owner.
+        ("external-dns", json!({ "zone": { "domain": "", "owner": "u1" }, "provider": "rfc2136" })),
+        (
+            "external-dns",
+            json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--domain-filter=example.com"] }),
+        ),
+        ("external-dns", json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--txt-owner-id=u2"] })),
     ];
     for (chart, values) in refused {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");

@@ -11,7 +11,7 @@ use landlord_core::{
     step::record_in,
 };
 
-use super::{Call, Report, misplaced, states};
+use super::{Call, DNS, Report, misplaced, states};
 use crate::request::{self, POOL_LABEL};
 
 /// A host cluster that is not there yet is requested this often; it is an observation of the store.
@@ -88,7 +88,11 @@ impl Call<'_> {
             return self.leave_host(&target).await;
         }
         match self.stage {
-            Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
+            Stage::Isolation => {
+                let order = self.kube(isolation.certificate(&target).await)?;
+                let made = async { self.kube(isolation.ensure(&target).await).map(stage_progress) };
+                self.ordering(order, made).await
+            }
             Stage::Base => self.base(&target).await,
             Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {
@@ -185,7 +189,9 @@ impl Call<'_> {
             return self.bounded(removing(self.kube(self.apps()?.remove_platform(&target, release).await)?));
         }
         let Some(left_out) = self.left_out(&target, release).await? else {
-            return self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress);
+            let apps = self.apps()?;
+            let made = async { self.kube(apps.ensure_platform(&target, release).await).map(stage_progress) };
+            return self.ordering(apps.platform_certificate(&target, release)?, made).await;
         };
         let (detail, removed) = match left_out {
             LeftOut::NotOrdered => {
@@ -194,6 +200,11 @@ impl Call<'_> {
                     return Ok(report);
                 }
                 (format!("class {} does not order it", self.work.environment.placement.class), report.removed)
+            }
+            LeftOut::NoZone => {
+                let detail =
+                    "it works in the zone of one tenant, and this cluster is for many, or its provider keeps no zones";
+                (detail.to_owned(), Vec::new())
             }
             // One that landlord installed before stays: two of them in turn would leave nobody with any.
             LeftOut::Brought { capability } => {
@@ -211,7 +222,8 @@ impl Call<'_> {
         let options = &self.work.environment.placement.platform_options;
         let Some(part) = part else { return Ok(None) };
         let description = self.description().await?;
-        Ok(options.left_out(&part, |capability| states(&description, capability)))
+        let has_zone = target.domain.is_some() && states(&description, DNS);
+        Ok(options.left_out(&part, has_zone, |capability| states(&description, capability)))
     }
 
     /// What a removal waits for and nobody has asked to go may stay for ever: it is reported, and held by it.

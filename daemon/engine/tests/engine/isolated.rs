@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
+    Amounts, AppName, CertificateOrder, ErrorKind, Failure, FoundInHost, HostedKind, Measured, PlatformName, StackName,
     ports::{
         Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
         PoolGrowth, ReleaseOf, ReleasePlan, ScaledPool, StageProgress, UninstallReport, Verified,
@@ -21,6 +21,9 @@ const POLL_AFTER: Duration = Duration::from_secs(1);
 
 /// What every host cluster here has.
 const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
+
+/// Who issues every tenant's certificate.
+pub(crate) const AUTHORITY: &str = "https://acme.example.com/directory";
 
 /// Over the cloud's own faults and boundaries.
 pub(crate) struct IsolationOnly(pub(crate) Arc<Scripted>);
@@ -45,6 +48,10 @@ impl Apps for IsolationOnly {
         let app = "edge".parse().unwrap();
         let expected = Duration::from_secs(60);
         Ok(vec![ReleasePlan { of: ReleaseOf::Platform, app, depends_on: Vec::new(), expected, part: None }])
+    }
+
+    fn platform_certificate(&self, _: &PlatformTarget, _: &AppName) -> Result<Option<CertificateOrder>, Failure> {
+        Ok(None)
     }
 
     async fn ensure_platform(&self, target: &PlatformTarget, _: &AppName) -> Result<StageProgress, Failure> {
@@ -126,6 +133,11 @@ impl Isolation for IsolationOnly {
             })
             .await?;
         Ok(StageProgress::Done)
+    }
+
+    async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
+        let names = [format!("*.{}", target.spec.domain.as_str())].into();
+        Ok(Some(CertificateOrder { authority: AUTHORITY.into(), names }))
     }
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -13,8 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling, Operation, OperationId,
-    OperationOutcome, Placement, State, TenantName, TenantSpec,
+    Amounts, CertificateOrder, CustomerRole, EnvironmentName, HostClusterSpec, HostSelector, Level, NodeScaling,
+    Operation, OperationId, OperationOutcome, Placement, State, TenantName, TenantSpec,
+    certificate::{Allowance, OrderLimits},
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
     isolation::IsolationSettings,
@@ -169,6 +170,16 @@ impl WorkStore for Mortal {
         Ok(())
     }
 
+    async fn order_certificate(
+        &self,
+        claim: &Claim,
+        order: &CertificateOrder,
+        limits: &OrderLimits,
+        served: bool,
+    ) -> Result<Allowance, StoreError> {
+        self.life.transaction(self.store.order_certificate(claim, order, limits, served)).await
+    }
+
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
         self.life.transaction(self.store.next_due(owner)).await
     }
@@ -199,6 +210,8 @@ pub(crate) struct World {
     pub(crate) retry_timeout: Duration,
     /// What times of clouds and clusters are multiplied by.
     pub(crate) time_scale: f64,
+    /// How many certificates an authority gives.
+    pub(crate) certificate_limits: BTreeMap<String, OrderLimits>,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -225,6 +238,7 @@ impl World {
             resync_interval: Duration::from_secs(1_800),
             retry_timeout: Duration::from_secs(3_600),
             time_scale: TIME_SCALE,
+            certificate_limits: BTreeMap::new(),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -254,6 +268,7 @@ impl World {
                 ProviderOptions { time_scale: self.time_scale, buckets: BTreeMap::new() },
             )]
             .into(),
+            certificate_limits: self.certificate_limits.clone(),
         };
         let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
         let mortal = Mortal {

@@ -16,7 +16,7 @@ use landlord_webhooks::WebhookOptions;
 use secrecy::SecretString;
 
 use super::{
-    Config, Engine, HumanDuration, Provider,
+    Config, Engine, HumanDuration, Provider, acme,
     secret::{is_secret, read_secret},
     server, telemetry, webhooks,
 };
@@ -101,6 +101,7 @@ pub fn check_all(config: &Config) -> (Checked, Vec<String>) {
     check_classes(config, &mut catalog, &mut problems);
     check_rules(config, &catalog, &mut problems);
     check_residency(config, &mut problems);
+    acme::check(&config.acme_limits, &mut problems);
     let webhooks = webhooks::check(&config.webhooks, &mut problems);
     (Checked { installation: config.installation.clone(), catalog, callers, providers, webhooks }, problems)
 }

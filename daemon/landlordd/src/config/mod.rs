@@ -4,6 +4,7 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod acme;
 mod audit;
 mod auth;
 mod check;
@@ -16,6 +17,7 @@ mod server;
 mod telemetry;
 mod webhooks;
 
+pub use acme::{AcmeLimit, AcmeLimits};
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub use check::{Checked, ProviderSetup, check, check_all, resolve};
@@ -55,6 +57,8 @@ pub struct Config {
     pub engine: Engine,
     /// How stacks are deployed.
     pub deploy: Deploy,
+    /// How many certificates ACME servers give this installation.
+    pub acme_limits: BTreeMap<String, AcmeLimits>,
     /// Whether environments that were READY are looked at.
     pub availability: Availability,
     /// What is logged.
@@ -86,6 +90,7 @@ impl Default for Config {
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
+            acme_limits: acme::defaults(),
             availability: Availability::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),

@@ -478,3 +478,20 @@ fn webhooks_are_checked_before_anything_is_sent() {
     }
     assert!(!problems.contains("MfKQ"), "{problems}");
 }
+
+#[test]
+fn limits_of_certificates_are_known_for_lets_encrypt_and_fit() {
+    let known = from_file("").unwrap().acme_limits["lets-encrypt"].clone();
+    assert_eq!((known.orders.max, known.registered_domain.max, known.same_names.max), (300, 50, 5));
+    // One figure changes, the others stay.
+    let text = "[acme_limits.lets-encrypt]\nregistered_domain = { max = 500 }\n";
+    let raised = from_file(text).unwrap().acme_limits["lets-encrypt"].clone();
+    assert_eq!((raised.orders, raised.registered_domain.max), (known.orders, 500));
+    assert_eq!(raised.registered_domain.window, known.registered_domain.window);
+    let wrong = "[acme_limits.own]\nserver = 'http://acme.example.com'\norders = { max = 1, window = '60days' }\n\
+                 [acme_limits.again]\nserver = 'https://acme-v02.api.letsencrypt.org/directory'\n";
+    let problems = check(&from_file(wrong).unwrap()).err().unwrap().join("\n");
+    for part in ["acme_limits.own.server", "acme_limits.own.orders.window", "has limits already"] {
+        assert!(problems.contains(part), "{part} is not in {problems}");
+    }
+}

@@ -5,6 +5,7 @@
 mod accept;
 mod audit;
 mod availability;
+mod certificates;
 mod commit;
 mod credentials;
 mod customers;

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Timestamp,
+    CertificateOrder, Timestamp,
+    certificate::{Allowance, OrderLimits},
     environment::CustomerRules,
     ports::{Claim, Commit, StoreError, TakenOver, Work, WorkStore},
 };
 use sqlx::AnyConnection;
 
 use super::{
+    certificates,
     commit::{commit, fenced},
     customers, hosts,
 };
@@ -57,6 +59,26 @@ impl WorkStore for Store {
         let claim = claim.clone();
         let events_max = self.events_max;
         self.writer.write(move |connection| commit(connection, claim.clone(), change.clone(), events_max).boxed()).await
+    }
+
+    async fn order_certificate(
+        &self,
+        claim: &Claim,
+        order: &CertificateOrder,
+        limits: &OrderLimits,
+        served: bool,
+    ) -> Result<Allowance, StoreError> {
+        // Every resync asks: whoever has its place keeps no writer waiting.
+        if self.engine_snapshot(async |connection| certificates::is_taken(connection, claim.uid, order).await).await? {
+            return Ok(Allowance::Granted);
+        }
+        let (claim, order, limits) = (claim.clone(), order.clone(), *limits);
+        self.writer
+            .write(move |connection| {
+                let (claim, order) = (claim.clone(), order.clone());
+                async move { certificates::order(connection, &claim, &order, &limits, served).await }.boxed()
+            })
+            .await
     }
 
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {

@@ -306,7 +306,7 @@ async fn reservations_of_an_earlier_version_are_filled_in() {
 /// Takes back what the migrations from 0006 on do.
 const SINCE_THE_WORDS: &str = "ALTER TABLE tenants DROP COLUMN availability; DROP TABLE duties; DROP TABLE revisions; DROP TABLE credentials; \
      ALTER TABLE events DROP COLUMN percent; ALTER TABLE events DROP COLUMN expected_end; \
-     ALTER TABLE events DROP COLUMN operation; DROP TABLE parked_events; DROP TABLE webhooks; DROP TABLE customers; DROP TABLE customer_requests; DROP TABLE audit; DROP TABLE audit_heads; DROP TABLE audit_chain; \
+     ALTER TABLE events DROP COLUMN operation; DROP TABLE certificate_orders; DROP TABLE parked_events; DROP TABLE webhooks; DROP TABLE customers; DROP TABLE customer_requests; DROP TABLE audit; DROP TABLE audit_heads; DROP TABLE audit_chain; \
      ALTER TABLE operations DROP COLUMN principal; DROP INDEX operations_end; DROP TABLE daemons; DROP INDEX tenants_counts; DROP INDEX tenants_leased; DROP INDEX operations_running; DROP INDEX tenants_due; ALTER TABLE tenants DROP COLUMN account; DROP TABLE accounts; \
      ALTER TABLE tenants DROP COLUMN credentials; \
      CREATE INDEX tenants_due ON tenants (next_due, priority, customer, uid); \

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use landlord_core::{
-    CredentialReading, FoundObjects, Stage, TenantUid, Timestamp,
+    CertificateOrder, CredentialReading, FoundObjects, OperationOutcome, Stage, State, TenantUid, Timestamp,
+    certificate::OrderLimits,
     environment::{CustomerLimits, CustomerSpec},
     ports::{
         Caller, CredentialStore as _, CustomerStore as _, DaemonInfo, DaemonStore as _, EnvironmentQuery, EventQuery,
         EventScope, InventoryStore as _, Owners, ParkedEvent, RevisionStore as _, TenantStore as _, WebhookProgress,
-        WebhookStore as _,
+        WebhookStore as _, WorkStore as _,
     },
     revision::{RevisionId, RevisionKey, RevisionKind},
     stage::RemovedObject,
@@ -47,13 +48,23 @@ async fn filled(path: &Path) -> Place {
                 store.delete(&name("acme", "gone"), delete()).await.unwrap();
                 make_gone(&store).await;
             }
-            "ready" => make_ready(&store).await,
+            "ready" => make_ready_with_a_certificate(&store).await,
             _ => make_failed(&store, Stage::Network).await,
         }
     }
     fill_more(&store).await;
     store.close().await;
     place
+}
+
+async fn make_ready_with_a_certificate(store: &Store) {
+    let claim = claim_one(store).await;
+    let (authority, names) =
+        ("https://acme.example.com/directory".to_owned(), ["*.acme.example.com".to_owned()].into());
+    let order = CertificateOrder { authority, names };
+    store.order_certificate(&claim, &order, &OrderLimits::NONE, false).await.unwrap();
+    let work = store.load(&claim).await.unwrap();
+    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
 }
 
 /// What hangs on tenants, and what stands beside them.
@@ -186,7 +197,7 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
     // Nothing was done to it: a daemon of the release before goes on, and can be started again.
     let Place::Postgres(options) = &second else { unreachable!() };
-    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
+    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
     crate::postgres::run(&options.url, before).await;
     transfer::export(&second, &at("other")).await.unwrap_err();
     let mut connection = sqlx::AnyConnection::connect(&options.url).await.unwrap();

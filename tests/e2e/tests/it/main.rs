@@ -19,6 +19,7 @@ mod packages;
 mod portals;
 #[path = "../prometheus/mod.rs"]
 mod prometheus;
+mod records;
 mod replicas;
 mod revisions;
 mod scaling;

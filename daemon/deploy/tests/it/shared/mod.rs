@@ -8,6 +8,7 @@ mod charts;
 mod counted;
 mod drift;
 mod gateway;
+mod issuers;
 mod network;
 mod refused;
 mod removal;
@@ -34,6 +35,7 @@ landlord_test_kube::steps! {
     apps_of_all_tenants_run: apps_of_all_run(&world).await;
     the_cluster_is_counted: world.the_cluster_is_counted().await;
     tenants_share_a_gateway: world.tenants_share_a_gateway().await;
+    an_issuer_that_can_never_issue_is_named: world.an_issuer_that_can_never_issue_is_named().await;
     nothing_foreign_is_reached: world.nothing_foreign_is_reached().await;
     unknown_accounts_are_nobody: world.unknown_accounts_are_nobody().await;
     access_is_short: world.access_is_short().await;

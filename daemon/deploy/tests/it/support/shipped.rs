@@ -31,6 +31,11 @@ pub(crate) fn environment() -> Value {
     })
 }
 
+/// The zone that who keeps records for apps gets.
+pub(crate) fn zone() -> Value {
+    json!({ "domain": "acme.example.com", "owner": "u1", "reserved": ["chat.acme.example.com"] })
+}
+
 /// What the environment and its class give a release of the platform: the least values that its chart takes.
 pub(crate) fn least(chart: &str) -> Value {
     match chart {
@@ -38,6 +43,7 @@ pub(crate) fn least(chart: &str) -> Value {
         "metrics" => json!({ "environment": environment() }),
         "logs" => json!({ "environment": environment(), "store": { "url": "https://logs.example.com" } }),
         "node-classes" => json!({ "environment": environment(), "clusterName": "landlord-1" }),
+        "external-dns" => json!({ "zone": zone(), "provider": "rfc2136" }),
         _ => json!({}),
     }
 }
