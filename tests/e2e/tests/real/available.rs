@@ -38,7 +38,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const BLOW_INTERVAL: Duration = Duration::from_secs(2);
 const ALERT: &str = "LandlordEnvironmentUnavailable";
 /// Of the file server's volume: by HTTP it takes no file that would leave less than 1 GiB, by SFTP as many as there is room for.
-const DISK: &str = "1300m";
+const DISK: &str = "1300M";
 /// What a certificate lasts that ends while it is served: the Gateway has it long before.
 const LAST: Duration = Duration::from_secs(40);
 /// Who vouches for it.
@@ -254,9 +254,10 @@ fn on_disk(scene: &Scene, tenant: &TenantFile, script: &str) {
 /// The file server's volume, which is a folder of this machine, becomes a disk that can be filled, with what was in the folder.
 fn small_disk(scene: &Scene, tenant: &TenantFile) {
     let path = volume(scene, tenant);
+    // Not in memory: copyparty takes no files for a file system of which nothing is left after a restart.
     let script = format!(
-        "set -eu; mkdir '{path}.disk'; mount -t tmpfs -o size={DISK},mode=0777 disk '{path}.disk'; \
-         cp -a '{path}/.' '{path}.disk/'; mount --bind '{path}.disk' '{path}'"
+        "set -eu; truncate -s {DISK} '{path}.img'; mkfs.ext4 -q -F -m 0 '{path}.img'; mkdir '{path}.disk'; \
+         mount -o loop '{path}.img' '{path}.disk'; cp -a '{path}/.' '{path}.disk/'; mount --bind '{path}.disk' '{path}'"
     );
     in_mounts(scene, tenant, &script);
     // What runs has the folder open.
