@@ -275,6 +275,10 @@ impl StackPlaces for StackApps {
         Ok(self.stacks.get(stack, revision)?.and_then(|stack| stack.manifest.gateway.clone()))
     }
 
+    fn gateway_records(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Vec<String>, Failure> {
+        Ok(self.stacks.get(stack, revision)?.map(|stack| stack.manifest.gateway_records()).unwrap_or_default())
+    }
+
     fn namespace(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<String>, Failure> {
         Ok(self.stacks.get(stack, revision)?.map(|stack| stack.manifest.namespace.clone()))
     }

@@ -59,6 +59,14 @@ pub struct Manifest {
     pub access: Vec<CredentialSpec>,
 }
 
+impl Manifest {
+    /// Labels of the names below the customer's domain that are served through the Gateway.
+    #[must_use]
+    pub fn gateway_records(&self) -> Vec<String> {
+        self.entry_points.iter().filter(|entry| entry.gateway).map(|entry| entry.record.clone()).collect()
+    }
+}
+
 /// A Secret that is made once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

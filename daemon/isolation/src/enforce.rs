@@ -11,7 +11,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    isolation::{GatewayRef, SharedTarget},
+    isolation::SharedTarget,
     ports::{DeployTarget, StageProgress},
 };
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use crate::{
     gateway,
     namespace::{self, ROUTES_QUOTA},
     network, rbac,
+    served::Served,
 };
 use landlord_kube::{
     Doing as _, Error, Result,
@@ -41,10 +42,10 @@ pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
     place: &SharedTarget,
-    gateway: Option<&GatewayRef>,
+    served: Option<&Served>,
     crds: Option<&Crds>,
 ) -> crate::Result<StageProgress> {
-    match observe_and_apply(client, target, place, gateway, crds).await {
+    match observe_and_apply(client, target, place, served, crds).await {
         Err(error) if error.is_initializing() => Ok(pending("the API server is getting ready to store new kinds")),
         other => other,
     }
@@ -54,7 +55,7 @@ async fn observe_and_apply(
     client: &Client,
     target: &DeployTarget,
     place: &SharedTarget,
-    gateway: Option<&GatewayRef>,
+    served: Option<&Served>,
     crds: Option<&Crds>,
 ) -> crate::Result<StageProgress> {
     // First, since the quota counts routes only where they are known.
@@ -68,10 +69,11 @@ async fn observe_and_apply(
     if let Some(ending) = ensure_namespace(client, target, place).await? {
         return Ok(pending(ending));
     }
-    let from = gateway.map(|gateway| gateway.namespace.as_str());
+    let from = served.map(|served| served.gateway.namespace.as_str());
     apply_all(client, &objects(target, place, from, routes), &selector(target), true).await?;
-    if let (Some(shared), Some(gateway)) = (place.settings.gateway(), gateway) {
-        gateway::ensure(client, target, place, shared, gateway).await?;
+    let mut unissued = None;
+    if let (Some(shared), Some(served)) = (place.settings.gateway(), served) {
+        unissued = gateway::ensure(client, target, place, shared, served).await?;
     } else if routes {
         gateway::remove(client, target, place).await?;
     }
@@ -80,7 +82,7 @@ async fn observe_and_apply(
     }
     // Nobody gets in before the isolation is seen to stand.
     apply_all(client, &rbac::roles(target, place), &selector(target), true).await?;
-    Ok(StageProgress::Done)
+    Ok(unissued.map_or(StageProgress::Done, pending))
 }
 
 /// All of it as one YAML file (JSON is YAML).

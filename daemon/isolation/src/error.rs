@@ -57,7 +57,8 @@ impl From<Error> for Failure {
             Error::Full { .. } => (
                 ErrorKind::Capacity,
                 "bring the Gateway API 1.5 or newer along, or order the tenant again on another host cluster; maxTenants of \
-                 63 keeps a host cluster with an older one from taking more",
+                 63, divided by the names of a tenant where classes list them, keeps a host cluster with an older one from taking \
+                 more",
             ),
             Error::Refused { .. } => (
                 ErrorKind::Conflict,

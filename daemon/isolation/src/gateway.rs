@@ -2,7 +2,7 @@
 //!
 //! The ListenerSet is ours: a tenant attaches routes to it, and can't listen for names that are not its own. Routes of
 //! other namespaces are not let in, and the Gateway admits no other namespaces' ListenerSets than tenants'. Where the
-//! cluster's Gateway API knows no ListenerSet, the tenant's listener is in the Gateway itself (`listener`).
+//! cluster's Gateway API knows no ListenerSet, the tenant's listeners are in the Gateway itself (`listener`).
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -10,15 +10,17 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use landlord_core::{
-    isolation::{Certificate, GatewayRef, SharedGateway, SharedTarget},
+    isolation::{Certificate, GatewayNames, GatewayRef, SharedGateway, SharedTarget},
     ports::DeployTarget,
     stage::RemovedObject,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    listener::{self, HOST_ROLE, Keeper},
+    issue::{self, Issue},
+    listener::{self, ENTRANCE, HOST_ROLE, Keeper},
     marked::metadata,
+    served::{LISTENERS_MAX, Name, Served, secret_beside},
 };
 use landlord_kube::{
     Doing as _, Error, Result,
@@ -32,14 +34,16 @@ use landlord_kube::{
 /// Secret that cert-manager writes the tenant's certificate into.
 const TLS_SECRET: &str = "landlord-tls";
 
-/// Makes the Gateway, the tenant's listeners and what lets them read the certificate exist.
+/// Makes the Gateway, the tenant's listeners and what lets them read the certificate exist. Says what is waited for while the
+/// tenant's names are served as another setting has them.
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
     place: &SharedTarget,
     shared: &SharedGateway,
-    gateway: &GatewayRef,
-) -> crate::Result<()> {
+    served: &Served,
+) -> crate::Result<Option<String>> {
+    let gateway = &served.gateway;
     let routing = gateway_api::routing(client).await?;
     if routing == Routing::Unknown {
         return Err(Error::Lacking {
@@ -48,40 +52,113 @@ pub(crate) async fn ensure(
         }
         .into());
     }
+    let names = served.names(target, shared);
+    if names.is_empty() {
+        // A ListenerSet has at least one listener.
+        remove(client, target, place).await?;
+        return Ok(None);
+    }
+    refuse_too_many(&names)?;
     ensure_namespace(client, target, &gateway.namespace).await?;
     let sets = routing == Routing::ListenerSets;
     let keeper = listener::ensure_gateway(client, target, &shared_gateway(target, shared, gateway, sets)).await?;
-    if !sets {
-        if matches!(keeper, Keeper::Operator) {
-            return Err(Error::Lacking {
-                what: format!(
-                    "Gateway {}/{} is not landlord's to change, and its Gateway API knows no ListenerSet",
-                    gateway.namespace, gateway.name
-                ),
-                remedy: "bring the Gateway API 1.5 or newer along, leave gateway out of the class's guardrails, or name \
-                         another gateway in the stack, which landlord then makes",
-            }
-            .into());
-        }
-        return listener::ensure(client, target, place, shared, gateway).await;
+    if !sets && matches!(keeper, Keeper::Operator) {
+        return Err(not_ours(gateway).into());
     }
-    if let Keeper::Us(Some(found)) = keeper
-        && listener::has_listener(&found, place.namespace.as_str())
+    let issue = issue::ensure(client, target, place, shared, served).await?;
+    if let Issue::Pending(detail) = &issue
+        && serves_others(client, place, gateway, sets, &names).await?
     {
-        // The Gateway API has been renewed since.
-        listener::remove(client, target, place).await?;
+        return Ok(Some(detail.clone()));
     }
-    let mut wanted = vec![listeners(target, place, shared, gateway)];
-    wanted.extend(grant(target, place, shared, gateway));
-    let ours = markers::selector(target);
-    apply_all(client, &wanted, &ours, true).await?;
-    refuse_conflict(client, place).await
+    if sets {
+        if let Keeper::Us(Some(found)) = keeper
+            && listener::has_any(&found, &place.namespace)
+        {
+            // The Gateway API has been renewed since.
+            listener::remove(client, target, place).await?;
+        }
+        let mut wanted = vec![listeners(target, place, shared, gateway, &names)];
+        wanted.extend(grant(target, place, shared, gateway));
+        apply_all(client, &wanted, &markers::selector(target), true).await?;
+        refuse_conflict(client, place).await?;
+    } else {
+        listener::ensure(client, place, shared, gateway, &names).await?;
+    }
+    if issue == Issue::There {
+        remove_former(client, target, place, shared, gateway).await?;
+    }
+    Ok(None)
+}
+
+fn not_ours(gateway: &GatewayRef) -> Error {
+    Error::Lacking {
+        what: format!(
+            "Gateway {}/{} is not landlord's to change, and its Gateway API knows no ListenerSet",
+            gateway.namespace, gateway.name
+        ),
+        remedy: "bring the Gateway API 1.5 or newer along, leave gateway out of the class's guardrails, or name \
+                 another gateway in the stack, which landlord then makes",
+    }
+}
+
+/// Before the API server does, in its own words about `spec.listeners`.
+fn refuse_too_many(names: &[Name]) -> Result<()> {
+    if names.len() <= LISTENERS_MAX {
+        return Ok(());
+    }
+    Err(Error::Lacking {
+        what: format!("the stack serves {} names, and a tenant can have {LISTENERS_MAX} listeners", names.len()),
+        remedy: "the operator has the class listen for a wildcard (guardrails.gateway.names), or shortens the stack's entryPoints",
+    })
+}
+
+/// Whether the tenant listens for names by now that are not wanted any more.
+async fn serves_others(
+    client: &Client,
+    place: &SharedTarget,
+    gateway: &GatewayRef,
+    sets: bool,
+    names: &[Name],
+) -> Result<bool> {
+    let found = if sets {
+        let api = listener_sets(client, place);
+        api.get_opt(LISTENERS).await.doing(|| format!("reading ListenerSet {}/{LISTENERS}", place.namespace))?
+    } else {
+        let doing = || format!("reading Gateway {}/{}", gateway.namespace, gateway.name);
+        listener::gateways(client, &gateway.namespace).get_opt(&gateway.name).await.doing(doing)?
+    };
+    let all = found.iter().flat_map(|found| listener::listeners(&found.data));
+    let mut own = all.filter(|listener| sets || listener::is_of(listener, &place.namespace));
+    Ok(own.any(|listener| !names.iter().any(|name| listener["hostname"] == *name.host)))
+}
+
+/// Certificates that another setting of the class had ordered, once nothing uses them any more.
+async fn remove_former(
+    client: &Client,
+    target: &DeployTarget,
+    place: &SharedTarget,
+    shared: &SharedGateway,
+    gateway: &GatewayRef,
+) -> Result<()> {
+    let ordered = matches!(shared.certificate, Certificate::ClusterIssuer(_));
+    let listed = ordered && shared.names == GatewayNames::Listed;
+    issue::remove_unwanted(client, target, place, listed.then_some(gateway)).await?;
+    if listed || !ordered {
+        issue::remove(client, place.namespace.as_str(), TLS_SECRET).await?;
+    }
+    let granted = secret_beside(place, shared).map(|_| gateway.namespace.as_str());
+    remove_grants(client, target, granted).await.map(drop)
+}
+
+fn listener_sets(client: &Client, place: &SharedTarget) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
+    Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource)
 }
 
 /// A controller that refuses the tenant's listeners, or gives their names to another's, shows it with the set.
 async fn refuse_conflict(client: &Client, place: &SharedTarget) -> crate::Result<()> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
+    let api = listener_sets(client, place);
     let what = || format!("ListenerSet {}/{LISTENERS}", place.namespace);
     let found = api.get_opt(LISTENERS).await.doing(|| format!("reading {}", what()))?;
     let refusal = found.and_then(|set| accepted::listeners_refusal(&serde_json::to_value(&set).unwrap_or_default()));
@@ -117,9 +194,10 @@ fn shared_gateway(target: &DeployTarget, shared: &SharedGateway, gateway: &Gatew
         "metadata": { "name": gateway.name, "namespace": gateway.namespace, "labels": host_labels(target) },
         "spec": {
             "gatewayClassName": shared.class,
-            // A Gateway must have one; no tenant's route attaches to it.
+            // A Gateway must have one; no tenant's route attaches to it. Challenges by HTTP-01 are answered there, from routes
+            // beside the Gateway.
             "listeners": [{
-                "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "Same" } },
+                "name": ENTRANCE, "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "Same" } },
             }],
         },
     });
@@ -132,37 +210,47 @@ fn shared_gateway(target: &DeployTarget, shared: &SharedGateway, gateway: &Gatew
     Wanted::new(body)
 }
 
-/// The names below the tenant's domain.
-fn listeners(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway, gateway: &GatewayRef) -> Wanted {
+/// The tenant's names.
+fn listeners(
+    target: &DeployTarget,
+    place: &SharedTarget,
+    shared: &SharedGateway,
+    gateway: &GatewayRef,
+    names: &[Name],
+) -> Wanted {
     let mut metadata = metadata(target, place, LISTENERS, "listeners");
     let mut certificate = json!({ "group": "", "kind": "Secret", "name": TLS_SECRET });
-    match &shared.certificate {
-        // <https://cert-manager.io/docs/usage/gateway/>
-        Certificate::ClusterIssuer(issuer) => {
-            metadata["annotations"] = json!({ "cert-manager.io/cluster-issuer": issuer });
-        }
-        Certificate::Secret(secret) => {
+    match (secret_beside(place, shared), &shared.certificate) {
+        (Some(secret), _) => {
             certificate["name"] = json!(secret);
             certificate["namespace"] = json!(gateway.namespace);
         }
+        // <https://cert-manager.io/docs/usage/gateway/>
+        (None, Certificate::ClusterIssuer(issuer)) => {
+            metadata["annotations"] = json!({ "cert-manager.io/cluster-issuer": issuer });
+        }
+        (None, Certificate::Secret(_)) => {}
     }
+    let listener = |name: &Name| {
+        json!({
+            "name": name.listener, "hostname": name.host, "port": 443, "protocol": "HTTPS",
+            "allowedRoutes": { "namespaces": { "from": "Same" } },
+            "tls": { "mode": "Terminate", "certificateRefs": [certificate] },
+        })
+    };
     Wanted::new(json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "ListenerSet",
         "metadata": metadata,
         "spec": {
             "parentRef": { "group": GROUP, "kind": "Gateway", "name": gateway.name, "namespace": gateway.namespace },
-            "listeners": [{
-                "name": "web", "hostname": format!("*.{}", target.spec.domain.as_str()), "port": 443, "protocol": "HTTPS",
-                "allowedRoutes": { "namespaces": { "from": "Same" } },
-                "tls": { "mode": "Terminate", "certificateRefs": [certificate] },
-            }],
+            "listeners": names.iter().map(listener).collect::<Vec<Value>>(),
         },
     }))
 }
 
-/// Lets the tenant's listeners use the operator's certificate; the tenant itself can't read it.
+/// Lets the tenant's listeners use the certificate beside the Gateway; the tenant itself can't read it.
 fn grant(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway, gateway: &GatewayRef) -> Option<Wanted> {
-    let Certificate::Secret(secret) = &shared.certificate else { return None };
+    let secret = secret_beside(place, shared)?;
     Some(Wanted::new(json!({
         "apiVersion": format!("{GROUP}/v1beta1"), "kind": "ReferenceGrant",
         "metadata": {
@@ -177,8 +265,7 @@ fn grant(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway, ga
 
 /// Takes a tenant off the Gateway again, whose class keeps none any more.
 pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<()> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
+    let api = listener_sets(client, place);
     let ours = markers::selector(target);
     let found = known(api.list(&ListParams::default().labels(&ours)).await).doing(|| "listing listener sets".into())?;
     let Some(found) = found else { return Ok(()) };
@@ -196,13 +283,20 @@ pub(crate) async fn remove_elsewhere(
     place: &SharedTarget,
 ) -> Result<Vec<RemovedObject>> {
     listener::remove(client, target, place).await?;
+    let mut removed = issue::remove_all(client, target, place).await?;
+    removed.extend(remove_grants(client, target, None).await?);
+    Ok(removed)
+}
+
+/// Removes what lets listeners read a certificate, but for that in one namespace.
+async fn remove_grants(client: &Client, target: &DeployTarget, but: Option<&str>) -> Result<Vec<RemovedObject>> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1beta1", "ReferenceGrant"));
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let ours = markers::selector(target);
     let found =
         known(all.list(&ListParams::default().labels(&ours)).await).doing(|| "listing reference grants".into())?;
     let mut removed = Vec::new();
-    for grant in found.into_iter().flatten() {
+    for grant in found.into_iter().flatten().filter(|grant| but.is_none() || grant.namespace().as_deref() != but) {
         let (namespace, name) = (grant.namespace().unwrap_or_default(), grant.name_any());
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
         gone_is_fine(api.delete(&name, &exactly(grant.uid())).await)

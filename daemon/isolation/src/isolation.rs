@@ -5,7 +5,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use landlord_core::{
     CertificateOrder, CustomerRole, Failure, FoundInHost, Measured,
-    isolation::GatewayRef,
     ports::{
         CustomerAccess, DeployTarget, HostClusters, Isolation, KubeCredentials, PoolGrowth, ScaledPool, StackPlaces,
         StageProgress, UninstallReport,
@@ -19,6 +18,7 @@ use crate::{
     error::Error,
     host_cluster::{capacity, scaled_pool, tenants, uninstall},
     remove,
+    served::Served,
 };
 
 /// How tenants are isolated.
@@ -50,14 +50,16 @@ impl KubeIsolation {
     /// and mutating policies for granted.
     #[must_use]
     pub fn manifest(&self, target: &DeployTarget) -> String {
-        let gateway = self.gateway(target).ok().flatten().map(|gateway| gateway.namespace);
+        let gateway = self.served(target).ok().flatten().map(|served| served.gateway.namespace);
         target.cluster.shared().map(|place| enforce::manifest(target, place, gateway.as_deref())).unwrap_or_default()
     }
 
-    /// The Gateway of the revision that the tenant runs, whatever lies on disk.
-    fn gateway(&self, target: &DeployTarget) -> Result<Option<GatewayRef>, Failure> {
+    /// The Gateway of the revision that the tenant runs, whatever lies on disk, and its names there.
+    fn served(&self, target: &DeployTarget) -> Result<Option<Served>, Failure> {
         let (Some(stacks), Some(stack)) = (&self.options.stacks, &target.stack) else { return Ok(None) };
-        stacks.gateway(stack, target.revision.as_ref())
+        let Some(gateway) = stacks.gateway(stack, target.revision.as_ref())? else { return Ok(None) };
+        let records = stacks.gateway_records(stack, target.revision.as_ref())?;
+        Ok(Some(Served { gateway, records: records.into_iter().collect() }))
     }
 
     /// The namespace of a tenant's apps in a cluster of its own.
@@ -80,18 +82,16 @@ impl Isolation for KubeIsolation {
         let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
         // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
-        let gateway = self.gateway(target)?;
-        let call = async |client| enforce::ensure(&client, target, place, gateway.as_ref(), crds).await;
+        let served = self.served(target)?;
+        let call = async |client| enforce::ensure(&client, target, place, served.as_ref(), crds).await;
         self.clients.call(&target.kube, call).await
     }
 
     async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
         let Some(place) = target.cluster.shared() else { return Ok(None) };
         // Without a Gateway in the stack there are no listeners.
-        if self.gateway(target)?.is_none() {
-            return Ok(None);
-        }
-        let call = async |client| certificate::ordered(&client, target, place).await;
+        let Some(served) = self.served(target)? else { return Ok(None) };
+        let call = async |client| certificate::ordered(&client, target, place, &served).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -1,4 +1,4 @@
-//! The shared Gateway itself, and a tenant's listener in it where the cluster's Gateway API knows no ListenerSet (before
+//! The shared Gateway itself, and a tenant's listeners in it where the cluster's Gateway API knows no ListenerSet (before
 //! 1.5).
 //!
 //! Listeners are a list of the Gateway that is keyed by name
@@ -11,11 +11,15 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    isolation::{Certificate, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
+    isolation::{Certificate, GatewayNames, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
     ports::DeployTarget,
 };
 use serde_json::{Value, json};
 
+use crate::{
+    issue,
+    served::{LISTENERS_MAX, Name, secret_beside},
+};
 use landlord_kube::{
     Doing as _, Error, Result,
     absent::{gone_is_fine, known},
@@ -27,8 +31,8 @@ use landlord_kube::{
 
 /// Marks the shared Gateway and a namespace that was made for it.
 pub(crate) const HOST_ROLE: &str = "host-gateway";
-/// Most listeners of a Gateway; its first is not a tenant's. `maxItems` of `spec.listeners` in every version.
-const LISTENERS_MAX: usize = 64;
+/// The Gateway's own listener, on port 80.
+pub(crate) const ENTRANCE: &str = "http";
 /// <https://cert-manager.io/docs/usage/gateway/>
 const ISSUER_ANNOTATION: &str = "cert-manager.io/cluster-issuer";
 
@@ -45,7 +49,7 @@ fn resource() -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "Gateway"))
 }
 
-fn gateways(client: &Client, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn gateways(client: &Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &resource())
 }
 
@@ -85,18 +89,29 @@ fn value(object: &DynamicObject) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-/// Whether a Gateway has a listener of that name.
-pub(crate) fn has_listener(gateway: &DynamicObject, name: &str) -> bool {
-    let all = gateway.data.pointer("/spec/listeners").and_then(Value::as_array);
-    all.into_iter().flatten().any(|listener| name_of(listener) == name)
+/// Whether a Gateway has a listener of that tenant.
+pub(crate) fn has_any(gateway: &DynamicObject, tenant: &TenantNamespace) -> bool {
+    listeners(&gateway.data).iter().any(|listener| is_of(listener, tenant))
 }
 
-fn listeners(gateway: &Value) -> &[Value] {
-    gateway.pointer("/spec/listeners").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+/// Listeners of a Gateway, or of a ListenerSet.
+pub(crate) fn listeners(object: &Value) -> &[Value] {
+    object.pointer("/spec/listeners").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn name_of(listener: &Value) -> &str {
     listener["name"].as_str().unwrap_or_default()
+}
+
+/// Whose a listener of a Gateway is: it is named after the tenant's namespace, one of several names with the name's label behind it.
+fn tenant_of(listener: &Value) -> Option<TenantNamespace> {
+    let name = name_of(listener);
+    name.split_once('.').map_or(name, |(namespace, _)| namespace).parse().ok()
+}
+
+/// Whether a listener of a Gateway is that tenant's.
+pub(crate) fn is_of(listener: &Value, tenant: &TenantNamespace) -> bool {
+    tenant_of(listener).is_some_and(|of| of == *tenant)
 }
 
 /// The wanted Gateway in the order and with the tenants' listeners that it has.
@@ -108,7 +123,7 @@ fn with_tenants(wanted: &Value, found: &DynamicObject) -> Value {
         let own = listeners(wanted).iter().find(|own| name_of(own) == name_of(listener));
         match own {
             Some(own) => all.push(own.clone()),
-            None if name_of(listener).parse::<TenantNamespace>().is_ok() => all.push(listener.clone()),
+            None if tenant_of(listener).is_some() => all.push(listener.clone()),
             None => {}
         }
     }
@@ -128,20 +143,26 @@ fn manager(namespace: &str) -> String {
     format!("landlord-{namespace}")
 }
 
+/// The same for the issuer that a tenant's listener needs.
+fn issuer_manager(namespace: &str) -> String {
+    format!("{}-issuer", manager(namespace))
+}
+
 /// Name of the Secret beside the Gateway that a tenant's own certificate is written into.
 fn own_secret(namespace: &str) -> String {
     format!("{namespace}-tls")
 }
 
-/// The tenant's names, for routes of its own namespace.
-fn listener(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway) -> Value {
+/// One of the tenant's names, for routes of its own namespace.
+fn listener(place: &SharedTarget, shared: &SharedGateway, name: &Name) -> Value {
     let namespace = place.namespace.as_str();
-    let secret = match &shared.certificate {
-        Certificate::ClusterIssuer(_) => own_secret(namespace),
-        Certificate::Secret(secret) => secret.to_string(),
+    let secret = secret_beside(place, shared).unwrap_or_else(|| own_secret(namespace));
+    let listener = match shared.names {
+        GatewayNames::Wildcard => namespace.to_owned(),
+        GatewayNames::Listed => format!("{namespace}.{}", name.listener),
     };
     json!({
-        "name": namespace, "hostname": format!("*.{}", target.spec.domain.as_str()), "port": 443, "protocol": "HTTPS",
+        "name": listener, "hostname": name.host, "port": 443, "protocol": "HTTPS",
         "allowedRoutes": { "namespaces": { "from": "Selector", "selector": {
             "matchLabels": { "kubernetes.io/metadata.name": namespace },
         } } },
@@ -149,49 +170,84 @@ fn listener(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway)
     })
 }
 
-/// Makes the tenant's listener exist in our Gateway.
+/// Makes the tenant's listeners exist in our Gateway, and no others of it.
 pub(crate) async fn ensure(
     client: &Client,
-    target: &DeployTarget,
     place: &SharedTarget,
     shared: &SharedGateway,
     gateway: &GatewayRef,
+    names: &[Name],
 ) -> crate::Result<()> {
     let namespace = place.namespace.as_str();
     let api = gateways(client, &gateway.namespace);
-    let doing = || format!("adding the listener {namespace} to Gateway {}/{}", gateway.namespace, gateway.name);
-    let found = value(&api.get(&gateway.name).await.doing(doing)?);
-    let wanted = listener(target, place, shared);
-    let known = listeners(&found).iter().find(|listener| name_of(listener) == namespace);
-    if known.is_none() && listeners(&found).len() >= LISTENERS_MAX {
-        return Err(full(gateway));
+    let doing = || format!("adding the listeners of {namespace} to Gateway {}/{}", gateway.namespace, gateway.name);
+    let found = api.get(&gateway.name).await.doing(doing)?;
+    let wanted: Vec<Value> = names.iter().map(|name| listener(place, shared, name)).collect();
+    let (own, others): (Vec<&Value>, Vec<&Value>) =
+        listeners(&found.data).iter().partition(|listener| is_of(listener, &place.namespace));
+    if own.len() < wanted.len() && others.len() + wanted.len() > LISTENERS_MAX {
+        return Err(full(gateway, wanted.len()));
     }
-    if let Certificate::ClusterIssuer(issuer) = &shared.certificate {
-        ensure_issuer(&api, namespace, issuer.as_str(), gateway).await?;
+    match &shared.certificate {
+        Certificate::ClusterIssuer(issuer) if shared.names == GatewayNames::Wildcard => {
+            ensure_issuer(&api, namespace, issuer.as_str(), gateway).await?;
+        }
+        _ => drop(withdraw(&api, &found, gateway, &issuer_manager(namespace)).await?),
     }
-    if known == Some(&wanted) {
+    if own.len() == wanted.len() && wanted.iter().all(|wanted| own.contains(&wanted)) {
         return Ok(());
     }
-    let body = applied(gateway, &json!({ "spec": { "listeners": [wanted] } }));
+    let body = applied(gateway, &json!({ "spec": { "listeners": wanted } }));
     let params = PatchParams::apply(&manager(namespace)).force();
-    match api.patch(&gateway.name, &params, &Patch::Apply(&body)).await {
+    let patched = match api.patch(&gateway.name, &params, &Patch::Apply(&body)).await {
         // Other tenants took the last places since it was read.
         Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("Too many") => {
-            Err(full(gateway))
+            return Err(full(gateway, wanted.len()));
         }
         // Every name belongs to one listener.
         Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("must be unique") => {
-            let domain = target.spec.domain.as_str();
-            let what = format!("a listener for *.{domain} in Gateway {}/{}", gateway.namespace, gateway.name);
-            Err(Error::NameTaken { what }.into())
+            let hosts: Vec<&str> = names.iter().map(|name| name.host.as_str()).collect();
+            let what = format!("a listener for {} in Gateway {}/{}", hosts.join(", "), gateway.namespace, gateway.name);
+            return Err(Error::NameTaken { what }.into());
         }
-        other => Ok(other.map(drop).doing(doing)?),
-    }
+        other => other.doing(doing)?,
+    };
+    let kept: Vec<&str> = wanted.iter().map(name_of).collect();
+    Ok(take_out(&api, patched, &place.namespace, &kept).await.doing(doing)?)
 }
 
-fn full(gateway: &GatewayRef) -> crate::Error {
+/// Takes listeners of a tenant out that are not kept, though somebody edited them and has parts of them now. The version that was read
+/// keeps what others write meanwhile.
+async fn take_out(
+    api: &Api<DynamicObject>,
+    mut gateway: DynamicObject,
+    tenant: &TenantNamespace,
+    kept: &[&str],
+) -> Result<(), kube::Error> {
+    let Some(all) = gateway.data.pointer_mut("/spec/listeners").and_then(Value::as_array_mut) else { return Ok(()) };
+    let before = all.len();
+    all.retain(|listener| !is_of(listener, tenant) || kept.contains(&name_of(listener)));
+    if all.len() == before {
+        return Ok(());
+    }
+    gateway.metadata.managed_fields = None;
+    api.replace(&gateway.name_any(), &PostParams::default(), &gateway).await.map(drop)
+}
+
+/// What a manager of a tenant's had applied, and nobody else has, goes.
+async fn withdraw(api: &Api<DynamicObject>, found: &DynamicObject, at: &GatewayRef, manager: &str) -> Result<bool> {
+    if !found.managed_fields().iter().any(|field| field.manager.as_deref() == Some(manager)) {
+        return Ok(false);
+    }
+    let params = PatchParams::apply(manager).force();
+    gone_is_fine(api.patch(&at.name, &params, &Patch::Apply(&applied(at, &json!({})))).await)
+        .doing(|| format!("taking what {manager} applied out of Gateway {}/{}", at.namespace, at.name))?;
+    Ok(true)
+}
+
+fn full(gateway: &GatewayRef, wanted: usize) -> crate::Error {
     let what = format!(
-        "Gateway {}/{} has {LISTENERS_MAX} listeners, the most there can be: no room for this tenant's names",
+        "Gateway {}/{} can have {LISTENERS_MAX} listeners: no room for the {wanted} of this tenant's names",
         gateway.namespace, gateway.name
     );
     crate::Error::Full { what }
@@ -219,7 +275,7 @@ fn applied(gateway: &GatewayRef, part: &Value) -> Value {
 /// One issuer for all of a Gateway: it is an annotation. Not forced, so that another's is reported instead of replaced.
 async fn ensure_issuer(api: &Api<DynamicObject>, namespace: &str, issuer: &str, gateway: &GatewayRef) -> Result<()> {
     let part = json!({ "metadata": { "annotations": { ISSUER_ANNOTATION: issuer } } });
-    let params = PatchParams::apply(&format!("{}-issuer", manager(namespace)));
+    let params = PatchParams::apply(&issuer_manager(namespace));
     match api.patch(&gateway.name, &params, &Patch::Apply(&applied(gateway, &part))).await {
         Err(kube::Error::Api(status)) if status.code == 409 && status.message.contains(ISSUER_ANNOTATION) => {
             let (of, name) = (&gateway.namespace, &gateway.name);
@@ -234,7 +290,7 @@ async fn ensure_issuer(api: &Api<DynamicObject>, namespace: &str, issuer: &str, 
     }
 }
 
-/// Takes the tenant's listener out of every Gateway of this installation, with its certificate.
+/// Takes the tenant's listeners out of every Gateway of this installation, with the certificate that was made for them.
 pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<()> {
     let namespace = place.namespace.as_str();
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource());
@@ -242,37 +298,19 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
     let found = known(all.list(&ListParams::default().labels(&ours)).await).doing(|| "listing Gateways".into())?;
     for gateway in found.into_iter().flatten() {
         let at = GatewayRef { name: gateway.name_any(), namespace: gateway.namespace().unwrap_or_default() };
-        let mut mine = vec![manager(namespace), format!("{}-issuer", manager(namespace))];
-        mine.retain(|name| gateway.managed_fields().iter().any(|field| field.manager.as_ref() == Some(name)));
-        let doing = || format!("taking the listener {namespace} out of Gateway {}/{}", at.namespace, at.name);
+        let doing = || format!("taking the listeners of {namespace} out of Gateway {}/{}", at.namespace, at.name);
         let api = gateways(client, &at.namespace);
-        for manager in &mine {
-            // Nothing is applied any more: what this manager alone had goes.
-            let params = PatchParams::apply(manager).force();
-            let body = applied(&at, &json!({}));
-            gone_is_fine(api.patch(&at.name, &params, &Patch::Apply(&body)).await).doing(doing)?;
+        let mut changed = false;
+        for manager in [manager(namespace), issuer_manager(namespace)] {
+            changed |= withdraw(&api, &gateway, &at, &manager).await?;
         }
-        let left = if mine.is_empty() { Some(gateway) } else { api.get_opt(&at.name).await.doing(doing)? };
-        if let Some(mut left) = left.filter(|left| has_listener(left, namespace)) {
-            // Somebody edited it, and has parts of it now. The version that was read keeps what others write meanwhile.
-            if let Some(all) = left.data.pointer_mut("/spec/listeners").and_then(Value::as_array_mut) {
-                all.retain(|listener| name_of(listener) != namespace);
-            }
-            left.metadata.managed_fields = None;
-            api.replace(&at.name, &PostParams::default(), &left).await.doing(doing)?;
+        let left = if changed { api.get_opt(&at.name).await.doing(doing)? } else { Some(gateway) };
+        if let Some(left) = left {
+            take_out(&api, left, &place.namespace, &[]).await.doing(doing)?;
         }
-        remove_secret(client, &at.namespace, namespace).await?;
+        issue::remove(client, &at.namespace, &own_secret(namespace)).await?;
     }
     Ok(())
-}
-
-/// The certificate that was made for the listener; its name holds the tenant's uid.
-async fn remove_secret(client: &Client, gateway_namespace: &str, namespace: &str) -> Result<()> {
-    use k8s_openapi::api::core::v1::Secret;
-    let api: Api<Secret> = Api::namespaced(client.clone(), gateway_namespace);
-    let name = own_secret(namespace);
-    gone_is_fine(api.delete(&name, &kube::api::DeleteParams::default()).await)
-        .doing(|| format!("deleting Secret {gateway_namespace}/{name}"))
 }
 
 #[cfg(test)]
@@ -282,15 +320,19 @@ mod tests {
     #[test]
     fn tenants_listeners_stay_and_others_go() {
         let tenant = "tenant-00000000000000000000000000000007";
+        let listed = "tenant-00000000000000000000000000000008.chat";
         let wanted = json!({ "spec": { "listeners": [{ "name": "http", "port": 80 }] } });
         let found: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
             "metadata": { "annotations": { ISSUER_ANNOTATION: "a", "else": "b" } },
-            "spec": { "listeners": [{ "name": tenant }, { "name": "open" }, { "name": "http", "port": 81 }] },
+            "spec": { "listeners": [
+                { "name": tenant }, { "name": "open" }, { "name": listed }, { "name": "open.chat" }, { "name": "http", "port": 81 },
+            ] },
         }))
         .unwrap();
         let whole = with_tenants(&wanted, &found);
-        assert_eq!(listeners(&whole), [json!({ "name": tenant }), json!({ "name": "http", "port": 80 })]);
+        let expected = [json!({ "name": tenant }), json!({ "name": listed }), json!({ "name": "http", "port": 80 })];
+        assert_eq!(listeners(&whole), expected);
         assert_eq!(whole["metadata"]["annotations"], json!({ ISSUER_ANNOTATION: "a" }));
     }
 }

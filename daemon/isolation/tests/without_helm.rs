@@ -70,6 +70,10 @@ impl StackPlaces for Moved {
         Ok(Some(GatewayRef { name: "landlord".into(), namespace }))
     }
 
+    fn gateway_records(&self, _: &StackName, _: Option<&RevisionId>) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
     fn namespace(&self, _: &StackName, _: Option<&RevisionId>) -> Result<Option<String>, Failure> {
         Ok(None)
     }

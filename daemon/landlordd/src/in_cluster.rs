@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use landlord_core::{
     Catalog, Class, ClassName, PlatformName, StackName,
+    isolation::GatewayNames,
     ports::StackPlaces,
     revision::{RevisionKey, RevisionKind},
 };
@@ -19,7 +20,7 @@ use landlord_deploy::{
     platform::{self, Platform},
     stack::{self, Stack},
 };
-use landlord_isolation::{IsolationOptions, KubeIsolation};
+use landlord_isolation::{IsolationOptions, KubeIsolation, LISTENERS_MAX};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
 use crate::{
@@ -136,7 +137,7 @@ fn on_disk(read: &Read) -> OnDisk {
     on_disk
 }
 
-/// Classes leave out only checks that their stack has, and choose only of what their platform has.
+/// Classes leave out only checks and list only names that their stack has, and choose only of what their platform has.
 fn fits(
     catalog: &Catalog,
     stacks: &BTreeMap<StackName, Stack>,
@@ -151,12 +152,27 @@ fn fits(
                 let known = known.join(", ");
                 format!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {known}")
             }));
+            let gateway = class.guardrails.as_ref().and_then(|guardrails| guardrails.gateway());
+            let unlistable =
+                gateway.and_then(|gateway| unlistable(gateway.names, stack.manifest.gateway_records().len()));
+            problems.extend(unlistable.map(|why| format!("classes.{name}.guardrails.gateway.names: {why}")));
         }
         let platform = class.platform.as_ref().and_then(|platform| platforms.get(platform));
         let lacking = platform.and_then(|platform| platform.lacking(&class.platform_options));
         problems.extend(lacking.map(|lacking| format!("classes.{name}.platform_options.{lacking}")));
     }
     if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("; ")) }
+}
+
+/// Why a class can't list the names of its stack, which are so many; `None`: it can, or does not.
+fn unlistable(names: GatewayNames, count: usize) -> Option<String> {
+    match (names, count) {
+        (GatewayNames::Wildcard, _) | (GatewayNames::Listed, 1..=LISTENERS_MAX) => None,
+        (GatewayNames::Listed, 0) => Some("its stack serves no names through a Gateway; leave it out".into()),
+        (GatewayNames::Listed, _) => Some(format!(
+            "its stack serves {count} names, and a tenant can have {LISTENERS_MAX} listeners; leave it out for a wildcard"
+        )),
+    }
 }
 
 /// An address of `deploy.checks`; empty: none.
@@ -245,4 +261,18 @@ pub(crate) async fn check(config: &Config, checked: &Checked) -> Result<()> {
     // It is there only if Helm was tried.
     let _ = std::fs::remove_dir_all(folder);
     opened.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_lists_as_many_names_as_there_can_be_listeners() {
+        let fault = |count| unlistable(GatewayNames::Listed, count).unwrap_or_default();
+        assert!(fault(0).contains("serves no names"), "{}", fault(0));
+        assert_eq!((fault(1), fault(64)), (String::new(), String::new()));
+        assert!(fault(65).contains("65 names") && fault(65).contains("64 listeners"), "{}", fault(65));
+        assert_eq!((unlistable(GatewayNames::Wildcard, 0), unlistable(GatewayNames::Wildcard, 65)), (None, None));
+    }
 }

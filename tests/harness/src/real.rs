@@ -203,11 +203,12 @@ impl Cloud {
         );
         self.class(&self.real_class(), "own cluster, 1 node, real pods", &keys)
             + &format!("[classes.{}.parameters]\n{}\n", self.real_class(), self.parameters)
-            + &self.real_shared(&self.real_namespace_class(), "NAMESPACE", "")
+            + &self.real_shared(&self.real_namespace_class(), "NAMESPACE", "", "wildcard")
             + &self.real_shared(
                 &self.real_node_class(),
                 "NODE",
                 &format!("machine_type = '{machine}'\nnode_count = 1\nnode_count_max = 2\n"),
+                "listed",
             )
     }
 
@@ -217,15 +218,15 @@ impl Cloud {
         format!("{}-namespace-real", self.provider)
     }
 
-    /// The class with the real stack on a node of its own in such a host cluster.
+    /// The class with the real stack on a node of its own in such a host cluster, whose names are listed: proven by HTTP-01.
     #[must_use]
     pub fn real_node_class(&self) -> String {
         format!("{}-node-real", self.provider)
     }
 
-    /// A class of a shared level, TOML: listeners in the platform's Gateway, a load balancer for SFTP, and nothing reserved, since
-    /// the nodes have only this machine's processors.
-    fn real_shared(&self, name: &str, level: &str, more: &str) -> String {
+    /// A class of a shared level, TOML: listeners for these names in the platform's Gateway, a load balancer for SFTP, and nothing
+    /// reserved, since the nodes have only this machine's processors.
+    fn real_shared(&self, name: &str, level: &str, more: &str, names: &str) -> String {
         let keys = format!("level = '{level}'\nstack = '{STACK}'\n{more}");
         self.class(name, "in a shared cluster, real pods", &keys)
             + &format!(
@@ -233,7 +234,7 @@ impl Cloud {
                  reserve_percent = {{ cpu = 0, memory = 0, pods = 0 }}\n\
                  [classes.{name}.guardrails]\nload_balancers = 1\n\
                  [classes.{name}.guardrails.gateway]\nclass = 'landlord'\n\
-                 certificate = {{ cluster_issuer = 'landlord' }}\n"
+                 certificate = {{ cluster_issuer = 'landlord' }}\nnames = '{names}'\n"
             )
     }
 }

@@ -73,10 +73,29 @@ impl Default for Quota {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certificate {
-    /// cert-manager makes one for `*.<domain>` with this cluster issuer: one a tenant, however many names it has.
+    /// cert-manager makes one with this cluster issuer: one a tenant, however many names it has.
     ClusterIssuer(ObjectName),
     /// The operator's own, in this Secret beside the Gateway: none a tenant, for whoever has quotas on certificates.
     Secret(ObjectName),
+}
+
+/// Which names a tenant listens for at the shared Gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayNames {
+    /// All below its domain, `*.<domain>`: also what it makes for itself. An ACME server takes a record in its zone as proof, and
+    /// nothing else.
+    #[default]
+    Wildcard,
+    /// Those that its stack serves, one by one: an ACME server may also ask for a proof through the Gateway.
+    Listed,
+}
+
+impl GatewayNames {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The Gateway that tenants of a host cluster share.
@@ -87,6 +106,9 @@ pub struct SharedGateway {
     pub class: ObjectName,
     /// Certificate of each tenant's names.
     pub certificate: Certificate,
+    /// Which names these are. Not written where it is the default: a daemon of the release before knows no such key.
+    #[serde(default, skip_serializing_if = "GatewayNames::is_default")]
+    pub names: GatewayNames,
 }
 
 /// A Gateway by name.
@@ -407,11 +429,31 @@ mod tests {
             (json!({ "pod_security_version": "latest" }), "pinned"),
             (json!({ "gateway": { "class": "A" , "certificate": { "secret": "a" } } }), "Kubernetes names"),
             (json!({ "gateway": { "class": "a" , "certificate": { "magic": "a" } } }), "magic"),
+            (
+                json!({ "gateway": { "class": "a" , "certificate": { "secret": "a" }, "names": "some" } }),
+                "unknown variant `some`, expected `wildcard` or `listed`",
+            ),
         ];
         for (case, part) in cases {
             let message = parse(case.clone()).unwrap_err();
             assert!(message.contains(part), "{case}: {message}");
         }
+    }
+
+    #[test]
+    fn names_of_the_gateway_are_a_wildcard_unless_a_class_lists_them() {
+        let with = |names: Option<&str>| {
+            let mut gateway = json!({ "class": "a", "certificate": { "secret": "b" } });
+            if let Some(names) = names {
+                gateway["names"] = json!(names);
+            }
+            let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
+            let written = serde_json::to_value(&settings).unwrap()["gateway"]["names"].clone();
+            (settings.gateway().unwrap().names, written)
+        };
+        assert_eq!(with(None), (GatewayNames::Wildcard, json!(null)));
+        assert_eq!(with(Some("wildcard")), (GatewayNames::Wildcard, json!(null)));
+        assert_eq!(with(Some("listed")), (GatewayNames::Listed, json!("listed")));
     }
 
     #[test]

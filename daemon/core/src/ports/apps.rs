@@ -192,6 +192,12 @@ pub trait StackPlaces: fmt::Debug + Send + Sync + 'static {
     /// TRANSIENT: its revision is not loaded yet.
     fn gateway(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Option<GatewayRef>, Failure>;
 
+    /// Labels of the names below a tenant's domain that it serves through that Gateway; the same. Empty: none.
+    ///
+    /// # Errors
+    /// TRANSIENT: its revision is not loaded yet.
+    fn gateway_records(&self, stack: &StackName, revision: Option<&RevisionId>) -> Result<Vec<String>, Failure>;
+
     /// The namespace of its apps in a cluster of a tenant's own; the same.
     ///
     /// # Errors

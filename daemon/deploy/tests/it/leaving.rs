@@ -19,6 +19,7 @@ use landlord_core::{
         Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetCluster, UninstallReport,
     },
 };
+use landlord_isolation::LISTENERS_MAX;
 use landlord_test_kube::{
     cloud::{CloudControllers, NodeSpec, add_nodes},
     differences, everything, older_gateway_crds,
@@ -83,6 +84,10 @@ impl World {
 fn tenant(scene: &Scene, customer: &str, certificate: &Value) -> DeployTarget {
     let gateway =
         if certificate.is_null() { Value::Null } else { json!({ "class": "example", "certificate": certificate }) };
+    with_gateway(scene, customer, &gateway)
+}
+
+fn with_gateway(scene: &Scene, customer: &str, gateway: &Value) -> DeployTarget {
     let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
     let uid = TenantUid(uuid::Uuid::new_v4());
     let mut target = scene.target(10, &json!({}));
@@ -152,6 +157,7 @@ landlord_test_kube::steps! {
     routes_attach_to_the_gateway: world.routes_attach_to_the_gateway(&world.acme).await;
     clashes_are_reported: world.clashes_are_reported().await;
     a_full_gateway_is_reported: world.a_full_gateway_is_reported(&world.acme).await;
+    listed_names_have_a_listener_each: world.listed_names_have_a_listener_each(&world.acme, &world.globex).await;
     listeners_are_reconciled: world.listeners_are_reconciled(&world.acme, &world.globex).await;
     a_listener_goes_with_its_tenant: world.a_listener_goes_with_its_tenant(&world.acme, &world.globex).await;
     a_newer_gateway_api_takes_over: world.a_newer_gateway_api_takes_over(&world.newer().await?, &world.acme).await;
@@ -246,6 +252,66 @@ impl World {
         removed(&self.scene.deployer, &late).await?;
         self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&[]))).await?;
         ensure!(self.listeners().await? == before, "{:?}", self.listeners().await?);
+        Ok(())
+    }
+
+    /// Who lists names takes a listener for each, and no issuer of the Gateway's.
+    async fn listed_names_have_a_listener_each(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+        let before = self.listeners().await?;
+        let deployer = &self.scene.deployer;
+        let mut listed = json!({ "class": "example", "certificate": { "secret": "wildcard" }, "names": "listed" });
+        let again = |target: &DeployTarget, customer: &str, gateway: &Value| {
+            let mut again = with_gateway(&self.scene, customer, gateway);
+            let settings = again.cluster.shared().unwrap().settings.clone();
+            again.uid = target.uid;
+            again.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(target.uid, settings)));
+            again
+        };
+        let many = again(globex, "globex", &listed);
+        isolated(deployer, &many).await?;
+        let after = self.listeners().await?;
+        for record in ["chat", "files", "webdav"] {
+            let listener = &after[&format!("{}.{record}", namespace(globex))];
+            ensure!(listener["hostname"] == format!("{record}.globex.example.com"), "{listener}");
+            ensure!(listener["tls"]["certificateRefs"][0]["name"] == "wildcard", "{listener}");
+        }
+        ensure!(after.len() == before.len() + 2 && after[namespace(acme)] == before[namespace(acme)], "{after:#?}");
+        let gateway = self.gateways().get(GATEWAY.1).await?;
+        ensure!(gateway.metadata.annotations.unwrap_or_default().is_empty(), "its issuer is left");
+        let version = gateway.metadata.resource_version;
+        ensure!(deployer.isolation.ensure(&many).await? == StageProgress::Done, "a second time");
+        ensure!(self.gateways().get(GATEWAY.1).await?.metadata.resource_version == version, "written again");
+        // A neighbour's pass leaves them.
+        isolated(deployer, acme).await?;
+        ensure!(self.listeners().await? == after, "{:#?}", self.listeners().await?);
+
+        // Two places are not enough for three names.
+        let others: Vec<Value> = (0..LISTENERS_MAX - after.len() - 2)
+            .map(|number| {
+                let mut listener = after[namespace(acme)].clone();
+                listener["name"] = json!(format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple()));
+                listener["hostname"] = json!(format!("*.n{number}.example.com"));
+                listener
+            })
+            .collect();
+        let body = |listeners: &[Value]| {
+            json!({
+                "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
+                "metadata": { "name": GATEWAY.1, "namespace": GATEWAY.0 }, "spec": { "listeners": listeners },
+            })
+        };
+        let others_manager = PatchParams::apply("landlord-others").force();
+        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&others))).await?;
+        let late = with_gateway(&self.scene, "late", &listed);
+        let failure = refused(deployer, &late).await?;
+        ensure!(failure.kind == ErrorKind::Capacity && failure.message.contains("the 3 of"), "{failure:?}");
+        removed(deployer, &late).await?;
+        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&[]))).await?;
+
+        listed["names"] = json!("wildcard");
+        listed["certificate"] = json!({ "cluster_issuer": "letsencrypt" });
+        isolated(deployer, &again(globex, "globex", &listed)).await?;
+        ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
         Ok(())
     }
 

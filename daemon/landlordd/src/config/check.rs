@@ -10,7 +10,7 @@ use std::{
 use landlord_auth::authenticator::Callers;
 use landlord_core::{
     Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
-    environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
+    environment::TENANTS_MAX, fleet::GrowRule, isolation::GatewayNames, ports::ProviderKey,
 };
 use landlord_webhooks::WebhookOptions;
 use secrecy::SecretString;
@@ -298,6 +298,12 @@ fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<Stri
             "{at}.guardrails.customer_group: {group:?} would get rights in every customer's namespace; write \
              {CUSTOMER_PLACEHOLDER} where the customer's id belongs",
             group = group.as_str()
+        ));
+    }
+    let gateway = class.guardrails.as_ref().and_then(|guardrails| guardrails.gateway());
+    if class.stack.is_none() && gateway.is_some_and(|gateway| gateway.names == GatewayNames::Listed) {
+        problems.push(format!(
+            "{at}.guardrails.gateway.names: \"listed\" are the names that a class's stack serves, and it has no stack; leave it out"
         ));
     }
     if let Some(hosts) = &class.hosts {

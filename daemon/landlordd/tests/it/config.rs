@@ -216,6 +216,11 @@ fn what_does_not_belong_to_a_level_is_named() {
         ("host_clusters_max = 2", "host_clusters_max = 0", &["leave `grow` out"]),
         ("oidc:{customer}", "oidc:everybody", &["every customer's namespace"]),
         (
+            "pods = 7",
+            "pods = 7\n[classes.space.guardrails.gateway]\nclass = 'a'\nnames = 'listed'\ncertificate = { cluster_issuer = 'b' }",
+            &["space.guardrails.gateway.names: \"listed\" are the names that a class's stack serves"],
+        ),
+        (
             "regions = ['here']\n[classes.space.hosts]",
             "regions = ['here', 'there']\n[classes.space.hosts]",
             &["own is not offered in there"],

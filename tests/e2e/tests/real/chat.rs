@@ -162,7 +162,10 @@ fn by_kubernetes(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> 
     );
     std::fs::write(&route, text).unwrap();
     let secret = ["-n", &scene.namespace(tenant), "get", "secret", "files"];
+    let key = format!("{}-listed", scene.namespace(tenant));
+    let key = ["-n", "landlord-gateway", "get", "secret", &key];
     vec![
+        kubectl(scene, "the key of its names beside the Gateway", &kubeconfig, &key),
         kubectl(scene, "a Secret of its namespace", &kubeconfig, &secret),
         kubectl(scene, "a route for its chat's name", &kubeconfig, &["create", "-f", &route.display().to_string()]),
     ]

@@ -105,6 +105,7 @@ fn own_node(cloud: &'static Cloud) {
     assert_eq!(nodes.len(), 1, "{nodes:?}");
     scene.say(&chat::answers_from_a_file(&scene, &initech));
     holds_from_outside(&scene, &initech);
+    proven_through_the_gateway(&scene, &initech);
     scene.order(&acme);
     assert!(
         scene.nodes_of(&acme).is_disjoint(&nodes),
@@ -118,6 +119,25 @@ fn own_node(cloud: &'static Cloud) {
     scene.delete(&acme.name());
     scene.delete(&host.name());
     nothing_is_left(scene);
+}
+
+/// Its names are in one certificate beside the Gateway, each proven by HTTP-01, with what that took gone and nothing of it in the tenant's
+/// namespace.
+fn proven_through_the_gateway(scene: &Scene, tenant: &TenantFile) {
+    let beside = |arguments: &[&str]| scene.in_namespace(tenant, "landlord-gateway", arguments);
+    let certificate = format!("{}-listed", scene.namespace(tenant));
+    let found: Value = serde_json::from_str(&beside(&["get", "certificate", &certificate, "-o", "json"])).unwrap();
+    let names = found["spec"]["dnsNames"].as_array().unwrap();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let events =
+        beside(&["get", "events", "--field-selector", "reason=Presented", "-o", "jsonpath={.items[*].message}"]);
+    assert!(events.matches("using HTTP-01").count() >= names.len(), "{events}");
+    assert!(!events.contains("DNS-01"), "{events}");
+    let solvers = ["get", "pods,services,httproutes", "-l", "acme.cert-manager.io/http01-solver=true", "-o", "name"];
+    assert_eq!(beside(&solvers), "", "of its challenges");
+    let own = scene.in_namespace(tenant, &scene.namespace(tenant), &["get", "certificates,challenges", "-o", "name"]);
+    assert_eq!(own, "", "in the tenant's own namespace");
+    scene.say(&format!("{names:?} were proven by HTTP-01"));
 }
 
 /// A cluster of the customer's own.

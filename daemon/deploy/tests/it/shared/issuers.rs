@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
     CertificateOrder, Failure,
@@ -15,15 +15,50 @@ use serde_json::{Value, json};
 
 use super::{support::eventually, world::World};
 
-const SERVER: &str = "https://acme.example.com/directory";
-const DEFINITION: &str = "clusterissuers.cert-manager.io";
+pub(crate) const SERVER: &str = "https://acme.example.com/directory";
+
+fn plural(kind: &str) -> String {
+    format!("{}s", kind.to_lowercase())
+}
+
+fn definition(kind: &str) -> String {
+    format!("{}.cert-manager.io", plural(kind))
+}
 
 impl World {
+    fn definitions(&self) -> Api<CustomResourceDefinition> {
+        Api::all(self.scene.client.clone())
+    }
+
+    /// A kind of cert-manager's by its name, which takes whatever is written, as soon as it is served.
+    pub(crate) async fn define(&self, kind: &str, scope: &str) -> Result<()> {
+        let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        let definition = json!({
+            "metadata": { "name": definition(kind) },
+            "spec": {
+                "group": "cert-manager.io", "scope": scope, "names": { "kind": kind, "plural": plural(kind) },
+                "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": open } }],
+            },
+        });
+        self.definitions().create(&PostParams::default(), &serde_json::from_value(definition)?).await?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", kind));
+        let all: Api<DynamicObject> = Api::all_with(self.scene.client.clone(), &resource);
+        eventually("the kind is served", async || {
+            Ok(all.list(&ListParams::default()).await.map(drop).map_err(|error| error.to_string()))
+        })
+        .await
+    }
+
+    pub(crate) async fn undefine(&self, kind: &str) -> Result<()> {
+        self.definitions().delete(&definition(kind), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
     async fn certificate(&self, tenant: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
         self.scene.deployer.isolation.certificate(tenant).await
     }
 
-    async fn issuer(&self, spec: Value) -> Result<()> {
+    pub(crate) async fn issuer(&self, spec: Value) -> Result<()> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", "ClusterIssuer"));
         let issuers: Api<DynamicObject> = Api::all_with(self.scene.client.clone(), &resource);
         let body = json!({
@@ -41,17 +76,7 @@ impl World {
         let [acme, globex, initech] = &self.tenants;
         let failure = self.certificate(acme).await.err().context("without the kind")?;
         ensure!(failure.message.contains("no ClusterIssuer letsencrypt"), "{failure:?}");
-        let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        let definition = json!({
-            "metadata": { "name": DEFINITION },
-            "spec": {
-                "group": "cert-manager.io", "scope": "Cluster",
-                "names": { "kind": "ClusterIssuer", "plural": "clusterissuers" },
-                "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": open } }],
-            },
-        });
-        let definitions: Api<CustomResourceDefinition> = Api::all(self.scene.client.clone());
-        definitions.create(&PostParams::default(), &serde_json::from_value(definition)?).await?;
+        self.define("ClusterIssuer", "Cluster").await?;
 
         let of = |solvers: Value| json!({ "acme": { "server": SERVER, "solvers": solvers } });
         self.issuer(of(json!([{ "http01": { "gatewayHTTPRoute": {} } }]))).await?;
@@ -59,7 +84,8 @@ impl World {
         let wildcard = format!("*.{}", acme.spec.domain.as_str());
         ensure!(failure.message.contains(&format!("no solver by DNS-01 for {wildcard}")), "{failure:?}");
         ensure!(
-            failure.remedy.contains("solver by DNS-01") && failure.remedy.contains("guardrails.gateway"),
+            failure.remedy.contains("solver by DNS-01")
+                && failure.remedy.contains("guardrails.gateway.names = \"listed\""),
             "{failure:?}"
         );
 
@@ -70,7 +96,6 @@ impl World {
         for tenant in [globex, initech] {
             ensure!(self.certificate(tenant).await.map_err(|failure| anyhow::anyhow!("{failure}"))?.is_none());
         }
-        definitions.delete(DEFINITION, &DeleteParams::default()).await?;
         Ok(())
     }
 }

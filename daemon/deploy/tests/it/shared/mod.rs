@@ -9,6 +9,7 @@ mod counted;
 mod drift;
 mod gateway;
 mod issuers;
+mod listed;
 mod network;
 mod refused;
 mod removal;
@@ -36,6 +37,7 @@ landlord_test_kube::steps! {
     the_cluster_is_counted: world.the_cluster_is_counted().await;
     tenants_share_a_gateway: world.tenants_share_a_gateway().await;
     an_issuer_that_can_never_issue_is_named: world.an_issuer_that_can_never_issue_is_named().await;
+    a_tenant_may_list_its_names: world.a_tenant_may_list_its_names().await;
     nothing_foreign_is_reached: world.nothing_foreign_is_reached().await;
     unknown_accounts_are_nobody: world.unknown_accounts_are_nobody().await;
     access_is_short: world.access_is_short().await;

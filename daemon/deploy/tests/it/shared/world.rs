@@ -172,7 +172,7 @@ impl World {
     }
 
     /// Server-side applies that the API server has responded; nobody else here makes any.
-    async fn apply_calls(&self) -> Result<f64> {
+    pub(crate) async fn apply_calls(&self) -> Result<f64> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let text = self.scene.client.request_text(request).await?;
         let lines = text.lines().filter(|line| line.starts_with("apiserver_request_total{"));
