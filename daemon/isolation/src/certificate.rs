@@ -44,7 +44,7 @@ pub(crate) async fn ordered(
             format!("ClusterIssuer {name} has no solver by DNS-01 for {wildcard}, and proves wildcards by no other");
         return Err(Error::Lacking { what, remedy: NO_SOLVER });
     }
-    Ok(Some(CertificateOrder { authority: server.to_owned(), names: [wildcard].into() }))
+    Ok(Some(CertificateOrder::of(server, [wildcard].into())))
 }
 
 /// Whether a solver by DNS-01 may be chosen for `*.domain`. <https://cert-manager.io/docs/configuration/acme/#adding-multiple-solver-types>:

@@ -4,15 +4,15 @@
 use std::time::{Duration, Instant};
 
 use landlord_core::{
-    EnvironmentName, Level, State,
-    certificate::{OrderLimit, OrderLimits},
-    ports::TenantStore as _,
+    EnvironmentName, Level, Precondition, Stage, StageRecord, State, TenantSpec,
+    certificate::{self, OrderLimit, OrderLimits},
+    ports::{Change, TenantStore as _},
 };
 
 use crate::{
     isolated::AUTHORITY,
     name, no_faults,
-    world::{Life, World},
+    world::{Life, World, request},
 };
 
 /// Longer than it takes to build three tenants on a busy machine.
@@ -25,15 +25,39 @@ async fn pending(world: &World, tenant: &EnvironmentName) -> Option<(bool, Strin
     found.map(|condition| (condition.status, condition.message))
 }
 
-async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
+/// Waits until the condition is as wanted.
+async fn until(
+    world: &World,
+    tenant: &EnvironmentName,
+    wanted: impl Fn(Option<&(bool, String)>) -> bool,
+) -> Option<(bool, String)> {
     let began = Instant::now();
     loop {
-        if let Some((true, message)) = pending(world, tenant).await {
-            return message;
+        let found = pending(world, tenant).await;
+        if wanted(found.as_ref()) {
+            return found;
         }
-        assert!(began.elapsed() < WINDOW, "it does not wait");
+        assert!(began.elapsed() < WINDOW, "it stays {found:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
+    until(world, tenant, |pending| pending.is_some_and(|(holds, _)| *holds)).await.unwrap().1
+}
+
+async fn isolation(world: &World, tenant: &EnvironmentName) -> StageRecord {
+    let operation = world.store.get(tenant).await.unwrap().operation;
+    let stages = world.store.operation(operation).await.unwrap().stages;
+    stages.into_iter().find(|record| record.stage == Stage::Isolation).unwrap()
+}
+
+async fn pause(world: &World, tenant: &EnvironmentName, paused: bool) {
+    let found = world.store.get(tenant).await.unwrap();
+    let (placement, spec) = (found.placement.clone(), found.tenant().unwrap().spec.clone());
+    let change = Change::Update { spec: TenantSpec { paused, ..spec }, placement };
+    world.store.change(tenant, Precondition::None, change, request()).await.unwrap();
+    world.wake();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,7 +86,17 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
     }
     let host = world.store.get(&three).await.unwrap().tenant().unwrap().host.clone().unwrap();
     assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1, "it was built before its place");
+    let wait = certificate::wait(&isolation(&world, &three).await).unwrap();
+    let progress = world.store.get(&three).await.unwrap().status.progress.unwrap();
+    assert!(progress.end_time >= wait.until, "{progress:?} {wait:?}");
+    // Who is paused waits for nothing; resumed it does.
+    pause(&world, &three, true).await;
+    until(&world, &three, |pending| pending.is_none()).await;
+    pause(&world, &three, false).await;
+    until_it_waits(&world, &three).await;
     world.wait_for(&three, Some(State::Ready)).await;
+    let built = isolation(&world, &three).await;
+    assert!(built.start_time >= wait.until, "the wait counts as work: {built:?}");
     assert!(began.elapsed() >= WINDOW, "it did not wait");
     assert_eq!(pending(&world, &three).await, Some((false, String::new())));
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
