@@ -7,11 +7,11 @@ use landlord_core::{
     CertificateOrder, DesiredState, ErrorKind, Failure,
     certificate::{self, Allowance, CertificateWait, OrderLimits},
     journal::CallReport,
-    ports::StoreError,
+    ports::{DeployTarget, StoreError},
     step::record_in,
 };
 
-use super::{Call, Report};
+use super::{Call, Report, in_cluster::stage_progress};
 
 /// Longest time until a place is looked for again: others' tenants may have gone, and limits may have been raised.
 const PLACE_POLL_MAX: Duration = Duration::from_secs(10 * 60);
@@ -36,6 +36,21 @@ impl Call<'_> {
             return Ok(CallReport { wait, detail, status, ..CallReport::default() });
         }
         made.await
+    }
+
+    /// What keeps a tenant apart from others, with its listeners, which order its certificate.
+    pub(super) async fn isolation(&self, target: &DeployTarget) -> Report {
+        let isolation = &self.shared.ports.isolation;
+        let made = async { self.kube(isolation.ensure(target).await).map(stage_progress) };
+        match self.kube(isolation.certificate(target).await) {
+            Ok(order) => self.ordering(order, made).await,
+            // Whoever issues: who works for its customer is kept apart.
+            Err(failure) if self.has_served() => match made.await? {
+                report if report.done => Err(failure),
+                report => Ok(report),
+            },
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Whether the tenant was READY once.

@@ -1,7 +1,10 @@
 //! Tenants whose certificates an authority gives no more of for now: they wait and say why, go on by themselves, and no kill of a daemon
 //! costs a place.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use landlord_core::{
     EnvironmentName, Level, Precondition, Stage, StageRecord, State, TenantSpec,
@@ -100,4 +103,39 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
     assert!(began.elapsed() >= WINDOW, "it did not wait");
     assert_eq!(pending(&world, &three).await, Some((false, String::new())));
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_works_for_its_customer_is_kept_apart_also_without_an_issuer() {
+    let mut world = World::new(false).await;
+    world.resync_interval = Duration::from_millis(300);
+    world.start(Life::until(None), no_faults());
+    let [one, two] = ["one", "two"].map(name);
+    let uid = world.create_shared(&one, Level::Namespace, true).await.uid.to_string();
+    world.wait_for(&one, Some(State::Ready)).await;
+    let host = world.store.get(&one).await.unwrap().tenant().unwrap().host.clone().unwrap().uid.to_string();
+    world.cloud.issues_nothing.store(true, Ordering::SeqCst);
+    assert!(world.cloud.remove_namespace(&uid));
+    let began = Instant::now();
+    while world.cloud.namespaces(&host).is_empty() {
+        assert!(began.elapsed() < WINDOW, "nothing keeps it apart");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    loop {
+        let status = world.store.get(&one).await.unwrap().status;
+        let ready = status.conditions.iter().find(|condition| condition.r#type == "Ready").unwrap();
+        if ready.reason == "ResyncFailed" && ready.message.contains("there is no issuer") {
+            break;
+        }
+        assert!(began.elapsed() < WINDOW, "nobody is told: {ready:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Nothing is made of who is new.
+    let new = world.create_shared(&two, Level::Namespace, false).await;
+    while world.store.operation(new.id).await.unwrap().stages.iter().all(|stage| stage.failure.is_none()) {
+        assert!(began.elapsed() < WINDOW, "it does not fail");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.cloud.namespaces(&host), [uid]);
+    world.stop().await;
 }
