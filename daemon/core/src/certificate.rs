@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Stage, StageRecord, StageState, Timestamp};
+use crate::{DesiredState, Stage, StageRecord, StageState, Timestamp};
 
 /// Longest window of a limit: orders are remembered for so long, also of tenants that are gone.
 pub const ORDER_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
@@ -14,16 +14,32 @@ const WAIT_REMEDY: &str = "it goes on by itself; sooner if the operator has the 
                                acme_limits, or issues by another authority (for trials by its staging server), or orders tenants \
                                below another registered domain";
 
+/// An ACME server by the address of its directory, the same however that is written: its limits are those of one server.
+#[must_use]
+pub fn authority(directory: &str) -> String {
+    let (scheme, rest) = directory.trim().split_once("://").unwrap_or(("https", directory.trim()));
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix(":443").unwrap_or(&host);
+    format!("{}://{host}{}", scheme.to_ascii_lowercase(), path.trim_end_matches('/'))
+}
+
 /// One certificate that an authority is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateOrder {
-    /// Address of the ACME server's directory.
+    /// The ACME server, as [`authority`] writes it.
     pub authority: String,
     /// Names that it is for; all are within one tenant's domain.
     pub names: BTreeSet<String>,
 }
 
 impl CertificateOrder {
+    /// Of the ACME server with this directory.
+    #[must_use]
+    pub fn of(directory: &str, names: BTreeSet<String>) -> Self {
+        Self { authority: authority(directory), names }
+    }
+
     /// All names in one text, the same for the same names.
     #[must_use]
     pub fn joined(&self) -> String {
@@ -91,12 +107,14 @@ impl OrderLimits {
 /// What an order has to wait for; kept as the status of the stage that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateWait {
-    /// Address of the ACME server's directory.
+    /// The ACME server, as [`authority`] writes it.
     pub authority: String,
     /// Which limit is reached.
     pub limited_by: LimitedBy,
-    /// How many this installation has ordered within the window, which is as many as it may.
+    /// How many this installation has ordered within the window: more than it may, if the limit was lowered.
     pub ordered: u32,
+    /// How many it may.
+    pub max: u32,
     /// The window, seconds.
     pub window_seconds: u64,
     /// What the order is for: a registered domain, or names.
@@ -108,7 +126,7 @@ pub struct CertificateWait {
 impl fmt::Display for CertificateWait {
     /// The cause, and who must do what.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { authority, ordered, of, until, .. } = self;
+        let Self { authority, ordered, max, of, until, .. } = self;
         let what = match self.limited_by {
             LimitedBy::Orders => String::new(),
             LimitedBy::RegisteredDomain => format!(" for names within {of}"),
@@ -117,17 +135,25 @@ impl fmt::Display for CertificateWait {
         let hours = self.window_seconds.div_ceil(60 * 60);
         write!(
             f,
-            "waiting to order a certificate of {authority}: this installation has ordered {ordered}{what} in {hours} hours, which is \
-             the most that acme_limits allows; the next can be ordered at {until}; {WAIT_REMEDY}"
+            "waiting to order a certificate of {authority}: this installation has ordered {ordered}{what} in {hours} hours, and \
+             acme_limits allows {max}; the next can be ordered at {until}; {WAIT_REMEDY}"
         )
     }
 }
 
-/// What an environment's stages wait for of authorities now, with who must do what.
+/// What a stage waits for; `None`: for no certificate.
 #[must_use]
-pub fn waits(stages: &[StageRecord]) -> Vec<String> {
-    let running = stages.iter().filter(|record| record.state == StageState::Running && is_ordered_by(&record.stage));
-    let waits = running.filter_map(|record| serde_json::from_slice::<CertificateWait>(&record.status).ok());
+pub fn wait(record: &StageRecord) -> Option<CertificateWait> {
+    let waits = record.state == StageState::Running
+        && record.desired_state == DesiredState::Present
+        && is_ordered_by(&record.stage);
+    waits.then(|| serde_json::from_slice(&record.status).ok()).flatten()
+}
+
+/// What an environment's stages wait for of authorities in its present generation, with who must do what.
+#[must_use]
+pub fn waits(stages: &[StageRecord], generation: i64) -> Vec<String> {
+    let waits = stages.iter().filter(|record| record.generation == generation).filter_map(wait);
     // Whatever several stages wait for is said once.
     waits.map(|wait| wait.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -150,9 +176,27 @@ pub enum Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal;
 
     fn order(names: &[&str]) -> CertificateOrder {
-        CertificateOrder { authority: "a".into(), names: names.iter().map(|&name| name.to_owned()).collect() }
+        CertificateOrder::of("https://a", names.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    #[test]
+    fn a_server_is_one_however_its_address_is_written() {
+        let one = "https://acme.example.com/directory";
+        for other in [
+            one,
+            "https://acme.example.com/directory/",
+            "HTTPS://Acme.Example.com:443/directory",
+            " https://acme.example.com/directory\n",
+        ] {
+            assert_eq!(authority(other), one, "{other:?}");
+        }
+        for other in ["https://acme.example.com/Directory", "https://acme.example.com:8443/directory"] {
+            assert_ne!(authority(other), one, "{other:?}");
+        }
+        assert_eq!(authority("https://acme.example.com/"), "https://acme.example.com");
     }
 
     #[test]
@@ -171,16 +215,46 @@ mod tests {
             authority: "https://acme.example.com/directory".into(),
             limited_by: LimitedBy::RegisteredDomain,
             ordered: 50,
+            max: 20,
             window_seconds: 7 * 24 * 60 * 60,
             of: "example.com".into(),
             until: Timestamp(0),
         };
         let cause = wait.to_string();
-        for part in ["acme.example.com/directory", "50 for names within example.com in 168 hours", "1970-01-01"] {
+        for part in
+            ["acme.example.com/directory", "50 for names within example.com in 168 hours", "allows 20;", "1970-01-01"]
+        {
             assert!(cause.contains(part), "{part} is not in {cause}");
         }
         let kept: CertificateWait = serde_json::from_str(&serde_json::to_string(&wait).unwrap()).unwrap();
         assert_eq!(kept, wait);
+    }
+
+    #[test]
+    fn a_stage_waits_while_it_runs_and_for_its_generation_only() {
+        let status = serde_json::to_vec(&CertificateWait {
+            authority: "https://a".into(),
+            limited_by: LimitedBy::Orders,
+            ordered: 1,
+            max: 1,
+            window_seconds: 60,
+            of: String::new(),
+            until: Timestamp(0),
+        });
+        let present = DesiredState::Present;
+        let record = journal::intend(&Stage::Isolation, present, 2, Duration::ZERO, None, Timestamp(0));
+        let waiting = StageRecord { status: status.unwrap(), ..record };
+        assert_eq!(waits(std::slice::from_ref(&waiting), 2).len(), 1);
+        assert_eq!(waits(std::slice::from_ref(&waiting), 3), Vec::<String>::new(), "of an order that was replaced");
+        for other in [
+            StageRecord { state: StageState::Done, ..waiting.clone() },
+            StageRecord { state: StageState::Failed, ..waiting.clone() },
+            StageRecord { desired_state: DesiredState::Absent, ..waiting.clone() },
+            StageRecord { stage: Stage::Verify, ..waiting.clone() },
+            StageRecord { status: Vec::new(), ..waiting.clone() },
+        ] {
+            assert_eq!(wait(&other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod trial;
 use std::time::Duration;
 
 use crate::{
-    DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp, certificate,
     stage::{FieldChange, Ownership, RemovedObject},
     time::BootTime,
 };
@@ -199,6 +199,10 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
     }
     if let Some(status) = report.status {
         after.status = status;
+    }
+    if certificate::wait(before).is_some() && certificate::wait(&after).is_none() {
+        // Days may have passed in which nothing was done: its work begins now.
+        after.start_time = now.before(report.took);
     }
     for object in report.removed {
         if after.removed.len() < REMOVED_MAX && !after.removed.contains(&object) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{OperationId, Stage, StageRecord, StageState, Timestamp, environment::Progress, graph::Node};
+use crate::{OperationId, Stage, StageRecord, StageState, Timestamp, certificate, environment::Progress, graph::Node};
 
 /// A stage that takes longer than expected still has this part of its expected duration to go.
 const OVERDUE_PART: f64 = 0.1;
@@ -22,6 +22,10 @@ pub fn estimate<'a>(
     let left = |stage: &Stage| {
         let expected = expected(stage);
         let Some(record) = record(stage) else { return expected };
+        if let Some(wait) = certificate::wait(record) {
+            // Its work has not begun.
+            return wait.until.since(now) + expected;
+        }
         match record.state {
             StageState::Done | StageState::Skipped => Duration::ZERO,
             StageState::Running | StageState::Failed => {
@@ -72,7 +76,11 @@ fn end(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DesiredState, journal};
+    use crate::{
+        DesiredState,
+        certificate::{CertificateWait, LimitedBy},
+        journal,
+    };
 
     fn node(stage: Stage, after: &[Stage]) -> Node {
         Node { stage, after: after.to_vec() }
@@ -115,6 +123,22 @@ mod tests {
         // Longer than expected: something is left, and what was shown stays.
         let (overdue, left) = at(&running, 4_000, Some(Progress { percent: 60, ..half }));
         assert_eq!((overdue.percent, left), (60, seconds(460)));
+        // What an authority gives later begins then.
+        let platform = Stage::Platform("edge".parse().unwrap());
+        let waiting = [node(platform.clone(), &[])];
+        let status = serde_json::to_vec(&CertificateWait {
+            authority: "https://a".into(),
+            limited_by: LimitedBy::Orders,
+            ordered: 1,
+            max: 1,
+            window_seconds: 60,
+            of: String::new(),
+            until: Timestamp(0).after(seconds(86_400)),
+        });
+        let pending = StageRecord { status: status.unwrap(), ..record(platform, StageState::Running) };
+        let now = Timestamp(0).after(seconds(400));
+        let estimated = estimate(operation, &waiting, |_| Some(&pending), |_| seconds(60), None, now);
+        assert_eq!(estimated.end_time, Timestamp(0).after(seconds(86_460)));
         let all = [Stage::Cluster, Stage::Base, Stage::Verify, Stage::DnsZone];
         let all = all.map(|stage| record(stage, StageState::Done));
         assert_eq!(at(&all, 900, None).0.percent, PERCENT_MAX);

@@ -21,6 +21,8 @@ const REVISION_UNUSABLE: &str = "RevisionUnusable";
 
 /// A certificate can't be ordered yet: its authority gives this installation no more for now.
 const CERTIFICATE_PENDING: &str = "CertificatePending";
+/// Its reasons while it waits, and when it does not any more.
+const CERTIFICATE_REASONS: (&str, &str) = ("LimitReached", "Ordered");
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -117,9 +119,15 @@ pub(crate) fn revision(mut status: EnvironmentStatus, failure: Option<&Failure>,
 pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     let mut status = work.environment.status.clone();
     status.progress = None;
+    if !matches!(steady, Steady::Ready { .. }) {
+        // Nobody looks for a place for it now.
+        status.conditions.retain(|condition| condition.r#type != CERTIFICATE_PENDING || !condition.status);
+    }
     match steady {
         Steady::Ready { .. } => {
             status.state = State::Ready;
+            // Also if what it is now orders none.
+            set_while_any(&mut status, CERTIFICATE_PENDING, CERTIFICATE_REASONS, &[], work.now);
             status.observed_generation = work.environment.generation;
             let verified = verified(work);
             if let Some(verified) = &verified {
@@ -193,8 +201,8 @@ pub(crate) fn checked(mut status: EnvironmentStatus, work: &Work, record: &Stage
         return status;
     }
     if certificate::is_ordered_by(&record.stage) {
-        let waits = certificate::waits(&work.stages);
-        set_while_any(&mut status, CERTIFICATE_PENDING, ("LimitReached", "Ordered"), &waits, work.now);
+        let waits = certificate::waits(&work.stages, work.environment.generation);
+        set_while_any(&mut status, CERTIFICATE_PENDING, CERTIFICATE_REASONS, &waits, work.now);
     }
     if record.stage != Stage::Verify {
         return status;

@@ -1,7 +1,7 @@
 //! The events of a pass: those of its stages, and of the state that it rests in.
 
 use landlord_core::{
-    Failure, Progress, Stage, StageRecord, StageState,
+    Failure, Progress, Stage, StageRecord, StageState, certificate,
     environment::EnvironmentStatus,
     ports::{Concern, EventKind, NewEvent, Work},
     step::Steady,
@@ -41,6 +41,8 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
         _ if after.failure.is_some() && failure(after) != failure(before) => {
             Some(stage_event(after, "StageRetrying", format!("{stage}: {}", failure(after))))
         }
+        // Nor is a place that another took: until when it waits now, its condition has.
+        _ if certificate::wait(before).is_some() && certificate::wait(after).is_some() => None,
         _ if after.detail != before.detail && after.state == StageState::Running => {
             Some(stage_event(after, "StageProgress", format!("{stage}: {}", after.detail)))
         }
@@ -96,4 +98,39 @@ pub(crate) fn given_up(work: &Work, failure: &Failure) -> NewEvent {
     let message = format!("{}: {failure}", work.environment.name());
     let (stage, reason) = (String::new(), "RevisionGivenUp".into());
     NewEvent { kind: EventKind::Operation, stage, reason, message, progress: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use landlord_core::{
+        DesiredState, Timestamp,
+        certificate::{CertificateWait, LimitedBy},
+        journal,
+    };
+
+    use super::*;
+
+    /// Hundreds that wait would otherwise tell of every place that is taken.
+    #[test]
+    fn who_waits_on_for_a_certificate_is_news_once() {
+        let intent = journal::intend(&Stage::Isolation, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(0));
+        let until = |until: i64| {
+            let wait = CertificateWait {
+                authority: "https://a".into(),
+                limited_by: LimitedBy::Orders,
+                ordered: 1,
+                max: 1,
+                window_seconds: 60,
+                of: String::new(),
+                until: Timestamp(until),
+            };
+            StageRecord { detail: wait.to_string(), status: serde_json::to_vec(&wait).unwrap(), ..intent.clone() }
+        };
+        assert_eq!(changed(&intent, &until(1_000)).unwrap().reason, "StageProgress");
+        assert_eq!(changed(&until(1_000), &until(2_000)), None);
+        let over = StageRecord { detail: "it can be ordered".into(), ..intent.clone() };
+        assert_eq!(changed(&until(2_000), &over).unwrap().reason, "StageProgress");
+    }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn ordered(
             }
         }
     }
-    Ok(Some(CertificateOrder { authority: server.to_owned(), names: names.into_iter().collect() }))
+    Ok(Some(CertificateOrder::of(server, names.into_iter().collect())))
 }
 
 async fn read_issuer(client: &Client, name: &ObjectName) -> Result<DynamicObject> {

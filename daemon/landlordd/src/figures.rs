@@ -50,6 +50,7 @@ pub(crate) struct StoreCounts {
     longest_due: Seconds,
     operations: Gauge,
     oldest_operation: Seconds,
+    certificates_waiting: Gauge,
     leases: Family<LeaseLabels, Gauge>,
 }
 
@@ -69,9 +70,11 @@ impl StoreCounts {
         let longest = "How long the first of them has been due";
         registry.register_with_unit("landlord_engine_longest_due", longest, Unit::Seconds, self.longest_due.clone());
         registry.register("landlord_operations_running", "Operations that run", self.operations.clone());
-        let oldest = "How long the oldest operation that runs has been running";
+        let oldest = "How long the oldest operation has been running that waits for no certificate";
         let name = "landlord_operations_oldest_running";
         registry.register_with_unit(name, oldest, Unit::Seconds, self.oldest_operation.clone());
+        let certificates = "Operations that wait for a certificate, since acme_limits leaves no place for it now";
+        registry.register("landlord_certificates_waiting", certificates, self.certificates_waiting.clone());
         let leases = "Leases that this daemon holds, by kind (environment, account)";
         registry.register("landlord_leases_held", leases, self.leases.clone());
     }
@@ -100,6 +103,7 @@ impl StoreCounts {
         self.longest_due.set(statistics.longest_due.as_secs_f64());
         self.operations.set(count(statistics.operations));
         self.oldest_operation.set(statistics.oldest_operation.as_secs_f64());
+        self.certificates_waiting.set(count(statistics.certificates_waiting));
     }
 
     /// Samples until cancelled.

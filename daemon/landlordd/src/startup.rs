@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     announce::{self, Announced},
     audit, availability, class_drift,
-    config::{Checked, Config, ProviderSetup, resolve},
+    config::{AcmeLimits, Checked, Config, ProviderSetup, resolve},
     customer_labels, ending,
     figures::Figures,
     in_cluster, inventories, listeners, plugin_check,
@@ -354,6 +354,6 @@ fn engine_options(config: &Config, checked: &Checked, daemon: &str) -> EngineOpt
         drain_deadline: engine.drain_deadline.get(),
         in_cluster_time_scale: 1.0,
         providers,
-        certificate_limits: config.acme_limits.values().map(|acme| (acme.server.clone(), acme.limits())).collect(),
+        certificate_limits: config.acme_limits.values().map(AcmeLimits::limits).collect(),
     }
 }

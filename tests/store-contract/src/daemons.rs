@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use landlord_core::ports::{DaemonInfo, DaemonStore, Duty, Leases, StatisticsStore, StoreError};
+use landlord_core::{
+    DesiredState, StageRecord, StageState, Timestamp,
+    certificate::{CertificateWait, LimitedBy},
+    ports::{Commit, DaemonInfo, DaemonStore, Duty, Leases, Release, StatisticsStore, StoreError},
+};
 
 use crate::{assert_refused, fixtures::*};
 
@@ -64,6 +68,49 @@ pub async fn what_is_counted_is_what_is_there<S: Store + StatisticsStore>(store:
     assert!(all.oldest_operation >= Duration::from_millis(20) && all.longest_due > Duration::ZERO);
     store.claim("a", 2, LEASE).await.unwrap();
     assert_eq!(store.statistics().await.unwrap().due, 1);
+}
+
+pub async fn who_waits_for_a_certificate_is_counted_and_is_no_operation_that_hangs<S: Store + StatisticsStore>(
+    store: Arc<S>,
+) {
+    created(&*store, "acme", "one").await;
+    let first = claim_one(&*store).await;
+    let wait = CertificateWait {
+        authority: "https://acme.example.com/directory".into(),
+        limited_by: LimitedBy::Orders,
+        ordered: 1,
+        max: 1,
+        window_seconds: 60,
+        of: String::new(),
+        until: Timestamp(i64::MAX),
+    };
+    let waiting = |stage: &str, status: Vec<u8>| {
+        let stage = stage.parse().unwrap();
+        StageRecord { status, ..record(stage, DesiredState::Present, StageState::Running) }
+    };
+    let stages = vec![
+        waiting("isolation", serde_json::to_vec(&wait).unwrap()),
+        waiting("platform/edge", serde_json::to_vec(&wait).unwrap()),
+    ];
+    store.commit(&first, Commit { stages, ..Commit::default() }).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let alone = store.statistics().await.unwrap();
+    assert_eq!((alone.certificates_waiting, alone.operations, alone.oldest_operation), (1, 1, Duration::ZERO));
+    created(&*store, "acme", "two").await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let oldest = store.statistics().await.unwrap().oldest_operation;
+    assert!(oldest >= Duration::from_millis(20) && oldest < Duration::from_millis(200), "{oldest:?}");
+    // It has its place, and works on.
+    let stages = vec![waiting("isolation", Vec::new()), waiting("platform/edge", Vec::new())];
+    store.commit(&first, Commit { stages, ..Commit::default() }).await.unwrap();
+    let all = store.statistics().await.unwrap();
+    assert!(all.certificates_waiting == 0 && all.oldest_operation >= Duration::from_millis(200), "{all:?}");
+    // Nor does who goes wait for it.
+    let stages = vec![waiting("isolation", serde_json::to_vec(&wait).unwrap())];
+    store.commit(&first, Commit { stages, release: Release::UntilChanged, ..Commit::default() }).await.unwrap();
+    assert_eq!(store.statistics().await.unwrap().certificates_waiting, 1);
+    store.delete(&name("acme", "one"), delete()).await.unwrap();
+    assert_eq!(store.statistics().await.unwrap().certificates_waiting, 0);
 }
 
 pub async fn a_duty_is_one_daemons_until_it_is_given_back<S: Store + DaemonStore>(store: Arc<S>) {

@@ -133,6 +133,7 @@ macro_rules! contract_suite {
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;
+            daemons: who_waits_for_a_certificate_is_counted_and_is_no_operation_that_hangs;
             hosting: a_host_cluster_is_work_like_a_tenant_and_no_tenant;
             hosting: a_host_cluster_and_a_tenant_may_share_an_id;
             hosting: host_clusters_in_pages_each_once;

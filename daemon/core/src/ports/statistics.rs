@@ -31,8 +31,10 @@ pub struct Statistics {
     pub longest_due: Duration,
     /// Operations that run.
     pub operations: u64,
-    /// How long the oldest of them has been running.
+    /// How long the oldest of them has been running that waits for no certificate.
     pub oldest_operation: Duration,
+    /// How many of them wait for a certificate that an authority gives this installation later.
+    pub certificates_waiting: u64,
 }
 
 /// Counts what a store holds.

@@ -25,6 +25,6 @@ pub(crate) fn ordered(
         return Ok(None);
     };
     let names = all["gateway"]["hosts"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    let order = CertificateOrder { authority: server.to_owned(), names: names.collect() };
+    let order = CertificateOrder::of(server, names.collect());
     Ok(Some(order).filter(|order| !order.names.is_empty()))
 }

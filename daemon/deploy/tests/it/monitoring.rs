@@ -82,6 +82,11 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
             }
         }
     }
+    // Clouds refuse the owner of a wildcard's record, which would then stay for ever.
+    let records = rendered("external-dns", &least("external-dns"))?;
+    let pod = records.iter().find(|object| object["kind"] == "Deployment").context("no pod")?;
+    let arguments = pod["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("no arguments")?;
+    ensure!(arguments.contains(&json!("--txt-wildcard-replacement=_any")), "{arguments:?}");
     let refused = [
         ("logs", json!({ "environment": environment() })),
         ("logs", json!({ "environment": environment(), "store": { "url": "logs.example.com" } })),
@@ -99,6 +104,13 @@ fn parts_render_and_their_schemas_refuse_what_is_invalid() -> Result<()> {
             json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--domain-filter=example.com"] }),
         ),
         ("external-dns", json!({ "zone": zone(), "provider": "rfc2136", "arguments": ["--txt-owner-id=u2"] })),
+        // Each argument has a variable of its own.
+        (
+            "external-dns",
+            json!({
+                "zone": zone(), "provider": "rfc2136", "env": [{ "name": "EXTERNAL_DNS_REGEX_DOMAIN_FILTER", "value": "." }],
+            }),
+        ),
     ];
     for (chart, values) in refused {
         ensure!(rendered(chart, &values).is_err(), "{chart} took {values}");

@@ -4,18 +4,21 @@
 use std::time::Duration;
 
 use landlord_core::{
-    CertificateOrder, ErrorKind, Failure,
-    certificate::{Allowance, CertificateWait, OrderLimits},
+    CertificateOrder, DesiredState, ErrorKind, Failure,
+    certificate::{self, Allowance, CertificateWait, OrderLimits},
     journal::CallReport,
-    ports::StoreError,
+    ports::{DeployTarget, StoreError},
+    step::record_in,
 };
 
-use super::{Call, Report};
+use super::{Call, Report, in_cluster::stage_progress};
 
 /// Longest time until a place is looked for again: others' tenants may have gone, and limits may have been raised.
 const PLACE_POLL_MAX: Duration = Duration::from_secs(10 * 60);
 /// Shortest: a place is free to the second.
 const PLACE_POLL_MIN: Duration = Duration::from_secs(1);
+/// Within so long all that wait for the same place look for it: hundreds at the same moment would keep the store from everybody else.
+const PLACE_POLL_SPREAD: Duration = Duration::from_secs(30);
 
 impl Call<'_> {
     /// Makes something that orders a certificate, once there is a place for that; `None`: it orders none.
@@ -25,16 +28,40 @@ impl Call<'_> {
         {
             return Ok(self.waiting(&wait));
         }
-        let report = made.await?;
-        // What was waited for is over.
-        Ok(CallReport { status: report.status.or_else(|| Some(Vec::new())), ..report })
+        let record = record_in(self.work, DesiredState::Present, self.stage);
+        if record.and_then(certificate::wait).is_some() {
+            // That is recorded first: whatever becomes of what is made now, nobody waits for a place any more.
+            let detail = "its certificate can be ordered".to_owned();
+            let (wait, status) = (Some(Duration::ZERO), Some(Vec::new()));
+            return Ok(CallReport { wait, detail, status, ..CallReport::default() });
+        }
+        made.await
+    }
+
+    /// What keeps a tenant apart from others, with its listeners, which order its certificate.
+    pub(super) async fn isolation(&self, target: &DeployTarget) -> Report {
+        let isolation = &self.shared.ports.isolation;
+        let made = async { self.kube(isolation.ensure(target).await).map(stage_progress) };
+        match self.kube(isolation.certificate(target).await) {
+            Ok(order) => self.ordering(order, made).await,
+            // Whoever issues: who works for its customer is kept apart.
+            Err(failure) if self.has_served() => match made.await? {
+                report if report.done => Err(failure),
+                report => Ok(report),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether the tenant was READY once.
+    fn has_served(&self) -> bool {
+        self.work.environment.status.observed_generation > 0
     }
 
     async fn place(&self, order: &CertificateOrder) -> Result<Allowance, Failure> {
         // Also without limits: they may come, and then it is known what was ordered.
         let limits = self.shared.options.certificate_limits.get(&order.authority).unwrap_or(&OrderLimits::NONE);
-        let served = self.work.environment.status.observed_generation > 0;
-        let placed = self.shared.ports.store.order_certificate(self.claim, order, limits, served).await;
+        let placed = self.shared.ports.store.order_certificate(self.claim, order, limits, self.has_served()).await;
         placed.map_err(|error: StoreError| {
             Failure::new(ErrorKind::Transient, format!("a place for the certificate could not be looked up: {error}"))
                 .with_remedy("the operator sees why the store does not respond")
@@ -42,8 +69,9 @@ impl Call<'_> {
     }
 
     fn waiting(&self, wait: &CertificateWait) -> CallReport {
-        let longest = PLACE_POLL_MAX.mul_f64(self.shared.options.in_cluster_time_scale);
-        let poll = wait.until.since(self.work.now).max(PLACE_POLL_MIN).min(longest);
+        let scaled = |duration: Duration| duration.mul_f64(self.shared.options.in_cluster_time_scale);
+        let free = wait.until.since(self.work.now).max(PLACE_POLL_MIN).min(scaled(PLACE_POLL_MAX));
+        let poll = free + scaled(PLACE_POLL_SPREAD).mul_f64(rand::random());
         CallReport {
             wait: Some(poll),
             poll_after: poll,

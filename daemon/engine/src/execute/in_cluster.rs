@@ -83,16 +83,11 @@ impl Call<'_> {
         }
         self.refuse_held().await?;
         let target = self.target().await?;
-        let isolation = &self.shared.ports.isolation;
         if absent && target.cluster.shared().is_some() {
             return self.leave_host(&target).await;
         }
         match self.stage {
-            Stage::Isolation => {
-                let order = self.kube(isolation.certificate(&target).await)?;
-                let made = async { self.kube(isolation.ensure(&target).await).map(stage_progress) };
-                self.ordering(order, made).await
-            }
+            Stage::Isolation => self.isolation(&target).await,
             Stage::Base => self.base(&target).await,
             Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {

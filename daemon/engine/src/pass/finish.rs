@@ -1,7 +1,7 @@
 //! What a pass writes when a call has ended.
 
 use landlord_core::{
-    StageState, journal,
+    StageState, certificate, journal,
     ports::{Commit, EnvironmentPatch, StoreError},
     step,
 };
@@ -32,14 +32,14 @@ impl Pass<'_> {
                 tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
             }
         });
-        let before_state = before.state;
+        let (before_state, waited) = (before.state, certificate::wait(&before));
         self.put(after.clone());
         self.work.now = now;
         let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
         let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
         let mut status = conditions::checked(status, &self.work, &after);
         events.extend(events::concerns(&self.work.environment.status, &status));
-        if before_state != after.state {
+        if before_state != after.state || waited != certificate::wait(&after) {
             status.progress = self.progress(&self.work);
         }
         events.iter_mut().for_each(|event| event.progress = status.progress);

@@ -1,18 +1,21 @@
 //! Tenants whose certificates an authority gives no more of for now: they wait and say why, go on by themselves, and no kill of a daemon
 //! costs a place.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use landlord_core::{
-    EnvironmentName, Level, State,
-    certificate::{OrderLimit, OrderLimits},
-    ports::TenantStore as _,
+    EnvironmentName, Level, Precondition, Stage, StageRecord, State, TenantSpec,
+    certificate::{self, OrderLimit, OrderLimits},
+    ports::{Change, TenantStore as _},
 };
 
 use crate::{
     isolated::AUTHORITY,
     name, no_faults,
-    world::{Life, World},
+    world::{Life, World, request},
 };
 
 /// Until its place is free somebody waits at least so long: longer than it takes to see that, on a busy machine.
@@ -27,15 +30,39 @@ async fn pending(world: &World, tenant: &EnvironmentName) -> Option<(bool, Strin
     found.map(|condition| (condition.status, condition.message))
 }
 
-async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
+/// Waits until the condition is as wanted.
+async fn until(
+    world: &World,
+    tenant: &EnvironmentName,
+    wanted: impl Fn(Option<&(bool, String)>) -> bool,
+) -> Option<(bool, String)> {
     let began = Instant::now();
     loop {
-        if let Some((true, message)) = pending(world, tenant).await {
-            return message;
+        let found = pending(world, tenant).await;
+        if wanted(found.as_ref()) {
+            return found;
         }
-        assert!(began.elapsed() < WAIT * 3, "it does not wait");
+        assert!(began.elapsed() < WAIT * 3, "it stays {found:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
+    until(world, tenant, |pending| pending.is_some_and(|(holds, _)| *holds)).await.unwrap().1
+}
+
+async fn isolation(world: &World, tenant: &EnvironmentName) -> StageRecord {
+    let operation = world.store.get(tenant).await.unwrap().operation;
+    let stages = world.store.operation(operation).await.unwrap().stages;
+    stages.into_iter().find(|record| record.stage == Stage::Isolation).unwrap()
+}
+
+async fn pause(world: &World, tenant: &EnvironmentName, paused: bool) {
+    let found = world.store.get(tenant).await.unwrap();
+    let (placement, spec) = (found.placement.clone(), found.tenant().unwrap().spec.clone());
+    let change = Change::Update { spec: TenantSpec { paused, ..spec }, placement };
+    world.store.change(tenant, Precondition::None, change, request()).await.unwrap();
+    world.wake();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,8 +98,53 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
     }
     let host = world.store.get(&three).await.unwrap().tenant().unwrap().host.clone().unwrap();
     assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1, "it was built before its place");
+    let wait = certificate::wait(&isolation(&world, &three).await).unwrap();
+    let progress = world.store.get(&three).await.unwrap().status.progress.unwrap();
+    assert!(progress.end_time >= wait.until, "{progress:?} {wait:?}");
+    // Who is paused waits for nothing; resumed it does.
+    pause(&world, &three, true).await;
+    until(&world, &three, |pending| pending.is_none()).await;
+    pause(&world, &three, false).await;
+    until_it_waits(&world, &three).await;
     world.wait_for(&three, Some(State::Ready)).await;
+    let built = isolation(&world, &three).await;
+    assert!(built.start_time >= wait.until, "the wait counts as work: {built:?}");
     assert!(began.elapsed() >= window, "it did not wait");
     assert_eq!(pending(&world, &three).await, Some((false, String::new())));
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_works_for_its_customer_is_kept_apart_also_without_an_issuer() {
+    let mut world = World::new(false).await;
+    world.resync_interval = Duration::from_millis(300);
+    world.start(Life::until(None), no_faults());
+    let [one, two] = ["one", "two"].map(name);
+    let uid = world.create_shared(&one, Level::Namespace, true).await.uid.to_string();
+    world.wait_for(&one, Some(State::Ready)).await;
+    let host = world.store.get(&one).await.unwrap().tenant().unwrap().host.clone().unwrap().uid.to_string();
+    world.cloud.issues_nothing.store(true, Ordering::SeqCst);
+    assert!(world.cloud.remove_namespace(&uid));
+    let began = Instant::now();
+    while world.cloud.namespaces(&host).is_empty() {
+        assert!(began.elapsed() < WINDOW, "nothing keeps it apart");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    loop {
+        let status = world.store.get(&one).await.unwrap().status;
+        let ready = status.conditions.iter().find(|condition| condition.r#type == "Ready").unwrap();
+        if ready.reason == "ResyncFailed" && ready.message.contains("there is no issuer") {
+            break;
+        }
+        assert!(began.elapsed() < WINDOW, "nobody is told: {ready:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Nothing is made of who is new.
+    let new = world.create_shared(&two, Level::Namespace, false).await;
+    while world.store.operation(new.id).await.unwrap().stages.iter().all(|stage| stage.failure.is_none()) {
+        assert!(began.elapsed() < WINDOW, "it does not fail");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.cloud.namespaces(&host), [uid]);
+    world.stop().await;
 }

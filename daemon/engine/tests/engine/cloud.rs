@@ -136,6 +136,8 @@ pub(crate) struct Cloud {
     pub(crate) verified: Mutex<Option<Verified>>,
     /// The customers' roles in clusters of their own, by tenant, as they were brought there last.
     pub(crate) roles: Mutex<BTreeMap<String, CustomerRole>>,
+    /// Host clusters have lost who issues certificates.
+    pub(crate) issues_nothing: AtomicBool,
     /// The platforms' revisions in clusters, by environment, as they were brought there last.
     pub(crate) platforms: Mutex<BTreeMap<String, RevisionId>>,
 }

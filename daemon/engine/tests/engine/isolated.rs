@@ -1,6 +1,10 @@
 //! A deploy stage that only isolates: namespaces in the cloud's host clusters, seen by the same judge.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use landlord_core::{
@@ -136,8 +140,10 @@ impl Isolation for IsolationOnly {
     }
 
     async fn certificate(&self, target: &DeployTarget) -> Result<Option<CertificateOrder>, Failure> {
-        let names = [format!("*.{}", target.spec.domain.as_str())].into();
-        Ok(Some(CertificateOrder { authority: AUTHORITY.into(), names }))
+        if self.0.cloud.issues_nothing.load(Ordering::SeqCst) {
+            return Err(Failure::new(ErrorKind::Transient, "there is no issuer"));
+        }
+        Ok(Some(CertificateOrder::of(AUTHORITY, [format!("*.{}", target.spec.domain.as_str())].into())))
     }
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

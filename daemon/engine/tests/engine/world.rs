@@ -548,7 +548,7 @@ fn host_spec(adoption: Option<Adoption>) -> HostClusterSpec {
     HostClusterSpec::parse(HostClusterInput { tenants_max: 5, adoption, ..HostClusterInput::default() }).unwrap()
 }
 
-fn request() -> RequestContext {
+pub(crate) fn request() -> RequestContext {
     RequestContext::of_daemon()
 }
 

@@ -2,7 +2,7 @@
 
 use landlord_kube::markers::{DEPLOYER, DOMAIN_ANNOTATION, RESERVED_PREFIX};
 
-use super::policy::{Policy, of_namespace, rule};
+use super::policy::{Policy, Rule, of_namespace, rule};
 
 /// All of them.
 pub(super) fn policies() -> [Policy; 5] {
@@ -10,29 +10,44 @@ pub(super) fn policies() -> [Policy; 5] {
 }
 
 /// Whether the request is of somebody who may write the object's status: a controller or an administrator. No tenant may.
-fn by_its_controller(plural: &str) -> String {
+fn by_its_controller(group: &str, plural: &str) -> String {
     format!(
-        "authorizer.group('').resource('{plural}').subresource('status').namespace(request.namespace).check('update').allowed()"
+        "authorizer.group('{group}').resource('{plural}').subresource('status').namespace(request.namespace).check('update').allowed()"
+    )
+}
+
+/// Who may have controllers take orders: the deployer, and who [writes the status](by_its_controller).
+fn trusted(group: &str, plural: &str) -> String {
+    format!(
+        "request.userInfo.username == 'system:serviceaccount:' + request.namespace + ':{DEPLOYER}' || {}",
+        by_its_controller(group, plural)
+    )
+}
+
+/// What [`no_orders`] compares.
+fn annotations() -> [(&'static str, String); 2] {
+    let of = |object: &str| format!("has({object}.metadata.annotations) ? {object}.metadata.annotations : {{}}");
+    [("annotations", of("object")), ("before", format!("oldObject == null ? {{}} : ({})", of("oldObject")))]
+}
+
+/// Controllers of clouds and of names take orders in annotations, also such as reach beyond the namespace.
+fn no_orders() -> Rule {
+    rule(
+        "variables.trusted || variables.annotations.all(k, !k.contains('/') || \
+         k.startsWith('kubectl.kubernetes.io/') || k.startsWith('meta.helm.sh/') || \
+         (k in variables.before && variables.before[k] == variables.annotations[k]))",
+        "annotations for controllers must not be set: keys with a prefix other than kubectl.kubernetes.io",
     )
 }
 
 fn services() -> Policy {
-    let trusted = format!(
-        "request.userInfo.username == 'system:serviceaccount:' + request.namespace + ':{DEPLOYER}' || {}",
-        by_its_controller("services")
-    );
-    let annotations =
-        |object: &str| format!("has({object}.metadata.annotations) ? {object}.metadata.annotations : {{}}");
+    let [annotations, before] = annotations();
     Policy {
         name: "tenant-services",
         group: "",
         resources: &["services"],
         operations: &["CREATE", "UPDATE"],
-        variables: vec![
-            ("trusted", trusted),
-            ("annotations", annotations("object")),
-            ("before", format!("oldObject == null ? {{}} : ({})", annotations("oldObject"))),
-        ],
+        variables: vec![("trusted", trusted("", "services")), annotations, before],
         rules: vec![
             rule(
                 "!has(object.spec.type) || object.spec.type in ['ClusterIP', 'LoadBalancer']",
@@ -49,30 +64,30 @@ fn services() -> Policy {
                 "variables.trusted || !has(object.spec.loadBalancerClass) || object.spec.loadBalancerClass == ''",
                 "loadBalancerClass must not be set",
             ),
-            // Controllers of clouds and of names take orders in annotations, also such as reach beyond the namespace.
-            rule(
-                "variables.trusted || variables.annotations.all(k, !k.contains('/') || \
-                 k.startsWith('kubectl.kubernetes.io/') || k.startsWith('meta.helm.sh/') || \
-                 (k in variables.before && variables.before[k] == variables.annotations[k]))",
-                "annotations for controllers must not be set: keys with a prefix other than kubectl.kubernetes.io",
-            ),
+            no_orders(),
         ],
     }
 }
 
 /// On a Gateway that several tenants share, the more specific route wins: whose a name is must not be left to them.
 fn routes() -> Policy {
+    let group = "gateway.networking.k8s.io";
+    let [annotations, before] = annotations();
+    let domain = ("domain", of_namespace("annotations", DOMAIN_ANNOTATION));
     Policy {
         name: "tenant-routes",
-        group: "gateway.networking.k8s.io",
+        group,
         resources: &["httproutes"],
         operations: &["CREATE", "UPDATE"],
-        variables: vec![("domain", of_namespace("annotations", DOMAIN_ANNOTATION))],
-        rules: vec![rule(
-            "variables.domain != '' && has(object.spec.hostnames) && object.spec.hostnames.size() > 0 && \
-             object.spec.hostnames.all(h, h == variables.domain || h.endsWith('.' + variables.domain))",
-            "hostnames must be named, and lie in the tenant's domain",
-        )],
+        variables: vec![domain, ("trusted", trusted(group, "httproutes")), annotations, before],
+        rules: vec![
+            rule(
+                "variables.domain != '' && has(object.spec.hostnames) && object.spec.hostnames.size() > 0 && \
+                 object.spec.hostnames.all(h, h == variables.domain || h.endsWith('.' + variables.domain))",
+                "hostnames must be named, and lie in the tenant's domain",
+            ),
+            no_orders(),
+        ],
     }
 }
 
@@ -91,7 +106,7 @@ fn secrets() -> Policy {
 }
 
 fn claims() -> Policy {
-    let bound_by_controller = by_its_controller("persistentvolumeclaims");
+    let bound_by_controller = by_its_controller("", "persistentvolumeclaims");
     Policy {
         name: "tenant-claims",
         group: "",

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::certificate::{ORDER_WINDOW_MAX, OrderLimit, OrderLimits};
+use landlord_core::certificate::{ORDER_WINDOW_MAX, OrderLimit, OrderLimits, authority};
 use serde::{Deserialize, Serialize};
 
 use super::HumanDuration;
@@ -57,13 +57,14 @@ impl Default for AcmeLimit {
 }
 
 impl AcmeLimits {
-    /// As the engine takes them.
-    pub(crate) fn limits(&self) -> OrderLimits {
-        OrderLimits {
+    /// As the engine takes them, with whose they are.
+    pub(crate) fn limits(&self) -> (String, OrderLimits) {
+        let limits = OrderLimits {
             orders: self.orders.limit(),
             registered_domain: self.registered_domain.limit(),
             same_names: self.same_names.limit(),
-        }
+        };
+        (authority(&self.server), limits)
     }
 }
 
@@ -80,10 +81,11 @@ pub(super) fn defaults() -> BTreeMap<String, AcmeLimits> {
 pub(super) fn check(servers: &BTreeMap<String, AcmeLimits>, problems: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for (name, limits) in servers {
-        if !limits.server.starts_with("https://") {
+        let host = limits.server.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+        if host.is_none_or(str::is_empty) {
             problems
                 .push(format!("acme_limits.{name}.server: must be the https address of an ACME server's directory"));
-        } else if !seen.insert(&limits.server) {
+        } else if !seen.insert(authority(&limits.server)) {
             problems.push(format!("acme_limits.{name}.server: {} has limits already", limits.server));
         }
         let all = [

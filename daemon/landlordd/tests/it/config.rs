@@ -514,9 +514,12 @@ fn limits_of_certificates_are_known_for_lets_encrypt_and_fit() {
     assert_eq!((raised.orders, raised.registered_domain.max), (known.orders, 500));
     assert_eq!(raised.registered_domain.window, known.registered_domain.window);
     let wrong = "[acme_limits.own]\nserver = 'http://acme.example.com'\norders = { max = 1, window = '60days' }\n\
-                 [acme_limits.again]\nserver = 'https://acme-v02.api.letsencrypt.org/directory'\n";
+                 [acme_limits.again]\nserver = 'https://ACME-v02.api.letsencrypt.org/directory/'\n\
+                 [acme_limits.nowhere]\nserver = 'https:///directory'\n";
     let problems = check(&from_file(wrong).unwrap()).err().unwrap().join("\n");
-    for part in ["acme_limits.own.server", "acme_limits.own.orders.window", "has limits already"] {
+    for part in
+        ["acme_limits.own.server", "acme_limits.own.orders.window", "has limits already", "acme_limits.nowhere.server"]
+    {
         assert!(problems.contains(part), "{part} is not in {problems}");
     }
 }

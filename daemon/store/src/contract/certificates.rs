@@ -45,6 +45,7 @@ pub(super) async fn order(
         return Ok(Allowance::Granted);
     }
     let now = clock::now(connection).await?;
+    clamp(connection, now).await?;
     let mut time = now;
     if served {
         let places: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_orders WHERE tenant_uid = $1")
@@ -53,7 +54,7 @@ pub(super) async fn order(
             .await
             .map_err(unavailable(DOING))?;
         if places == 0 {
-            time = Timestamp(column(&row, "create_time")?);
+            time = Timestamp(column(&row, "create_time")?).min(now);
         }
     } else {
         for (by, limit) in limits.each() {
@@ -108,10 +109,21 @@ async fn reached(
         authority: order.authority.clone(),
         limited_by,
         ordered,
+        max: limit.max,
         window_seconds: limit.window.as_secs(),
         of,
         until: Timestamp(oldest).after(limit.window),
     }))
+}
+
+/// Nothing was ordered in the future: a clock that was set back would have everybody wait for more than a window.
+async fn clamp(connection: &mut AnyConnection, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE certificate_orders SET order_time = $1 WHERE order_time > $1")
+        .bind(now.0)
+        .execute(connection)
+        .await
+        .map_err(unavailable(DOING))?;
+    Ok(())
 }
 
 /// Forgets what no window reaches back to, of tenants that are gone; of the others it is known what they have.

@@ -1,18 +1,18 @@
 //! Daemons that share a store, and numbers about all that it holds.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Timestamp,
+    Timestamp, certificate,
     ports::{DaemonInfo, DaemonState, DaemonStore, EnvironmentCount, Leases, Statistics, StatisticsStore, StoreError},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use crate::{
     dialect::Dialect,
-    rows::{clock, unavailable},
+    rows::{self, clock, unavailable},
     store::Store,
 };
 
@@ -152,25 +152,50 @@ fn daemon(row: &AnyRow) -> Result<DaemonState, sqlx::Error> {
 const ENVIRONMENTS: &str = "SELECT CAST(CASE WHEN customer = '' THEN 1 ELSE 0 END AS BIGINT) AS is_host_cluster, \
        provider, class, state, CAST(COUNT(*) AS BIGINT) AS count FROM tenants GROUP BY 1, 2, 3, 4";
 const DUE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS count, MIN(next_due) AS first FROM tenants WHERE next_due <= $1";
-const OPERATIONS: &str =
-    "SELECT CAST(COUNT(*) AS BIGINT) AS count, MIN(create_time) AS first FROM operations WHERE end_time IS NULL";
+const OPERATIONS: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS count FROM operations WHERE end_time IS NULL";
+/// Records of stages that may wait for a certificate, in what is ordered now.
+const WAITING: &str = "SELECT operations.id AS operation, stages.* FROM operations \
+     JOIN tenants ON tenants.uid = operations.tenant_uid \
+     JOIN stages ON stages.tenant_uid = tenants.uid AND stages.direction = tenants.direction \
+     WHERE operations.end_time IS NULL AND (stages.stage = 'isolation' OR stages.stage LIKE 'platform/%') \
+     AND LENGTH(stages.status) > 0";
+/// One more than wait is enough.
+const OLDEST: &str =
+    "SELECT id, create_time FROM operations WHERE end_time IS NULL ORDER BY create_time LIMIT CAST($1 AS BIGINT)";
 
 async fn statistics(connection: &mut AnyConnection) -> Result<Statistics, StoreError> {
     let failed = unavailable("counting");
     let now = clock::now(connection).await?;
-    let counted = |row: &AnyRow| -> Result<(u64, std::time::Duration), sqlx::Error> {
-        let first: Option<i64> = row.try_get("first")?;
-        let count: i64 = row.try_get("count")?;
-        Ok((count.unsigned_abs(), first.map_or_else(Default::default, |first| now.since(Timestamp(first)))))
-    };
     let due = sqlx::query(DUE).bind(now.0).fetch_one(&mut *connection).await.map_err(&failed)?;
-    let (due, longest_due) = counted(&due).map_err(&failed)?;
-    let running = sqlx::query(OPERATIONS).fetch_one(&mut *connection).await.map_err(&failed)?;
-    let (operations, oldest_operation) = counted(&running).map_err(&failed)?;
+    let first: Option<i64> = due.try_get("first").map_err(&failed)?;
+    let longest_due = first.map_or_else(Default::default, |first| now.since(Timestamp(first)));
+    let due = due.try_get::<i64, _>("count").map_err(&failed)?.unsigned_abs();
+    let operations: i64 = sqlx::query_scalar(OPERATIONS).fetch_one(&mut *connection).await.map_err(&failed)?;
+    let waiting = waiting(connection).await?;
+    let most = i64::try_from(waiting.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let oldest: Vec<(String, i64)> =
+        sqlx::query_as(OLDEST).bind(most).fetch_all(&mut *connection).await.map_err(&failed)?;
+    let oldest = oldest.into_iter().find(|(id, _)| !waiting.contains(id));
+    let oldest_operation = oldest.map_or_else(Default::default, |(_, first)| now.since(Timestamp(first)));
     let rows = sqlx::query(ENVIRONMENTS).fetch_all(connection).await.map_err(&failed)?;
     // What can't be read is left out: it is logged where it is met.
     let environments = rows.iter().filter_map(environments_of).collect();
-    Ok(Statistics { environments, due, longest_due, operations, oldest_operation })
+    Ok(Statistics {
+        environments,
+        due,
+        longest_due,
+        operations: operations.unsigned_abs(),
+        oldest_operation,
+        certificates_waiting: u64::try_from(waiting.len()).unwrap_or(u64::MAX),
+    })
+}
+
+/// Operations that wait for a certificate.
+async fn waiting(connection: &mut AnyConnection) -> Result<BTreeSet<String>, StoreError> {
+    let rows = sqlx::query(WAITING).fetch_all(connection).await.map_err(unavailable("counting certificates"))?;
+    // What can't be read is left out: it is logged where it is met.
+    let waits = rows.iter().filter(|row| rows::stage(row).is_ok_and(|record| certificate::wait(&record).is_some()));
+    Ok(waits.filter_map(|row| row.try_get("operation").ok()).collect())
 }
 
 fn environments_of(row: &AnyRow) -> Option<EnvironmentCount> {

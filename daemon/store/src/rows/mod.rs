@@ -14,6 +14,6 @@ mod statement;
 
 pub(crate) use columns::{
     column, desired_state_word, environment, etag, host_last_ready, json, key, kind_word, name_in, owner_columns,
-    parse, priority, readable, scope, state_word, unavailable,
+    parse, priority, readable, scope, stage, state_word, unavailable,
 };
 pub(crate) use statement::Statement;

@@ -2,8 +2,10 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
-use landlord_core::ports::{
-    AuditStore as _, Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _,
+use landlord_core::{
+    CertificateOrder,
+    certificate::{Allowance, OrderLimit, OrderLimits},
+    ports::{AuditStore as _, Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _},
 };
 use landlord_store::{Error, SqliteOptions, Store};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -147,6 +149,24 @@ async fn the_file_is_the_owners_alone() {
         files += 1;
     }
     assert!(files >= 3, "the file, its log and the lock, not {files}");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_has_nobody_wait_for_more_than_a_window() {
+    let (store, folder) = fresh().await;
+    let limit = OrderLimit { max: 1, window: HOUR };
+    let limits = OrderLimits { orders: limit, ..OrderLimits::NONE };
+    let order = |name: &str| CertificateOrder::of("https://acme.example.com", [name.to_owned()].into());
+    created(&*store, "acme", "one").await;
+    let claim = claim_one(&*store).await;
+    let first = store.order_certificate(&claim, &order("one.example.com"), &limits, false).await.unwrap();
+    assert_eq!(first, Allowance::Granted);
+    let mut raw = raw(&folder.path().join("landlord.db")).await;
+    let ahead = "UPDATE certificate_orders SET order_time = order_time + 31536000000";
+    assert_eq!(sqlx::query(ahead).execute(&mut raw).await.unwrap().rows_affected(), 1);
+    let second = store.order_certificate(&claim, &order("two.example.com"), &limits, false).await.unwrap();
+    let now = store.load(&claim).await.unwrap().now;
+    assert!(matches!(second, Allowance::Wait(ref wait) if wait.until <= now.after(HOUR)), "{second:?}");
 }
 
 #[tokio::test]

@@ -583,6 +583,8 @@ fn networks(names: &Names) -> Vec<Attempt> {
         })
     };
     let in_domain = Policy("tenant-routes");
+    let mut naming = route(json!(["x.acme.example.com"]));
+    naming["metadata"]["annotations"] = json!({ "names.example.com/hostname": "chat.globex.example.com" });
     let named = json!({ "metadata": { "name": "mine" } });
     let address = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": "10.0.0.1" }] } } });
     vec![
@@ -611,6 +613,7 @@ fn networks(names: &Names) -> Vec<Attempt> {
         both("claim another tenant's name", post(&routes, route(json!(["chat.globex.example.com"]))), in_domain),
         both("claim a name that only ends alike", post(&routes, route(json!(["xacme.example.com"]))), in_domain),
         both("claim every name", post(&routes, route(json!([]))), in_domain),
+        customer("give the names' controller an order by a route", post(&routes, naming), in_domain),
         both(
             "lead to a name inside the cluster",
             post(
