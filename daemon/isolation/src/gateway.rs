@@ -4,7 +4,7 @@
 //! other namespaces are not let in, and the Gateway admits no other namespaces' ListenerSets than tenants'. Where the
 //! cluster's Gateway API knows no ListenerSet, the tenant's listeners are in the Gateway itself (`listener`).
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
@@ -113,7 +113,7 @@ fn refuse_too_many(names: &[Name]) -> Result<()> {
     })
 }
 
-/// Whether the tenant listens for names by now that are not wanted any more.
+/// Whether the tenant is served under names by now that are not wanted any more: there is a listener for them, and its certificate.
 async fn serves_others(
     client: &Client,
     place: &SharedTarget,
@@ -121,16 +121,26 @@ async fn serves_others(
     sets: bool,
     names: &[Name],
 ) -> Result<bool> {
-    let found = if sets {
-        let api = listener_sets(client, place);
-        api.get_opt(LISTENERS).await.doing(|| format!("reading ListenerSet {}/{LISTENERS}", place.namespace))?
+    let (found, namespace) = if sets {
+        let doing = || format!("reading ListenerSet {}/{LISTENERS}", place.namespace);
+        (listener_sets(client, place).get_opt(LISTENERS).await.doing(doing)?, place.namespace.as_str())
     } else {
         let doing = || format!("reading Gateway {}/{}", gateway.namespace, gateway.name);
-        listener::gateways(client, &gateway.namespace).get_opt(&gateway.name).await.doing(doing)?
+        let gateways = listener::gateways(client, &gateway.namespace);
+        (gateways.get_opt(&gateway.name).await.doing(doing)?, gateway.namespace.as_str())
     };
     let all = found.iter().flat_map(|found| listener::listeners(&found.data));
-    let mut own = all.filter(|listener| sets || listener::is_of(listener, &place.namespace));
-    Ok(own.any(|listener| !names.iter().any(|name| listener["hostname"] == *name.host)))
+    let own = all.filter(|listener| sets || listener::is_of(listener, &place.namespace));
+    for other in own.filter(|listener| !names.iter().any(|name| listener["hostname"] == *name.host)) {
+        let certificate = &other["tls"]["certificateRefs"][0];
+        let Some(name) = certificate["name"].as_str() else { continue };
+        let secrets: Api<Secret> =
+            Api::namespaced(client.clone(), certificate["namespace"].as_str().unwrap_or(namespace));
+        if secrets.get_metadata_opt(name).await.doing(|| format!("reading the certificate {name}"))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Certificates that another setting of the class had ordered, once nothing uses them any more.
@@ -145,7 +155,10 @@ async fn remove_former(
     let listed = ordered && shared.names == GatewayNames::Listed;
     issue::remove_unwanted(client, target, place, listed.then_some(gateway)).await?;
     if listed || !ordered {
-        issue::remove(client, place.namespace.as_str(), TLS_SECRET).await?;
+        let namespace = place.namespace.as_str();
+        issue::remove(client, namespace, TLS_SECRET).await?;
+        // Of a listener in the Gateway itself.
+        issue::remove(client, &gateway.namespace, &listener::own_secret(namespace)).await?;
     }
     let granted = secret_beside(place, shared).map(|_| gateway.namespace.as_str());
     remove_grants(client, target, granted).await.map(drop)

@@ -149,7 +149,7 @@ fn issuer_manager(namespace: &str) -> String {
 }
 
 /// Name of the Secret beside the Gateway that a tenant's own certificate is written into.
-fn own_secret(namespace: &str) -> String {
+pub(crate) fn own_secret(namespace: &str) -> String {
     format!("{namespace}-tls")
 }
 
