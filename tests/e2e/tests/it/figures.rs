@@ -16,7 +16,7 @@ use crate::prometheus::{Prometheus, escaped, target};
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Metrics that only what did not happen here has: throttling, and a TLS listener.
-const NOT_HERE: [&str; 11] = [
+const NOT_HERE: [&str; 12] = [
     // There is no webhook.
     "landlord_webhook_held_tenants",
     "landlord_webhook_missed_total",
