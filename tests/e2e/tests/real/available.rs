@@ -99,10 +99,13 @@ const CASES: [Case; 5] = [
         what: "a volume filled",
         causes: &["chat: it answers 503: the file server: its volume is full"],
         within: BY_HEALTH,
-        // It ends when nothing more is taken.
-        break_it: |scene, tenant| on_disk(scene, tenant, "cat /dev/zero > files/fills.bin || true"),
+        // Until nothing more is taken, with little that is really written: that would delay whatever else uses this machine's disk.
+        break_it: |scene, tenant| {
+            let script = "i=0; while fallocate -l 50M files/fills-$i.bin; do i=$((i + 1)); done; cat /dev/zero > files/fills.bin || true";
+            on_disk(scene, tenant, script);
+        },
         again: |_, _| {},
-        mend_it: |scene, tenant| on_disk(scene, tenant, "rm files/fills.bin"),
+        mend_it: |scene, tenant| on_disk(scene, tenant, "rm files/fills*.bin"),
     },
 ];
 
@@ -128,17 +131,17 @@ fn one_is_seen(scene: &Scene, tenant: &TenantFile, prometheus: &Prometheus, case
         let after = broken_at.elapsed();
         let is_late = match seen_after {
             None => match available(scene, tenant) {
-                Some((false, message)) => {
+                // What breaks it may also delay something for a moment, which is seen first; the cause stands there in time.
+                Some((false, message)) if case.causes.iter().any(|cause| message.contains(cause)) => {
                     scene.say(&format!(
                         "{}: Available is false after {:.1} s: {message}",
                         case.what,
                         after.as_secs_f64()
                     ));
-                    assert!(case.causes.iter().any(|cause| message.contains(cause)), "{}: {message}", case.what);
                     seen_after = Some(after);
                     false
                 }
-                Some((true, _)) | None => after > case.within,
+                Some(_) | None => after > case.within,
             },
             Some(_) if fires(prometheus) => break after,
             Some(seen_after) => after > seen_after + BY_ALERT,
