@@ -1,4 +1,4 @@
-//! Ports for programs that are told where to listen, and do so a moment later.
+//! Ports for programs that get their address as an argument, and listen there a moment later.
 //!
 //! The kernel's own choice (port 0) is free at that moment and from the range of which every connection that is opened takes its own
 //! end: whoever calls somewhere may have it before the program does. These are from outside of that range, where a port is taken only
@@ -14,7 +14,7 @@ use std::{
 
 /// Those below what Kubernetes gives to Services of nodes (30000 to 32767), and above where programs like to listen.
 const BELOW: std::ops::Range<u16> = 14_000..30_000;
-/// Where the kernel is told to take its own from all over there: those above its usual range.
+/// Where the kernel is configured to take its own from all of them: those above its usual range.
 const ABOVE: std::ops::Range<u16> = 61_000..65_500;
 /// From which the kernel takes the ends of connections. <https://docs.kernel.org/networking/ip-sysctl.html>
 const EPHEMERAL: &str = "/proc/sys/net/ipv4/ip_local_port_range";
