@@ -136,7 +136,7 @@ async fn who_works_for_its_customer_is_kept_apart_also_without_an_issuer() {
         if ready.reason == "ResyncFailed" && ready.message.contains("there is no issuer") {
             break;
         }
-        assert!(began.elapsed() < WINDOW, "nobody is told: {ready:?}");
+        assert!(began.elapsed() < WINDOW, "nobody is notified: {ready:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Nothing is made of who is new.
