@@ -10,6 +10,9 @@ use std::{
 
 use rustix::fs::OFlags;
 
+/// Largest file of CAs: those of a large company have tens of KiB.
+pub const CA_BYTES_MAX: u64 = 1 << 20;
+
 /// What a regular file holds, and the metadata of that very file.
 ///
 /// # Errors

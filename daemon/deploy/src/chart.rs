@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use landlord_kube::yaml;
+use landlord_kube::{file, yaml};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// Charts lie in memory as a digest only, but a mistaken path should not read a disk.
 const CHART_FILES_MAX: usize = 2_000;
+/// Largest file of a chart: a stack or platform has no more with all of its charts together.
+pub(crate) const CHART_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Where charts are taken from instead: by reference, the path of a folder or archive, or another reference. For networks
 /// that can't reach the registries.
@@ -63,7 +65,8 @@ impl ChartRef {
 
     /// The chart's own values, if it lies in a folder; of others nothing is known here.
     pub(crate) fn own_values(&self) -> Value {
-        let text = fs::read_to_string(Path::new(&self.location).join("values.yaml")).unwrap_or_default();
+        let path = Path::new(&self.location).join("values.yaml");
+        let text = file::text(&path, CHART_FILE_BYTES_MAX).unwrap_or_default();
         yaml::read(&text).ok().filter(Value::is_object).unwrap_or_else(|| json!({}))
     }
 
@@ -158,7 +161,8 @@ fn digest(folder: &Path) -> Result<String, String> {
             return Err(format!("{} has more than {CHART_FILES_MAX} files", folder.display()));
         }
         let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
-        let content = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
+        let content = file::read(entry.path(), CHART_FILE_BYTES_MAX);
+        let content = content.map_err(|error| format!("{}: {error}", entry.path().display()))?;
         for part in [name.as_bytes(), &content] {
             digest.update(part.len().to_le_bytes());
             digest.update(part);

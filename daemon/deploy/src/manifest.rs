@@ -6,7 +6,7 @@ use std::{
 };
 
 use landlord_core::{AppName, ids::InvalidName};
-use landlord_kube::yaml;
+use landlord_kube::{file, yaml};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -44,11 +44,7 @@ pub(crate) trait ManifestRelease {
 /// # Errors
 /// [`Error::Stack`] with everything that `check` finds.
 pub(crate) fn read<M: DeserializeOwned>(path: &Path, check: impl FnOnce(&M) -> Vec<String>) -> Result<M> {
-    let size = std::fs::metadata(path).map_err(Error::file("read", path))?.len();
-    if size > BYTES_MAX {
-        return Err(problem(path, format!("has {size} bytes, at most {BYTES_MAX} are read")));
-    }
-    let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let text = file::text(path, BYTES_MAX).map_err(Error::file("read", path))?;
     let manifest = yaml::read(&text).map_err(|error| problem(path, error))?;
     let problems = check(&manifest);
     if problems.is_empty() { Ok(manifest) } else { Err(problem(path, problems.join("; "))) }

@@ -8,10 +8,11 @@ use landlord_core::{
     StackName, Violation,
     ports::{StackParameter, Stacks},
 };
-use landlord_kube::yaml;
+use landlord_kube::{file, yaml};
 use serde_json::{Map, Value};
 
 use crate::{
+    chart::CHART_FILE_BYTES_MAX,
     error::{Error, Result},
     render::forbidden,
     stack::{Release, Stack},
@@ -57,14 +58,14 @@ fn offer(stack: &Stack, release: &Release) -> Result<Offer> {
         let path = folder.join("values.schema.json");
         let problem = |problem: String| Error::Stack { path: path.clone(), problem };
         if path.is_file() {
-            let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            let text = file::text(&path, CHART_FILE_BYTES_MAX).map_err(Error::file("read", &path))?;
             let mut whole: Value = serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
             drop_required(&mut whole);
             schema = Some(whole);
         }
         let path = folder.join("values.yaml");
         if path.is_file() {
-            let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            let text = file::text(&path, CHART_FILE_BYTES_MAX).map_err(Error::file("read", &path))?;
             let problem = |problem: String| Error::Stack { path: path.clone(), problem };
             defaults = yaml::read(&text).map_err(problem)?;
         }

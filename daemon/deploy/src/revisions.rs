@@ -15,6 +15,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use landlord_core::revision::RevisionId;
+use landlord_kube::file;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -72,7 +73,7 @@ pub(crate) fn pack(folder: &Path, manifest: &str, charts: &[PathBuf], values: &O
             if !entry.file_type().is_file() {
                 continue;
             }
-            let content = fs::read(entry.path()).map_err(Error::file("read", entry.path()))?;
+            let content = file::read(entry.path(), BYTES_MAX as u64).map_err(Error::file("read", entry.path()))?;
             bytes += content.len();
             if bytes > BYTES_MAX {
                 let problem = format!("it has more than {BYTES_MAX} bytes with its charts");

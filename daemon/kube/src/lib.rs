@@ -40,6 +40,7 @@ pub mod client;
 pub mod content;
 mod drift;
 pub mod error;
+pub mod file;
 pub mod gateway_api;
 pub mod markers;
 pub mod object;

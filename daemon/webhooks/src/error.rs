@@ -12,7 +12,7 @@ pub enum Error {
     /// An address that is no public one.
     #[error("{0}")]
     Address(String),
-    /// A CA that can't be read.
+    /// CAs that can't be used.
     #[error("ca_file {path}: {problem}")]
     CaFile {
         /// Which.

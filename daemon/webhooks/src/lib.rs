@@ -42,5 +42,6 @@ pub use event::EventType;
 pub use figures::WebhookFigures;
 pub use ipnet::IpNet;
 pub use ports::{SecretSource, Store};
+pub use send::CaFile;
 pub use service::{Service, Timing, WebhookOptions};
 pub use signature::{InvalidSecret, Secret};

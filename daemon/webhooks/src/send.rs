@@ -19,6 +19,15 @@ use crate::{
     signature::{self, Secret},
 };
 
+/// CAs, as they were read.
+#[derive(Debug, Clone)]
+pub struct CaFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What is there, PEM.
+    pub pem: Vec<u8>,
+}
+
 /// A receiver that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read of an answer, so that its connection can be used again; of a longer one the connection is closed.
@@ -49,7 +58,7 @@ impl Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) url: Url,
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) ca: Option<CaFile>,
     pub(crate) timeout: Duration,
     pub(crate) insecure: bool,
     pub(crate) allowed: Allowed,
@@ -64,10 +73,10 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Checks the target, and reads its CA.
+    /// Checks the target, and its CA.
     pub(crate) fn new(target: Target) -> Result<Self, Error> {
         check(&target)?;
-        let Target { url, ca_file, timeout, insecure, allowed } = target;
+        let Target { url, ca, timeout, insecure, allowed } = target;
         let mut client = reqwest::Client::builder()
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -79,10 +88,10 @@ impl Sender {
             .pool_max_idle_per_host(IDLE_MAX)
             .dns_resolver(allowed.clone())
             .user_agent(concat!("landlordd/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = ca_file {
-            let unusable = |problem: String| Error::CaFile { path: path.display().to_string(), problem };
-            let pem = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
-            let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+        if let Some(CaFile { path, pem }) = ca {
+            let unusable =
+                |error: reqwest::Error| Error::CaFile { path: path.display().to_string(), problem: error.to_string() };
+            let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(unusable)?;
             client = client.tls_certs_only(found);
         }
         let client = client.build().map_err(Error::Client)?;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +25,7 @@ use crate::{
     filter::Filter,
     ports::{SecretSource, Store},
     progress::Schedule,
-    send::{Sender, Target},
+    send::{CaFile, Sender, Target},
 };
 
 /// Parked events shown of each webhook.
@@ -48,7 +47,7 @@ pub struct WebhookOptions {
     /// Whether it may go without TLS.
     pub insecure: bool,
     /// CAs of the receiver; `None`: those of the system.
-    pub ca_file: Option<PathBuf>,
+    pub ca: Option<CaFile>,
     /// Longest request.
     pub timeout: Duration,
     /// An event that is not taken for this long is parked.
@@ -75,7 +74,7 @@ impl WebhookOptions {
     fn sender(&self) -> Result<Sender, Error> {
         Sender::new(Target {
             url: self.url.clone(),
-            ca_file: self.ca_file.clone(),
+            ca: self.ca.clone(),
             timeout: self.timeout,
             insecure: self.insecure,
             allowed: Allowed::new(&self.allowed_networks),

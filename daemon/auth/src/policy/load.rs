@@ -8,6 +8,8 @@ use std::{
 
 use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use crate::small_file;
+
 const SHIPPED: &str = include_str!("../../policies/landlord.cedar");
 /// Largest policy file, and most files: policies are written by people.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -64,11 +66,11 @@ pub(crate) fn read(folder: Option<&Path>) -> Result<Vec<(PathBuf, String)>, Poli
     }
     paths.sort();
     for path in paths {
-        let bytes = std::fs::metadata(&path).map_err(failed(&path))?.len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(PolicyError::Bounds { path, problem: format!("is larger than {FILE_BYTES_MAX} bytes") });
-        }
-        let text = std::fs::read_to_string(&path).map_err(failed(&path))?;
+        let (bytes, _) = small_file::read(&path, FILE_BYTES_MAX).map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => PolicyError::Bounds { path: path.clone(), problem: source.to_string() },
+            _ => PolicyError::Read { path: path.clone(), source },
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| failed(&path)(io::Error::other("it is no text (UTF-8)")))?;
         content.push((path, text));
     }
     Ok(content)

@@ -28,8 +28,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const BYTES_MAX: usize = 256 * 1024;
 /// Largest token for requests to the issuer: headers of HTTP are bounded likewise.
 const BEARER_BYTES_MAX: u64 = 16 * 1024;
-/// Largest file of CAs: those of a large company have tens of KiB.
-const CA_BYTES_MAX: u64 = 1 << 20;
 /// Keys beyond this many are not inspected.
 const KEYS_MAX: usize = 100;
 /// Keys that a token without `kid` is tried with.
@@ -76,8 +74,8 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("landlordd/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = ca_file {
-            let (pem, _) =
-                small_file::read(path, CA_BYTES_MAX).map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+            let (pem, _) = small_file::read(path, small_file::CA_BYTES_MAX)
+                .map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
             client = client.tls_certs_only(certificates);
         }

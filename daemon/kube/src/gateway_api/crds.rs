@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::routing::is_known;
 use crate::{
     error::{Doing as _, Error, Result},
+    file,
     markers::FIELD_MANAGER,
     object::{self, DEFINITION},
     yaml,
@@ -46,11 +47,7 @@ impl Crds {
     /// [`Error::Manifest`]: unreadable, too large, no YAML, or no custom resource in it.
     pub fn read(path: &Path) -> Result<Self> {
         let bad = |problem: String| Error::Manifest { problem: format!("{}: {problem}", path.display()) };
-        let size = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
-        if size > BYTES_MAX {
-            return Err(bad(format!("has {size} bytes, at most {BYTES_MAX} are read")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+        let text = file::text(path, BYTES_MAX).map_err(|error| bad(error.to_string()))?;
         Self::parse(&text).map_err(|error| bad(error.to_string()))
     }
 

@@ -22,6 +22,9 @@ const PROBLEMS_MAX: usize = 100;
 /// Names further apart than this are no typing mistake.
 const NEAREST_DISTANCE_MAX: usize = 4;
 
+/// Largest file: configurations are written by people, with some hundred bytes for a class or a customer.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Where the layers are.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
@@ -100,7 +103,21 @@ pub(crate) fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
         }
         all.append(&mut more);
     }
+    if let Some(problem) = all.iter().find_map(|path| unlikely(path)) {
+        return Err(LoadError(problem));
+    }
     Ok(all)
+}
+
+/// Why a file is none of a configuration: reading a FIFO or a device may never end.
+fn unlikely(path: &Path) -> Option<String> {
+    let is_small = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() <= FILE_BYTES_MAX;
+    // What can't be looked at is found when it is read.
+    if std::fs::metadata(path).map_or(true, is_small) {
+        return None;
+    }
+    let problem = "is no regular file, or has more than";
+    Some(format!("{} {problem} {FILE_BYTES_MAX} bytes; remove it, or write to it what is meant", path.display()))
 }
 
 /// One `--set key.path=value`; the value is TOML, or a plain string where it is none.

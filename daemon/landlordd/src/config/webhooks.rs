@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use landlord_auth::small_file;
 use landlord_core::CustomerId;
-use landlord_webhooks::{EventType, IpNet, Secret, SecretSource, WebhookOptions};
+use landlord_webhooks::{CaFile, EventType, IpNet, Secret, SecretSource, WebhookOptions};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -95,6 +96,12 @@ fn options(name: &str, webhook: &Webhook, problems: &mut Vec<String>) -> Option<
     if let Err(problem) = secrets() {
         problems.push(format!("{at}.secret_file: {problem}"));
     }
+    let ca = webhook.ca_file.as_ref().and_then(|path| {
+        let read = small_file::read(path, small_file::CA_BYTES_MAX);
+        let (pem, _) =
+            read.map_err(|error| problems.push(format!("{at}: ca_file {}: {error}", path.display()))).ok()?;
+        Some(CaFile { path: path.clone(), pem })
+    });
     let options = WebhookOptions {
         name: name.to_owned(),
         url: url?,
@@ -102,7 +109,7 @@ fn options(name: &str, webhook: &Webhook, problems: &mut Vec<String>) -> Option<
         customers: webhook.customers.clone(),
         allowed_networks,
         insecure: webhook.insecure,
-        ca_file: webhook.ca_file.clone(),
+        ca,
         timeout: webhook.timeout.get(),
         retry_timeout: webhook.retry_timeout.get(),
         secrets,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use landlord_auth::small_file;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::{
@@ -99,6 +100,25 @@ fn tls(telemetry: &Telemetry) -> Result<Option<ClientTlsConfig>> {
     if path.as_os_str().is_empty() {
         return Ok(Some(ClientTlsConfig::new().with_native_roots()));
     }
-    let pem = std::fs::read(path).with_context(|| format!("telemetry.otlp_ca_file: can't read {}", path.display()))?;
+    let read = small_file::read(path, small_file::CA_BYTES_MAX);
+    let (pem, _) = read.with_context(|| format!("telemetry.otlp_ca_file: can't read {}", path.display()))?;
     Ok(Some(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_no_cas_is_not_read_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(2 << 20).unwrap();
+        let telemetry = Telemetry {
+            otlp_endpoint: "https://localhost:4317".into(),
+            otlp_ca_file: file.path().to_owned(),
+            ..Telemetry::default()
+        };
+        let refused = format!("{:#}", tls(&telemetry).unwrap_err());
+        assert!(refused.contains("telemetry.otlp_ca_file") && refused.contains("more than 1048576"), "{refused}");
+    }
 }

@@ -65,6 +65,19 @@ fn later_layers_win_and_origins_are_reported() {
 }
 
 #[test]
+fn what_is_no_configuration_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", "");
+    let large = write(folder.path(), "conf.d/10-disk.toml", "");
+    fs::OpenOptions::new().write(true).open(&large).unwrap().set_len(5 << 20).unwrap();
+    let layers = Layers { file: Some(file), ..Layers::default() };
+    let refused = load(&layers).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("10-disk.toml is no regular file, or has more than"), "{refused}");
+    fs::remove_file(&large).unwrap();
+    load(&layers).map(drop).unwrap();
+}
+
+#[test]
 fn mistakes_are_named() {
     let cases = [
         ("[engine]\nlease_tll = '3s'\n", "did you mean \"lease_ttl\"?"),
@@ -454,6 +467,8 @@ fn webhooks_are_checked_before_anything_is_sent() {
     let of = |name: &str, url: &str, secret: &Path, more: &str| {
         format!("[webhooks.{name}]\nurl = '{url}'\nsecret_file = '{}'\n{more}\n", secret.display())
     };
+    let large = write(folder.path(), "large.pem", "");
+    fs::OpenOptions::new().write(true).open(&large).unwrap().set_len(2 << 20).unwrap();
     let fine = of("portal", "https://portal.example.com/hooks", &secret, "events = ['dev.landlord.tenant.ready']");
     assert_eq!(check(&from_file(&fine).unwrap()).unwrap().webhooks.len(), 1);
     let wrong = [
@@ -463,6 +478,7 @@ fn webhooks_are_checked_before_anything_is_sent() {
         of("types", "https://portal.example.com/", &secret, "events = ['ready']"),
         of("nets", "https://portal.example.com/", &secret, "allowed_networks = ['inside']\ntimeout = '5min'"),
         of("no-url", "portal", &secret, ""),
+        of("no-file", "https://portal.example.com/", &secret, &format!("ca_file = '{}'", large.display())),
     ];
     let problems = check(&from_file(&wrong.concat()).unwrap()).unwrap_err().join("\n");
     for expected in [
@@ -473,6 +489,7 @@ fn webhooks_are_checked_before_anything_is_sent() {
         "webhooks.nets.allowed_networks: \"inside\"",
         "webhooks.nets.timeout: must be 1s to 1m",
         "webhooks.no-url.url",
+        &format!("webhooks.no-file: ca_file {}: it has more than 1048576 bytes", large.display()),
     ] {
         assert!(problems.contains(expected), "{expected:?} is not in:\n{problems}");
     }

@@ -43,7 +43,7 @@ pub(crate) fn options(name: &str, receiver: &Receiver) -> WebhookOptions {
         customers: Vec::new(),
         allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
         insecure: true,
-        ca_file: None,
+        ca: None,
         timeout: Duration::from_millis(300),
         retry_timeout: Duration::from_secs(3_600),
         secrets: Arc::new(|| Ok(vec![Secret::parse(&SECRET.to_owned().into()).unwrap()])),
