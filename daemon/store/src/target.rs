@@ -170,7 +170,8 @@ fn one(address: &str) -> Result<Url, String> {
     }
     let (name, values) = CHOICE;
     if let Some((_, value)) = settings.iter().find(|(key, value)| key == name && !values.contains(&value.as_str())) {
-        return Err(format!("{name}={value} can't be: only the server that writes is used"));
+        let rule = "only the server that writes is used; leave the setting out, or write";
+        return Err(format!("it says {name}={value}, but {rule} {name}={}", values[0]));
     }
     if settings.iter().any(|(key, value)| matches!(key.as_str(), "host" | "hostaddr" | "port") && value.contains(',')) {
         return Err("several servers are named before the database: postgres://USER@HOST,HOST/DATABASE".into());
@@ -210,7 +211,11 @@ mod tests {
             assert_eq!(url(same).unwrap(), ["postgres://u@a/d?sslmode=require"]);
         }
         for other in ["any", "standby", "prefer-standby", "read-only"] {
-            assert!(url(other).unwrap_err().contains("only the server that writes"), "{other}");
+            let expected = format!(
+                "it says target_session_attrs={other}, but only the server that writes is used; leave the setting out, or write \
+                 target_session_attrs=read-write"
+            );
+            assert_eq!(url(other).unwrap_err(), expected);
         }
     }
 
