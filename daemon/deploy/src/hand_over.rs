@@ -41,11 +41,12 @@ impl AppAccess for StackApps {
         let call = async |stack: &Stack, clients: ClusterClients| {
             let namespace = render::namespace(target, &stack.manifest);
             let mut values = Vec::with_capacity(names.len());
+            let mut read = rotate::Read::new();
             for name in names {
                 let credential = rotate::known(&stack.manifest, name)?;
                 let by = (credential, Duration::ZERO);
                 // The value of a rotation that was killed may be the app's already: it is ended before anybody reads another.
-                match rotate::finish(self.checks(), &clients, target, &stack.manifest, by).await {
+                match rotate::finish(self.checks(), &clients, target, &stack.manifest, by, &mut read).await {
                     Ok(_) | Err(Error::NotRotated { .. }) => {}
                     Err(error) => return Err(error),
                 }

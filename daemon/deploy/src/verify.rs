@@ -111,8 +111,10 @@ pub(crate) async fn verify(
 /// sees it.
 async fn finish_rotations(clients: &ClusterClients, checks: &Checks, target: &DeployTarget, manifest: &Manifest) {
     let all = async {
+        let mut read = rotate::Read::new();
         for credential in &manifest.access {
-            let ended = rotate::finish(checks, clients, target, manifest, (credential, ROTATION_TIME_MAX)).await;
+            let of = (credential, ROTATION_TIME_MAX);
+            let ended = rotate::finish(checks, clients, target, manifest, of, &mut read).await;
             if let Err(error) = ended {
                 tracing::warn!(tenant = %target.name, credential = credential.name, %error, "a rotation that was killed has not ended");
             }

@@ -114,18 +114,30 @@ pub(crate) async fn rotate(
     Ok(())
 }
 
-/// Ends a rotation that was killed, of which nothing was written for `quiet`, and returns whether there was one.
+/// Secrets of an environment by name, as they were read for one of its credentials: others may be in the same one.
+pub(crate) type Read = BTreeMap<String, Option<Secret>>;
+
+/// Ends a rotation that was killed, of which nothing was written for `quiet`, and returns whether there was one. What is in `read` is
+/// not read again.
 pub(crate) async fn finish(
     checks: &Checks,
     clients: &ClusterClients,
     target: &DeployTarget,
     manifest: &Manifest,
     (credential, quiet): (&CredentialSpec, Duration),
+    read: &mut Read,
 ) -> Result<bool> {
     let Some(rotation) = &credential.rotation else { return Ok(false) };
     let namespace = render::namespace(target, manifest);
     let rotating = Rotating { clients, target, manifest, credential, rotation, namespace };
-    let Some(id) = rotating.unfinished(quiet).await? else { return Ok(false) };
+    let name = &credential.secret;
+    if !read.contains_key(name) {
+        read.insert(name.clone(), rotating.found().await?);
+    }
+    let Some(Some(secret)) = read.get(name) else { return Ok(false) };
+    let Some(id) = rotating.unfinished(secret, quiet).await? else { return Ok(false) };
+    // What follows writes it.
+    read.remove(name);
     tracing::info!(tenant = %target.name, credential = credential.name, "a rotation that was killed goes on");
     let mut reached = RotationReached::Nothing;
     rotate(checks, clients, target, manifest, (&credential.name, &id), &mut reached).await?;
@@ -203,11 +215,16 @@ impl Rotating<'_> {
         }
     }
 
-    async fn read(&self) -> Result<Secret> {
+    /// Its Secret, if it is there and landlord's.
+    async fn found(&self) -> Result<Option<Secret>> {
         let (namespace, name) = (self.namespace, &self.credential.secret);
         let found = self.secrets().get_opt(name).await.doing(|| format!("reading secret {namespace}/{name}"))?;
-        let ours = found.filter(|found| is_ours(found.metadata.labels.as_ref(), self.target));
-        ours.ok_or_else(|| Error::NoCredentialYet { name: self.credential.name.clone() })
+        Ok(found.filter(|found| is_ours(found.metadata.labels.as_ref(), self.target)))
+    }
+
+    async fn read(&self) -> Result<Secret> {
+        let missing = || Error::NoCredentialYet { name: self.credential.name.clone() };
+        self.found().await?.ok_or_else(missing)
     }
 
     async fn write(&self, mut secret: Secret) -> Result<()> {
@@ -302,11 +319,7 @@ impl Rotating<'_> {
 
     /// The rotation that has begun and whose end is missing: its value waits beside the old one, or pods run that were started with
     /// the old one. `None` also while something was written within `quiet`: it may be under way.
-    async fn unfinished(&self, quiet: Duration) -> Result<Option<String>> {
-        let secret = match self.read().await {
-            Err(Error::NoCredentialYet { .. }) => return Ok(None),
-            read => read?,
-        };
+    async fn unfinished(&self, secret: &Secret, quiet: Duration) -> Result<Option<String>> {
         let annotation = format!("{ROTATED}{}", self.credential.key);
         let id = secret.metadata.annotations.as_ref().and_then(|all| all.get(&annotation)).cloned();
         let Some(id) = id else { return Ok(None) };
@@ -314,7 +327,7 @@ impl Rotating<'_> {
         if written.is_some_and(|time| since(time) < quiet) {
             return Ok(None);
         }
-        if secret.data.is_some_and(|data| data.contains_key(&format!("{}{NEXT}", self.credential.key))) {
+        if secret.data.as_ref().is_some_and(|data| data.contains_key(&format!("{}{NEXT}", self.credential.key))) {
             return Ok(Some(id));
         }
         for name in &self.rotation.restart {

@@ -26,6 +26,8 @@ struct Server {
     /// Annotations of the pods' template.
     template: Mutex<Value>,
     restarts: AtomicU32,
+    /// How often it was read.
+    reads: AtomicU32,
     /// Writes until it takes none any more.
     writes_left: AtomicU32,
     /// It responds to nobody.
@@ -49,7 +51,8 @@ impl Server {
         let writes_left = AtomicU32::new(u32::MAX);
         let (secret, is_away) = (Mutex::new(secret), AtomicBool::new(false));
         let template = Mutex::new(json!({}));
-        Arc::new(Self { secret, template, restarts: AtomicU32::new(0), writes_left, is_away })
+        let (restarts, reads) = (AtomicU32::new(0), AtomicU32::new(0));
+        Arc::new(Self { secret, template, restarts, reads, writes_left, is_away })
     }
 
     fn value(&self, key: &str) -> String {
@@ -86,6 +89,8 @@ impl Server {
             let mut secret = self.secret.lock();
             if *method == Method::PUT {
                 *secret = serde_json::from_slice(body).unwrap();
+            } else {
+                self.reads.fetch_add(1, Ordering::SeqCst);
             }
             return (200, secret.clone());
         }
@@ -209,7 +214,39 @@ async fn a_killed_rotation_goes_on_with_the_value_that_it_made() {
 
 /// As the next resync, or who reads it, goes on.
 async fn finished(server: &Arc<Server>, manifest: &Manifest, quiet: Duration) -> bool {
-    finish(&checks(), &server.clients(), &target(), manifest, (&manifest.access[0], quiet)).await.unwrap()
+    let (clients, of) = (server.clients(), (&manifest.access[0], quiet));
+    finish(&checks(), &clients, &target(), manifest, of, &mut Read::new()).await.unwrap()
+}
+
+#[tokio::test]
+async fn credentials_of_one_secret_are_looked_at_together() {
+    let server = Server::start();
+    let mut manifest = manifest(json!({ "restart": ["files"] }));
+    let mut probe = manifest.access[0].clone();
+    (probe.name, probe.key) = ("probe".into(), "probe-password".into());
+    manifest.access.push(probe);
+    let all = async || {
+        let (clients, mut read, mut ended) = (server.clients(), Read::new(), Vec::new());
+        for credential in &manifest.access {
+            let of = (credential, Duration::ZERO);
+            ended.push(finish(&checks(), &clients, &target(), &manifest, of, &mut read).await.unwrap());
+        }
+        ended
+    };
+    assert_eq!((all().await, server.reads.load(Ordering::SeqCst)), (vec![false, false], 1));
+    // Both were killed: each is ended on what the other has left there.
+    for name in ["files", "probe"] {
+        server.writes_left.store(1, Ordering::SeqCst);
+        let mut reached = RotationReached::Nothing;
+        let by = (name, "r1");
+        rotate(&checks(), &server.clients(), &target(), &manifest, by, &mut reached).await.unwrap_err();
+    }
+    server.writes_left.store(u32::MAX, Ordering::SeqCst);
+    assert_eq!(all().await, [true, true]);
+    let (files, probe) = (server.value("customer-password"), server.value("probe-password"));
+    assert!(files != "first" && probe != "probe");
+    assert_eq!(server.value("accounts.conf"), format!("acme: {files}\nprobe: {probe}\n"));
+    assert_eq!(all().await, [false, false]);
 }
 
 #[tokio::test]
