@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures::future::join_all;
-use landlord_core::ports::{EventQuery, EventScope, InventoryStore as _, StoreError, TenantStore as _, WorkStore as _};
+use landlord_core::ports::{
+    Duty, DutyStore as _, EventQuery, EventScope, InventoryStore as _, StoreError, TenantStore as _, WorkStore as _,
+};
 use landlord_store::{Error, PasswordSource, PostgresOptions, Store, postgres};
 use landlord_store_contract::{contract_suite, pooler::Pooler, postgres::Server};
 use sqlx::Connection as _;
@@ -335,6 +337,8 @@ async fn an_older_copy_behind_the_same_name_begins_an_epoch_and_another_store_is
     created(&stores[0], "acme", "one").await;
     created(&stores[1], "acme", "two").await;
     let newest = stores[1].newest_event().await.unwrap();
+    // A writer learns the position of what it wrote after it has acknowledged that, and before it writes on: by now this one has.
+    assert!(stores[1].claim_duty(Duty::Probing, "b", LEASE).await.unwrap());
     let claims = stores[0].claim("a", 10, LEASE).await.unwrap();
     assert_eq!(claims.len(), 2);
     // As a database that was restored to a moment before any event.
