@@ -15,8 +15,10 @@ use crate::{
     world::{Life, World},
 };
 
-/// Longer than it takes to build three tenants on a busy machine.
-const WINDOW: Duration = Duration::from_secs(20);
+/// Until its place is free somebody waits at least so long: longer than it takes to see that, on a busy machine.
+const WAIT: Duration = Duration::from_secs(20);
+/// Longer than it takes to build two tenants there, and to remove one.
+const WINDOW: Duration = Duration::from_secs(600);
 
 /// What the condition of a tenant says; `None`: it has none.
 async fn pending(world: &World, tenant: &EnvironmentName) -> Option<(bool, String)> {
@@ -31,7 +33,7 @@ async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
         if let Some((true, message)) = pending(world, tenant).await {
             return message;
         }
-        assert!(began.elapsed() < WINDOW, "it does not wait");
+        assert!(began.elapsed() < WAIT * 3, "it does not wait");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -39,9 +41,12 @@ async fn until_it_waits(world: &World, tenant: &EnvironmentName) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_itself() {
     let mut world = World::new(false).await;
-    let [none, two] = [0, 2].map(|max| OrderLimit { max, window: WINDOW });
-    let limits = OrderLimits { orders: none, registered_domain: two, same_names: none };
-    world.certificate_limits = [(AUTHORITY.to_owned(), limits)].into();
+    let limited = |window: Duration| {
+        let [none, two] = [0, 2].map(|max| OrderLimit { max, window });
+        let limits = OrderLimits { orders: none, registered_domain: two, same_names: none };
+        [(AUTHORITY.to_owned(), limits)].into()
+    };
+    world.certificate_limits = limited(WINDOW);
     let life = Life::until(None);
     world.start(life.clone(), no_faults());
     let [one, two, three] = ["one", "two", "three"].map(name);
@@ -52,9 +57,13 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
         assert_eq!(pending(&world, tenant).await, None);
     }
     // Whoever observes them after a kill takes no second place; who goes gives none back.
-    world.start_after(&life, no_faults()).await;
+    let life = world.start_after(&life, no_faults()).await;
     world.delete(&two).await;
     world.wait_for(&two, None).await;
+    // From here on places are taken for as long as it was until now, and a while.
+    let window = began.elapsed() + WAIT;
+    world.certificate_limits = limited(window);
+    world.start_after(&life, no_faults()).await;
     world.create_shared(&three, Level::Namespace, false).await;
     let message = until_it_waits(&world, &three).await;
     for part in [AUTHORITY, "2 for names within example.com", "acme_limits", "by itself"] {
@@ -63,7 +72,7 @@ async fn who_finds_no_place_for_its_certificate_waits_says_so_and_goes_on_by_its
     let host = world.store.get(&three).await.unwrap().tenant().unwrap().host.clone().unwrap();
     assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1, "it was built before its place");
     world.wait_for(&three, Some(State::Ready)).await;
-    assert!(began.elapsed() >= WINDOW, "it did not wait");
+    assert!(began.elapsed() >= window, "it did not wait");
     assert_eq!(pending(&world, &three).await, Some((false, String::new())));
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
 }

@@ -101,6 +101,8 @@ struct State {
     violations: Vec<String>,
     /// A create that takes effect when its removal has found nothing, at the last moment when that is seen.
     late: Option<Late>,
+    /// What is not ready yet gets so when this is over.
+    is_slow: bool,
     /// Nodes that do not take pods yet.
     nodes_missing: u32,
     calls: u64,
@@ -244,6 +246,11 @@ impl Cloud {
         self.state.lock().in_parts.insert((uid.to_owned(), kind));
     }
 
+    /// Keeps whatever is not ready yet from getting so, or lets it.
+    pub(crate) fn slow(&self, is_slow: bool) {
+        self.state.lock().is_slow = is_slow;
+    }
+
     /// Somebody removes an object by hand.
     pub(crate) fn vanish(&self, uid: &str, kind: v1::ResourceKind) {
         let (key, mut state) = ((uid.to_owned(), kind), self.state.lock());
@@ -350,11 +357,14 @@ impl Cloud {
         if !state.intents.contains(&(key.0.clone(), stage.to_owned())) {
             state.violations.push(format!("{stage} was called without a durable intent"));
         }
+        let is_slow = state.is_slow;
         match state.objects.get_mut(&key) {
             Some((true, _)) => Err(ProviderError::new(ErrorKind::Conflict, format!("{stage} is being deleted"))),
             Some((false, observations)) => {
                 let ready = *observations == 0;
-                *observations = observations.saturating_sub(1);
+                if ready || !is_slow {
+                    *observations = observations.saturating_sub(1);
+                }
                 Ok(Some(ready))
             }
             None => {

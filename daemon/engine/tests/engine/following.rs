@@ -44,21 +44,21 @@ async fn until(world: &World, name: &EnvironmentName, wanted: impl Fn(&Environme
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_vanished_is_updating_and_not_ready_from_the_first_observation() {
-    let kept_away = Arc::new(AtomicBool::new(false));
-    // The rebuild takes until it is let.
-    let faults = fails_while(&kept_away, "node-pool", ErrorKind::Capacity);
     let mut world = World::new(false).await;
     world.resync_interval = Duration::from_millis(400);
-    world.start(Life::until(None), faults);
+    world.start(Life::until(None), no_faults());
     let tenant = name("one");
     let uid = world.create(&tenant).await.uid.to_string();
     world.wait_for(&tenant, Some(State::Ready)).await;
+    // The rebuild takes until it is let.
+    world.cloud.slow(true);
     world.cloud.vanish(&uid, ResourceKind::NodePool);
     let seen = until(&world, &tenant, |tenant| tenant.status.state != State::Ready).await;
     assert_eq!(seen.status.state, State::Updating);
     let ready = condition(&seen, "Ready");
     assert!(!ready.status && ready.reason == "Drifted" && ready.message.contains("node-pool"), "{ready:?}");
     assert!(condition(&seen, "Progressing").status);
+    world.cloud.slow(false);
     let ended = until(&world, &tenant, |tenant| tenant.status.state == State::Ready).await;
     assert!(condition(&ended, "Ready").status && !condition(&ended, "Progressing").status, "{:?}", ended.status);
     assert_eq!(world.cloud.violations(), Vec::<String>::new());

@@ -309,9 +309,11 @@ impl World {
     }
 
     /// Starts a daemon in the place of one that was killed, or is killed now.
-    pub(crate) async fn start_after(&mut self, life: &Life, faults: Faults) {
+    pub(crate) async fn start_after(&mut self, life: &Life, faults: Faults) -> Arc<Life> {
         life.end().await;
-        self.start(Life::until(None), faults);
+        let next = Life::until(None);
+        self.start(Arc::clone(&next), faults);
+        next
     }
 
     /// Ends all daemons where they are.
