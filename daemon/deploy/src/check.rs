@@ -25,7 +25,8 @@ pub enum Use {
     /// A TLS handshake with every https entry point: certificate trusted, for this name, not about to end.
     #[serde(rename_all = "camelCase")]
     Certificates {
-        /// Fewer days until it ends are a failure.
+        /// Fewer days until it ends are a failure. This and the other are meant for a certificate that lasts 90 days: of one that
+        /// lasts shorter it is the same share of its life.
         days_min: u32,
         /// Fewer days until it ends are a warning; issuers renew a month before.
         #[serde(default)]

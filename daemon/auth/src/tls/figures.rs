@@ -22,6 +22,7 @@ struct ListenerLabels {
 pub struct TlsFigures {
     reloads: Family<ReloadLabels, Counter>,
     expiry: Family<ListenerLabels, Gauge>,
+    lifetime: Family<ListenerLabels, Gauge>,
 }
 
 impl TlsFigures {
@@ -31,6 +32,9 @@ impl TlsFigures {
         registry.register("landlord_tls_reloads", reloads, self.reloads.clone());
         let expiry = "When the certificate that a listener uses ends, Unix time";
         registry.register_with_unit("landlord_tls_certificate_expiry", expiry, Unit::Seconds, self.expiry.clone());
+        let lifetime = "How long the certificate that a listener uses holds from its first moment to its last";
+        let of_whole = self.lifetime.clone();
+        registry.register_with_unit("landlord_tls_certificate_lifetime", lifetime, Unit::Seconds, of_whole);
     }
 
     /// A listener whose files were read. Both outcomes are counted from 0 on: of a figure that begins at 1 nobody sees the increase,
@@ -41,9 +45,17 @@ impl TlsFigures {
         }
     }
 
-    /// Unix time at which the certificate in use ends, in seconds.
-    pub(crate) fn expires(&self, listener: &str, end: i64) {
-        self.expiry.get_or_create(&ListenerLabels { listener: listener.to_owned() }).set(end);
+    /// From when to when the certificate in use holds, Unix time in seconds.
+    pub(crate) fn holds(&self, listener: &str, (begin, end): (i64, i64)) {
+        let labels = ListenerLabels { listener: listener.to_owned() };
+        self.expiry.get_or_create(&labels).set(end);
+        self.lifetime.get_or_create(&labels).set(end.saturating_sub(begin));
+    }
+
+    /// How long the certificate of `listener` holds.
+    #[cfg(test)]
+    pub(crate) fn lifetime(&self, listener: &str) -> i64 {
+        self.lifetime.get_or_create(&ListenerLabels { listener: listener.to_owned() }).get()
     }
 
     /// When the certificate of `listener` ends.

@@ -149,11 +149,12 @@ pub fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     build(files, &Content::read(files)?)
 }
 
-/// Unix time at which the leaf of a chain ends, in seconds. `None`: it can't be read, which rustls says better.
-pub(crate) fn expiry(content: &Content) -> Option<i64> {
+/// From when to when the leaf of a chain holds, Unix time in seconds. `None`: it can't be read, which rustls says better.
+pub(crate) fn validity(content: &Content) -> Option<(i64, i64)> {
     let leaf = CertificateDer::pem_slice_iter(&content.certificate).next()?.ok()?;
     let (_, certificate) = x509_parser::parse_x509_certificate(&leaf).ok()?;
-    Some(certificate.validity().not_after.timestamp())
+    let validity = certificate.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
 /// A server's configuration from what the files held.

@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Content, TlsError, TlsFiles, build, expiry, figures::TlsFigures};
+use super::{Content, TlsError, TlsFiles, build, figures::TlsFigures, validity};
 
 /// Between two observations of the files, which take microseconds; certificates are renewed weeks before they end.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -41,8 +41,8 @@ impl Reloader {
         let used = Content::read(&files)?;
         let (config, _) = watch::channel(Arc::new(build(&files, &used)?));
         figures.begun(listener);
-        if let Some(end) = expiry(&used) {
-            figures.expires(listener, end);
+        if let Some(validity) = validity(&used) {
+            figures.holds(listener, validity);
         }
         Ok(Self { listener: listener.to_owned(), files, figures, used, refused: None, config })
     }
@@ -80,8 +80,8 @@ impl Reloader {
         match build(&self.files, &content) {
             Ok(config) => {
                 self.config.send_replace(Arc::new(config));
-                if let Some(end) = expiry(&content) {
-                    self.figures.expires(&self.listener, end);
+                if let Some(validity) = validity(&content) {
+                    self.figures.holds(&self.listener, validity);
                 }
                 (self.used, self.refused) = (content, None);
                 self.figures.reloaded(&self.listener, true);
@@ -153,6 +153,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &config.borrow()));
         assert_eq!((figures.reloads("test", false), figures.reloads("test", true)), (1, 1));
         assert!(figures.expiry("test") > 1_700_000_000, "{}", figures.expiry("test"));
+        let begun = figures.expiry("test") - figures.lifetime("test");
+        assert!((0..1_700_000_000).contains(&begun), "{begun}");
         for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no pem"] {
             std::fs::write(&files.certificate, text).unwrap();
             assert!(crate::tls::load(&files).is_err(), "{text}");

@@ -21,7 +21,13 @@ use super::{Ended, Scene, web::RESPONSE_TIMEOUT};
 
 /// Certificates for the web last at most 200 days, and those of a company's own CA some years.
 const DAYS_MAX: u32 = 4_000;
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The certificates that stacks' days are meant for. cert-manager renews when a third of the life is left, which is 30 days of these
+/// and two of one for six: <https://cert-manager.io/docs/usage/certificate/#renewal>.
+const USUAL_DAYS: u32 = 90;
+/// Shorter times are shown in hours.
+const HOURS_SHOWN_MAX: u64 = 72;
 
 /// Who vouches for certificates: the machine's own authorities, and those of `trusted_ca`.
 pub(crate) struct Trust {
@@ -104,7 +110,7 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) ->
         Ok(trust) => trust,
         Err(why) => return Ended::failed(why, "name a PEM file of the issuer in deploy.checks.trusted_ca"),
     };
-    let (mut least, mut hosts, mut via) = (DAYS_MAX, Vec::new(), String::new());
+    let (mut least, mut is_late, mut hosts, mut via) = (DAY * DAYS_MAX, false, Vec::new(), String::new());
     let records: Vec<String> = scene.https_records().map(str::to_owned).collect();
     if records.is_empty() {
         return Ended::NotRun("no https name has an address".into());
@@ -124,23 +130,27 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32, days_warn: u32) ->
                 return Ended::failed(cause, "see the Gateway's listener for this name, and its certificate's Secret");
             }
         };
-        match days(&trust.verifier, &chain, &host) {
+        let (fails, warns) = (share(days_min, &chain), share(days_warn, &chain));
+        match left(&trust.verifier, &chain, &host) {
             Err(error) => {
                 let remedy = remedy(&error);
                 let ended = Ended::failed(format!("the certificate of https://{host} {via}: {error}"), remedy);
                 return if remedy == RENEWAL { ended.about(Concern::CertificateExpiring) } else { ended };
             }
-            Ok(days) if days < days_min => {
-                let cause =
-                    format!("the certificate of https://{host} ends in {days} days, which is less than {days_min}");
+            Ok(left) if left < fails => {
+                let (left, fails) = (shown(left), shown(fails));
+                let cause = format!("the certificate of https://{host} ends in {left}, which is less than {fails}");
                 return Ended::failed(cause, RENEWAL).about(Concern::CertificateExpiring);
             }
-            Ok(days) => least = least.min(days),
+            Ok(left) => {
+                is_late |= left < warns;
+                least = least.min(left);
+            }
         }
         hosts.push(record);
     }
-    let detail = format!("{via}; {}; the first ends in {least} days", hosts.join(", "));
-    if least < days_warn {
+    let detail = format!("{via}; {}; the first ends in {}", hosts.join(", "), shown(least));
+    if is_late {
         return Ended::warned(detail, RENEWAL).about(Concern::CertificateExpiring);
     }
     Ended::Passed(detail)
@@ -153,7 +163,8 @@ pub(super) async fn days_left(scene: &mut Scene<'_>, record: &str) -> Result<u32
     let host = scene.host(record);
     let handshake = timeout(RESPONSE_TIMEOUT, chain(scene, &trust, &route, &host)).await;
     let chain = handshake.unwrap_or_else(|_| Err("no handshake in time".into()))?;
-    days(&trust.verifier, &chain, &host).map_err(|error| format!("{error}; {}", remedy(&error)))
+    let left = left(&trust.verifier, &chain, &host).map_err(|error| format!("{error}; {}", remedy(&error)))?;
+    Ok(u32::try_from(left.as_secs() / DAY.as_secs()).unwrap_or(DAYS_MAX))
 }
 
 /// A Gateway stops serving a name whose certificate ended, or was never there: what it states is the cause.
@@ -199,19 +210,38 @@ async fn chain(
     Ok(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
 }
 
-/// Days that a chain still holds for a name, or why it does not now.
-fn days(verifier: &WebPkiServerVerifier, chain: &[CertificateDer<'_>], host: &str) -> Result<u32, rustls::Error> {
+/// So many days of a certificate that lasts [`USUAL_DAYS`], and of one that ends sooner the same share of its life: it is renewed that
+/// much later, too. Never more.
+fn share(days: u32, chain: &[CertificateDer<'_>]) -> Duration {
+    let lifetime = chain.first().and_then(|leaf| {
+        let (_, certificate) = x509_parser::parse_x509_certificate(leaf).ok()?;
+        let validity = certificate.validity();
+        u64::try_from(validity.not_after.timestamp().checked_sub(validity.not_before.timestamp())?).ok()
+    });
+    // One that can't be read is refused for that.
+    let lifetime = lifetime.map_or(DAY * USUAL_DAYS, Duration::from_secs);
+    lifetime.min(DAY * USUAL_DAYS) * days / USUAL_DAYS
+}
+
+/// In days, or in hours if those are few.
+fn shown(time: Duration) -> String {
+    let hours = time.as_secs() / HOUR.as_secs();
+    if hours < HOURS_SHOWN_MAX { format!("{hours} hours") } else { format!("{} days", hours / 24) }
+}
+
+/// How long a chain still holds for a name, in whole hours, or why it does not now.
+fn left(verifier: &WebPkiServerVerifier, chain: &[CertificateDer<'_>], host: &str) -> Result<Duration, rustls::Error> {
     let general = |why: &str| rustls::Error::General(why.to_owned());
     let (first, rest) = chain.split_first().ok_or_else(|| general("there is none"))?;
     let name = ServerName::try_from(host).map_err(|_| general("the name is none"))?;
     let now = Duration::from_secs(UnixTime::now().as_secs());
-    let holds = |days: u32| {
-        let then = UnixTime::since_unix_epoch(now + DAY * days);
+    let holds = |hours: u32| {
+        let then = UnixTime::since_unix_epoch(now + HOUR * hours);
         verifier.verify_server_cert(first, rest, &name, &[], then).map(drop)
     };
     holds(0)?;
-    // The largest number of days after which it still holds.
-    let (mut holding, mut ended) = (0, DAYS_MAX);
+    // The largest number of hours after which it still holds.
+    let (mut holding, mut ended) = (0, DAYS_MAX * 24);
     while ended - holding > 1 {
         let middle = holding.midpoint(ended);
         if holds(middle).is_ok() {
@@ -220,7 +250,7 @@ fn days(verifier: &WebPkiServerVerifier, chain: &[CertificateDer<'_>], host: &st
             ended = middle;
         }
     }
-    Ok(holding)
+    Ok(HOUR * holding)
 }
 
 #[cfg(test)]
@@ -252,14 +282,32 @@ mod tests {
         let trust = Trust::load(Some(&path)).unwrap();
         let host = "chat.acme.example.com";
         let good = certificate(&own, DAY, 91);
-        let left = days(&trust.verifier, std::slice::from_ref(&good), host).unwrap();
-        assert!((89..=90).contains(&left), "{left}");
-        let ended = days(&trust.verifier, &[certificate(&own, DAY * 91, 90)], host).unwrap_err();
+        let holds = left(&trust.verifier, std::slice::from_ref(&good), host).unwrap();
+        assert!((DAY * 90 - HOUR * 2..=DAY * 90).contains(&holds), "{holds:?}");
+        let ended = left(&trust.verifier, &[certificate(&own, DAY * 91, 90)], host).unwrap_err();
         assert!(ended.to_string().contains("expired") && remedy(&ended) == RENEWAL, "{ended}");
-        let foreign = days(&trust.verifier, &[certificate(&other, DAY, 90)], host).unwrap_err();
+        let foreign = left(&trust.verifier, &[certificate(&other, DAY, 90)], host).unwrap_err();
         assert!(remedy(&foreign).contains("trusted_ca"), "{foreign}");
-        let misnamed = days(&trust.verifier, &[good], "files.acme.example.com").unwrap_err();
+        let misnamed = left(&trust.verifier, &[good], "files.acme.example.com").unwrap_err();
         assert!(remedy(&misnamed).contains("listener"), "{misnamed}");
         assert!(Trust::load(Some(&folder.path().join("none"))).is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_lasts_shorter_is_late_later() {
+        let own = issuer("own");
+        let of = |lasts_days: u32| [certificate(&own, DAY, lasts_days)];
+        for (lasts, warns, fails) in [
+            // Never more than is written, and that of what is usual.
+            (398, DAY * 21, DAY * 7),
+            (90, DAY * 21, DAY * 7),
+            // Renewed 15 days before its end, and 2.
+            (45, HOUR * 252, HOUR * 84),
+            (6, Duration::from_secs(6 * 86_400 * 21 / 90), Duration::from_secs(6 * 86_400 * 7 / 90)),
+        ] {
+            assert_eq!((share(21, &of(lasts)), share(7, &of(lasts))), (warns, fails), "{lasts} days");
+            assert!(lasts > 90 || warns < DAY * lasts / 3, "{lasts} days: it is not due before");
+        }
+        assert_eq!([shown(HOUR * 33), shown(DAY * 10 + HOUR)], ["33 hours", "10 days"]);
     }
 }

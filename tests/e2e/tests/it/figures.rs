@@ -27,6 +27,7 @@ const NOT_HERE: [&str; 11] = [
     "landlord_helm_run_duration_seconds_count",
     "landlord_helm_runs_waiting",
     "landlord_tls_certificate_expiry_seconds",
+    "landlord_tls_certificate_lifetime_seconds",
     "landlord_tls_reloads_total",
     "landlord_rate_bucket_throttled_total",
     "landlord_rate_queue_deferred_total",
