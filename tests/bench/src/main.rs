@@ -29,6 +29,9 @@ use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
 
 use crate::{interrupt::Interrupt, portals::Size};
 
+/// Lines of the daemon's log that are shown of a run that failed: some seconds of a busy one.
+const LOG_LINES: usize = 100;
+
 /// Measures landlord, beside other tools where they do the same.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -209,10 +212,18 @@ impl Bed {
     ) -> Result<T> {
         let mut world = World::temporary(&self.binaries, options)?;
         let result = self.runtime.block_on(self.interrupt.or(work(&mut world)));
+        explain(&world, &result);
         let stopped = world.stop();
         let result = result?;
         stopped?;
         Ok(result)
+    }
+}
+
+/// Shows what the daemon said last, if something failed.
+pub(crate) fn explain<T>(world: &World, result: &Result<T>) {
+    if result.is_err() {
+        say(&format!("The daemon's last lines:\n{}", world.log_tail(LOG_LINES)));
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{
     times::Times,
 };
 
+/// Lines that are shown again of a suite that failed: a benchmark's last tables and its daemon's last lines.
+const LAST_LINES: usize = 150;
+
 /// All suites; with lints and docs beside them if `with_checks`; each without network if `is_offline`. `false` if anything failed.
 pub(crate) fn everything(with_checks: bool, is_offline: bool) -> Result<bool> {
     let setup = setup::all()?;
@@ -164,6 +167,15 @@ fn report_suite(suite: &Suite, outcome: &Outcome) {
     say(&format!("    {:<6} {}", if is_fine { "ok" } else { "FAILED" }, row(suite, outcome)));
 }
 
+fn report_end((suite, outcome): &(Suite, Outcome)) {
+    say(&format!("---- last lines of {} ----\n{}", suite.name, last_lines(&outcome.output)));
+}
+
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
 fn row(suite: &Suite, outcome: &Outcome) -> String {
     let (wall, cpu) = (outcome.wall.as_secs_f64(), outcome.cpu.as_secs_f64());
     format!("{wall:>7.1} s {cpu:>7.1} s cpu {:>5} passed  {}", outcome.passed, suite.name)
@@ -183,6 +195,8 @@ fn close(outcomes: &mut [(Suite, Outcome)], wall: Duration) -> bool {
     let failed_suites = outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0);
     let names: Vec<&str> = failed_suites.map(|(suite, _)| suite.name.as_str()).collect();
     if !names.is_empty() {
+        // Again, for whoever has only the end of all that was printed.
+        outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0).for_each(report_end);
         say(&format!("failed: {}", names.join(", ")));
     }
     let cpu: Duration = outcomes.iter().map(|(_, outcome)| outcome.cpu).sum();
@@ -206,6 +220,14 @@ mod tests {
         let mut suite = programs::cargo_suite(name, "test", &[], Counted::Libtest);
         suite.weight = weight;
         suite
+    }
+
+    #[test]
+    fn the_end_of_an_output_is_shown() {
+        let lines: Vec<String> = (1..=LAST_LINES + 5).map(|line| format!("line {line}")).collect();
+        let shown = last_lines(&lines.join("\n"));
+        assert_eq!((shown.lines().count(), shown.lines().next()), (LAST_LINES, Some("line 6")));
+        assert_eq!(last_lines("all of it\n"), "all of it");
     }
 
     #[test]

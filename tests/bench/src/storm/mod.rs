@@ -29,7 +29,7 @@ use self::{
     tally::Tally,
     verdict::Watch,
 };
-use crate::{Bed, say};
+use crate::{Bed, explain, say};
 
 /// What is requested.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,7 @@ fn in_folder(bed: &Bed, storm: Storm, folder: &Path) -> Result<()> {
     };
     let mut world = World::start(folder, &bed.binaries, &options)?;
     let result = bed.runtime.block_on(bed.interrupt.or(blow(&mut world, storm)));
+    explain(&world, &result);
     let stopped = world.stop();
     result?;
     stopped.map(drop)
