@@ -1,22 +1,19 @@
 //! A certified OpenID provider (npm `oidc-provider`) on the loopback interface, and somebody who walks its login pages.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_kube::cache_folder;
+use landlord_test_kube::{cache_folder, free_port};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Service, binaries::checkout};
 
 /// How long the provider may take to listen: on a loaded machine, Node alone needs seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// A port that is free may be somebody else's a moment later; no machine takes so many.
-const PORTS_MAX: usize = 5;
 /// Between two observations whether it listens.
 const OBSERVE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -37,18 +34,10 @@ impl Issuer {
     /// # Errors
     /// No Node.js, no package registry when it is needed for the first time, no free port.
     pub fn start(folder: &Path, token_ttl: Duration) -> Result<Self> {
-        let mut issuer = Self { folder: folder.to_owned(), node: installed()?, port: 0, token_ttl, service: None };
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            issuer.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            match issuer.restart() {
-                Ok(()) => return Ok(issuer),
-                // Whoever else was given it since.
-                Err(error) if tried < PORTS_MAX && error.to_string().contains("EADDRINUSE") => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let (port, node) = (free_port()?, installed()?);
+        let mut issuer = Self { folder: folder.to_owned(), node, port, token_ttl, service: None };
+        issuer.restart()?;
+        Ok(issuer)
     }
 
     /// Starts it again at the same address, with new keys and without memory.

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     error::{Error, Result},
+    free_port,
     go_program::GoProgram,
-    ports,
     process::Process,
 };
 
@@ -53,7 +53,7 @@ impl ExternalDns {
         environment: &[(&str, &str)],
         folder: &Path,
     ) -> Result<Self> {
-        let [metrics] = ports::free().map_err(Error::file("find free ports for", program))?;
+        let metrics = free_port().map_err(Error::file("find free ports for", program))?;
         let mut command = Command::new(program);
         command
             .args(arguments)

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     error::{Error, Result},
+    free_port,
     go_program::GoProgram,
-    ports,
     process::Process,
 };
 
@@ -51,7 +51,8 @@ impl Karpenter {
     /// A program that can't be started, an unusable folder.
     pub fn start(program: &Path, kubeconfig: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        let [metrics, health] = ports::free().map_err(Error::file("find free ports for", program))?;
+        let port = || free_port().map_err(Error::file("find free ports for", program));
+        let (metrics, health) = (port()?, port()?);
         command
             .env("KUBECONFIG", kubeconfig)
             .env("SYSTEM_NAMESPACE", "kube-system")

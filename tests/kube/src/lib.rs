@@ -9,6 +9,7 @@
 //! - [`Node`]: a real node beside kwok's pretended ones, for those who ask for it; needs root.
 //! - [`Capacity`]: how many of them this machine bears.
 //! - [`steps!`]: named tests that share one of them.
+//! - [`free_port`]: a port for a program that will listen there.
 //! - [`Offline`]: a machine without network, for whatever shall need none.
 //! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
 //!   [`cloud::CloudBackend`].
@@ -35,6 +36,7 @@ mod connect;
 mod cyclonus;
 mod debian;
 mod error;
+mod free_port;
 mod go_program;
 mod images;
 mod kube_state_metrics;
@@ -77,6 +79,7 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{NODES_MAX, forward, node_socket, node_sockets, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
+pub use free_port::free_port;
 pub use images::{APP_IMAGES, PLATFORM_IMAGES, ensure_stack, images, images_watched};
 pub use kube_state_metrics::kube_state_metrics;
 pub use metrics_server::metrics_server;

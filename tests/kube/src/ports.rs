@@ -23,18 +23,6 @@ pub(crate) fn choose(folder: &Path) -> std::io::Result<Ports> {
     Ok(Ports { api: port(0)?, etcd: port(1)?, kwok: port(2)? })
 }
 
-/// Free ports, no two the same.
-pub(crate) fn free<const COUNT: usize>() -> std::io::Result<[u16; COUNT]> {
-    let mut held = Vec::new();
-    let mut ports = [0; COUNT];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
-}
-
 /// A hint only: without it the cluster gets another port.
 pub(crate) fn remember(folder: &Path, port: u16) {
     if let Err(error) = std::fs::write(folder.join("api-port"), port.to_string()) {

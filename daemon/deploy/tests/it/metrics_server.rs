@@ -137,7 +137,7 @@ async fn long_the_metrics_server_serves_its_api_and_is_named_when_it_is_gone() -
     let folder = tempfile::tempdir()?;
     let scene = Scene::start_with_arguments(Duration::from_secs(5), front_proxy(folder.path())?).await?;
     let objects = rendered("metrics-server", &json!({}))?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = landlord_test_kube::free_port()?;
     let server = start(&program, &scene, &objects, port)?;
     let log = || std::fs::read_to_string(scene.folder.path().join("metrics-server.log")).unwrap_or_default();
     aggregate(&scene.client, &objects, port).await?;

@@ -367,7 +367,7 @@ pub(crate) fn configure(folder: &Path, targets: &Targets<'_>) -> Result<PathBuf>
 }
 
 pub(crate) fn free_address() -> Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    Ok(format!("127.0.0.1:{}", landlord_test_kube::free_port()?))
 }
 
 /// Status of a GET, and the whole response.

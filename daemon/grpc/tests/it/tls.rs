@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{Daemon, PROD, named, order};
+use crate::common::{Daemon, PROD, named, on_a_free_port, order};
 use landlord_auth::tls::{ClientAuth, Reloader, TlsFigures, TlsFiles};
 use landlord_grpc::ListenTcp;
 use landlord_proto::v1::tenant_service_client::TenantServiceClient;
@@ -84,8 +84,9 @@ impl Served {
         let files = TlsFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key"), client_ca };
         let figures = TlsFigures::default();
         let reloader = Reloader::open("test", files, figures.clone()).unwrap();
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let daemon = Daemon::start_with(vec![ListenTcp { address, passed: None, tls: Some(reloader.config()) }]).await;
+        let listener = ListenTcp { tls: Some(reloader.config()), ..on_a_free_port() };
+        let address = listener.address;
+        let daemon = Daemon::start_with(vec![listener]).await;
         daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
         let stop = CancellationToken::new();
         let mut reloads = tokio::task::JoinSet::new();

@@ -7,7 +7,6 @@
 use crate::common;
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -47,7 +46,7 @@ impl Ministack {
     async fn start() -> Self {
         let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ministack/requirements.txt");
         let python = tokio::task::spawn_blocking(move || landlord_test_kube::python_env(&requirements)).await;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = landlord_test_kube::free_port().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let child = Command::new(python.unwrap().unwrap())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ministack/serve.py"))

@@ -8,7 +8,6 @@ use crate::common;
 use std::{
     collections::BTreeMap,
     fs::File,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -68,7 +67,7 @@ impl Drop for Server {
 impl Server {
     async fn start(module: &str) -> Self {
         let python = python();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = landlord_test_kube::free_port().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(&python);
         if module == "ministack" {

@@ -8,13 +8,14 @@ mod webhook;
 
 use std::{
     fmt::Write as _,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use landlord_test_harness::{World, WorldOptions, private};
+use landlord_test_kube::free_port;
 use landlord_test_tokens::{Issuer, Key, claims, header, now, with};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
@@ -81,11 +82,6 @@ impl Scene {
     }
 }
 
-/// A port that nobody has at this moment.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
 fn config(folder: &Path, (tls, plain): (SocketAddr, SocketAddr), issuer: &str, receiver: &Receiver) -> Result<String> {
     let mut text = String::new();
     let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
@@ -116,7 +112,8 @@ pub(crate) fn run(bed: &Bed, size: Size) -> Result<()> {
     let (issuer, signs) = (bed.runtime.block_on(Issuer::start())?, Key::new("one"));
     issuer.publish(&[signs.jwk()]);
     let receiver = bed.runtime.block_on(Receiver::start())?;
-    let addresses = (free_port()?, free_port()?);
+    let address = || anyhow::Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)));
+    let addresses = (address()?, address()?);
     let cloud = &landlord_test_harness::cloud::EKS;
     let extra_config = config(folder.path(), addresses, issuer.url(), &receiver)?;
     let options = WorldOptions { extra_config, ..WorldOptions::default() };

@@ -17,7 +17,7 @@ use landlord_test_harness::{
 };
 use serde_json::json;
 
-use crate::prometheus::{Prometheus, free_port};
+use crate::prometheus::Prometheus;
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -159,7 +159,7 @@ fn long_every_alert_fires_when_its_reason_is_caused() {
     let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
     assert!(world.stop_daemon().unwrap());
     let proxy = runtime.block_on(Proxy::before(&server));
-    let ports = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let ports = [(); 2].map(|()| format!("127.0.0.1:{}", landlord_test_kube::free_port().unwrap()));
     let start = |name: &str, port: &str, more: &[String]| {
         let port = format!("server.metrics_listen={port}");
         Replica::start(&world, name, &[&[port], more].concat()).unwrap()

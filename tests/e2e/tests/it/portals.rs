@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -118,7 +117,7 @@ fn portals_in_three_languages_and_a_page_order_follow_and_verify() {
     let secret = folder.path().join("whsec");
     private(&secret, SECRET).unwrap();
     // One receiver after the other: each portal listens there while it runs.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = landlord_test_kube::free_port().unwrap();
     let more = format!(
         "[webhooks.portal]\nurl = 'http://127.0.0.1:{port}/'\ninsecure = true\n\
          allowed_networks = ['127.0.0.0/8']\nsecret_file = '{}'\n",

@@ -7,15 +7,11 @@ use std::{
 };
 
 use landlord_test_harness::{Service, World};
+use landlord_test_kube::free_port;
 use serde_json::Value;
 
 /// Far above what it takes: a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(180);
-
-/// One that the kernel gave a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// The real one, which scrapes daemons and evaluates rules every second.
 pub(crate) struct Prometheus {
@@ -27,13 +23,6 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it, and waits until it has scraped each target (`host:port`) three times, so that rates have two values.
     pub(crate) fn start(programs: &Path, rules: &Path, targets: &[String]) -> Self {
-        // A port that is free may be somebody else's a moment later; no machine takes so many.
-        let mut tries = (0..5).filter_map(|_| Self::on_a_free_port(programs, rules, targets));
-        tries.next().expect("a port for Prometheus")
-    }
-
-    /// `None`: somebody else took the port.
-    fn on_a_free_port(programs: &Path, rules: &Path, targets: &[String]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yaml");
         let text = format!(
@@ -43,7 +32,7 @@ impl Prometheus {
             targets.join("', '")
         );
         fs::write(&config, text).unwrap();
-        let base = format!("http://127.0.0.1:{}", free_port());
+        let base = format!("http://127.0.0.1:{}", free_port().unwrap());
         let arguments = [
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
@@ -57,14 +46,10 @@ impl Prometheus {
         let scraped = |found: Value| found["data"]["result"].as_array().map(Vec::len);
         while prometheus.get(&thrice).and_then(scraped) != Some(targets.len()) {
             let log = prometheus.service.log_tail(20);
-            if prometheus.service.ended().unwrap().is_some() {
-                assert!(log.contains("address already in use"), "{log}");
-                return None;
-            }
-            assert!(Instant::now() < deadline, "{log}");
+            assert!(prometheus.service.ended().unwrap().is_none() && Instant::now() < deadline, "{log}");
             std::thread::sleep(Duration::from_millis(200));
         }
-        Some(prometheus)
+        prometheus
     }
 
     /// The response at a path; `None`: it has none yet.

@@ -443,17 +443,12 @@ impl Daemon {
     }
 
     pub async fn start() -> Self {
-        Self::start_at(None).await
+        Self::start_with(Vec::new()).await
     }
 
     /// A daemon that also listens on a TCP port.
     pub async fn start_with_tcp() -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self::start_at(Some(free)).await
-    }
-
-    async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
-        Self::start_with(tcp.map(|address| ListenTcp { address, passed: None, tls: None }).into_iter().collect()).await
+        Self::start_with(vec![on_a_free_port()]).await
     }
 
     /// A daemon with these TCP listeners.
@@ -487,8 +482,7 @@ impl Daemon {
     /// A daemon with a TCP listener without TLS, and bounds of its own.
     pub async fn with_bounds(bounds: ListenBounds) -> Self {
         let plain = Self::start().await;
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let tcp = vec![ListenTcp { address, passed: None, tls: None }];
+        let tcp = vec![on_a_free_port()];
         let listen = Listen { bounds, ..listening(plain.folder.path().join("bounds.sock"), tcp) };
         Self::serve(plain.folder.clone(), plain.store.clone(), listen, catalog()).await
     }
@@ -496,9 +490,7 @@ impl Daemon {
     /// A daemon with other callers and policies, and a TCP listener without TLS.
     pub async fn with_access(access: AccessPorts, limits: Limits) -> Self {
         let plain = Self::start().await;
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let tcp = vec![ListenTcp { address, passed: None, tls: None }];
-        let listen = listening(plain.folder.path().join("access.sock"), tcp);
+        let listen = listening(plain.folder.path().join("access.sock"), vec![on_a_free_port()]);
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
     }
@@ -600,6 +592,12 @@ impl Daemon {
             settle(&self.store, &claim, state, outcome.clone(), Vec::new()).await;
         }
     }
+}
+
+/// A listener without TLS that is there already: nobody else can have its port.
+pub fn on_a_free_port() -> ListenTcp {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    ListenTcp { address: listener.local_addr().unwrap(), passed: Some(Arc::new(listener)), tls: None }
 }
 
 /// For our own user and root, with the bounds that are default.
