@@ -81,7 +81,7 @@ pub(crate) async fn ensure(
         let mut wanted = vec![listeners(target, place, shared, gateway, &names)];
         wanted.extend(grant(target, place, shared, gateway));
         apply_all(client, &wanted, &markers::selector(target), true).await?;
-        refuse_conflict(client, place).await?;
+        refuse_conflict(client, place, &issue).await?;
     } else {
         listener::ensure(client, place, shared, gateway, &names).await?;
     }
@@ -169,12 +169,15 @@ fn listener_sets(client: &Client, place: &SharedTarget) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource)
 }
 
-/// A controller that refuses the tenant's listeners, or gives their names to another's, shows it with the set.
-async fn refuse_conflict(client: &Client, place: &SharedTarget) -> crate::Result<()> {
+/// A controller that refuses the tenant's listeners, or gives their names to another's, shows it with the set. While the certificate of listed
+/// names is not there it accepts none of them, and that ends only when the names lead to the Gateway, which they do once the apps are
+/// there: what is wrong with the certificate then is for the checks to say.
+async fn refuse_conflict(client: &Client, place: &SharedTarget, issue: &Issue) -> crate::Result<()> {
     let api = listener_sets(client, place);
     let what = || format!("ListenerSet {}/{LISTENERS}", place.namespace);
     let found = api.get_opt(LISTENERS).await.doing(|| format!("reading {}", what()))?;
-    let refusal = found.and_then(|set| accepted::listeners_refusal(&serde_json::to_value(&set).unwrap_or_default()));
+    let judge = if *issue == Issue::There { accepted::listeners_refusal } else { accepted::listeners_conflict };
+    let refusal = found.and_then(|set| judge(&serde_json::to_value(&set).unwrap_or_default()));
     match refusal {
         None => Ok(()),
         Some(why) => Err(crate::Error::Refused { what: format!("{} is refused: {why}", what()) }),

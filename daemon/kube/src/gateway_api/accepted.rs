@@ -35,15 +35,21 @@ pub fn listeners_refusal(set: &Value) -> Option<String> {
     if let Some(accepted) = own.filter(|accepted| accepted["status"] == "False") {
         return Some(why(accepted));
     }
+    listeners_conflict(set).or_else(|| said_of_listeners(set, "Accepted", "False"))
+}
+
+/// Why a set of listeners will serve nobody whatever becomes of its certificate: somebody else has a name of it.
+#[must_use]
+pub fn listeners_conflict(set: &Value) -> Option<String> {
+    said_of_listeners(set, "Conflicted", "True")
+}
+
+fn said_of_listeners(set: &Value, kind: &str, bad: &str) -> Option<String> {
     let listeners = set.pointer("/status/listeners").and_then(Value::as_array);
     listeners.into_iter().flatten().find_map(|listener| {
+        let found = condition(&listener["conditions"], kind).filter(|found| found["status"] == bad);
         let name = listener["name"].as_str().unwrap_or("?");
-        let of = |kind: &str, bad: &str| {
-            condition(&listener["conditions"], kind)
-                .filter(|condition| condition["status"] == bad && !is_older(condition, set))
-                .map(|condition| format!("listener {name}: {}", why(condition)))
-        };
-        of("Conflicted", "True").or_else(|| of("Accepted", "False"))
+        found.filter(|found| !is_older(found, set)).map(|found| format!("listener {name}: {}", why(found)))
     })
 }
 
@@ -111,7 +117,11 @@ mod tests {
         assert_eq!(listeners_refusal(&set(json!({ "conditions": [accepted("True", 1)] }))), None);
         let refused = listeners_refusal(&set(json!({ "conditions": [accepted("False", 1)] })));
         assert!(refused.unwrap().contains("no listener"));
-        let conflict = listeners_refusal(&set(json!({ "listeners": [listener] }))).unwrap();
+        let conflict = listeners_refusal(&set(json!({ "listeners": [listener.clone()] }))).unwrap();
         assert_eq!(conflict, "listener web: HostnameConflict: taken");
+        // Without a certificate none is accepted, and that is no conflict.
+        assert_eq!(listeners_conflict(&set(json!({ "conditions": [accepted("False", 1)] }))), None);
+        let both = set(json!({ "conditions": [accepted("False", 1)], "listeners": [listener] }));
+        assert_eq!(listeners_conflict(&both).as_deref(), Some("listener web: HostnameConflict: taken"));
     }
 }
