@@ -89,7 +89,7 @@ pub(crate) async fn ensure(
         return Ok(Issue::There);
     }
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &certificates());
-    let made = api.get_metadata_opt(name).await.doing(doing)?.and_then(|found| found.metadata.creation_timestamp);
+    let made = known(api.get_metadata(name).await).doing(doing)?.and_then(|found| found.metadata.creation_timestamp);
     if made.is_some_and(|made| since(&made) > ISSUE_TIMEOUT) {
         return Ok(Issue::Late);
     }
@@ -142,7 +142,8 @@ pub(crate) async fn remove_all(
 pub(crate) async fn remove(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &certificates());
     let doing = || format!("deleting the certificate {namespace}/{name}");
-    if let Some(found) = api.get_metadata_opt(name).await.doing(doing)? {
+    // A cluster without cert-manager does not know the kind.
+    if let Some(found) = known(api.get_metadata(name).await).doing(doing)? {
         gone_is_fine(api.delete(name, &exactly(found.uid())).await).doing(doing)?;
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
