@@ -1,7 +1,7 @@
 //! The part of a call that has an authority asked for a certificate: nothing is made that would, before there is a place for it among
 //! those that the authority gives this installation.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use landlord_core::{
     CertificateOrder, DesiredState, ErrorKind, Failure,
@@ -10,6 +10,8 @@ use landlord_core::{
     ports::{DeployTarget, StoreError},
     step::record_in,
 };
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::{Call, Report, in_cluster::stage_progress};
 
@@ -60,12 +62,23 @@ impl Call<'_> {
 
     async fn place(&self, order: &CertificateOrder) -> Result<Allowance, Failure> {
         // Also without limits: they may come, and then it is known what was ordered.
-        let limits = self.shared.options.certificate_limits.get(&order.authority).unwrap_or(&OrderLimits::NONE);
-        let placed = self.shared.ports.store.order_certificate(self.claim, order, limits, self.has_served()).await;
-        placed.map_err(|error: StoreError| {
-            Failure::new(ErrorKind::Transient, format!("a place for the certificate could not be looked up: {error}"))
+        let limits = *self.shared.options.certificate_limits.get(&order.authority).unwrap_or(&OrderLimits::NONE);
+        let (store, claim, order) = (Arc::clone(&self.shared.ports.store), self.claim.clone(), order.clone());
+        let served = self.has_served();
+        let place = async move { store.order_certificate(&claim, &order, &limits, served).await };
+        // A task, for it has the store's turn to write: calls rest while their pass writes down what another one brought, and that
+        // would wait for this turn for ever. It ends with the call.
+        let mut task = JoinSet::new();
+        task.spawn(place.in_current_span());
+        let failed = |kind: ErrorKind, why: &dyn fmt::Display| {
+            Failure::new(kind, format!("a place for the certificate could not be looked up: {why}"))
                 .with_remedy("the operator sees why the store does not respond")
-        })
+        };
+        match task.join_next().await {
+            Some(Ok(placed)) => placed.map_err(|error: StoreError| failed(ErrorKind::Transient, &error)),
+            Some(Err(error)) => Err(failed(ErrorKind::Internal, &error)),
+            None => Err(failed(ErrorKind::Internal, &"nothing was asked")),
+        }
     }
 
     fn waiting(&self, wait: &CertificateWait) -> CallReport {
