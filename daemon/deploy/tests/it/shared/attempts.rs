@@ -169,13 +169,17 @@ impl World {
         for (path, object) in kinds {
             let path = path.replace("NS", own);
             let client = if path.ends_with("serviceaccounts") { &deployer } else { &customer };
-            let mut made = Vec::new();
+            let (mut made, mut in_vain) = (Vec::new(), 0);
             let end = loop {
                 let mut object = object.clone();
                 let name = format!("flood-{}", made.len());
                 object["metadata"] = json!({ "name": name });
                 match ask(client, &post(&path, object)).await? {
                     Response::Allowed(_) if made.len() < 40 => made.push(name),
+                    // Its controller wrote down what is used meanwhile, again and again: the API server says to try again.
+                    Response::Other(why) if why.contains("the object has been modified") && in_vain < 20 => {
+                        in_vain += 1
+                    }
                     other => break other,
                 }
             };
