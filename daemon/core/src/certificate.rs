@@ -174,6 +174,15 @@ pub enum Allowance {
 }
 
 #[cfg(test)]
+impl CertificateWait {
+    /// One for tests that look at its end only.
+    pub(crate) fn sample(until: Timestamp) -> Self {
+        let (authority, of) = ("https://a".into(), String::new());
+        Self { authority, limited_by: LimitedBy::Orders, ordered: 1, max: 1, window_seconds: 60, of, until }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal;
@@ -232,15 +241,7 @@ mod tests {
 
     #[test]
     fn a_stage_waits_while_it_runs_and_for_its_generation_only() {
-        let status = serde_json::to_vec(&CertificateWait {
-            authority: "https://a".into(),
-            limited_by: LimitedBy::Orders,
-            ordered: 1,
-            max: 1,
-            window_seconds: 60,
-            of: String::new(),
-            until: Timestamp(0),
-        });
+        let status = serde_json::to_vec(&CertificateWait::sample(Timestamp(0)));
         let present = DesiredState::Present;
         let record = journal::intend(&Stage::Isolation, present, 2, Duration::ZERO, None, Timestamp(0));
         let waiting = StageRecord { status: status.unwrap(), ..record };

@@ -76,11 +76,7 @@ fn end(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        DesiredState,
-        certificate::{CertificateWait, LimitedBy},
-        journal,
-    };
+    use crate::{DesiredState, certificate::CertificateWait, journal};
 
     fn node(stage: Stage, after: &[Stage]) -> Node {
         Node { stage, after: after.to_vec() }
@@ -126,15 +122,7 @@ mod tests {
         // What an authority gives later begins then.
         let platform = Stage::Platform("edge".parse().unwrap());
         let waiting = [node(platform.clone(), &[])];
-        let status = serde_json::to_vec(&CertificateWait {
-            authority: "https://a".into(),
-            limited_by: LimitedBy::Orders,
-            ordered: 1,
-            max: 1,
-            window_seconds: 60,
-            of: String::new(),
-            until: Timestamp(0).after(seconds(86_400)),
-        });
+        let status = serde_json::to_vec(&CertificateWait::sample(Timestamp(0).after(seconds(86_400))));
         let pending = StageRecord { status: status.unwrap(), ..record(platform, StageState::Running) };
         let now = Timestamp(0).after(seconds(400));
         let estimated = estimate(operation, &waiting, |_| Some(&pending), |_| seconds(60), None, now);

@@ -192,11 +192,11 @@ fn close(outcomes: &mut [(Suite, Outcome)], wall: Duration) -> bool {
     for skip in &skips {
         say(&format!("skipped: {skip}"));
     }
-    let failed_suites = outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0);
-    let names: Vec<&str> = failed_suites.map(|(suite, _)| suite.name.as_str()).collect();
+    let failed_suites = || outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0);
+    let names: Vec<&str> = failed_suites().map(|(suite, _)| suite.name.as_str()).collect();
     if !names.is_empty() {
         // Again, for whoever has only the end of all that was printed.
-        outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0).for_each(report_end);
+        failed_suites().for_each(report_end);
         say(&format!("failed: {}", names.join(", ")));
     }
     let cpu: Duration = outcomes.iter().map(|(_, outcome)| outcome.cpu).sum();

@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
     manifest::{self, ManifestRelease, ReleaseFacts},
     revisions::{self, OwnValues, Packed},
-    stack::{EntryPoint, Stack, Values},
+    stack::{Stack, Values},
     values::merge,
 };
 
@@ -303,7 +303,9 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
     }
     if let Some(domain) = target.domain.as_ref().filter(|_| release.zone) {
         let (domain, owner) = (domain.as_str(), target.uid.to_string());
-        values["zone"] = json!({ "domain": domain, "owner": owner, "reserved": names(domain, stack, |_| true) });
+        let all = stack.into_iter().flat_map(|stack| &stack.manifest.entry_points);
+        let reserved: Vec<String> = all.map(|entry| format!("{}.{domain}", entry.record)).collect();
+        values["zone"] = json!({ "domain": domain, "owner": owner, "reserved": reserved });
     }
     if !release.cluster_name.is_empty() {
         let name = json!(target.cluster_name);
@@ -319,14 +321,8 @@ fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> 
 
 /// The names that the tenant's stack serves through the Gateway.
 fn hosts(target: &PlatformTarget, stack: Option<&Stack>) -> Vec<String> {
-    let Some(domain) = &target.domain else { return Vec::new() };
-    names(domain.as_str(), stack, |entry| entry.gateway)
-}
-
-/// Names of a stack's entry points.
-fn names(domain: &str, stack: Option<&Stack>, wanted: impl Fn(&EntryPoint) -> bool) -> Vec<String> {
-    let all = stack.into_iter().flat_map(|stack| &stack.manifest.entry_points).filter(|entry| wanted(entry));
-    all.map(|entry| format!("{}.{domain}", entry.record)).collect()
+    let (Some(stack), Some(domain)) = (stack, &target.domain) else { return Vec::new() };
+    stack.manifest.gateway_records().iter().map(|record| format!("{record}.{}", domain.as_str())).collect()
 }
 
 #[cfg(test)]

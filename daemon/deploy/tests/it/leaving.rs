@@ -102,6 +102,17 @@ fn namespace(target: &DeployTarget) -> &str {
     target.cluster.shared().unwrap().namespace.as_str()
 }
 
+/// Listeners of so many other tenants, but for names like this one.
+fn of_others(count: usize, like: &Value) -> Vec<Value> {
+    let other = |number: usize| {
+        let mut listener = like.clone();
+        listener["name"] = json!(format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple()));
+        listener["hostname"] = json!(format!("*.n{number}.example.com"));
+        listener
+    };
+    (0..count).map(other).collect()
+}
+
 async fn isolated(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
     done("isolation", async || Ok(deployer.isolation.ensure(target).await?)).await
 }
@@ -223,34 +234,31 @@ impl World {
         removed(&self.scene.deployer, &tenant).await
     }
 
+    /// Has the Gateway these listeners of others, and no more of them.
+    async fn occupy(&self, others: &[Value]) -> Result<()> {
+        let body = json!({
+            "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
+            "metadata": { "name": GATEWAY.1, "namespace": GATEWAY.0 }, "spec": { "listeners": others },
+        });
+        let manager = PatchParams::apply("landlord-others").force();
+        self.gateways().patch(GATEWAY.1, &manager, &Patch::Apply(body)).await?;
+        Ok(())
+    }
+
     async fn a_full_gateway_is_reported(&self, acme: &DeployTarget) -> Result<()> {
         let before = self.listeners().await?;
-        let others: Vec<Value> = (0..64 - before.len())
-            .map(|number| {
-                let mut listener = before[namespace(acme)].clone();
-                listener["name"] = json!(format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple()));
-                listener["hostname"] = json!(format!("*.n{number}.example.com"));
-                listener
-            })
-            .collect();
-        let body = |listeners: &[Value]| {
-            json!({
-                "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
-                "metadata": { "name": GATEWAY.1, "namespace": GATEWAY.0 }, "spec": { "listeners": listeners },
-            })
-        };
-        let others_manager = PatchParams::apply("landlord-others").force();
-        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&others))).await?;
+        let others = of_others(64 - before.len(), &before[namespace(acme)]);
+        self.occupy(&others).await?;
         let late = self.tenant("late", &json!({ "secret": "wildcard" }));
         let failure = refused(&self.scene.deployer, &late).await?;
         ensure!(failure.kind == ErrorKind::Capacity && failure.remedy.contains("maxTenants"), "{failure:?}");
         // Whoever has a place keeps it.
         isolated(&self.scene.deployer, acme).await?;
-        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&others[1..]))).await?;
+        self.occupy(&others[1..]).await?;
         isolated(&self.scene.deployer, &late).await?;
         ensure!(self.listeners().await?.len() == 64, "not full again");
         removed(&self.scene.deployer, &late).await?;
-        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&[]))).await?;
+        self.occupy(&[]).await?;
         ensure!(self.listeners().await? == before, "{:?}", self.listeners().await?);
         Ok(())
     }
@@ -292,27 +300,12 @@ impl World {
         ensure!(self.listeners().await? == after, "{:#?}", self.listeners().await?);
 
         // Two places are not enough for three names.
-        let others: Vec<Value> = (0..LISTENERS_MAX - after.len() - 2)
-            .map(|number| {
-                let mut listener = after[namespace(acme)].clone();
-                listener["name"] = json!(format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple()));
-                listener["hostname"] = json!(format!("*.n{number}.example.com"));
-                listener
-            })
-            .collect();
-        let body = |listeners: &[Value]| {
-            json!({
-                "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
-                "metadata": { "name": GATEWAY.1, "namespace": GATEWAY.0 }, "spec": { "listeners": listeners },
-            })
-        };
-        let others_manager = PatchParams::apply("landlord-others").force();
-        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&others))).await?;
+        self.occupy(&of_others(LISTENERS_MAX - after.len() - 2, &after[namespace(acme)])).await?;
         let late = with_gateway(&self.scene, "late", &listed);
         let failure = refused(deployer, &late).await?;
         ensure!(failure.kind == ErrorKind::Capacity && failure.message.contains("the 3 of"), "{failure:?}");
         removed(deployer, &late).await?;
-        self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&[]))).await?;
+        self.occupy(&[]).await?;
 
         listed["names"] = json!("wildcard");
         listed["certificate"] = json!({ "cluster_issuer": "letsencrypt" });

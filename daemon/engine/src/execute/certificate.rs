@@ -66,8 +66,8 @@ impl Call<'_> {
         let (store, claim, order) = (Arc::clone(&self.shared.ports.store), self.claim.clone(), order.clone());
         let served = self.has_served();
         let place = async move { store.order_certificate(&claim, &order, &limits, served).await };
-        // A task, for it has the store's turn to write: calls rest while their pass writes down what another one brought, and that
-        // would wait for this turn for ever. It ends with the call.
+        // A task, for a call rests while its pass writes down what another one brought, or loads: it would hold one of the few
+        // connections by which engines read meanwhile, and a load waits for one. It ends with the call.
         let mut task = JoinSet::new();
         task.spawn(place.in_current_span());
         let failed = |kind: ErrorKind, why: &dyn fmt::Display| {

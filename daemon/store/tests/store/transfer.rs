@@ -59,9 +59,7 @@ async fn filled(path: &Path) -> Place {
 
 async fn make_ready_with_a_certificate(store: &Store) {
     let claim = claim_one(store).await;
-    let (authority, names) =
-        ("https://acme.example.com/directory".to_owned(), ["*.acme.example.com".to_owned()].into());
-    let order = CertificateOrder { authority, names };
+    let order = CertificateOrder::of("https://acme.example.com/directory", ["*.acme.example.com".to_owned()].into());
     store.order_certificate(&claim, &order, &OrderLimits::NONE, false).await.unwrap();
     let work = store.load(&claim).await.unwrap();
     store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();

@@ -27,7 +27,8 @@ fn run(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// A folder of the checkout, with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (name, path) = (entry.file_name(), entry.path());

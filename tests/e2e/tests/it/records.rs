@@ -15,7 +15,7 @@ use landlord_test_harness::{TenantFile, World, WorldOptions, binaries::checkout,
 use landlord_test_kube::{Artifacts, ExternalDns};
 use serde_json::{Value, json};
 
-use crate::shared::kubectl;
+use crate::{portals::copy, shared::kubectl};
 
 const SCALE: f64 = 1.0 / 60.0;
 /// Far above what it takes: a busy machine is no failure.
@@ -43,18 +43,6 @@ fn platform(folder: &Path) {
     );
     fs::write(own.join("platform.yaml"), manifest).unwrap();
     copy(&shipped.join("charts/external-dns"), &own.join("charts/external-dns"));
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn class() -> String {
