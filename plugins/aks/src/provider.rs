@@ -5,6 +5,7 @@ use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 use landlord_provider_sdk::{
+    holds::Searches,
     configure::Problems,
     endpoint,
     progress::done,
@@ -33,6 +34,7 @@ type ProviderResult<T> = Result<T, ProviderError>;
 pub struct Aks {
     arm: Arm,
     config: Config,
+    searches: Searches,
 }
 
 const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a region of Azure, like westeurope" };
@@ -159,7 +161,8 @@ impl Inventory for Aks {
         let scope = checked(request.scope)?;
         let call = self.call(&scope)?;
         let checkpoint = &request.checkpoint;
-        protection::check(&call, kind, &request.role).await?;
+        let held = protection::check(&call, kind, &request.role);
+        self.searches.before((&scope, kind, &request.role), held).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
@@ -221,6 +224,6 @@ impl ProviderPlugin for Aks {
             .parse()
             .map_err(|e| ProviderError::new(ErrorKind::Internal, format!("{manager} is not a URL: {e}")))?;
         let arm = Arm::new(base, endpoint, credential, wire.options());
-        Ok(Self { arm, config })
+        Ok(Self { arm, config, searches: Searches::default() })
     }
 }

@@ -7,6 +7,7 @@ use landlord_provider_api::{
     Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 use landlord_provider_sdk::{
+    holds::Searches,
     configure::Problems,
     endpoint,
     progress::done,
@@ -33,6 +34,7 @@ pub struct Eks {
     aws: Aws,
     config: Config,
     own_role: Option<String>,
+    searches: Searches,
 }
 
 const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a Region of AWS, like eu-central-1" };
@@ -168,7 +170,8 @@ impl Inventory for Eks {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
-        protection::check(&aws, &scope, kind, &request.role).await?;
+        let held = protection::check(&aws, &scope, kind, &request.role);
+        self.searches.before((&scope, kind, &request.role), held).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
@@ -227,6 +230,6 @@ impl ProviderPlugin for Eks {
             return Err(problems.into_error());
         };
         let aws = Aws::new(&config, &scope, endpoint.as_ref().map(endpoint::base)).await?;
-        Ok(Self { aws, config, own_role: scope.role_arn().map(str::to_owned) })
+        Ok(Self { aws, config, own_role: scope.role_arn().map(str::to_owned), searches: Searches::default() })
     }
 }

@@ -5,6 +5,7 @@ use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 use landlord_provider_sdk::{
+    holds::Searches,
     configure::Problems,
     endpoint,
     progress::done,
@@ -32,6 +33,7 @@ pub struct Gke {
     google: Google,
     config: Config,
     own_project: Option<String>,
+    searches: Searches,
 }
 
 const REGIONS: Regions =
@@ -179,7 +181,8 @@ impl Inventory for Gke {
         let (google, scope) = (&self.google, self.at(request.scope)?);
         // Also what needs no call is refused for a tenant that can't be one.
         Names::new(&scope)?;
-        protection::check(google, &scope, kind, &request.role).await?;
+        let held = protection::check(google, &scope, kind, &request.role);
+        self.searches.before((&scope, kind, &request.role), held).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
@@ -236,6 +239,6 @@ impl ProviderPlugin for Gke {
             return Err(problems.into_error());
         };
         let google = Google::new(&scope, endpoint.as_ref().map(endpoint::base)).await?;
-        Ok(Self { google, config, own_project: scope.project() })
+        Ok(Self { google, config, own_project: scope.project(), searches: Searches::default() })
     }
 }

@@ -1,10 +1,55 @@
 //! What would hold a removal: protections, locks, objects of others. Found and named before the first step that can't be
 //! taken back, so that nobody is left with half an environment.
 
-use landlord_provider_api::{ErrorKind, ProviderError, v1::ResourceKind as Kind};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use landlord_provider_api::{
+    ErrorKind, ProviderError,
+    v1::{ResourceKind as Kind, Scope},
+};
 
 /// Holds that are named in one error; more are counted.
 const NAMED_MAX: usize = 8;
+/// How long a search that found nothing counts. A removal takes minutes; who protects something in the middle of it can't count on a
+/// moment.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// Searches that found nothing, so that not every poll of every stage of a teardown asks the cloud for everything again: while it
+/// throttles, a chain of eight reads hardly ever comes to its end. What holds is never remembered. Lost with the process: then it is
+/// searched once more.
+#[derive(Debug, Default)]
+pub struct Searches(Mutex<HashMap<(String, String), Instant>>);
+
+impl Searches {
+    /// Searches before a kind is removed, unless that was done a moment ago. The removal of the cluster is always searched for, since
+    /// what began to hold it meanwhile would be lost with it.
+    ///
+    /// # Errors
+    /// What the search ends with.
+    pub async fn before<E>(
+        &self,
+        (scope, kind, role): (&Scope, Kind, &str),
+        search: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
+        let subject = (scope.tenant_uid.clone(), role.to_owned());
+        let is_known = |kept: &HashMap<_, Instant>| kept.get(&subject).is_some_and(|at| at.elapsed() < KEPT);
+        if kind != Kind::Cluster && is_known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        search.await?;
+        if are_searched_for(kind) {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // As few as are being removed.
+            kept.retain(|_, at| at.elapsed() < KEPT);
+            kept.insert(subject, Instant::now());
+        }
+        Ok(())
+    }
+}
 
 /// Whether removing a kind comes at or before the cluster, in the order of a removal: what would hold the cluster, or what
 /// comes after it, is searched for then. Later there is nothing left that could be spared.
@@ -49,8 +94,30 @@ impl Holds {
 
 #[cfg(test)]
 mod tests {
-    use super::Holds;
-    use landlord_provider_api::ErrorKind;
+    use super::{Holds, Searches};
+    use landlord_provider_api::{
+        ErrorKind,
+        v1::{ResourceKind as Kind, Scope},
+    };
+
+    #[tokio::test]
+    async fn what_nothing_holds_is_not_searched_for_at_each_poll() {
+        let searches = Searches::default();
+        let scope = |uid: &str| Scope { tenant_uid: uid.into(), ..Scope::default() };
+        let (one, other) = (scope("a"), scope("b"));
+        let never = async { Err("searched") };
+        assert_eq!(searches.before((&one, Kind::DnsZone, ""), never).await, Err("searched"));
+        let held = async { Err("held") };
+        assert_eq!(searches.before((&one, Kind::DnsZone, ""), held).await, Err("held"), "what holds is not remembered");
+        searches.before((&one, Kind::DnsZone, ""), async { Ok::<_, &str>(()) }).await.unwrap();
+        searches.before((&one, Kind::Identity, ""), async { Err("searched") }).await.unwrap();
+        for (scope, kind, role) in
+            [(&one, Kind::Cluster, ""), (&one, Kind::NodePool, "default"), (&other, Kind::DnsZone, "")]
+        {
+            let again = searches.before((scope, kind, role), async { Err("searched") }).await;
+            assert_eq!(again, Err("searched"), "{kind:?} {role} of {}", scope.tenant_uid);
+        }
+    }
 
     #[test]
     fn all_holds_are_named_with_each_remedy_once() {
