@@ -7,9 +7,9 @@ use landlord_provider_api::{
     Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 use landlord_provider_sdk::{
-    holds::Searches,
     configure::Problems,
     endpoint,
+    holds::Searches,
     progress::done,
     request::{self, Regions, need},
 };

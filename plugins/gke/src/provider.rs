@@ -5,9 +5,9 @@ use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 use landlord_provider_sdk::{
-    holds::Searches,
     configure::Problems,
     endpoint,
+    holds::Searches,
     progress::done,
     request::{self, Regions, need},
 };

@@ -3,6 +3,7 @@
 //! `cargo xtask plugin` and `cargo xtask package` build what one ships.
 
 mod checks;
+mod examples;
 mod package;
 mod plugin;
 mod programs;

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    checks, programs,
+    checks, examples, programs,
     report::say,
     run,
     select::{self, Selection},
@@ -33,9 +33,10 @@ pub(crate) fn everything(with_checks: bool, is_offline: bool) -> Result<bool> {
     for suite in built.suites.iter_mut().filter(|suite| suite.weight == Weight::Node) {
         suite.arguments.extend(["--include-ignored", "--exact", select::LANDING].map(Into::into));
     }
-    let mut suites = built.pytest(&setup.venvs, &select::folders()?);
+    let folders = select::folders()?;
+    let mut suites = built.pytest(&setup.venvs, &folders);
     suites.append(&mut built.suites);
-    suites.push(programs::cargo_suite("doc tests", "test --workspace --doc --quiet", &[], Counted::Libtest));
+    suites.push(programs::cargo_suite("doc tests", &examples::arguments(&folders)?, &[], Counted::Libtest));
     if with_checks {
         suites.extend(
             checks::COMPILING.map(|(title, line, flags)| programs::cargo_suite(title, line, flags, Counted::Check)),
