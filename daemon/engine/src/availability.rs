@@ -1,7 +1,7 @@
 //! Looks every minute whether environments answer.
 //!
 //! # Expected flow
-//! The daemon that has the duty reads whom to look at once a beat, and looks at each tenant at its own second of it, which its
+//! The daemon that has the duty reads whom to look at once a beat, and looks at each tenant at its own moment of it, which its
 //! uid decides. What changed is written at once; what goes on as it was, every [`KEEP_BEATS`] beats.
 //!
 //! # Guarantees
@@ -36,9 +36,9 @@ use crate::clock::now;
 
 /// Tenants are spread over a beat by this many slots: with 10,000 of them some 170 are looked at in each.
 const SLOTS: u32 = 60;
-/// Looks under way: if none of 10,000 tenants answers, 167 a second for the five seconds of `PROBE_TIMEOUT` are 835, and slots are
-/// not all of one size. Each has a socket for each address, four in the stacks that are shipped.
-const LOOKS_MAX: usize = 1_024;
+/// Looks under way: if none of 10,000 tenants answers, 167 a second for the five seconds of `PROBE_TIMEOUT` and what they wait for
+/// their moment are 920, and slots are not all of one size. Each has a socket for each address, four in the stacks that are shipped.
+const LOOKS_MAX: usize = 1_152;
 /// Of those, kept for tenants that answered last time: they have ended within a moment, and do not wait behind any number of dead ones.
 const LOOKS_OF_ANSWERING: usize = 128;
 /// What goes on as it was is written so seldom: a figure of a month needs no more.
@@ -206,7 +206,12 @@ impl AvailabilityWatch {
             self.figures.probes.inc();
             watched.looked = Some(Instant::now());
             let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
-            let task = looks.spawn(async move { Looked { uid, outcome: probe.probe(&endpoints).await } });
+            // Whoever has waited waits no longer.
+            let offset = if place < waiting { Duration::ZERO } else { offset_of(uid, self.options.interval) };
+            let task = looks.spawn(async move {
+                tokio::time::sleep(offset).await;
+                Looked { uid, outcome: probe.probe(&endpoints).await }
+            });
             watch.looking.insert(task.id(), uid);
         }
     }
@@ -333,6 +338,13 @@ fn slot_of(uid: TenantUid) -> u32 {
     // A random UUID: its last bytes are spread evenly.
     let [.., a, b] = uid.0.into_bytes();
     u32::from(u16::from_be_bytes([a, b])) % SLOTS
+}
+
+/// When in its slot: hundreds of names asked for in one moment are more than a name server takes in, and what it drops is asked for
+/// again a second later.
+fn offset_of(uid: TenantUid, interval: Duration) -> Duration {
+    let [.., c, _, _] = uid.0.into_bytes();
+    (interval / SLOTS).mul_f64(f64::from(c) / 256.0)
 }
 
 /// Who is to be looked at: those who were left out before, and those whose slot it is, but for who is looked at already, or was just

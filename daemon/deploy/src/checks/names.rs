@@ -17,9 +17,9 @@ use tokio::{
 
 use super::{Ended, Scene};
 
-/// One question over UDP; a lost packet is requested again.
-const ASK_TIMEOUT: Duration = Duration::from_secs(2);
-const TRIES: u32 = 2;
+/// How long each question over UDP is waited for: a lost packet is sent again soon, and a server that has to ask others first has all
+/// of this time, since a late response to the first question is as good.
+const ASK_TIMEOUTS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(1), Duration::from_secs(2)];
 /// Longest response over UDP without extensions is 512 bytes; servers may send more.
 const PACKET_BYTES_MAX: usize = 4096;
 /// Name servers of a zone that are queried.
@@ -152,9 +152,9 @@ async fn ask(
     let socket = UdpSocket::bind((local, 0)).await.map_err(no_response)?;
     socket.connect(server).await.map_err(no_response)?;
     let mut buffer = vec![0; PACKET_BYTES_MAX];
-    for _ in 0..TRIES {
+    for patience in ASK_TIMEOUTS {
         socket.send(&query).await.map_err(no_response)?;
-        let Ok(received) = timeout(ASK_TIMEOUT, socket.recv(&mut buffer)).await else { continue };
+        let Ok(received) = timeout(patience, socket.recv(&mut buffer)).await else { continue };
         let length = received.map_err(no_response)?;
         let Ok(response) = Packet::parse(buffer.get(..length).unwrap_or_default()) else { continue };
         if response.id() == id {

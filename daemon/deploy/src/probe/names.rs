@@ -15,8 +15,10 @@ use parking_lot::Mutex;
 
 use crate::checks::{Names, Unknown};
 
-/// Addresses of a name are looked up again after this long: a load balancer that moved is found within it.
-const NAME_TTL: Duration = Duration::from_secs(5 * 60);
+/// Addresses of a name are looked up again after this long, or down to half of it: a name that is gone is found within it. One that
+/// leads to nobody who answers is looked up at the next beat. A share of each name's own, so that not all are asked for in one beat:
+/// name servers drop what comes in bursts.
+const NAME_TTL: Duration = Duration::from_secs(15 * 60);
 /// Names kept: 10,000 tenants have some 40,000.
 pub(super) const NAMES_MAX: usize = 50_000;
 /// What goes before name servers, as machines have it (nsswitch.conf(5): `hosts: files dns`).
@@ -26,6 +28,7 @@ const HOSTS: &str = "/etc/hosts";
 pub(super) struct KnownNames {
     names: Names,
     hosts: PathBuf,
+    /// With until when.
     kept: Mutex<HashMap<String, (BTreeSet<IpAddr>, Instant)>>,
 }
 
@@ -38,8 +41,8 @@ impl KnownNames {
 
     /// Addresses of a name, or the address itself.
     pub(super) async fn lookup(&self, host: &str) -> Result<BTreeSet<IpAddr>, String> {
-        if let Some((known, at)) = self.kept.lock().get(host)
-            && at.elapsed() < NAME_TTL
+        if let Some((known, until)) = self.kept.lock().get(host)
+            && Instant::now() < *until
         {
             return Ok(known.clone());
         }
@@ -47,16 +50,17 @@ impl KnownNames {
         let mut kept = self.kept.lock();
         if kept.len() >= NAMES_MAX {
             // Those of tenants that are gone; without them there is room, or there are more than this daemon is for.
-            kept.retain(|_, (_, at)| at.elapsed() < NAME_TTL);
+            kept.retain(|_, (_, until)| Instant::now() < *until);
             if kept.len() >= NAMES_MAX {
                 kept.clear();
             }
         }
-        kept.insert(host.to_owned(), (found.clone(), Instant::now()));
+        let ttl = NAME_TTL.mul_f64(1.0 - rand::random::<f64>() / 2.0);
+        kept.insert(host.to_owned(), (found.clone(), Instant::now() + ttl));
         Ok(found)
     }
 
-    /// It may have moved.
+    /// Nobody answered there: it may have moved.
     pub(super) fn forget(&self, host: &str) {
         self.kept.lock().remove(host);
     }
