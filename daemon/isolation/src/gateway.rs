@@ -284,8 +284,8 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
     let api = listener_sets(client, place);
     let ours = markers::selector(target);
     let found = known(api.list(&ListParams::default().labels(&ours)).await).doing(|| "listing listener sets".into())?;
-    let Some(found) = found else { return Ok(()) };
-    for set in found {
+    // A cluster that knows no ListenerSets has the tenant's listeners in the Gateway itself.
+    for set in found.into_iter().flatten() {
         gone_is_fine(api.delete(&set.name_any(), &exactly(set.uid())).await)
             .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
     }
@@ -321,4 +321,93 @@ async fn remove_grants(client: &Client, target: &DeployTarget, but: Option<&str>
         removed.push(RemovedObject { r#type: "ReferenceGrant".into(), id, name: format!("{namespace}/{name}") });
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use landlord_core::{
+        ChecksFrom, TenantSpec, TenantUid,
+        environment::SpecInput,
+        isolation::IsolationSettings,
+        ports::{KubeCredentials, KubeIdentity, TargetCluster},
+    };
+
+    use super::*;
+
+    /// An API server with these objects and lists, by path; it knows nothing else. What was requested of it.
+    fn cluster(objects: Vec<(String, Value)>) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            seen.lock().unwrap().push(format!("{} {path}", request.method()));
+            let found = objects.iter().find(|(known, _)| *known == path).map(|(_, object)| object.clone());
+            let (status, value) = match found {
+                _ if *request.method() == Method::DELETE => (200, json!({ "kind": "Status", "status": "Success" })),
+                Some(object) => (200, object),
+                None => (404, json!({ "code": 404, "reason": "NotFound", "message": path, "status": "Failure" })),
+            };
+            let response = Response::builder().status(status).body(Body::from(value.to_string().into_bytes())).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        (Client::new(service, "default"), requests)
+    }
+
+    fn target() -> DeployTarget {
+        let uid = TenantUid(uuid::Uuid::from_u128(7));
+        let place = SharedTarget::namespace(uid, IsolationSettings::default());
+        let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+        DeployTarget {
+            kube: KubeCredentials {
+                endpoint: "https://127.0.0.1:1".into(),
+                ca_pem: String::new(),
+                identity: KubeIdentity::Token("none".to_owned().into()),
+                expire_time: None,
+            },
+            cluster: TargetCluster::Shared(Box::new(place)),
+            installation: "test".into(),
+            uid,
+            name: "customers/acme/tenants/prod".parse().unwrap(),
+            spec: TenantSpec::parse(spec).unwrap(),
+            generation: 1,
+            stack: None,
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
+            checks_from: ChecksFrom::default(),
+            revision: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tenant_leaves_a_gateway_also_where_no_listener_sets_are_known() {
+        let target = target();
+        let (uid, namespace) = (target.uid.to_string(), target.cluster.shared().unwrap().namespace.to_string());
+        let list = |items: Value| json!({ "metadata": {}, "items": items });
+        let gateway = json!({ "metadata": {
+            "name": "landlord", "namespace": "edge",
+            "managedFields": [{ "manager": format!("landlord-{namespace}"), "operation": "Apply" }],
+        } });
+        let grant = json!({ "metadata": { "name": namespace, "namespace": "edge", "uid": uid } });
+        let (client, requests) = cluster(vec![
+            (format!("/apis/{GROUP}/v1/gateways"), list(json!([gateway.clone()]))),
+            (format!("/apis/{GROUP}/v1/namespaces/edge/gateways/landlord"), gateway),
+            (format!("/apis/{GROUP}/v1beta1/referencegrants"), list(json!([grant]))),
+            ("/api/v1/secrets".into(), list(json!([]))),
+        ]);
+        remove(&client, &target, target.cluster.shared().unwrap()).await.unwrap();
+        let requests = requests.lock().unwrap();
+        for expected in [
+            format!("PATCH /apis/{GROUP}/v1/namespaces/edge/gateways/landlord"),
+            format!("DELETE /apis/{GROUP}/v1beta1/namespaces/edge/referencegrants/{namespace}"),
+        ] {
+            assert!(requests.contains(&expected), "{expected} is not among {requests:?}");
+        }
+    }
 }
