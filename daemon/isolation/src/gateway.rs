@@ -360,9 +360,10 @@ mod tests {
         (Client::new(service, "default"), requests)
     }
 
-    fn target() -> DeployTarget {
+    fn target(gateway: Value) -> DeployTarget {
         let uid = TenantUid(uuid::Uuid::from_u128(7));
-        let place = SharedTarget::namespace(uid, IsolationSettings::default());
+        let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
+        let place = SharedTarget::namespace(uid, settings);
         let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
         DeployTarget {
             kube: KubeCredentials {
@@ -377,6 +378,7 @@ mod tests {
             name: "customers/acme/tenants/prod".parse().unwrap(),
             spec: TenantSpec::parse(spec).unwrap(),
             generation: 1,
+            was_ready: false,
             stack: None,
             name_servers: Vec::new(),
             skip_checks: Vec::new(),
@@ -387,7 +389,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_leaves_a_gateway_also_where_no_listener_sets_are_known() {
-        let target = target();
+        let target = target(Value::Null);
         let (uid, namespace) = (target.uid.to_string(), target.cluster.shared().unwrap().namespace.to_string());
         let list = |items: Value| json!({ "metadata": {}, "items": items });
         let gateway = json!({ "metadata": {
@@ -408,6 +410,36 @@ mod tests {
             format!("DELETE /apis/{GROUP}/v1beta1/namespaces/edge/referencegrants/{namespace}"),
         ] {
             assert!(requests.contains(&expected), "{expected} is not among {requests:?}");
+        }
+    }
+
+    /// Names that are listed, of a cluster issuer.
+    fn listed() -> (DeployTarget, Served) {
+        let target =
+            target(json!({ "class": "example", "certificate": { "cluster_issuer": "acme" }, "names": "listed" }));
+        let gateway = GatewayRef { name: "landlord".into(), namespace: "edge".into() };
+        (target, Served { gateway, records: ["chat".to_owned()].into() })
+    }
+
+    #[tokio::test]
+    async fn only_who_was_never_ready_goes_on_without_its_certificate() {
+        let (mut target, served) = listed();
+        let name = crate::served::listed_secret(target.cluster.shared().unwrap());
+        let all = "/apis/cert-manager.io/v1/namespaces/edge/certificates";
+        let old = json!({ "metadata": {
+            "name": name, "namespace": "edge", "creationTimestamp": "2020-01-01T00:00:00Z",
+        } });
+        let empty = json!({ "metadata": {}, "items": [] });
+        let (client, _) = cluster(vec![(all.to_owned(), empty), (format!("{all}/{name}"), old)]);
+        for was_ready in [false, true] {
+            target.was_ready = was_ready;
+            let place = target.cluster.shared().unwrap();
+            let issue = issue::ensure(&client, &target, place, place.settings.gateway().unwrap(), &served).await;
+            match issue.unwrap() {
+                Issue::Late => assert!(!was_ready),
+                Issue::Pending(detail) => assert!(was_ready && detail.contains(&name), "{detail}"),
+                Issue::There => panic!("{was_ready}: there is none"),
+            }
         }
     }
 }
