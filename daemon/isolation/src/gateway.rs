@@ -20,7 +20,7 @@ use crate::{
     issue::{self, Issue},
     listener::{self, ENTRANCE, HOST_ROLE, Keeper},
     marked::metadata,
-    served::{LISTENERS_MAX, Name, Served, secret_beside},
+    served::{LISTENERS_MAX, Name, Served, listed_secret, secret_beside},
 };
 use landlord_kube::{
     Doing as _, Error, Result,
@@ -113,7 +113,8 @@ fn refuse_too_many(names: &[Name]) -> Result<()> {
     })
 }
 
-/// Whether the tenant is served under names by now that are not wanted any more: there is a listener for them, and its certificate.
+/// Whether the tenant is served by now as another setting has it: there is a listener for other names, or with another certificate, and
+/// that one is there.
 async fn serves_others(
     client: &Client,
     place: &SharedTarget,
@@ -131,9 +132,13 @@ async fn serves_others(
     };
     let all = found.iter().flat_map(|found| listener::listeners(&found.data));
     let own = all.filter(|listener| sets || listener::is_of(listener, &place.namespace));
-    for other in own.filter(|listener| !names.iter().any(|name| listener["hostname"] == *name.host)) {
-        let certificate = &other["tls"]["certificateRefs"][0];
+    let wanted = listed_secret(place);
+    for listener in own {
+        let certificate = &listener["tls"]["certificateRefs"][0];
         let Some(name) = certificate["name"].as_str() else { continue };
+        if name == wanted && names.iter().any(|name| listener["hostname"] == *name.host) {
+            continue;
+        }
         let secrets: Api<Secret> =
             Api::namespaced(client.clone(), certificate["namespace"].as_str().unwrap_or(namespace));
         if secrets.get_metadata_opt(name).await.doing(|| format!("reading the certificate {name}"))?.is_some() {
@@ -422,9 +427,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_served_with_another_certificate_stays_until_its_own_is_there() {
+        let (target, served) = listed();
+        let place = target.cluster.shared().unwrap();
+        let (namespace, own) = (place.namespace.to_string(), listed_secret(place));
+        let names = served.names(&target, place.settings.gateway().unwrap());
+        for (host, certificate, is_there, expected) in [
+            ("*.acme.example.com", "landlord-tls", true, true),
+            ("*.acme.example.com", "landlord-tls", false, false),
+            ("chat.acme.example.com", "operators", true, true),
+            ("chat.acme.example.com", "operators", false, false),
+            ("chat.acme.example.com", own.as_str(), true, false),
+        ] {
+            let certificates = json!([{ "name": certificate, "namespace": "edge" }]);
+            let set = json!({ "metadata": { "name": LISTENERS }, "spec": {
+                "listeners": [{ "hostname": host, "tls": { "certificateRefs": certificates } }],
+            } });
+            let mut objects = vec![(format!("/apis/{GROUP}/v1/namespaces/{namespace}/listenersets/{LISTENERS}"), set)];
+            if is_there {
+                let secret = json!({ "metadata": { "name": certificate } });
+                objects.push((format!("/api/v1/namespaces/edge/secrets/{certificate}"), secret));
+            }
+            let found = serves_others(&cluster(objects).0, place, &served.gateway, true, &names).await.unwrap();
+            assert_eq!(found, expected, "{host} {certificate} {is_there}");
+        }
+    }
+
+    #[tokio::test]
     async fn only_who_was_never_ready_goes_on_without_its_certificate() {
         let (mut target, served) = listed();
-        let name = crate::served::listed_secret(target.cluster.shared().unwrap());
+        let name = listed_secret(target.cluster.shared().unwrap());
         let all = "/apis/cert-manager.io/v1/namespaces/edge/certificates";
         let old = json!({ "metadata": {
             "name": name, "namespace": "edge", "creationTimestamp": "2020-01-01T00:00:00Z",
