@@ -237,6 +237,7 @@ mod tests {
             name: "customers/acme/tenants/prod".parse().unwrap(),
             spec: spec.unwrap(),
             generation: 1,
+            was_ready: false,
             stack: Some("ai-fileserver".parse().unwrap()),
             name_servers: Vec::new(),
             skip_checks: Vec::new(),

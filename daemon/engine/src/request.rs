@@ -296,6 +296,11 @@ pub(crate) fn tenants_cluster(environment: &Environment) -> TargetCluster {
     }
 }
 
+/// Whether an environment was READY once.
+pub(crate) fn was_ready(environment: &Environment) -> bool {
+    environment.status.observed_generation > 0
+}
+
 /// A tenant's apps in a cluster; of its zone nothing is known.
 pub(crate) fn tenants_target(
     installation: &str,
@@ -311,6 +316,7 @@ pub(crate) fn tenants_target(
         name: tenant.name.clone(),
         spec: tenant.spec.clone(),
         generation: environment.generation,
+        was_ready: was_ready(environment),
         stack: environment.placement.stack.clone(),
         revision: environment.placement.revisions.stack.clone(),
         name_servers: Vec::new(),

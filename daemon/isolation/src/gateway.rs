@@ -20,7 +20,7 @@ use crate::{
     issue::{self, Issue},
     listener::{self, ENTRANCE, HOST_ROLE, Keeper},
     marked::metadata,
-    served::{LISTENERS_MAX, Name, Served, secret_beside},
+    served::{LISTENERS_MAX, Name, Served, listed_secret, secret_beside},
 };
 use landlord_kube::{
     Doing as _, Error, Result,
@@ -113,7 +113,8 @@ fn refuse_too_many(names: &[Name]) -> Result<()> {
     })
 }
 
-/// Whether the tenant is served under names by now that are not wanted any more: there is a listener for them, and its certificate.
+/// Whether the tenant is served by now as another setting has it: there is a listener for other names, or with another certificate, and
+/// that one is there.
 async fn serves_others(
     client: &Client,
     place: &SharedTarget,
@@ -131,9 +132,13 @@ async fn serves_others(
     };
     let all = found.iter().flat_map(|found| listener::listeners(&found.data));
     let own = all.filter(|listener| sets || listener::is_of(listener, &place.namespace));
-    for other in own.filter(|listener| !names.iter().any(|name| listener["hostname"] == *name.host)) {
-        let certificate = &other["tls"]["certificateRefs"][0];
+    let wanted = listed_secret(place);
+    for listener in own {
+        let certificate = &listener["tls"]["certificateRefs"][0];
         let Some(name) = certificate["name"].as_str() else { continue };
+        if name == wanted && names.iter().any(|name| listener["hostname"] == *name.host) {
+            continue;
+        }
         let secrets: Api<Secret> =
             Api::namespaced(client.clone(), certificate["namespace"].as_str().unwrap_or(namespace));
         if secrets.get_metadata_opt(name).await.doing(|| format!("reading the certificate {name}"))?.is_some() {
@@ -284,8 +289,8 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
     let api = listener_sets(client, place);
     let ours = markers::selector(target);
     let found = known(api.list(&ListParams::default().labels(&ours)).await).doing(|| "listing listener sets".into())?;
-    let Some(found) = found else { return Ok(()) };
-    for set in found {
+    // A cluster that knows no ListenerSets has the tenant's listeners in the Gateway itself.
+    for set in found.into_iter().flatten() {
         gone_is_fine(api.delete(&set.name_any(), &exactly(set.uid())).await)
             .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
     }
@@ -321,4 +326,152 @@ async fn remove_grants(client: &Client, target: &DeployTarget, but: Option<&str>
         removed.push(RemovedObject { r#type: "ReferenceGrant".into(), id, name: format!("{namespace}/{name}") });
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use landlord_core::{
+        ChecksFrom, TenantSpec, TenantUid,
+        environment::SpecInput,
+        isolation::IsolationSettings,
+        ports::{KubeCredentials, KubeIdentity, TargetCluster},
+    };
+
+    use super::*;
+
+    /// An API server with these objects and lists, by path; it knows nothing else. What was requested of it.
+    fn cluster(objects: Vec<(String, Value)>) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            seen.lock().unwrap().push(format!("{} {path}", request.method()));
+            let found = objects.iter().find(|(known, _)| *known == path).map(|(_, object)| object.clone());
+            let (status, value) = match found {
+                _ if *request.method() == Method::DELETE => (200, json!({ "kind": "Status", "status": "Success" })),
+                Some(object) => (200, object),
+                None => (404, json!({ "code": 404, "reason": "NotFound", "message": path, "status": "Failure" })),
+            };
+            let response = Response::builder().status(status).body(Body::from(value.to_string().into_bytes())).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        (Client::new(service, "default"), requests)
+    }
+
+    fn target(gateway: Value) -> DeployTarget {
+        let uid = TenantUid(uuid::Uuid::from_u128(7));
+        let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
+        let place = SharedTarget::namespace(uid, settings);
+        let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+        DeployTarget {
+            kube: KubeCredentials {
+                endpoint: "https://127.0.0.1:1".into(),
+                ca_pem: String::new(),
+                identity: KubeIdentity::Token("none".to_owned().into()),
+                expire_time: None,
+            },
+            cluster: TargetCluster::Shared(Box::new(place)),
+            installation: "test".into(),
+            uid,
+            name: "customers/acme/tenants/prod".parse().unwrap(),
+            spec: TenantSpec::parse(spec).unwrap(),
+            generation: 1,
+            was_ready: false,
+            stack: None,
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
+            checks_from: ChecksFrom::default(),
+            revision: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tenant_leaves_a_gateway_also_where_no_listener_sets_are_known() {
+        let target = target(Value::Null);
+        let (uid, namespace) = (target.uid.to_string(), target.cluster.shared().unwrap().namespace.to_string());
+        let list = |items: Value| json!({ "metadata": {}, "items": items });
+        let gateway = json!({ "metadata": {
+            "name": "landlord", "namespace": "edge",
+            "managedFields": [{ "manager": format!("landlord-{namespace}"), "operation": "Apply" }],
+        } });
+        let grant = json!({ "metadata": { "name": namespace, "namespace": "edge", "uid": uid } });
+        let (client, requests) = cluster(vec![
+            (format!("/apis/{GROUP}/v1/gateways"), list(json!([gateway.clone()]))),
+            (format!("/apis/{GROUP}/v1/namespaces/edge/gateways/landlord"), gateway),
+            (format!("/apis/{GROUP}/v1beta1/referencegrants"), list(json!([grant]))),
+            ("/api/v1/secrets".into(), list(json!([]))),
+        ]);
+        remove(&client, &target, target.cluster.shared().unwrap()).await.unwrap();
+        let requests = requests.lock().unwrap();
+        for expected in [
+            format!("PATCH /apis/{GROUP}/v1/namespaces/edge/gateways/landlord"),
+            format!("DELETE /apis/{GROUP}/v1beta1/namespaces/edge/referencegrants/{namespace}"),
+        ] {
+            assert!(requests.contains(&expected), "{expected} is not among {requests:?}");
+        }
+    }
+
+    /// Names that are listed, of a cluster issuer.
+    fn listed() -> (DeployTarget, Served) {
+        let target =
+            target(json!({ "class": "example", "certificate": { "cluster_issuer": "acme" }, "names": "listed" }));
+        let gateway = GatewayRef { name: "landlord".into(), namespace: "edge".into() };
+        (target, Served { gateway, records: ["chat".to_owned()].into() })
+    }
+
+    #[tokio::test]
+    async fn what_is_served_with_another_certificate_stays_until_its_own_is_there() {
+        let (target, served) = listed();
+        let place = target.cluster.shared().unwrap();
+        let (namespace, own) = (place.namespace.to_string(), listed_secret(place));
+        let names = served.names(&target, place.settings.gateway().unwrap());
+        for (host, certificate, is_there, expected) in [
+            ("*.acme.example.com", "landlord-tls", true, true),
+            ("*.acme.example.com", "landlord-tls", false, false),
+            ("chat.acme.example.com", "operators", true, true),
+            ("chat.acme.example.com", "operators", false, false),
+            ("chat.acme.example.com", own.as_str(), true, false),
+        ] {
+            let certificates = json!([{ "name": certificate, "namespace": "edge" }]);
+            let set = json!({ "metadata": { "name": LISTENERS }, "spec": {
+                "listeners": [{ "hostname": host, "tls": { "certificateRefs": certificates } }],
+            } });
+            let mut objects = vec![(format!("/apis/{GROUP}/v1/namespaces/{namespace}/listenersets/{LISTENERS}"), set)];
+            if is_there {
+                let secret = json!({ "metadata": { "name": certificate } });
+                objects.push((format!("/api/v1/namespaces/edge/secrets/{certificate}"), secret));
+            }
+            let found = serves_others(&cluster(objects).0, place, &served.gateway, true, &names).await.unwrap();
+            assert_eq!(found, expected, "{host} {certificate} {is_there}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_who_was_never_ready_goes_on_without_its_certificate() {
+        let (mut target, served) = listed();
+        let name = listed_secret(target.cluster.shared().unwrap());
+        let all = "/apis/cert-manager.io/v1/namespaces/edge/certificates";
+        let old = json!({ "metadata": {
+            "name": name, "namespace": "edge", "creationTimestamp": "2020-01-01T00:00:00Z",
+        } });
+        let empty = json!({ "metadata": {}, "items": [] });
+        let (client, _) = cluster(vec![(all.to_owned(), empty), (format!("{all}/{name}"), old)]);
+        for was_ready in [false, true] {
+            target.was_ready = was_ready;
+            let place = target.cluster.shared().unwrap();
+            let issue = issue::ensure(&client, &target, place, place.settings.gateway().unwrap(), &served).await;
+            match issue.unwrap() {
+                Issue::Late => assert!(!was_ready),
+                Issue::Pending(detail) => assert!(was_ready && detail.contains(&name), "{detail}"),
+                Issue::There => panic!("{was_ready}: there is none"),
+            }
+        }
+    }
 }

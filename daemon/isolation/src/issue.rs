@@ -28,9 +28,9 @@ use serde_json::json;
 
 use crate::served::{Served, listed_secret};
 
-/// How long names that are served stay with the certificate that they had, while another setting's is not issued: longer than a class that
-/// is on trial is waited for (ten minutes), which then goes back without having closed anything. A tenant whose names lead nowhere yet
-/// can't be proven by HTTP-01 before that.
+/// How long names of a tenant that was never READY stay with the certificate that they had, while another setting's is not issued: they may
+/// lead nowhere yet, and can't be proven by HTTP-01 before its apps are there. The names of one that works for its customer lead to the
+/// Gateway as they are: they are not closed for a certificate that does not come, however long a daemon was away meanwhile.
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// How far the certificate is that a tenant's setting needs.
@@ -90,11 +90,12 @@ pub(crate) async fn ensure(
     }
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &certificates());
     let made = known(api.get_metadata(name).await).doing(doing)?.and_then(|found| found.metadata.creation_timestamp);
-    if made.is_some_and(|made| since(&made) > ISSUE_TIMEOUT) {
+    if !target.was_ready && made.is_some_and(|made| since(&made) > ISSUE_TIMEOUT) {
         return Ok(Issue::Late);
     }
     Ok(Issue::Pending(format!(
-        "Certificate {namespace}/{name} is being issued; until then the tenant's names are served as before"
+        "Certificate {namespace}/{name} is being issued; until then the tenant's names are served as before; if it lasts, its Order beside \
+         it says why to whoever operates the host cluster"
     )))
 }
 

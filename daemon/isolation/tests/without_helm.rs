@@ -43,6 +43,7 @@ fn target(endpoint: &str, ca_pem: &str, token: &str) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
+        was_ready: false,
         stack: None,
         name_servers: Vec::new(),
         skip_checks: Vec::new(),

@@ -2,22 +2,28 @@
 //! Knows not what is in them.
 
 use std::{
-    fs::File,
+    fs::OpenOptions,
     io::{Error, ErrorKind, Read as _, Result},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+use rustix::fs::OFlags;
 
 /// What a regular file holds.
 ///
 /// # Errors
 /// The operating system's; `InvalidInput` for what is no regular file, `FileTooLarge` for one of more than `bytes_max` bytes.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    // Before it is opened: opening a FIFO waits for somebody who writes, and reading a device may never end.
-    if !std::fs::metadata(path)?.is_file() {
+    // Opening a FIFO waits for somebody who writes, and reading a device may never end. What was opened is looked at, not what the name
+    // leads to by then.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
         return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {bytes_max} bytes")));
     }
@@ -44,7 +50,9 @@ mod tests {
         std::fs::write(&file, "0123456789").unwrap();
         assert_eq!(text(&file, 10).unwrap(), "0123456789");
         assert_eq!(text(&file, 9).unwrap_err().kind(), ErrorKind::FileTooLarge);
-        for no_file in [Path::new("/dev/zero"), folder.path()] {
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for no_file in [Path::new("/dev/zero"), folder.path(), &fifo] {
             assert_eq!(text(no_file, 10).unwrap_err().kind(), ErrorKind::InvalidInput, "{}", no_file.display());
         }
         std::fs::write(&file, [0xff]).unwrap();

@@ -61,20 +61,27 @@ fn read(path: &Path, bytes_max: u64, private: bool) -> Result<SecretString, Prov
             ),
         )
     };
-    // Inspected before it is opened: a pipe without a writer would be waited for.
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > bytes_max {
-        return Err(invalid(
+    let misfit = || {
+        invalid(
             format!("{shown} is no regular file of at most {bytes_max} bytes"),
             "name the right file in the credential scope or the kubeconfig",
-        ));
+        )
+    };
+    // Inspected before it is opened: a pipe without a writer would be waited for.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(misfit());
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    // What the name leads to may have changed since.
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > bytes_max {
+        return Err(misfit());
     }
     if private && metadata.mode() & READABLE_BY_ALL != 0 {
         return Err(invalid(format!("{shown} can be read by everybody"), format!("run `chmod 600 {shown}`")));
     }
     let mut text = String::new();
     // Bounded, should it grow meanwhile.
-    let file = File::open(path).map_err(unreadable)?;
     file.take(bytes_max).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text.into())
 }

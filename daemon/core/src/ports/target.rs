@@ -44,6 +44,8 @@ pub struct DeployTarget {
     pub spec: TenantSpec,
     /// Generation of `spec`.
     pub generation: i64,
+    /// Whether it was READY once: its customer works with it, and its names lead to its apps.
+    pub was_ready: bool,
     /// The stack; `None`: the class names none, and only the isolation is worked on.
     pub stack: Option<StackName>,
     /// Its revision; `None`: what lies on disk.

@@ -245,6 +245,7 @@ pub(crate) fn target() -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
+        was_ready: false,
         stack: Some("s".parse().unwrap()),
         name_servers: vec!["ns1.cloud.example.".into()],
         skip_checks: Vec::new(),

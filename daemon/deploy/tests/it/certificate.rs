@@ -83,6 +83,7 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
+        was_ready: false,
         stack: Some("ai-fileserver".parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),

@@ -171,6 +171,7 @@ fn target(uid: TenantUid, cluster: TargetCluster, stack: &str) -> DeployTarget {
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: spec.unwrap(),
         generation: 1,
+        was_ready: false,
         stack: Some(stack.parse().unwrap()),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),

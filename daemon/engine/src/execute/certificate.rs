@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::{Call, Report, in_cluster::stage_progress};
+use crate::request;
 
 /// Longest time until a place is looked for again: others' tenants may have gone, and limits may have been raised.
 const PLACE_POLL_MAX: Duration = Duration::from_secs(10 * 60);
@@ -57,7 +58,7 @@ impl Call<'_> {
 
     /// Whether the tenant was READY once.
     fn has_served(&self) -> bool {
-        self.work.environment.status.observed_generation > 0
+        request::was_ready(&self.work.environment)
     }
 
     async fn place(&self, order: &CertificateOrder) -> Result<Allowance, Failure> {

@@ -58,22 +58,22 @@ pub(crate) async fn remove(client: &Client, pool: &ScaledPool) -> Result<(StageP
     let mut removed = Vec::new();
     let pools = kind(client, "NodePool");
     let ours = ListParams::default().labels(&selector(pool));
+    // A cluster that does not know the kinds any more has none of them, and may have machines all the same.
     let found = known(pools.list(&ours).await).doing(|| "listing NodePools".into())?;
-    // The cluster does not know the kind any more, and so has none.
-    let Some(found) = found else { return Ok((StageProgress::Done, removed)) };
-    for found in &found {
+    let going = found.map(|found| found.items).unwrap_or_default();
+    for found in &going {
         delete(&pools, "NodePool", found, &mut removed).await?;
     }
-    let going = found.items;
     let claims = kind(client, "NodeClaim");
     // A pool of that name may be somebody else's by now: its machines do not bear our marks.
     let of_pool = ListParams::default().labels(&format!("{POOL_OF}={},{}", pool.name, selector(pool)));
-    let found = claims.list(&of_pool).await.doing(|| "listing NodeClaims".into())?;
-    for claim in &found.items {
+    let found = known(claims.list(&of_pool).await).doing(|| "listing NodeClaims".into())?;
+    let machines = found.map(|found| found.items).unwrap_or_default();
+    for claim in &machines {
         delete(&claims, "NodeClaim", claim, &mut removed).await?;
     }
-    if !found.items.is_empty() {
-        return Ok((pending(waiting(&found.items)), removed));
+    if !machines.is_empty() {
+        return Ok((pending(waiting(&machines)), removed));
     }
     if let Some(pool) = going.first() {
         return Ok((pending(format!("waiting until NodePool {} is gone", pool.name_any())), removed));
@@ -211,6 +211,10 @@ fn waiting(claims: &[DynamicObject]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
     use landlord_core::{TenantUid, node_scaling::Karpenter};
 
     use super::*;
@@ -235,6 +239,25 @@ mod tests {
         for list in lists {
             let selects = list.contains("landlord-installation%3Dhere") && list.contains("landlord-tenant-uid%3D");
             assert!(selects, "machines of whoever has a pool of that name: {list}");
+        }
+    }
+
+    #[tokio::test]
+    async fn machines_are_waited_for_also_where_their_definitions_are_gone() {
+        for (node, is_gone) in [(Some("m-1"), false), (None, true)] {
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let is_known = !request.uri().path().contains("karpenter");
+                let items: Vec<Value> = node.iter().map(|name| json!({ "metadata": { "name": name } })).collect();
+                let (status, value) = match is_known {
+                    true => (200, json!({ "metadata": {}, "items": items })),
+                    false => (404, json!({ "code": 404, "message": "page not found", "status": "Failure" })),
+                };
+                let body = Body::from(value.to_string().into_bytes());
+                let response = Response::builder().status(status).body(body).unwrap();
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let (progress, _) = remove(&Client::new(service, "default"), &pool(true)).await.unwrap();
+            assert_eq!(progress == StageProgress::Done, is_gone, "{progress:?}");
         }
     }
 

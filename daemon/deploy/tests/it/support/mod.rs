@@ -170,6 +170,7 @@ impl Scene {
             name: "customers/acme/tenants/prod".parse().unwrap(),
             spec: spec.unwrap(),
             generation: 1,
+            was_ready: false,
             stack: Some("ai-fileserver".parse().unwrap()),
             name_servers: Vec::new(),
             // No container runs.
