@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{
-    apps::v1::Deployment,
+    apps::v1::{DaemonSet, Deployment, StatefulSet},
     authentication::v1::TokenRequest,
     authorization::v1::SelfSubjectAccessReview,
     core::v1::{Namespace, Node, Pod, Secret, ServiceAccount},
@@ -142,8 +142,19 @@ async fn tenants(scene: &Scene) -> Result<String> {
     let template =
         json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "i:1" }] } });
     let spec = json!({ "selector": { "matchLabels": labels }, "template": template });
-    let app = json!({ "metadata": { "name": "chat" }, "spec": spec });
+    let app = json!({ "metadata": { "name": "chat" }, "spec": &spec });
     create(Api::<Deployment>::namespaced(scene.client.clone(), NAMESPACE), app).await?;
+    // It says nothing of a kind of which there is none.
+    let mut of_node = json!({ "metadata": { "name": "of-node" }, "spec": spec });
+    of_node["spec"]["template"]["spec"]["nodeSelector"] = json!({ "none": "has-it" });
+    create(Api::<DaemonSet>::namespaced(scene.client.clone(), OF_METRICS), of_node).await?;
+    let mut numbered = json!({ "metadata": { "name": "numbered" }, "spec": spec });
+    numbered["spec"]["replicas"] = json!(0);
+    numbered["spec"]["serviceName"] = json!("numbered");
+    create(Api::<StatefulSet>::namespaced(scene.client.clone(), OF_METRICS), numbered).await?;
+    let node =
+        json!({ "metadata": { "name": "full" }, "spec": { "taints": [{ "key": "full", "effect": "NoSchedule" }] } });
+    create(Api::<Node>::all(scene.client.clone()), node).await?;
     Ok(namespace)
 }
 
@@ -215,10 +226,14 @@ async fn long_an_app_without_pods_is_an_alert_by_its_customer_from_the_cluster_t
     })
     .await
     .with_context(written)?;
-    let (_, text) = get(&metrics, "/metrics").await?;
-    for name in asked_for()? {
-        ensure!(text.contains(&format!("# TYPE {name} ")), "kube-state-metrics knows no {name}, which rules ask for");
-    }
+    let asked = asked_for()?;
+    eventually("kube-state-metrics knows what rules ask for", async || {
+        let (_, text) = get(&metrics, "/metrics").await?;
+        let unknown: Vec<&String> = asked.iter().filter(|name| !text.contains(&format!("# TYPE {name} "))).collect();
+        Ok(if unknown.is_empty() { Ok(()) } else { Err(format!("{unknown:?}")) })
+    })
+    .await
+    .with_context(written)?;
     ensure!(!written().contains("forbidden"), "its account may not do what it needs: {}", written());
     prometheus_reads_the_platform_and_no_tenant(&scene, &tenant).await?;
 
