@@ -25,6 +25,9 @@ pub use self::{
 /// Where the daemon listens by default.
 pub const SERVER_DEFAULT: &str = "unix:///run/landlord/landlord.sock";
 
+/// Heading of what every command takes, apart from its own options.
+const CONNECTION: &str = "Connection options";
+
 /// Client of landlordd: builds, watches and removes customers' environments.
 #[derive(Debug, Parser)]
 #[command(name = "landlord", version, after_help = EXIT_CODES)]
@@ -42,32 +45,38 @@ pub struct Arguments {
 pub struct ConnectionArguments {
     /// Daemon: unix:///path, https://host:port, or on this machine http://127.0.0.1:port [default: the context's, else
     /// unix:///run/landlord/landlord.sock]. Nothing else of a context is sent to another daemon.
-    #[arg(long, global = true, env = "LANDLORD_SERVER")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_SERVER")]
     pub server: Option<String>,
     /// Context of the configuration file [default: the one in use].
-    #[arg(long, global = true, env = "LANDLORD_CONTEXT")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_CONTEXT")]
     pub context: Option<String>,
     /// CAs of the daemon's certificate, PEM [default: those of the system].
-    #[arg(long, global = true, env = "LANDLORD_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Certificate to show to the daemon, PEM.
-    #[arg(long, global = true, env = "LANDLORD_CLIENT_CERT", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_CLIENT_CERT", value_name = "FILE")]
     pub client_cert: Option<PathBuf>,
     /// Its key, PEM.
-    #[arg(long, global = true, env = "LANDLORD_CLIENT_KEY", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_CLIENT_KEY", value_name = "FILE")]
     pub client_key: Option<PathBuf>,
     /// File with a bearer token; read for every call.
-    #[arg(long, global = true, env = "LANDLORD_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Customer of the tenants that are named without one, and of lists.
-    #[arg(long, global = true, env = "LANDLORD_CUSTOMER")]
+    #[arg(long, global = true, help_heading = CONNECTION, env = "LANDLORD_CUSTOMER")]
     pub customer: Option<String>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed out but running, 5 not found, \
 6 conflict, 7 auth, 8 unavailable, 9 cancelled.\n\
 A TENANT is customers/CUSTOMER/tenants/TENANT, CUSTOMER/TENANT, or with --customer: TENANT or tenant/TENANT. \
-Where hostcluster NAME is taken, hostcluster/NAME is too.";
+Where hostcluster NAME is taken, hostcluster/NAME is too.\n\
+Contexts are in the file that LANDLORD_CONFIG names, else in ~/.config/landlord/config.yaml.";
+
+/// A duration as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write a number with its unit: 30s, 10m, 2h, 30d".to_owned())
+}
 
 /// `explain`.
 #[derive(Debug, Subcommand)]
@@ -251,7 +260,7 @@ pub struct Apply {
     #[arg(long)]
     pub wait: bool,
     /// Longest wait.
-    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "2h", value_parser = duration)]
     pub timeout: Duration,
     /// Idempotency key (UUID), for a file with one tenant.
     #[arg(long)]
@@ -298,7 +307,7 @@ pub struct Kubeconfig {
     #[arg(long = "for", value_enum)]
     pub subject: Option<Subject>,
     /// How long a customer's works: 10m to 60m, by default 30m.
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
 }
 
@@ -341,7 +350,7 @@ pub struct Delete {
     #[arg(long)]
     pub wait: bool,
     /// Longest wait.
-    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "2h", value_parser = duration)]
     pub timeout: Duration,
     /// Form of the output of --wait.
     #[arg(short, long, value_enum, default_value_t)]

@@ -1,6 +1,9 @@
 //! Reaching the daemon.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use landlord_proto::{
@@ -150,13 +153,13 @@ async fn channel(connection: &Connection) -> Result<Channel, Error> {
             problem = error.to_string();
             source = error.source();
         }
-        Error::Unreachable { server: server.clone(), problem }
+        not_connected(server.clone(), problem)
     };
     if let Some(path) = server.strip_prefix("unix://") {
         return unix(path).await.map_err(unreachable);
     }
     let endpoint = Endpoint::from_shared(server.clone()).map_err(|error| {
-        Error::Usage(format!("--server {server:?}: {error}; write unix:///path, https://host:port or http://host:port"))
+        Error::Usage(format!("--server {server:?}: {error}; write unix:///path, https://host:port, or on this machine http://127.0.0.1:port"))
     })?;
     let mut endpoint = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
@@ -174,6 +177,15 @@ async fn channel(connection: &Connection) -> Result<Channel, Error> {
             connected => return connected.map_err(unreachable),
         }
         attempt += 1;
+    }
+}
+
+/// A daemon that is there and not trusted is not one that is away.
+fn not_connected(server: String, problem: String) -> Error {
+    // As rustls writes it, whatever is wrong with the certificate.
+    match problem.strip_prefix("invalid peer certificate: ") {
+        Some(problem) => Error::Untrusted { problem: problem.to_owned(), server },
+        None => Error::Unreachable { server, problem },
     }
 }
 
@@ -204,19 +216,46 @@ async fn unix(_: &str) -> Result<Channel, tonic::transport::Error> {
 fn tls(connection: &Connection) -> Result<ClientTlsConfig, Error> {
     let mut tls = ClientTlsConfig::new();
     tls = match &connection.ca_file {
-        Some(path) => tls.ca_certificate(Certificate::from_pem(read("--ca-file", path)?)),
+        Some(path) => tls.ca_certificate(Certificate::from_pem(certificates("--ca-file", path)?)),
         None => tls.with_native_roots(),
     };
     if let (Some(certificate), Some(key)) = (&connection.client_cert, &connection.client_key) {
-        let (certificate, key) = (read("--client-cert", certificate)?, read("--client-key", key)?);
+        let (certificate, key) = (certificates("--client-cert", certificate)?, read("--client-key", key)?);
         tls = tls.identity(Identity::from_pem(certificate, key));
     }
     Ok(tls)
 }
 
+/// A file of certificates. One without any would be taken as an empty list, and blamed on the daemon.
+fn certificates(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    let pem = read(option, path)?;
+    if String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(pem);
+    }
+    Err(Error::Usage(format!("{option} {}: holds no certificate in PEM (BEGIN CERTIFICATE)", path.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_daemon_that_is_away() {
+        let refused = not_connected("https://a:1".into(), "invalid peer certificate: UnknownIssuer".into());
+        assert!(matches!(&refused, Error::Untrusted { problem, .. } if problem == "UnknownIssuer"), "{refused}");
+        let away = not_connected("https://a:1".into(), "Connection refused (os error 111)".into());
+        assert!(matches!(away, Error::Unreachable { .. }), "{away}");
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n").unwrap();
+        let connection = Connection { ca_file: Some(path.clone()), ..Connection::default() };
+        let refused = tls(&connection).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("--ca-file {}: holds no certificate", path.display())), "{refused}");
+    }
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_at_first_is_tried_again() {

@@ -87,6 +87,12 @@ impl Connection {
     }
 
     fn check(&self) -> Result<(), Error> {
+        if !["unix://", "https://", "http://"].iter().any(|scheme| self.server.starts_with(scheme)) {
+            return Err(Error::Usage(format!(
+                "{:?} is no address of a daemon; write unix:///path, https://host:port, or on this machine http://127.0.0.1:port",
+                self.server
+            )));
+        }
         if self.client_cert.is_some() != self.client_key.is_some() {
             return Err(Error::Usage("--client-cert and --client-key belong together; name both".into()));
         }
@@ -142,6 +148,15 @@ mod tests {
         }
         for server in ["http://landlord.example.com:7443", "http://10.0.0.1:7443", "http://127.0.0.1.example.com"] {
             assert!(with_token(server).check().is_err(), "{server}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_scheme() {
+        for server in ["localhost:7443", "landlord.example.com", "/run/landlord/landlord.sock", "ftp://example.com"] {
+            let connection = Connection { server: server.into(), ..Connection::default() };
+            let refused = connection.check().unwrap_err().to_string();
+            assert!(refused.contains(server) && refused.contains("https://host:port"), "{refused}");
         }
     }
 

@@ -47,6 +47,17 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// The daemon shows a certificate that is not taken.
+    #[error(
+        "the certificate of {server} is refused: {problem}; --ca-file names the CAs that it must be signed by, and the host in \
+         --server must be a name that it holds"
+    )]
+    Untrusted {
+        /// Address.
+        server: String,
+        /// Why.
+        problem: String,
+    },
     /// The issuer at which somebody logs in can't be reached.
     #[error("can't reach the issuer {issuer}: {problem}")]
     IssuerUnreachable {
@@ -99,7 +110,7 @@ impl Error {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Denied(_) => Exit::Auth,
-            Self::Unreachable { .. } | Self::IssuerUnreachable { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::IssuerUnreachable { .. } => Exit::Unavailable,
             Self::Refused(status) => of_code(status.code()),
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
             // Another change took over.
@@ -177,6 +188,7 @@ mod tests {
             (refused(Code::Unauthenticated), 7),
             (refused(Code::Unavailable), 8),
             (Error::Unreachable { server: String::new(), problem: String::new() }, 8),
+            (Error::Untrusted { server: String::new(), problem: String::new() }, 8),
             (operation(Code::Cancelled), 9),
         ];
         for (error, expected) in cases {

@@ -43,6 +43,12 @@ pub(crate) fn target(words: &[String], customer: Option<&str>) -> Result<Target,
             Some((_, name)) => host(name).map(Target::Host),
             None => tenant(one, customer).map(Target::Tenant),
         },
+        ["customer" | "customers" | "class" | "classes", _] => {
+            let shown = words.join(" ");
+            Err(Error::Usage(format!(
+                "{shown:?} is no tenant and no host cluster; `landlord get {shown} -o yaml` shows all of it"
+            )))
+        }
         _ => Err(Error::Usage(format!("{:?} names nothing; write TENANT or hostcluster NAME", words.join(" ")))),
     }
 }
@@ -91,6 +97,8 @@ mod tests {
         for text in ["acme/prod", "tenant acme/prod", prod] {
             assert_eq!(target(&words(text), None).unwrap(), Target::Tenant(prod.into()), "{text}");
         }
+        let customer = target(&words("customer acme"), None).unwrap_err().to_string();
+        assert!(customer.contains("`landlord get customer acme -o yaml`"), "{customer}");
         for text in ["hostcluster/", "acme prod", "hostcluster", "hostcluster a/b", "a b c"] {
             assert!(target(&words(text), None).is_err(), "{text}");
         }

@@ -307,7 +307,11 @@ impl Catalog {
     #[must_use]
     pub fn unknown_class(&self, class: &ClassName) -> Option<Violation> {
         let known: Vec<&str> = self.classes.keys().map(ClassName::as_str).collect();
-        let description = format!("{:?} does not exist; the classes are: {}", class.as_str(), known.join(", "));
+        let known = match known.as_slice() {
+            [] => "the daemon's configuration has no classes".to_owned(),
+            known => format!("the classes are: {}", known.join(", ")),
+        };
+        let description = format!("{:?} does not exist; {known}", class.as_str());
         (!self.classes.contains_key(class)).then(|| Violation { field: "class".into(), description })
     }
 

@@ -108,12 +108,13 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
         .transpose()
         .context("deploy.gateway_api_crds")?;
     let stacks = if with_stacks {
-        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
+        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors).context("deploy.stacks_dir")?
     } else {
         BTreeMap::new()
     };
     let platforms = if classes().any(|class| class.platform.is_some()) {
-        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
+        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)
+            .context("deploy.platforms_dir")?
     } else {
         BTreeMap::new()
     };

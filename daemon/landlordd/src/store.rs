@@ -2,7 +2,7 @@
 //! copied, put back.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -69,6 +69,9 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
 /// What a start would refuse.
 pub(crate) fn check(config: &config::Store) -> Result<()> {
     if config.url.is_empty() {
+        if config.path.is_dir() {
+            bail!("store.path: {} is a folder; name the file in it, such as landlord.db", config.path.display());
+        }
         return Ok(());
     }
     Ok(postgres::check(&postgres_options(config, false)?)?)
@@ -146,6 +149,10 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
             };
             match made {
                 Err(landlord_store::Error::Exists { .. }) if if_missing => Ok(format!("the store {shown} is there")),
+                Err(landlord_store::Error::Exists { .. }) => bail!(
+                    "the store {shown} is there already, and stays as it is: start the daemon, or name another one \
+                     (store.path, store.url)"
+                ),
                 made => Ok(made.map(|()| format!("made the store {shown}"))?),
             }
         }
@@ -162,14 +169,7 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
                 copied.bytes
             ))
         }
-        StoreCommand::Restore { file, replace } => {
-            let copied = sqlite::restore(&file, &config.path, replace).await?;
-            Ok(format!(
-                "restored {} environments into {shown}; the next start compares the clouds' inventories before the first \
-                 change",
-                copied.environments
-            ))
-        }
+        StoreCommand::Restore { file, replace } => restore(&file, (&config.path, replace)).await,
         StoreCommand::Export { file } => {
             let sums = transfer::export(&place(config)?, &file).await?;
             Ok(format!("wrote the store {shown} into {}:\n{}", file.display(), table(&sums)))
@@ -196,6 +196,22 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
     }
 }
 
+/// Puts the backup `file` in the place of the store at `path`; one that is there only if it is to be replaced.
+async fn restore(file: &Path, (path, replace): (&Path, bool)) -> Result<String> {
+    let shown = path.display();
+    let copied = match sqlite::restore(file, path, replace).await {
+        Err(landlord_store::Error::Exists { .. }) => bail!(
+            "the store {shown} is there already; to put the backup in its place, add --replace, which keeps it beside under \
+             another name"
+        ),
+        restored => restored?,
+    };
+    Ok(format!(
+        "restored {} environments into {shown}; the next start compares the clouds' inventories before the first change",
+        copied.environments
+    ))
+}
+
 fn place(config: &config::Store) -> Result<Place> {
     if config.url.is_empty() {
         return Ok(Place::Sqlite(config.path.clone()));
@@ -205,6 +221,7 @@ fn place(config: &config::Store) -> Result<Place> {
 
 /// A line for each table.
 fn table(sums: &[TableSum]) -> String {
-    let line = |sum: &TableSum| format!("  {:<12} {:>9} rows  {}", sum.table, sum.rows, &sum.digest[..16]);
+    let width = sums.iter().map(|sum| sum.table.len()).max().unwrap_or_default();
+    let line = |sum: &TableSum| format!("  {:<width$} {:>9} rows  {}", sum.table, sum.rows, &sum.digest[..16]);
     sums.iter().map(line).collect::<Vec<_>>().join("\n")
 }

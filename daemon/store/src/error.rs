@@ -10,7 +10,7 @@ use crate::job::is_starting;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its folder or file can't be used.
-    #[error("can't open the store {path}: does its folder exist and belong to the daemon's user?")]
+    #[error("can't open the store {path}: it must be a file, in a folder that exists and belongs to the daemon's user")]
     File {
         /// Store file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum Error {
         problem: String,
     },
     /// Something is there already.
-    #[error("{path} exists; name another file, or, if it shall be replaced by a restore, add --replace")]
+    #[error("{path} is there already, and is not replaced; name another one")]
     Exists {
         /// File.
         path: PathBuf,

@@ -173,7 +173,7 @@ pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Res
 /// secret.
 fn not_up(config: &Config, error: &ProviderError) -> String {
     let remedy = if error.remedy.is_empty() { String::new() } else { format!("; {}", error.remedy) };
-    let reported = format!("the plugin does not come up: {}: {error}{remedy}", error.kind.as_str());
+    let reported = format!("the plugin does not come up: {error}{remedy}");
     config.secrets().iter().fold(reported, |reported, secret| reported.replace(secret, "[a secret]"))
 }
 

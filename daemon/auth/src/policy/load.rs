@@ -19,7 +19,7 @@ const FILES_MAX: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The folder or a file can't be read.
-    #[error("{path} can't be read: {source}")]
+    #[error("{path} can't be read")]
     Read {
         /// File or folder.
         path: PathBuf,

@@ -113,7 +113,8 @@ impl Policies {
                     tracing::info!("the changed policies are in force");
                 }
                 Err(error) => {
-                    let text = error.to_string();
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                    let text = format!("{error}{cause}");
                     if text != refused {
                         tracing::error!(
                             error = text,

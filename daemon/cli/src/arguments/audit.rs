@@ -14,7 +14,7 @@ pub struct Audit {
     #[command(subcommand)]
     pub what: Option<AuditCommand>,
     /// How far back.
-    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "24h", value_parser = super::duration)]
     pub since: Duration,
     /// AIP-160 filter: `principal = "corp:ann" AND resource = "customers/acme/*"`.
     #[arg(long, default_value = "")]

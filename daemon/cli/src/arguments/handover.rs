@@ -39,7 +39,7 @@ pub struct Logs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only what was written within this time, as `10m`.
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = super::duration)]
     pub since: Option<Duration>,
     /// Lines of each container, the newest: 5000 at most. By default 200, with `--since` 5000.
     #[arg(long)]

@@ -31,7 +31,7 @@ pub enum Orphans {
         #[arg(long)]
         wait: bool,
         /// Longest wait.
-        #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+        #[arg(long, default_value = "2h", value_parser = super::duration)]
         timeout: Duration,
     },
 }

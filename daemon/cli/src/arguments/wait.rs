@@ -14,6 +14,6 @@ pub struct Wait {
     #[arg(long = "for", default_value = "ready")]
     pub goal: String,
     /// Longest wait.
-    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "2h", value_parser = super::duration)]
     pub timeout: Duration,
 }

@@ -91,6 +91,10 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     } else {
         format!("chosen by rule {}", placement.rule)
     };
+    let place: Vec<&str> = [placement.provider.as_str(), &placement.account, &placement.region]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect();
     let state = tenant.state().as_str_name();
     let _ = writeln!(text, "Name:        {}", tenant.name);
     let _ = writeln!(text, "UID:         {}", tenant.uid);
@@ -105,11 +109,9 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     );
     let _ = writeln!(
         text,
-        "Placement:   class {} ({because}), {} {} {}, level {}",
+        "Placement:   class {} ({because}), {}, level {}",
         placement.tenant_class,
-        placement.provider,
-        placement.account,
-        placement.region,
+        place.join(" "),
         placement.level().as_str_name()
     );
     about_class(text, &tenant.class_differences);

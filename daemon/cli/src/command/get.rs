@@ -259,7 +259,10 @@ async fn operations(client: &mut Client, get: &Get, filter: String) -> Result<()
         list.page(&operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?)
     })
     .await?;
-    list.end().map(|_| ())
+    if list.end()? == 0 {
+        super::remark("no operations found");
+    }
+    Ok(())
 }
 
 async fn daemons(client: &mut Client, get: &Get) -> Result<(), Error> {
@@ -281,6 +284,9 @@ async fn provider(client: &mut Client, text: &str, form: Output) -> Result<(), E
 pub(crate) async fn providers(client: &mut Client, form: Output) -> Result<(), Error> {
     let page = client.providers.list_providers(v1::ListProvidersRequest::default()).await?;
     let items = page.into_inner().providers.iter().map(output::json).collect::<Result<Vec<_>, _>>()?;
+    if items.is_empty() {
+        super::remark("no providers are configured ([providers] in landlord.toml)");
+    }
     output::items(form, &items, PROVIDER, false)
 }
 
@@ -306,5 +312,8 @@ pub(crate) async fn events(client: &mut Client, target: Target, form: Output) ->
             show(form, page).await
         }
     };
-    shown.map(|_| ())
+    if shown? == 0 {
+        super::remark("no events found");
+    }
+    Ok(())
 }

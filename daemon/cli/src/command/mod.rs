@@ -26,7 +26,7 @@ use std::io::Write as _;
 
 use clap::CommandFactory as _;
 use landlord_proto::{
-    google::longrunning::{CancelOperationRequest, Operation},
+    google::longrunning::{CancelOperationRequest, GetOperationRequest, Operation},
     v1,
 };
 use prost::Message as _;
@@ -219,6 +219,10 @@ async fn cancel(server: &Connection, text: &str, customer: Option<&str>) -> Resu
         Some(Target::Tenant(tenant)) => latest_operation(&mut client, &tenant).await?,
         Some(Target::Host(name)) => host::get(&mut client, &name).await?.latest_operation,
     };
+    let now = client.operations.get_operation(GetOperationRequest { name: operation.clone() }).await?.into_inner();
+    if now.done {
+        return output::print(&format!("{operation} has ended already; nothing is cancelled"));
+    }
     client.operations.cancel_operation(CancelOperationRequest { name: operation.clone() }).await?;
     output::print(&format!("{operation} cancelling"))
 }

@@ -154,7 +154,7 @@ impl Contexts {
 
 /// Where the file is; `None`: no home is known.
 fn path() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("LANDLORD_CONFIG") {
+    if let Some(path) = std::env::var_os("LANDLORD_CONFIG").filter(|path| !path.is_empty()) {
         return Some(path.into());
     }
     folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("landlord").join("config.yaml"))

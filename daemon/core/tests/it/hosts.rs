@@ -299,6 +299,8 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
         let violations = order(class).unwrap_err().to_string();
         assert!(violations.contains(part), "{class}: {violations}");
     }
+    let none = Catalog::default().unknown_class(&"nope".parse().unwrap()).unwrap().description;
+    assert_eq!(none, "\"nope\" does not exist; the daemon's configuration has no classes");
     let wrong =
         HostClusterInput { tenants_max: -1, node_count: 1_000, region: "X".into(), ..HostClusterInput::default() };
     let violations = HostClusterSpec::parse(wrong).unwrap_err();

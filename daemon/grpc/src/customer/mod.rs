@@ -176,10 +176,19 @@ fn merged(
     }
 }
 
+/// The id of a customer that shall be made; with what is wrong with it comes what is wrong with the rest.
+fn new_id(request: &v1::CreateCustomerRequest) -> Result<CustomerId, Violations> {
+    request.customer_id.parse().map_err(|error: landlord_core::ids::InvalidName| {
+        let mut violations = vec![violation("customer_id", error.to_string())];
+        message::spec(request.customer.clone().unwrap_or_default(), &mut violations);
+        Violations(violations)
+    })
+}
+
 /// The customer that a name names, which the caller may do this to.
-fn checked<M>(request: &Request<M>, id: Result<CustomerId, Violation>) -> Result<(Access, CustomerId), Error> {
+fn checked<M>(request: &Request<M>, id: Result<CustomerId, impl Into<Error>>) -> Result<(Access, CustomerId), Error> {
     let access = Access::of(request.extensions())?;
-    let id = id?;
+    let id = id.map_err(Into::into)?;
     access.check(&Resource::Customer(id.clone()))?;
     Ok((access, id))
 }
@@ -194,10 +203,7 @@ impl v1::customer_service_server::CustomerService for Customers {
         &self,
         request: Request<v1::CreateCustomerRequest>,
     ) -> Result<Response<v1::Customer>, Status> {
-        let text = &request.get_ref().customer_id;
-        let id =
-            text.parse().map_err(|error: landlord_core::ids::InvalidName| violation("customer_id", error.to_string()));
-        let (_, id) = checked(&request, id)?;
+        let (_, id) = checked(&request, new_id(request.get_ref()))?;
         let (context, violations) = context_of("CreateCustomer", &request, &request.get_ref().request_id);
         Ok(Response::new(self.create(request.get_ref(), (id, context, violations)).await?))
     }

@@ -74,8 +74,12 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
         limits: Some(v1::CustomerLimits { nodes_max: -1, ..Default::default() }),
         ..Default::default()
     };
-    let refused = client.create_customer(world.asked_by("operator", create("umbrella", wrong))).await.unwrap_err();
-    let expected = ["customer.allowed_levels[0]", "customer.limits.nodes_max", "customer.verified_domains[0]"];
+    let mut expected = vec!["customer.allowed_levels[0]", "customer.limits.nodes_max", "customer.verified_domains[0]"];
+    let refused =
+        client.create_customer(world.asked_by("operator", create("umbrella", wrong.clone()))).await.unwrap_err();
+    assert_eq!(fields(&refused), expected);
+    let refused = client.create_customer(world.asked_by("operator", create("Umbrella", wrong))).await.unwrap_err();
+    expected.push("customer_id");
     assert_eq!(fields(&refused), expected);
     let update = |customer: v1::Customer, paths: &[&str]| v1::UpdateCustomerRequest {
         customer: Some(v1::Customer { name: "customers/initech".into(), ..customer }),

@@ -77,6 +77,12 @@ pub fn load(layers: &Layers) -> Result<Loaded, LoadError> {
 /// # Errors
 /// One that is missing, or that others than the daemon's operators may write.
 pub(crate) fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    if file.is_dir() {
+        return Err(LoadError(format!(
+            "{} is a folder; name the configuration file in it with --config",
+            file.display()
+        )));
+    }
     if !file.is_file() {
         return Err(LoadError(format!(
             "configuration file {} does not exist; create it or name another with --config",

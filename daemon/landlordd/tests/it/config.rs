@@ -83,6 +83,7 @@ fn mistakes_are_named() {
         ("[engine]\nlease_tll = '3s'\n", "did you mean \"lease_ttl\"?"),
         ("[engin]\nlease_ttl = '3s'\n", "did you mean \"engine\"?"),
         ("[engine]\nlease_ttl = 'soon'\n", "not a duration"),
+        ("[engine]\nlease_ttl = 40\n", "expected a duration such as \"30s\""),
         ("[engine]\npasses_max = 'many'\n", "engine.passes_max"),
         (
             "[customers]\nunknown = 'ask'\n",
@@ -96,6 +97,9 @@ fn mistakes_are_named() {
     }
     let missing = load(&Layers { file: Some("/nowhere/landlord.toml".into()), ..Layers::default() });
     assert!(missing.err().unwrap().to_string().contains("does not exist"));
+    let folder = tempfile::tempdir().unwrap();
+    let refused = load(&Layers { file: Some(folder.path().to_owned()), ..Layers::default() });
+    assert!(refused.err().unwrap().to_string().contains("is a folder"));
 }
 
 const PROVIDER: &str = "
@@ -395,6 +399,8 @@ fn a_check_names_what_no_store_can_be_opened_with() {
     assert!(refused(&[several, &absent]).contains("store.password_file: can't read"));
     let any = refused(&["store.url=postgres://u@a/d?target_session_attrs=any"]);
     assert!(any.contains("store.url can't be used") && any.contains("only the server that writes"), "{any}");
+    let folder = refused(&[&format!("store.path={}", folder.path().display())]);
+    assert!(folder.contains("store.path: ") && folder.contains("is a folder"), "{folder}");
 }
 
 #[test]

@@ -62,6 +62,8 @@ async fn copy(path: &Path, part: &Path) -> Result<Copied, Error> {
 /// That a file is a whole store.
 async fn checked(path: &Path) -> Result<Copied, Error> {
     let bad = |problem: String| Error::NotAStore { path: path.to_owned(), problem };
+    // SQLite says of a file that is missing only that it can't be opened.
+    fs::metadata(path).map_err(|error| bad(error.to_string()))?;
     let reported = |error: sqlx::Error| bad(error.to_string());
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(reported)?;

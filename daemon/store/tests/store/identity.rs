@@ -218,6 +218,8 @@ async fn a_restored_backup_rebuilds_nothing_that_was_deleted() {
     };
     let back = async |from: &Path, path: &Path| {
         assert!(matches!(sqlite::restore(from, path, false).await.unwrap_err(), Error::Exists { .. }));
+        let absent = sqlite::restore(&from.with_extension("absent"), path, true).await.unwrap_err().to_string();
+        assert!(absent.contains("No such file") && absent.contains("another backup"), "{absent}");
         assert_eq!(sqlite::restore(from, path, true).await.unwrap().environments, 2);
     };
     let cloud = put_back(&path, copy, back).await;
