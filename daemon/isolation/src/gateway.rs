@@ -20,7 +20,7 @@ use crate::{
     issue::{self, Issue},
     listener::{self, ENTRANCE, HOST_ROLE, Keeper},
     marked::metadata,
-    served::{LISTENERS_MAX, Name, Served, listed_secret, secret_beside},
+    served::{LISTENERS_MAX, Name, Served, listed_secret, own_secret, secret_beside},
 };
 use landlord_kube::{
     Doing as _, Error, Result,
@@ -160,10 +160,9 @@ async fn remove_former(
     let listed = ordered && shared.names == GatewayNames::Listed;
     issue::remove_unwanted(client, target, place, listed.then_some(gateway)).await?;
     if listed || !ordered {
-        let namespace = place.namespace.as_str();
-        issue::remove(client, namespace, TLS_SECRET).await?;
+        issue::remove(client, place.namespace.as_str(), TLS_SECRET).await?;
         // Of a listener in the Gateway itself.
-        issue::remove(client, &gateway.namespace, &listener::own_secret(namespace)).await?;
+        issue::remove(client, &gateway.namespace, &own_secret(&place.namespace)).await?;
     }
     let granted = secret_beside(place, shared).map(|_| gateway.namespace.as_str());
     remove_grants(client, target, granted).await.map(drop)

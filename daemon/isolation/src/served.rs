@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use landlord_core::{
-    isolation::{Certificate, GatewayNames, GatewayRef, SharedGateway, SharedTarget},
+    isolation::{Certificate, GatewayNames, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
     ports::DeployTarget,
 };
 
@@ -56,5 +56,19 @@ pub(crate) fn secret_beside(place: &SharedTarget, shared: &SharedGateway) -> Opt
 /// Name of the Certificate for listed names and of its Secret, beside the Gateway: another one than that of a wildcard, so that
 /// the one is not away before the other is there.
 pub(crate) fn listed_secret(place: &SharedTarget) -> String {
-    format!("{}-listed", place.namespace)
+    listed_secret_of(&place.namespace)
+}
+
+fn listed_secret_of(tenant: &TenantNamespace) -> String {
+    format!("{tenant}-listed")
+}
+
+/// Name of the Secret beside the Gateway that cert-manager writes a tenant's certificate into, where its listener is in the Gateway itself.
+pub(crate) fn own_secret(tenant: &TenantNamespace) -> String {
+    format!("{tenant}-tls")
+}
+
+/// Whether a Secret beside the Gateway is there for a tenant's own certificate, which is made by landlord or for its listener.
+pub(crate) fn is_made(secret: &str, tenant: &TenantNamespace) -> bool {
+    secret == own_secret(tenant) || secret == listed_secret_of(tenant)
 }

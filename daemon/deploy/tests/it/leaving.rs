@@ -4,13 +4,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::support::{Deployer, Scene, done, eventually, stacks};
+use crate::support::{Deployer, Scene, TIMEOUT, done, eventually, stacks};
 use anyhow::{Context as _, Result, ensure};
-use futures::future::try_join_all;
+use futures::{TryStreamExt as _, future::try_join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{
     Api,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+        WatchEvent, WatchParams,
+    },
 };
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
@@ -29,6 +32,9 @@ use serde_json::{Value, json};
 const GROUP: &str = "gateway.networking.k8s.io";
 /// As the shipped stack names it.
 const GATEWAY: (&str, &str) = ("landlord-gateway", "landlord");
+const ISSUER: &str = "cert-manager.io/cluster-issuer";
+/// How often two tenants come at the same moment. Where neither wrote to the version that it had judged, both were in at the first.
+const RACES: usize = 6;
 
 struct World {
     scene: Scene,
@@ -45,7 +51,7 @@ impl World {
         let controllers = scene.controllers().await?;
         add_nodes(&scene.client, &[NodeSpec::named("shared-1")]).await?;
         let found = everything(&scene.client, &[], |_, _| false).await?;
-        let acme = tenant(&scene, "acme", &json!({ "secret": "wildcard" }));
+        let acme = tenant(&scene, "acme", &json!({ "cluster_issuer": "letsencrypt" }));
         let globex = tenant(&scene, "globex", &json!({ "cluster_issuer": "letsencrypt" }));
         Ok(Self { scene, controllers, found, acme, globex })
     }
@@ -102,11 +108,35 @@ fn namespace(target: &DeployTarget) -> &str {
     target.cluster.shared().unwrap().namespace.as_str()
 }
 
-/// Listeners of so many other tenants, but for names like this one.
+/// The same tenant of a class that changed.
+fn again(scene: &Scene, target: &DeployTarget, gateway: &Value) -> DeployTarget {
+    let mut again = with_gateway(scene, "again", gateway);
+    let settings = again.cluster.shared().unwrap().settings.clone();
+    (again.uid, again.name, again.spec.domain) = (target.uid, target.name.clone(), target.spec.domain.clone());
+    again.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(target.uid, settings)));
+    again
+}
+
+/// Secret of a wildcard's certificate that cert-manager makes.
+fn own_secret(tenant: &DeployTarget) -> String {
+    format!("{}-tls", namespace(tenant))
+}
+
+fn secret_of(listener: &Value) -> &str {
+    listener["tls"]["certificateRefs"][0]["name"].as_str().unwrap_or_default()
+}
+
+fn issuer_of(gateway: &DynamicObject) -> Option<&str> {
+    gateway.metadata.annotations.as_ref()?.get(ISSUER).map(String::as_str)
+}
+
+/// Listeners of so many other tenants, but for names like this one, with certificates of their own.
 fn of_others(count: usize, like: &Value) -> Vec<Value> {
     let other = |number: usize| {
         let mut listener = like.clone();
-        listener["name"] = json!(format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple()));
+        let name = format!("tenant-{}", uuid::Uuid::from_u128(number as u128).simple());
+        listener["tls"]["certificateRefs"][0]["name"] = json!(format!("{name}-tls"));
+        listener["name"] = json!(name);
         listener["hostname"] = json!(format!("*.n{number}.example.com"));
         listener
     };
@@ -170,6 +200,9 @@ landlord_test_kube::steps! {
     a_full_gateway_is_reported: world.a_full_gateway_is_reported(&world.acme).await;
     listed_names_have_a_listener_each: world.listed_names_have_a_listener_each(&world.acme, &world.globex).await;
     listeners_are_reconciled: world.listeners_are_reconciled(&world.acme, &world.globex).await;
+    certificates_of_two_kinds_do_not_meet: world.certificates_of_two_kinds_do_not_meet(&world.acme, &world.globex).await;
+    nor_at_the_same_moment: world.nor_at_the_same_moment(&world.acme, &world.globex).await;
+    who_is_in_already_stays: world.who_is_in_already_stays(&world.acme, &world.globex).await;
     a_listener_goes_with_its_tenant: world.a_listener_goes_with_its_tenant(&world.acme, &world.globex).await;
     a_newer_gateway_api_takes_over: world.a_newer_gateway_api_takes_over(&world.newer().await?, &world.acme).await;
     a_shared_cluster_is_left_as_it_was_found: world.an_installation_leaves(&world.newer().await?, &world.acme).await;
@@ -183,8 +216,8 @@ impl World {
         let listeners = self.listeners().await?;
         let names: Vec<&str> = listeners.keys().map(String::as_str).collect();
         ensure!(names.len() == 3 && names.contains(&"http"), "{names:?}");
-        for (tenant, secret) in [(acme, "wildcard".to_owned()), (globex, format!("{}-tls", namespace(globex)))] {
-            let name = namespace(tenant);
+        for tenant in [acme, globex] {
+            let (name, secret) = (namespace(tenant), own_secret(tenant));
             let expected = json!({
                 "name": name, "hostname": format!("*.{}", tenant.spec.domain.as_str()), "port": 443, "protocol": "HTTPS",
                 "allowedRoutes": { "namespaces": { "from": "Selector", "selector": {
@@ -195,9 +228,8 @@ impl World {
             ensure!(listeners[name] == expected, "{:#}", listeners[name]);
         }
         let gateway = self.gateways().get(GATEWAY.1).await?;
-        let issuer = gateway.metadata.annotations.unwrap_or_default().remove("cert-manager.io/cluster-issuer");
-        ensure!(issuer.as_deref() == Some("letsencrypt"), "{issuer:?}");
-        let version = self.gateways().get(GATEWAY.1).await?.metadata.resource_version;
+        ensure!(issuer_of(&gateway) == Some("letsencrypt"), "{:?}", gateway.metadata.annotations);
+        let version = gateway.metadata.resource_version;
         for tenant in [acme, globex] {
             ensure!(deployer.isolation.ensure(tenant).await? == StageProgress::Done, "a second time");
         }
@@ -221,7 +253,7 @@ impl World {
     }
 
     async fn clashes_are_reported(&self) -> Result<()> {
-        let mut twin = self.tenant("acme", &json!({ "secret": "wildcard" }));
+        let mut twin = self.tenant("acme", &json!({ "cluster_issuer": "letsencrypt" }));
         let failure = refused(&self.scene.deployer, &twin).await?;
         let reported = failure.kind == ErrorKind::NameTaken && failure.message.contains("*.acme.example.com");
         ensure!(reported, "{failure:?}");
@@ -249,7 +281,7 @@ impl World {
         let before = self.listeners().await?;
         let others = of_others(64 - before.len(), &before[namespace(acme)]);
         self.occupy(&others).await?;
-        let late = self.tenant("late", &json!({ "secret": "wildcard" }));
+        let late = self.tenant("late", &json!({ "cluster_issuer": "letsencrypt" }));
         let failure = refused(&self.scene.deployer, &late).await?;
         ensure!(failure.kind == ErrorKind::Capacity && failure.remedy.contains("maxTenants"), "{failure:?}");
         // Whoever has a place keeps it.
@@ -267,51 +299,182 @@ impl World {
     async fn listed_names_have_a_listener_each(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
         let before = self.listeners().await?;
         let deployer = &self.scene.deployer;
-        let mut listed = json!({ "class": "example", "certificate": { "secret": "wildcard" }, "names": "listed" });
-        let again = |target: &DeployTarget, customer: &str, gateway: &Value| {
-            let mut again = with_gateway(&self.scene, customer, gateway);
-            let settings = again.cluster.shared().unwrap().settings.clone();
-            again.uid = target.uid;
-            again.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(target.uid, settings)));
-            again
-        };
-        let many = again(globex, "globex", &listed);
+        let listed = json!({ "class": "example", "certificate": { "secret": "wildcard" }, "names": "listed" });
+        // Its issuer would keep everybody from the operator's Secret. What it leaves is globex's.
+        isolated(deployer, &again(&self.scene, acme, &Value::Null)).await?;
+        let gateway = self.gateways().get(GATEWAY.1).await?;
+        ensure!(issuer_of(&gateway) == Some("letsencrypt"), "globex's issuer went, too");
+        let left = self.listeners().await?;
+        ensure!(left.len() == before.len() - 1 && left[namespace(globex)] == before[namespace(globex)], "{left:#?}");
+        let many = again(&self.scene, globex, &listed);
         // What cert-manager wrote for the wildcard.
         let secrets: Api<Secret> = Api::namespaced(self.scene.client.clone(), GATEWAY.0);
-        let name = format!("{}-tls", namespace(globex));
+        let name = own_secret(globex);
         let secret = json!({ "metadata": { "name": name }, "stringData": { "tls.crt": "" } });
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+        let from = gateway.metadata.resource_version.context("no version")?;
         isolated(deployer, &many).await?;
         ensure!(secrets.get_opt(&name).await?.is_none(), "the wildcard's certificate is left");
         let after = self.listeners().await?;
         for record in ["chat", "files", "webdav"] {
             let listener = &after[&format!("{}.{record}", namespace(globex))];
             ensure!(listener["hostname"] == format!("{record}.globex.example.com"), "{listener}");
-            ensure!(listener["tls"]["certificateRefs"][0]["name"] == "wildcard", "{listener}");
+            ensure!(secret_of(listener) == "wildcard", "{listener}");
         }
-        ensure!(after.len() == before.len() + 2 && after[namespace(acme)] == before[namespace(acme)], "{after:#?}");
+        ensure!(after.len() == left.len() + 2, "{after:#?}");
         let gateway = self.gateways().get(GATEWAY.1).await?;
-        ensure!(gateway.metadata.annotations.unwrap_or_default().is_empty(), "its issuer is left");
+        ensure!(gateway.metadata.annotations.clone().unwrap_or_default().is_empty(), "its issuer is left");
         let version = gateway.metadata.resource_version;
         ensure!(deployer.isolation.ensure(&many).await? == StageProgress::Done, "a second time");
         ensure!(self.gateways().get(GATEWAY.1).await?.metadata.resource_version == version, "written again");
-        // A neighbour's pass leaves them.
-        isolated(deployer, acme).await?;
-        ensure!(self.listeners().await? == after, "{:#?}", self.listeners().await?);
+        // A neighbour's pass leaves them, and it stands on the operator's Secret, too.
+        let neighbour =
+            again(&self.scene, acme, &json!({ "class": "example", "certificate": { "secret": "wildcard" } }));
+        isolated(deployer, &neighbour).await?;
+        let mut both = self.listeners().await?;
+        let mut expected = before[namespace(acme)].clone();
+        expected["tls"]["certificateRefs"][0]["name"] = json!("wildcard");
+        ensure!(both[namespace(acme)] == expected, "{both:#?}");
+        ensure!(both.remove(namespace(acme)).is_some() && both == after, "{both:#?}");
 
         // Two places are not enough for three names.
-        self.occupy(&of_others(LISTENERS_MAX - after.len() - 2, &after[namespace(acme)])).await?;
+        self.occupy(&of_others(LISTENERS_MAX - after.len() - 3, &expected)).await?;
         let late = with_gateway(&self.scene, "late", &listed);
         let failure = refused(deployer, &late).await?;
         ensure!(failure.kind == ErrorKind::Capacity && failure.message.contains("the 3 of"), "{failure:?}");
         removed(deployer, &late).await?;
         self.occupy(&[]).await?;
 
-        listed["names"] = json!("wildcard");
-        listed["certificate"] = json!({ "cluster_issuer": "letsencrypt" });
-        isolated(deployer, &again(globex, "globex", &listed)).await?;
+        // Back to the issuer, each with the operator's Secret until then: it is away before the annotation comes.
+        isolated(deployer, &again(&self.scene, acme, &Value::Null)).await?;
+        isolated(deployer, globex).await?;
+        ensure!(self.listeners().await? == left, "{:#?}", self.listeners().await?);
+        let met = self.met(&from).await?;
+        ensure!(met.is_empty(), "an operator's Secret was with an annotation: {met:?}");
+        isolated(deployer, acme).await?;
         ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
         Ok(())
+    }
+
+    /// Versions of the Gateway since `from` that are annotated and have a listener with the operator's Secret.
+    async fn met(&self, from: &str) -> Result<Vec<String>> {
+        // Changes are reported in their order, so that whoever has the last one has all.
+        let last = self.gateways().get(GATEWAY.1).await?.metadata.resource_version;
+        ensure!(last.as_deref() != Some(from), "nothing changed");
+        let watched = WatchParams::default().fields(&format!("metadata.name={}", GATEWAY.1));
+        let mut changes = std::pin::pin!(self.gateways().watch(&watched, from).await?);
+        let mut met = Vec::new();
+        while let Some(change) = tokio::time::timeout(TIMEOUT, changes.try_next()).await.context("no change")?? {
+            let (WatchEvent::Added(gateway) | WatchEvent::Modified(gateway)) = change else { continue };
+            let listeners = gateway.data["spec"]["listeners"].as_array().cloned().unwrap_or_default();
+            let version = gateway.metadata.resource_version.clone();
+            if issuer_of(&gateway).is_some() && listeners.iter().any(|listener| secret_of(listener) == "wildcard") {
+                met.push(version.clone().unwrap_or_default());
+            }
+            if version == last {
+                return Ok(met);
+            }
+        }
+        anyhow::bail!("the watch ended before the last change")
+    }
+
+    /// cert-manager would write over the operator's Secret: whoever comes second is refused with a remedy, and comes in by itself once the first is gone.
+    async fn certificates_of_two_kinds_do_not_meet(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+        let deployer = &self.scene.deployer;
+        let from = self.gateways().get(GATEWAY.1).await?;
+        let before = self.listeners().await?;
+        let operators = self.tenant("initech", &json!({ "secret": "wildcard" }));
+        let failure = refused(deployer, &operators).await?;
+        let reported = failure.message.contains("Gateway landlord-gateway/landlord is annotated")
+            && failure.message.contains("issuer letsencrypt")
+            && failure.message.contains("the operator's Secret wildcard");
+        ensure!(
+            reported && failure.remedy.contains("names = \"listed\"") && failure.remedy.contains("1.5"),
+            "{failure:?}"
+        );
+        let after = self.gateways().get(GATEWAY.1).await?;
+        ensure!(after.metadata.resource_version == from.metadata.resource_version, "it was written to");
+        // Nor one that is in, by a change of its class; it is served as before.
+        let changed =
+            again(&self.scene, globex, &json!({ "class": "example", "certificate": { "secret": "wildcard" } }));
+        let failure = refused(deployer, &changed).await?;
+        ensure!(failure.message.contains("the operator's Secret wildcard"), "{failure:?}");
+        ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
+
+        for tenant in [acme, globex] {
+            isolated(deployer, &again(&self.scene, tenant, &Value::Null)).await?;
+        }
+        isolated(deployer, &operators).await?;
+        let from = self.gateways().get(GATEWAY.1).await?;
+        let failure = refused(deployer, globex).await?;
+        let reported = failure.message.contains("Gateway landlord-gateway/landlord has a listener of another tenant")
+            && failure.message.contains("the operator's Secret wildcard")
+            && failure.message.contains("issuer letsencrypt");
+        ensure!(
+            reported && failure.remedy.contains("names = \"listed\"") && failure.remedy.contains("1.5"),
+            "{failure:?}"
+        );
+        let after = self.gateways().get(GATEWAY.1).await?;
+        ensure!(after.metadata.resource_version == from.metadata.resource_version, "it was written to");
+        removed(deployer, &operators).await?;
+        isolated(deployer, globex).await?;
+        isolated(deployer, acme).await?;
+        ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
+        Ok(())
+    }
+
+    /// One of the two gets in, and never both, not even for a moment.
+    async fn nor_at_the_same_moment(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+        let deployer = &self.scene.deployer;
+        for tenant in [acme, globex] {
+            isolated(deployer, &again(&self.scene, tenant, &Value::Null)).await?;
+        }
+        let operators = json!({ "class": "example", "certificate": { "secret": "wildcard" } });
+        let operators = again(&self.scene, acme, &operators);
+        let from = self.gateways().get(GATEWAY.1).await?.metadata.resource_version.context("no version")?;
+        for race in 0..RACES {
+            let (one, other) = tokio::join!(isolated(deployer, &operators), isolated(deployer, globex));
+            ensure!(one.is_ok() != other.is_ok(), "{race}: {one:?}, {other:?}");
+            let failure = format!("{:#}", one.and(other).err().context("nobody was refused")?);
+            ensure!(failure.contains("the operator's Secret wildcard"), "{race}: {failure}");
+            ensure!(self.listeners().await?.len() == 2, "{race}: {:#?}", self.listeners().await?);
+            for tenant in [acme, globex] {
+                isolated(deployer, &again(&self.scene, tenant, &Value::Null)).await?;
+            }
+        }
+        let met = self.met(&from).await?;
+        ensure!(met.is_empty(), "both were in: {met:?}");
+        isolated(deployer, globex).await?;
+        isolated(deployer, acme).await
+    }
+
+    /// Two whom an earlier release let in are served as before, and nobody joins them.
+    async fn who_is_in_already_stays(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+        let deployer = &self.scene.deployer;
+        let operators = json!({ "class": "example", "certificate": { "secret": "wildcard" } });
+        let operators = again(&self.scene, acme, &operators);
+        let mut gateway = self.gateways().get(GATEWAY.1).await?;
+        let all = gateway.data["spec"]["listeners"].as_array_mut().unwrap();
+        for listener in all.iter_mut().filter(|listener| listener["name"] == namespace(acme)) {
+            listener["tls"]["certificateRefs"][0]["name"] = json!("wildcard");
+        }
+        self.gateways().replace(GATEWAY.1, &PostParams::default(), &gateway).await?;
+        let before = self.listeners().await?;
+        for tenant in [&operators, globex, &operators] {
+            isolated(deployer, tenant).await?;
+            let gateway = self.gateways().get(GATEWAY.1).await?;
+            ensure!(issuer_of(&gateway) == Some("letsencrypt"), "{:?}", gateway.metadata.annotations);
+            ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
+        }
+        for certificate in [json!({ "secret": "wildcard" }), json!({ "cluster_issuer": "letsencrypt" })] {
+            let third = self.tenant("third", &certificate);
+            let failure = refused(deployer, &third).await?;
+            ensure!(failure.message.contains("the operator's Secret wildcard"), "{failure:?}");
+            removed(deployer, &third).await?;
+        }
+        ensure!(self.listeners().await? == before, "{:#?}", self.listeners().await?);
+        isolated(deployer, &again(&self.scene, acme, &Value::Null)).await?;
+        isolated(deployer, acme).await
     }
 
     /// A door that somebody opened is closed, and a name that somebody changed is reconciled.
@@ -336,9 +499,13 @@ impl World {
     async fn a_listener_goes_with_its_tenant(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
         let mut expected = self.listeners().await?;
         expected.remove(namespace(globex)).context("no listener")?;
+        expected.remove(namespace(acme)).context("no listener")?;
+        isolated(&self.scene.deployer, &again(&self.scene, acme, &Value::Null)).await?;
+        let gateway = self.gateways().get(GATEWAY.1).await?;
+        ensure!(issuer_of(&gateway) == Some("letsencrypt"), "a neighbour took its issuer along");
         // What cert-manager writes for the listener.
         let secrets: Api<Secret> = Api::namespaced(self.scene.client.clone(), GATEWAY.0);
-        let name = format!("{}-tls", namespace(globex));
+        let name = own_secret(globex);
         let secret = json!({ "metadata": { "name": name }, "stringData": { "tls.crt": "" } });
         secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
         removed(&self.scene.deployer, globex).await?;

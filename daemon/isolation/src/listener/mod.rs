@@ -4,22 +4,26 @@
 //! Listeners are a list of the Gateway that is keyed by name
 //! (<https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec>): each tenant's is applied by a field manager of its own,
 //! so the API server merges what tenants' passes write at the same moment, and takes one away without inspecting the
-//! others. The Gateway's own part is ours under our usual name; a listener that neither we nor a tenant's pass made goes.
+//! others. The Gateway's own part is ours under our usual name; a listener that neither we nor a tenant's pass made goes. Whose
+//! certificates do not go together with whose is `issuer`'s to say.
+
+mod issuer;
 
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    isolation::{Certificate, GatewayNames, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
+    isolation::{GatewayNames, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
     ports::DeployTarget,
 };
 use serde_json::{Value, json};
 
 use crate::{
     issue,
-    served::{LISTENERS_MAX, Name, secret_beside},
+    served::{LISTENERS_MAX, Name, own_secret, secret_beside},
 };
+use issuer::ISSUER_ANNOTATION;
 use landlord_kube::{
     Doing as _, Error, Result,
     absent::{gone_is_fine, known},
@@ -33,8 +37,9 @@ use landlord_kube::{
 pub(crate) const HOST_ROLE: &str = "host-gateway";
 /// The Gateway's own listener, on port 80.
 pub(crate) const ENTRANCE: &str = "http";
-/// <https://cert-manager.io/docs/usage/gateway/>
-const ISSUER_ANNOTATION: &str = "cert-manager.io/cluster-issuer";
+/// How often the Gateway is read again because it changed before the version that was read could be written to. Others who come in at
+/// the same moment are one write each, and so is what their listeners have the Gateway's controller write: two for each of its places.
+const READS_MAX: usize = 2 * LISTENERS_MAX;
 
 /// Whose Gateway it is.
 #[derive(Debug, Clone)]
@@ -143,20 +148,10 @@ fn manager(namespace: &str) -> String {
     format!("landlord-{namespace}")
 }
 
-/// The same for the issuer that a tenant's listener needs.
-fn issuer_manager(namespace: &str) -> String {
-    format!("{}-issuer", manager(namespace))
-}
-
-/// Name of the Secret beside the Gateway that a tenant's own certificate is written into.
-pub(crate) fn own_secret(namespace: &str) -> String {
-    format!("{namespace}-tls")
-}
-
 /// One of the tenant's names, for routes of its own namespace.
 fn listener(place: &SharedTarget, shared: &SharedGateway, name: &Name) -> Value {
     let namespace = place.namespace.as_str();
-    let secret = secret_beside(place, shared).unwrap_or_else(|| own_secret(namespace));
+    let secret = secret_beside(place, shared).unwrap_or_else(|| own_secret(&place.namespace));
     let listener = match shared.names {
         GatewayNames::Wildcard => namespace.to_owned(),
         GatewayNames::Listed => format!("{namespace}.{}", name.listener),
@@ -170,6 +165,25 @@ fn listener(place: &SharedTarget, shared: &SharedGateway, name: &Name) -> Value 
     })
 }
 
+/// What a tenant's pass wants of our Gateway.
+struct Part<'a> {
+    api: Api<DynamicObject>,
+    at: &'a GatewayRef,
+    tenant: &'a TenantNamespace,
+    names: &'a [Name],
+    listeners: Vec<Value>,
+    /// The annotation that makes their certificate; `None`: they need none.
+    issuer: Option<&'a str>,
+}
+
+/// How far a pass came with the version of the Gateway that it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    All,
+    /// What comes next is judged by what the Gateway is now.
+    ReadAgain,
+}
+
 /// Makes the tenant's listeners exist in our Gateway, and no others of it.
 pub(crate) async fn ensure(
     client: &Client,
@@ -178,42 +192,86 @@ pub(crate) async fn ensure(
     gateway: &GatewayRef,
     names: &[Name],
 ) -> crate::Result<()> {
-    let namespace = place.namespace.as_str();
-    let api = gateways(client, &gateway.namespace);
-    let doing = || format!("adding the listeners of {namespace} to Gateway {}/{}", gateway.namespace, gateway.name);
-    let found = api.get(&gateway.name).await.doing(doing)?;
-    let wanted: Vec<Value> = names.iter().map(|name| listener(place, shared, name)).collect();
-    let (own, others): (Vec<&Value>, Vec<&Value>) =
-        listeners(&found.data).iter().partition(|listener| is_of(listener, &place.namespace));
-    if own.len() < wanted.len() && others.len() + wanted.len() > LISTENERS_MAX {
-        return Err(full(gateway, wanted.len()));
-    }
-    match &shared.certificate {
-        Certificate::ClusterIssuer(issuer) if shared.names == GatewayNames::Wildcard => {
-            ensure_issuer(&api, namespace, issuer.as_str(), gateway).await?;
-        }
-        _ => drop(withdraw(&api, &found, gateway, &issuer_manager(namespace)).await?),
-    }
-    if own.len() == wanted.len() && wanted.iter().all(|wanted| own.contains(&wanted)) {
-        return Ok(());
-    }
-    let body = applied(gateway, &json!({ "spec": { "listeners": wanted } }));
-    let params = PatchParams::apply(&manager(namespace)).force();
-    let patched = match api.patch(&gateway.name, &params, &Patch::Apply(&body)).await {
-        // Other tenants took the last places since it was read.
-        Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("Too many") => {
-            return Err(full(gateway, wanted.len()));
-        }
-        // Every name belongs to one listener.
-        Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("must be unique") => {
-            let hosts: Vec<&str> = names.iter().map(|name| name.host.as_str()).collect();
-            let what = format!("a listener for {} in Gateway {}/{}", hosts.join(", "), gateway.namespace, gateway.name);
-            return Err(Error::NameTaken { what }.into());
-        }
-        other => other.doing(doing)?,
+    let part = Part {
+        api: gateways(client, &gateway.namespace),
+        at: gateway,
+        tenant: &place.namespace,
+        names,
+        listeners: names.iter().map(|name| listener(place, shared, name)).collect(),
+        issuer: issuer::annotated(shared),
     };
-    let kept: Vec<&str> = wanted.iter().map(name_of).collect();
-    Ok(take_out(&api, patched, &place.namespace, &kept).await.doing(doing)?)
+    for _ in 0..READS_MAX {
+        if part.write().await? == Written::All {
+            return Ok(());
+        }
+    }
+    let what = format!("Gateway {}/{} is written to by others all the time", gateway.namespace, gateway.name);
+    let remedy =
+        "landlord tries again by itself; if it lasts, whoever operates the host cluster finds out who writes to it";
+    Err(Error::Lacking { what, remedy }.into())
+}
+
+impl Part<'_> {
+    fn doing(&self) -> String {
+        format!("adding the listeners of {} to Gateway {}/{}", self.tenant, self.at.namespace, self.at.name)
+    }
+
+    /// First what is refused, before anything is written. Then in the order in which an operator's Secret and the annotation never meet: of
+    /// those that this tenant has itself, as its class had it before, the one goes before the other comes.
+    async fn write(&self) -> crate::Result<Written> {
+        let found = self.api.get(&self.at.name).await.doing(|| self.doing())?;
+        let (own, others): (Vec<&Value>, Vec<&Value>) =
+            listeners(&found.data).iter().partition(|listener| is_of(listener, self.tenant));
+        let wanted = &self.listeners;
+        if own.len() < wanted.len() && others.len() + wanted.len() > LISTENERS_MAX {
+            return Err(full(self.at, wanted.len()));
+        }
+        issuer::refuse(self, &found)?;
+        let leaves = self.issuer.is_some() && own.iter().any(|listener| issuer::operators(listener).is_some());
+        match self.issuer {
+            Some(_) if leaves => {}
+            Some(name) if issuer::ensure(self, &found, name).await? == Written::ReadAgain => {
+                return Ok(Written::ReadAgain);
+            }
+            Some(_) => {}
+            None if withdraw(&self.api, &found, self.at, &issuer::manager(self.tenant.as_str())).await? => {
+                return Ok(Written::ReadAgain);
+            }
+            None => {}
+        }
+        if own.len() == wanted.len() && wanted.iter().all(|wanted| own.contains(&wanted)) {
+            return Ok(Written::All);
+        }
+        let written = self.apply(&found).await?;
+        Ok(if leaves { Written::ReadAgain } else { written })
+    }
+
+    async fn apply(&self, found: &DynamicObject) -> crate::Result<Written> {
+        let (gateway, wanted) = (self.at, &self.listeners);
+        let mut body = applied(gateway, &json!({ "spec": { "listeners": wanted } }));
+        if wanted.iter().any(|listener| issuer::operators(listener).is_some()) {
+            body["metadata"]["resourceVersion"] = json!(found.resource_version());
+        }
+        let params = PatchParams::apply(&manager(self.tenant.as_str())).force();
+        let patched = match self.api.patch(&gateway.name, &params, &Patch::Apply(&body)).await {
+            // Other tenants took the last places since it was read.
+            Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("Too many") => {
+                return Err(full(gateway, wanted.len()));
+            }
+            // Every name belongs to one listener.
+            Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("must be unique") => {
+                let hosts: Vec<&str> = self.names.iter().map(|name| name.host.as_str()).collect();
+                let what =
+                    format!("a listener for {} in Gateway {}/{}", hosts.join(", "), gateway.namespace, gateway.name);
+                return Err(Error::NameTaken { what }.into());
+            }
+            Err(kube::Error::Api(status)) if issuer::has_changed(&status) => return Ok(Written::ReadAgain),
+            other => other.doing(|| self.doing())?,
+        };
+        let kept: Vec<&str> = wanted.iter().map(name_of).collect();
+        take_out(&self.api, patched, self.tenant, &kept).await.doing(|| self.doing())?;
+        Ok(Written::All)
+    }
 }
 
 /// Takes listeners of a tenant out that are not kept, though somebody edited them and has parts of them now. The version that was read
@@ -272,24 +330,6 @@ fn applied(gateway: &GatewayRef, part: &Value) -> Value {
     body
 }
 
-/// One issuer for all of a Gateway: it is an annotation. Not forced, so that another's is reported instead of replaced.
-async fn ensure_issuer(api: &Api<DynamicObject>, namespace: &str, issuer: &str, gateway: &GatewayRef) -> Result<()> {
-    let part = json!({ "metadata": { "annotations": { ISSUER_ANNOTATION: issuer } } });
-    let params = PatchParams::apply(&issuer_manager(namespace));
-    match api.patch(&gateway.name, &params, &Patch::Apply(&applied(gateway, &part))).await {
-        Err(kube::Error::Api(status)) if status.code == 409 && status.message.contains(ISSUER_ANNOTATION) => {
-            let (of, name) = (&gateway.namespace, &gateway.name);
-            let what = format!("Gateway {of}/{name} has another cluster issuer than {issuer}, and can have only one");
-            Err(Error::Lacking {
-                what,
-                remedy: "let all classes of this host cluster name the same cluster issuer, or bring the Gateway API 1.5 \
-                         or newer along",
-            })
-        }
-        other => other.map(drop).doing(|| format!("naming the issuer {issuer} for the listener of {namespace}")),
-    }
-}
-
 /// Takes the tenant's listeners out of every Gateway of this installation, with the certificate that was made for them.
 pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<()> {
     let namespace = place.namespace.as_str();
@@ -301,14 +341,14 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Share
         let doing = || format!("taking the listeners of {namespace} out of Gateway {}/{}", at.namespace, at.name);
         let api = gateways(client, &at.namespace);
         let mut changed = false;
-        for manager in [manager(namespace), issuer_manager(namespace)] {
+        for manager in [manager(namespace), issuer::manager(namespace)] {
             changed |= withdraw(&api, &gateway, &at, &manager).await?;
         }
         let left = if changed { api.get_opt(&at.name).await.doing(doing)? } else { Some(gateway) };
         if let Some(left) = left {
             take_out(&api, left, &place.namespace, &[]).await.doing(doing)?;
         }
-        issue::remove(client, &at.namespace, &own_secret(namespace)).await?;
+        issue::remove(client, &at.namespace, &own_secret(&place.namespace)).await?;
     }
     Ok(())
 }
