@@ -33,7 +33,7 @@ fn is_away(error: &anyhow::Error) -> bool {
 ///
 /// # Errors
 /// Why it can't be opened, and who must do what.
-pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> {
+async fn open(config: &config::Store, create: bool) -> Result<Store> {
     if config.url.is_empty() {
         let options = SqliteOptions { events_max: config.events_max, create };
         return Ok(sqlite::open(&config.path, options).await?);
@@ -128,7 +128,7 @@ pub enum StoreCommand {
     /// Brings the store to this version's schema, as a start would. On PostgreSQL daemons of the release before go on working.
     Migrate,
     /// Says that the store was put back by other means (a PostgreSQL database by its own tools), while no daemon runs. The
-    /// next start compares as after `restore`.
+    /// next start compares as after `restore`. Refused while a daemon was heard of within the last minute, also by the copy.
     BeginEpoch,
 }
 
@@ -188,9 +188,7 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
             (before, after) => format!("brought the schema of the store {shown} from version {before} to {after}"),
         }),
         StoreCommand::BeginEpoch => {
-            let store = open(config, false).await?;
-            store.begin_epoch("put back by other means than landlord's").await?;
-            store.close().await;
+            transfer::begin_epoch(&place(config)?, "put back by other means than landlord's").await?;
             Ok(format!("the store {shown} begins a new epoch at the next start"))
         }
     }

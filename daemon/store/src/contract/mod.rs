@@ -16,6 +16,7 @@ mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+pub(crate) mod living;
 mod namespaces;
 mod orphans;
 #[cfg(test)]
