@@ -29,16 +29,17 @@ fn is_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<landlord_store::Error>().is_some_and(landlord_store::Error::is_away)
 }
 
-/// Opens the store. `create`: make it if there is none.
+/// Opens the store for a daemon of `installation`. `create`: make it if there is none.
 ///
 /// # Errors
 /// Why it can't be opened, and who must do what.
-async fn open(config: &config::Store, create: bool) -> Result<Store> {
+async fn open(config: &config::Store, create: bool, installation: &str) -> Result<Store> {
+    let installation = Some(installation.to_owned());
     if config.url.is_empty() {
-        let options = SqliteOptions { events_max: config.events_max, create };
+        let options = SqliteOptions { events_max: config.events_max, create, installation };
         return Ok(sqlite::open(&config.path, options).await?);
     }
-    Ok(postgres::open(postgres_options(config, create)?).await?)
+    Ok(postgres::open(PostgresOptions { installation, ..postgres_options(config, create)? }).await?)
 }
 
 /// The store, with what it needs of the rest of the configuration. A database that is away is waited for: daemons and their
@@ -50,7 +51,7 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
     let signer = audit::signer(&config.audit)?;
     let began = Instant::now();
     let store = loop {
-        match open(&config.store, create).await {
+        match open(&config.store, create, &config.installation).await {
             Err(error) if is_away(&error) && began.elapsed() < AWAY_MAX => {
                 tracing::warn!(error = format!("{error:#}"), "the database does not respond; waiting for it");
                 tokio::time::sleep(AWAY_WAIT).await;
@@ -87,7 +88,7 @@ fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOpti
         read().map_err(|problem| anyhow!(problem))?;
         Some(PasswordSource::new(move || read().map(SecretString::from)))
     };
-    Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create })
+    Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create, installation: None })
 }
 
 /// Commands about the store.

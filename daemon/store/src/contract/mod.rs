@@ -15,6 +15,7 @@ mod duties;
 mod history;
 mod hosts;
 pub(crate) mod identity;
+pub(crate) mod installation;
 mod inventories;
 pub(crate) mod living;
 mod namespaces;

@@ -90,7 +90,7 @@ impl Alone {
     pub(super) async fn open(place: &Place) -> Result<Self, Error> {
         match place {
             Place::Sqlite(path) => {
-                let (connection, held) = sqlite::open_alone(path, false).await?;
+                let (connection, held) = sqlite::open_alone(path, false, None).await?;
                 Ok(Self { connection, place: path.clone(), held: Some(held), made: false })
             }
             Place::Postgres(options) => {
@@ -105,7 +105,7 @@ impl Alone {
         match place {
             Place::Sqlite(path) => {
                 let made = !sqlite::is_there(path);
-                let (connection, held) = sqlite::open_alone(path, true).await?;
+                let (connection, held) = sqlite::open_alone(path, true, None).await?;
                 Ok(Self { connection, place: path.clone(), held: Some(held), made })
             }
             Place::Postgres(options) => {

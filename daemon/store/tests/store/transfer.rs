@@ -25,7 +25,7 @@ use crate::fixtures::*;
 
 async fn database() -> Place {
     let url = tokio::task::spawn_blocking(|| Server::shared().database()).await.unwrap();
-    Place::Postgres(PostgresOptions { url, password: None, events_max: 100_000, create: true })
+    Place::Postgres(PostgresOptions { url, password: None, events_max: 100_000, create: true, installation: None })
 }
 
 async fn open(place: &Place) -> Store {
@@ -195,7 +195,7 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
     // Nothing was done to it: a daemon of the release before goes on, and can be started again.
     let Place::Postgres(options) = &second else { unreachable!() };
-    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
+    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single; ALTER TABLE identity DROP COLUMN installation";
     crate::postgres::run(&options.url, before).await;
     transfer::export(&second, &at("other")).await.unwrap_err();
     transfer::begin_epoch(&second, "put back").await.unwrap_err();
