@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use crate::{
     audit,
     config::{self, Config, read_secret},
+    report::report,
 };
 
 /// No longer does a daemon that starts wait for its database: whoever started it learns then what is wrong.
@@ -53,7 +54,7 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
     let store = loop {
         match open(&config.store, create, &config.installation).await {
             Err(error) if is_away(&error) && began.elapsed() < AWAY_MAX => {
-                tracing::warn!(error = format!("{error:#}"), "the database does not respond; waiting for it");
+                tracing::warn!(error = report(&error), "the database does not respond; waiting for it");
                 tokio::time::sleep(AWAY_WAIT).await;
             }
             opened => break opened?,
