@@ -17,6 +17,7 @@ mod listeners;
 mod metrics;
 mod plugin_check;
 pub mod reload;
+pub mod report;
 mod retention;
 mod revisions;
 pub mod startup;

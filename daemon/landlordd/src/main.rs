@@ -13,6 +13,7 @@ use landlordd::{
     descriptors,
     documents::{self, DocumentCommand},
     reload::Sources,
+    report::report,
     startup::{self, Start},
     store::{self, StoreCommand},
     systemd::{self, Passed},
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "landlordd: {error:#}");
+            let _ = writeln!(std::io::stderr(), "landlordd: {}", report(&error));
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use crate::{
     audit,
     config::{self, Config, read_secret},
+    report::report,
 };
 
 /// No longer does a daemon that starts wait for its database: whoever started it learns then what is wrong.
@@ -29,16 +30,17 @@ fn is_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<landlord_store::Error>().is_some_and(landlord_store::Error::is_away)
 }
 
-/// Opens the store. `create`: make it if there is none.
+/// Opens the store for a daemon of `installation`. `create`: make it if there is none.
 ///
 /// # Errors
 /// Why it can't be opened, and who must do what.
-pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> {
+async fn open(config: &config::Store, create: bool, installation: &str) -> Result<Store> {
+    let installation = Some(installation.to_owned());
     if config.url.is_empty() {
-        let options = SqliteOptions { events_max: config.events_max, create };
+        let options = SqliteOptions { events_max: config.events_max, create, installation };
         return Ok(sqlite::open(&config.path, options).await?);
     }
-    Ok(postgres::open(postgres_options(config, create)?).await?)
+    Ok(postgres::open(PostgresOptions { installation, ..postgres_options(config, create)? }).await?)
 }
 
 /// The store, with what it needs of the rest of the configuration. A database that is away is waited for: daemons and their
@@ -50,9 +52,9 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
     let signer = audit::signer(&config.audit)?;
     let began = Instant::now();
     let store = loop {
-        match open(&config.store, create).await {
+        match open(&config.store, create, &config.installation).await {
             Err(error) if is_away(&error) && began.elapsed() < AWAY_MAX => {
-                tracing::warn!(error = format!("{error:#}"), "the database does not respond; waiting for it");
+                tracing::warn!(error = report(&error), "the database does not respond; waiting for it");
                 tokio::time::sleep(AWAY_WAIT).await;
             }
             opened => break opened?,
@@ -87,7 +89,7 @@ fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOpti
         read().map_err(|problem| anyhow!(problem))?;
         Some(PasswordSource::new(move || read().map(SecretString::from)))
     };
-    Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create })
+    Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create, installation: None })
 }
 
 /// Commands about the store.
@@ -128,7 +130,7 @@ pub enum StoreCommand {
     /// Brings the store to this version's schema, as a start would. On PostgreSQL daemons of the release before go on working.
     Migrate,
     /// Says that the store was put back by other means (a PostgreSQL database by its own tools), while no daemon runs. The
-    /// next start compares as after `restore`.
+    /// next start compares as after `restore`. Refused while a daemon was heard of within the last minute, also by the copy.
     BeginEpoch,
 }
 
@@ -188,9 +190,7 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
             (before, after) => format!("brought the schema of the store {shown} from version {before} to {after}"),
         }),
         StoreCommand::BeginEpoch => {
-            let store = open(config, false).await?;
-            store.begin_epoch("put back by other means than landlord's").await?;
-            store.close().await;
+            transfer::begin_epoch(&place(config)?, "put back by other means than landlord's").await?;
             Ok(format!("the store {shown} begins a new epoch at the next start"))
         }
     }

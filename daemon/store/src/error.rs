@@ -68,6 +68,32 @@ pub enum Error {
         /// Process id of the holder.
         holder: String,
     },
+    /// It is another installation's.
+    #[error(
+        "the store {path} is of the installation {recorded:?}, and the configuration says installation = {configured:?}: {remedy}"
+    )]
+    OtherInstallation {
+        /// Store.
+        path: PathBuf,
+        /// Whose it is.
+        recorded: String,
+        /// Who opens it.
+        configured: String,
+        /// Who must do what.
+        remedy: String,
+    },
+    /// Daemons that share it may still run.
+    #[error(
+        "daemons may be at work on the store {path}: {daemons}. Stop all of them; one that ends in order does not count any more, one          that was killed, or that a fresh copy of the database names, counts for {wait} s more: then try again"
+    )]
+    DaemonsHeard {
+        /// Database.
+        path: PathBuf,
+        /// Process and machine of each, and when it was heard of.
+        daemons: String,
+        /// Seconds until none of them counts any more, if none is heard of again.
+        wait: u64,
+    },
     /// Its schema is not ours.
     #[error(
         "the schema of the store {path} does not fit this version; a newer daemon may have written it: run that one, or restore a backup"

@@ -89,10 +89,16 @@ impl Servers {
         Ok(Self { urls, password, last: AtomicUsize::new(0) })
     }
 
-    /// Fit to be shown.
+    /// Fit to be shown: user, servers and database, without a password.
     pub(crate) fn shown(&self) -> String {
-        let hosts: Vec<&str> = self.urls.iter().filter_map(Url::host_str).collect();
-        format!("postgres://{}{}", hosts.join(","), self.urls.first().map(Url::path).unwrap_or_default())
+        let user = self.urls.first().map(Url::username).filter(|user| !user.is_empty());
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        let host = |url: &Url| {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("{}{port}", url.host_str()?))
+        };
+        let hosts: Vec<String> = self.urls.iter().filter_map(host).collect();
+        format!("postgres://{user}{}{}", hosts.join(","), self.urls.first().map(Url::path).unwrap_or_default())
     }
 
     /// How to connect to the one that was connected to last. May hold a password.
@@ -201,7 +207,7 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(urls("postgres://u@localhost/d?host=/run/pg").unwrap(), ["postgres://u@localhost/d?host=/run/pg"]);
         let servers = Servers::parse("postgres://u@a,b:1/d?sslmode=require", None).unwrap();
-        assert_eq!(servers.shown(), "postgres://a,b/d");
+        assert_eq!(servers.shown(), "postgres://u@a,b:1/d");
     }
 
     #[test]

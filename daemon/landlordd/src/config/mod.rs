@@ -41,7 +41,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Name of this installation; every cloud object carries it. A DNS label, never changed.
+    /// Name of this installation; every cloud object carries it. A DNS label. The store knows it: a start with
+    /// another one is refused once anything was ordered.
     pub installation: String,
     /// How clients reach the daemon.
     pub server: Server,

@@ -20,8 +20,11 @@ pub(crate) struct Identity {
     pub(crate) id: String,
     /// Raised whenever the store goes on from a copy.
     pub(crate) epoch: i64,
-    seen_time: Timestamp,
-    clean: bool,
+    /// Whose it is; empty: no daemon has written it yet.
+    pub(crate) installation: String,
+    pub(crate) seen_time: Timestamp,
+    /// Whoever had it open last has closed it.
+    pub(crate) clean: bool,
 }
 
 /// How far a store was when this process last wrote to it. What a name leads to may be replaced under a running daemon: a server
@@ -78,11 +81,15 @@ fn missing() -> StoreError {
 /// The row, if the store has one yet.
 pub(crate) async fn read(connection: &mut AnyConnection) -> Result<Option<Identity>, StoreError> {
     let failed = unavailable("reading the store's identity");
-    let row = sqlx::query("SELECT * FROM identity").fetch_optional(connection).await.map_err(&failed)?;
+    let row = sqlx::query("SELECT id, epoch, installation, seen_time, clean FROM identity")
+        .fetch_optional(connection)
+        .await
+        .map_err(&failed)?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Identity {
         id: row.try_get("id").map_err(&failed)?,
         epoch: row.try_get("epoch").map_err(&failed)?,
+        installation: row.try_get("installation").map_err(&failed)?,
         seen_time: Timestamp(row.try_get("seen_time").map_err(&failed)?),
         clean: row.try_get::<i64, _>("clean").map_err(&failed)? != 0,
     }))

@@ -15,7 +15,9 @@ mod duties;
 mod history;
 mod hosts;
 pub(crate) mod identity;
+pub(crate) mod installation;
 mod inventories;
+pub(crate) mod living;
 mod namespaces;
 mod orphans;
 #[cfg(test)]

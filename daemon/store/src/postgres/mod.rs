@@ -18,6 +18,7 @@ use std::{
 use sqlx::{AnyConnection, Connection as _};
 use tokio_util::sync::CancellationToken;
 
+use self::schema::Opening;
 use crate::{
     Error,
     connections::{Connect, Connections},
@@ -47,12 +48,14 @@ pub struct PostgresOptions {
     pub events_max: u64,
     /// Make the tables if the database has none. A daemon that does so unasked takes over nothing of what it built before.
     pub create: bool,
+    /// Whose daemon opens it: one of another installation is refused. `None`: no daemon, whoever's it is.
+    pub installation: Option<String>,
 }
 
 /// Opens the store. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// [`Error::Missing`] if the database has no tables and none shall be made; the others as they say.
+/// [`Error::Missing`] if the database has no tables and none shall be made; [`Error::OtherInstallation`]; the others as they say.
 pub async fn open(options: PostgresOptions) -> Result<Store, Error> {
     open_at(&options, false).await
 }
@@ -93,7 +96,8 @@ pub(crate) async fn connection(options: &PostgresOptions) -> Result<(PathBuf, Ar
 async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
     let (place, servers, mut writing) = connection(options).await?;
     let target = Target::Servers(Arc::clone(&servers));
-    schema::prepare(&mut writing, &place, options.create, init).await?;
+    let installation = options.installation.as_deref();
+    schema::prepare(&mut writing, &place, Opening { create: options.create, init, installation }).await?;
     let upgrade = |source| Error::Upgrade { path: place.clone(), source };
     let newest = events::newest(&mut writing).await.map_err(upgrade)?;
     let known = Known::of(&mut writing, newest).await.map_err(upgrade)?;
@@ -135,7 +139,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
 /// As [`open`].
 pub(crate) async fn open_alone(options: &PostgresOptions, create: bool) -> Result<(AnyConnection, PathBuf), Error> {
     let (place, _, mut connection) = connection(options).await?;
-    schema::prepare(&mut connection, &place, create, false).await?;
+    schema::prepare(&mut connection, &place, Opening { create, init: false, installation: None }).await?;
     Ok((connection, place))
 }
 

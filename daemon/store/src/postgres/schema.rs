@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{
     Error,
-    contract::{self, identity},
+    contract::{self, identity, installation},
     dialect::{Dialect, WRITERS_TURN},
     silence::silent,
 };
@@ -46,13 +46,19 @@ pub(crate) async fn has(connection: &mut AnyConnection, table: &str) -> Result<b
     Ok(found.is_some())
 }
 
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    /// Make the tables if there are none.
+    pub(crate) create: bool,
+    /// There may be none.
+    pub(crate) init: bool,
+    /// Whose daemon opens it, if one does.
+    pub(crate) installation: Option<&'a str>,
+}
+
 /// Makes the database ready for this version, while no other daemon writes.
-pub(crate) async fn prepare(
-    connection: &mut AnyConnection,
-    place: &Path,
-    create: bool,
-    init: bool,
-) -> Result<(), Error> {
+pub(crate) async fn prepare(connection: &mut AnyConnection, place: &Path, opening: Opening<'_>) -> Result<(), Error> {
     let database = |source| Error::Database { path: place.to_owned(), source };
     let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT)";
     let asked = sqlx::query_scalar(version).fetch_one(&mut *connection);
@@ -62,12 +68,13 @@ pub(crate) async fn prepare(
         return Err(Error::Address { problem });
     }
     // However long a migration takes: that of a server which has fallen silent ends as well.
-    let prepared = timeout(PREPARE_TIMEOUT, in_turn(connection, place, create, init)).await;
+    let prepared = timeout(PREPARE_TIMEOUT, in_turn(connection, place, opening)).await;
     prepared.unwrap_or_else(|_| Err(database(silent(PREPARE_TIMEOUT))))
 }
 
 /// The same, once it is our turn.
-async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, init: bool) -> Result<(), Error> {
+async fn in_turn(connection: &mut AnyConnection, place: &Path, opening: Opening<'_>) -> Result<(), Error> {
+    let Opening { create, init, installation } = opening;
     let database = |source| Error::Database { path: place.to_owned(), source };
     let upgrade = |source| Error::Upgrade { path: place.to_owned(), source };
     let mut transaction = connection.begin().await.map_err(database)?;
@@ -82,7 +89,15 @@ async fn in_turn(connection: &mut AnyConnection, place: &Path, create: bool, ini
     refuse_half_restored(&mut transaction, place).await?;
     migrator().run(&mut *transaction).await.map_err(|source| Error::Schema { path: place.to_owned(), source })?;
     contract::upgrade(&mut transaction).await.map_err(upgrade)?;
+    if let Some(configured) = installation
+        && let Some(refusal) = installation::refused(&mut transaction, configured).await.map_err(upgrade)?
+    {
+        return Err(refusal.of(place, configured));
+    }
     identity::open(&mut transaction, None, 0).await.map_err(upgrade)?;
+    if let Some(configured) = installation {
+        installation::record(&mut transaction, configured).await.map_err(upgrade)?;
+    }
     if init {
         identity::begin_epoch(&mut transaction, false, "the store is new", 0).await.map_err(upgrade)?;
     }

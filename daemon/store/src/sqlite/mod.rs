@@ -22,6 +22,7 @@ use crate::{
     contract::{
         self,
         identity::{self, Known},
+        installation,
     },
     dialect::Dialect,
     figures::StoreFigures,
@@ -47,21 +48,23 @@ pub struct SqliteOptions {
     pub events_max: u64,
     /// Make the store if there is none. A daemon that does so unasked takes over nothing of what it built before.
     pub create: bool,
+    /// Whose daemon opens it: one of another installation is refused. `None`: no daemon, whoever's it is.
+    pub installation: Option<String>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { events_max: 100_000, create: false }
+        Self { events_max: 100_000, create: false, installation: None }
     }
 }
 
 /// Opens the store at `path`. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// [`Error::Missing`] if there is none and none shall be made; [`Error::InUse`] if another process has it open; the others
-/// as they say.
+/// [`Error::Missing`] if there is none and none shall be made; [`Error::InUse`] if another process has it open;
+/// [`Error::OtherInstallation`]; the others as they say.
 pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
-    let (mut writing, held) = open_alone(path, options.create).await?;
+    let (mut writing, held) = open_alone(path, options.create, options.installation.as_deref()).await?;
     let held = Arc::new(held);
     let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
     let file_error = |source| Error::File { path: path.to_owned(), source };
@@ -118,11 +121,16 @@ pub async fn init(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A store that nobody else has open, as [`open`] leaves it. `create`: make it if there is none.
+/// A store that nobody else has open, as [`open`] leaves it. `create`: make it if there is none; `installation`: whose daemon opens it,
+/// if one does.
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) async fn open_alone(path: &Path, create: bool) -> Result<(AnyConnection, HeldFile), Error> {
+pub(crate) async fn open_alone(
+    path: &Path,
+    create: bool,
+    installation: Option<&str>,
+) -> Result<(AnyConnection, HeldFile), Error> {
     if !create && !is_there(path) {
         return Err(Error::Missing { path: path.to_owned() });
     }
@@ -131,7 +139,15 @@ pub(crate) async fn open_alone(path: &Path, create: bool) -> Result<(AnyConnecti
     let connect = connect_options(&held.resolved).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let mut writing = connect_migrated(path, &connect).await?;
     contract::upgrade(&mut writing).await.map_err(upgrade)?;
+    if let Some(configured) = installation
+        && let Some(refusal) = installation::refused(&mut writing, configured).await.map_err(upgrade)?
+    {
+        return Err(refusal.of(path, configured));
+    }
     identify(&mut writing, &held).await.map_err(upgrade)?;
+    if let Some(configured) = installation {
+        installation::record(&mut writing, configured).await.map_err(upgrade)?;
+    }
     Ok((writing, held))
 }
 

@@ -19,7 +19,7 @@ use sqlx::AnyConnection;
 
 pub use self::{
     file::TableSum,
-    place::{Place, migrate},
+    place::{Place, begin_epoch, migrate},
 };
 use self::{
     file::{Header, Reader, Writer},
@@ -33,13 +33,10 @@ use crate::{
     schema_version::schema_version,
 };
 
-/// A daemon that was heard of within this time may still run; a living one is heard of several times in it.
-const HEARD_MS: i64 = 60_000;
-
 /// Writes the store into a new file; gives what is in it.
 ///
 /// # Errors
-/// [`Error::InUse`] while a daemon works on it, [`Error::Missing`], [`Error::Exists`] if the file is there.
+/// [`Error::InUse`] or [`Error::DaemonsHeard`] while a daemon works on it, [`Error::Missing`], [`Error::Exists`] if the file is there.
 pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
     // Opening it brings its schema up to date, which daemons of the release before need not be able to be started on.
     place::refuse_in_use(from).await?;
@@ -47,7 +44,7 @@ pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
     let place = alone.place.clone();
     let failed = |source| Error::Database { path: place.clone(), source };
     alone.begin().await.map_err(failed)?;
-    daemons_ended(&mut alone, HEARD_MS).await?;
+    alone.refuse_living().await?;
     let all = tables::all(&mut alone.connection).await.map_err(failed)?;
     let header = Header {
         schema: schema_version(&mut alone.connection).await.map_err(failed)?,
@@ -85,7 +82,7 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
     let failed = |source| Error::Database { path: place.clone(), source };
     let bad = |problem: String| Error::NotAStore { path: from.to_owned(), problem };
     alone.begin().await.map_err(failed)?;
-    daemons_ended(alone, 0).await?;
+    refuse_announced(alone).await?;
     let connection = &mut alone.connection;
     let schema = schema_version(connection).await.map_err(failed)?;
     if schema != header.schema {
@@ -106,11 +103,11 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
         return Err(bad(format!("what was read back differs from it in: {}", differing(&found, sums).join(", "))));
     }
     tables::set_positions(connection, &header.positions).await.map_err(failed)?;
-    begin_epoch(connection, from).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    import_epoch(connection, from).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
     Ok(found)
 }
 
-async fn begin_epoch(connection: &mut AnyConnection, from: &Path) -> Result<(), landlord_core::ports::StoreError> {
+async fn import_epoch(connection: &mut AnyConnection, from: &Path) -> Result<(), landlord_core::ports::StoreError> {
     identity::begin_epoch(connection, false, &format!("imported from {}", from.display()), 0).await?;
     let now = clock::now(connection).await?;
     identity::seen(connection, now, true).await
@@ -139,19 +136,16 @@ fn differing(found: &[TableSum], wanted: &[TableSum]) -> Vec<String> {
     missing.chain(more).collect()
 }
 
-/// On PostgreSQL nothing else says whether a daemon works on it. `heard_ms` of 0: none may ever have announced itself.
-async fn daemons_ended(alone: &mut Alone, heard_ms: i64) -> Result<(), Error> {
+/// What is filled must never have had a daemon, killed ones among them.
+async fn refuse_announced(alone: &mut Alone) -> Result<(), Error> {
     // A SQLite file is locked by a daemon that runs: those that it names were killed.
-    if alone.is_locked() { Ok(()) } else { refuse_daemons(&mut alone.connection, &alone.place, heard_ms).await }
-}
-
-async fn refuse_daemons(connection: &mut AnyConnection, place: &Path, heard_ms: i64) -> Result<(), Error> {
-    let now = clock::now(connection).await.map_err(|source| Error::Upgrade { path: place.to_owned(), source })?;
-    let since = if heard_ms == 0 { 0 } else { now.0.saturating_sub(heard_ms) };
-    let sql = "SELECT host, pid FROM daemons WHERE heard_time >= $1 ORDER BY heard_time DESC LIMIT 1";
-    let running: Result<Option<(String, i64)>, _> = sqlx::query_as(sql).bind(since).fetch_optional(connection).await;
-    match running.map_err(|source| Error::Database { path: place.to_owned(), source })? {
-        Some((host, pid)) => Err(Error::InUse { path: place.to_owned(), holder: format!("{pid} on {host}") }),
+    if alone.is_locked() {
+        return Ok(());
+    }
+    let sql = "SELECT host, pid FROM daemons ORDER BY heard_time DESC LIMIT 1";
+    let found: Result<Option<(String, i64)>, _> = sqlx::query_as(sql).fetch_optional(&mut alone.connection).await;
+    match found.map_err(|source| Error::Database { path: alone.place.clone(), source })? {
+        Some((host, pid)) => Err(Error::InUse { path: alone.place.clone(), holder: format!("{pid} on {host}") }),
         None => Ok(()),
     }
 }

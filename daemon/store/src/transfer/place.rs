@@ -1,15 +1,16 @@
 //! Where a store is, opened by nobody else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::{AnyConnection, Connection as _};
 
-use super::{HEARD_MS, newest, refuse_daemons};
+use super::newest;
 use crate::{
     Error, PostgresOptions,
-    contract::identity,
+    contract::{identity, living::living},
     dialect::{Dialect, WRITERS_TURN},
     postgres,
+    rows::clock,
     schema_version::schema_version,
     sqlite::{self, HeldFile},
 };
@@ -48,15 +49,40 @@ pub async fn migrate(place: &Place) -> Result<(i64, i64), Error> {
     Ok((before, after))
 }
 
+/// Has a store that was put back by other means than landlord's begin an epoch, in which the clouds' inventories are compared before
+/// the first change. `reason` is reported with it.
+///
+/// # Errors
+/// [`Error::InUse`] or [`Error::DaemonsHeard`] while a daemon works on it: it would go on by what it has read of the store of before.
+pub async fn begin_epoch(place: &Place, reason: &str) -> Result<(), Error> {
+    refuse_in_use(place).await?;
+    let mut alone = Alone::open(place).await?;
+    let path = alone.place.clone();
+    let upgrade = |source| Error::Upgrade { path: path.clone(), source };
+    alone.begin().await.map_err(|source| Error::Database { path: path.clone(), source })?;
+    alone.refuse_living().await?;
+    identity::begin_epoch(&mut alone.connection, true, reason, 0).await.map_err(upgrade)?;
+    let now = clock::now(&mut alone.connection).await.map_err(upgrade)?;
+    identity::seen(&mut alone.connection, now, true).await.map_err(upgrade)?;
+    alone.finish().await
+}
+
 /// Refuses a database in which a daemon was heard of a moment ago, before anything is changed there. A file is locked instead.
 pub(super) async fn refuse_in_use(place: &Place) -> Result<(), Error> {
     let Place::Postgres(options) = place else { return Ok(()) };
     let (place, _, mut connection) = postgres::connection(options).await?;
     let failed = |source| Error::Database { path: place.clone(), source };
     if postgres::schema::has(&mut connection, "daemons").await.map_err(failed)? {
-        refuse_daemons(&mut connection, &place, HEARD_MS).await?;
+        refuse_living(&mut connection, &place).await?;
     }
     connection.close().await.map_err(failed)
+}
+
+/// On PostgreSQL nothing else says whether a daemon works on it.
+async fn refuse_living(connection: &mut AnyConnection, place: &Path) -> Result<(), Error> {
+    let found = living(connection).await.map_err(|source| Error::Upgrade { path: place.to_owned(), source })?;
+    let Some(living) = found else { return Ok(()) };
+    Err(Error::DaemonsHeard { path: place.to_owned(), daemons: living.daemons, wait: living.wait })
 }
 
 impl Alone {
@@ -64,7 +90,7 @@ impl Alone {
     pub(super) async fn open(place: &Place) -> Result<Self, Error> {
         match place {
             Place::Sqlite(path) => {
-                let (connection, held) = sqlite::open_alone(path, false).await?;
+                let (connection, held) = sqlite::open_alone(path, false, None).await?;
                 Ok(Self { connection, place: path.clone(), held: Some(held), made: false })
             }
             Place::Postgres(options) => {
@@ -79,7 +105,7 @@ impl Alone {
         match place {
             Place::Sqlite(path) => {
                 let made = !sqlite::is_there(path);
-                let (connection, held) = sqlite::open_alone(path, true).await?;
+                let (connection, held) = sqlite::open_alone(path, true, None).await?;
                 Ok(Self { connection, place: path.clone(), held: Some(held), made })
             }
             Place::Postgres(options) => {
@@ -87,6 +113,11 @@ impl Alone {
                 Ok(Self { connection, place, held: None, made: false })
             }
         }
+    }
+
+    /// Refuses one on which a daemon may work. A SQLite file is locked by a daemon that runs: those that it names were killed.
+    pub(super) async fn refuse_living(&mut self) -> Result<(), Error> {
+        if self.is_locked() { Ok(()) } else { refuse_living(&mut self.connection, &self.place).await }
     }
 
     pub(super) fn is_locked(&self) -> bool {

@@ -5,6 +5,7 @@ mod crash;
 mod earlier;
 mod golden;
 mod identity;
+mod installation;
 mod postgres;
 mod silent;
 mod sqlite;

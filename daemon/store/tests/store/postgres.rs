@@ -38,7 +38,14 @@ pub(crate) async fn run(url: &str, sql: &'static str) {
 }
 
 pub(crate) async fn open(url: &str, create: bool) -> Result<Store, Error> {
-    postgres::open(PostgresOptions { url: url.to_owned(), password: None, events_max: 100_000, create }).await
+    postgres::open(PostgresOptions {
+        url: url.to_owned(),
+        password: None,
+        events_max: 100_000,
+        create,
+        installation: None,
+    })
+    .await
 }
 
 #[tokio::test]
@@ -46,7 +53,8 @@ async fn no_tables_are_made_unasked() {
     let url = new_database().await;
     let refused = open(&url, false).await.unwrap_err();
     assert!(matches!(refused, Error::Missing { .. }), "{refused:?}");
-    let options = PostgresOptions { url: url.clone(), password: None, events_max: 10, create: false };
+    let options =
+        PostgresOptions { url: url.clone(), password: None, events_max: 10, create: false, installation: None };
     postgres::init(options.clone()).await.unwrap();
     assert!(matches!(postgres::init(options).await.unwrap_err(), Error::Exists { .. }));
     open(&url, false).await.unwrap();
@@ -312,7 +320,8 @@ async fn a_password_that_was_changed_needs_no_restart() {
     let written = Arc::clone(&password);
     let source = PasswordSource::new(move || Ok((*written.lock().unwrap()).into()));
     let at = url.replace("postgres@", "landlord@");
-    let options = PostgresOptions { url: at, password: Some(source), events_max: 100, create: true };
+    let options =
+        PostgresOptions { url: at, password: Some(source), events_max: 100, create: true, installation: None };
     let refused = postgres::open(options.clone()).await.unwrap_err();
     assert!(matches!(refused, Error::Database { .. }) && !refused.is_away(), "{refused:?}");
     *password.lock().unwrap() = "one";

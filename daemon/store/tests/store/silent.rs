@@ -26,7 +26,8 @@ async fn behind_a_proxy() -> (Store, Proxy) {
 async fn opened(url: &str) -> Store {
     let began = Instant::now();
     loop {
-        let options = PostgresOptions { url: url.to_owned(), password: None, events_max: 100, create: true };
+        let options =
+            PostgresOptions { url: url.to_owned(), password: None, events_max: 100, create: true, installation: None };
         match postgres::open(options).await {
             Ok(store) => return store,
             Err(error) => assert!(began.elapsed() < BOUND, "{error:?}"),

@@ -236,7 +236,7 @@ async fn unknown_stored_values_are_named() {
 #[tokio::test]
 async fn old_events_go_and_their_tokens_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { events_max: 100, create: true };
+    let options = SqliteOptions { events_max: 100, create: true, ..SqliteOptions::default() };
     let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
     created(&store, "acme", "prod").await;
     let claim = claim_one(&store).await;

@@ -25,7 +25,7 @@ use crate::fixtures::*;
 
 async fn database() -> Place {
     let url = tokio::task::spawn_blocking(|| Server::shared().database()).await.unwrap();
-    Place::Postgres(PostgresOptions { url, password: None, events_max: 100_000, create: true })
+    Place::Postgres(PostgresOptions { url, password: None, events_max: 100_000, create: true, installation: None })
 }
 
 async fn open(place: &Place) -> Store {
@@ -190,14 +190,15 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     let daemon = DaemonInfo { id: "d".into(), host: "h".into(), pid: 7, version: "0".into() };
     store.announce(&daemon).await.unwrap();
     let refused = transfer::export(&second, &at("other")).await.unwrap_err();
-    assert!(matches!(&refused, Error::InUse { holder, .. } if holder == "7 on h"), "{refused:?}");
+    assert!(matches!(&refused, Error::DaemonsHeard { .. }), "{refused:?}");
     let refused = transfer::import(&at("whole"), &second).await.unwrap_err();
     assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
     // Nothing was done to it: a daemon of the release before goes on, and can be started again.
     let Place::Postgres(options) = &second else { unreachable!() };
-    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single";
+    let before = "DELETE FROM _sqlx_migrations WHERE version >= 61; DROP TABLE certificate_orders; DROP INDEX tenants_leased; DROP INDEX identity_single; ALTER TABLE identity DROP COLUMN single; ALTER TABLE identity DROP COLUMN installation";
     crate::postgres::run(&options.url, before).await;
     transfer::export(&second, &at("other")).await.unwrap_err();
+    transfer::begin_epoch(&second, "put back").await.unwrap_err();
     let mut connection = sqlx::AnyConnection::connect(&options.url).await.unwrap();
     let version: i64 =
         sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
@@ -207,6 +208,43 @@ async fn what_is_not_whole_or_in_use_is_not_moved() {
     store.leave("d").await.unwrap();
     store.close().await;
     transfer::import(&at("whole"), &second).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_is_begun_by_hand_while_no_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = placement().provider_key();
+    let first = filled(&folder.path().join("first.db")).await;
+    let store = open(&first).await;
+    let refused = transfer::begin_epoch(&first, "put back").await.unwrap_err();
+    assert!(matches!(refused, Error::InUse { .. }), "{refused:?}");
+    store.close().await;
+    drop(store);
+    transfer::begin_epoch(&first, "put back").await.unwrap();
+    assert_eq!(open(&first).await.inventories_due(std::slice::from_ref(&key)).await.unwrap().len(), 1);
+
+    let second = database().await;
+    let store = open(&second).await;
+    for (id, pid) in [("d", 7), ("e", 8)] {
+        store.announce(&DaemonInfo { id: id.into(), host: "h".into(), pid, version: "0".into() }).await.unwrap();
+    }
+    let refused = transfer::begin_epoch(&second, "put back").await.unwrap_err();
+    assert!(matches!(&refused, Error::DaemonsHeard { wait, .. } if (50..=61).contains(wait)), "{refused:?}");
+    let text = refused.to_string();
+    assert!(text.contains("process 7 on h (heard of ") && text.contains("process 8 on h (heard of "), "{text}");
+    assert!(text.contains("a fresh copy of the database names"), "{text}");
+    // One left in order. The other was killed, so long ago that it lives no more; a living one is heard of again and again.
+    store.leave("d").await.unwrap();
+    store.close().await;
+    let Place::Postgres(options) = &second else { unreachable!() };
+    crate::postgres::run(&options.url, "UPDATE daemons SET heard_time = heard_time - 50000").await;
+    let refused = transfer::begin_epoch(&second, "put back").await.unwrap_err();
+    assert!(matches!(&refused, Error::DaemonsHeard { wait, .. } if *wait <= 11), "{refused:?}");
+    crate::postgres::run(&options.url, "UPDATE daemons SET heard_time = heard_time - 10000").await;
+    transfer::begin_epoch(&second, "put back").await.unwrap();
+    let store = open(&second).await;
+    assert_eq!(store.inventories_due(&[key]).await.unwrap().len(), 1);
+    assert_eq!(store.daemons().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

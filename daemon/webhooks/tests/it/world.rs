@@ -58,7 +58,7 @@ impl World {
     /// With a store that keeps so many events, and a thousand more at most.
     pub(crate) async fn keeping(events_max: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = SqliteOptions { create: true, events_max };
+        let options = SqliteOptions { create: true, events_max, ..SqliteOptions::default() };
         let store = sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
         Self { store: Arc::new(store), _folder: folder }
     }
