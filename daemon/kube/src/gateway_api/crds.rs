@@ -4,7 +4,10 @@
 //! changes or removes it. Two installations that both kept them up to date would take turns for ever, and so would landlord and a
 //! cloud that keeps them in its clusters: <https://gateway-api.sigs.k8s.io/guides/crd-management>.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -15,7 +18,10 @@ use landlord_core::ports::DeployTarget;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::routing::is_known;
+use super::{
+    GROUP,
+    routing::{ROUTES, served},
+};
 use crate::{
     error::{Doing as _, Error, Result},
     file,
@@ -83,10 +89,12 @@ pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>)
     let Some(crds) = crds else { return Ok(None) };
     let found = found(client).await?;
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.cluster.shared().is_none() || is_ours_in_part(&found, crds, &target.installation) {
-        ensure_crds(client, crds, &target.installation, &found).await?;
-    }
-    learned(client).await
+    let applied = if target.cluster.shared().is_none() || is_ours_in_part(&found, crds, &target.installation) {
+        ensure_crds(client, crds, &target.installation, &found).await?
+    } else {
+        BTreeSet::new()
+    };
+    learned(client, &brought(crds, &target.installation, &found, &applied)).await
 }
 
 /// The same for a cluster that landlord made, where nobody but its cloud may have brought the Gateway API along.
@@ -95,12 +103,33 @@ pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>)
 /// What the API server says.
 pub async fn ensure_own(client: &Client, installation: &str, crds: Option<&Crds>) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
-    ensure_crds(client, crds, installation, &found(client).await?).await?;
-    learned(client).await
+    let found = found(client).await?;
+    let applied = ensure_crds(client, crds, installation, &found).await?;
+    learned(client, &brought(crds, installation, &found, &applied)).await
 }
 
-async fn learned(client: &Client) -> Result<Option<String>> {
-    Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
+/// Resources of the Gateway API's stable version whose definitions this installation has brought, by now.
+fn brought<'a>(crds: &'a Crds, installation: &str, found: &Found, applied: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let is_stable = |document: &&Value| {
+        let versions = document.pointer("/spec/versions").and_then(Value::as_array);
+        text(document, "/spec/group") == GROUP
+            && versions.into_iter().flatten().any(|version| version["name"] == "v1" && version["served"] == true)
+    };
+    let is_ours = |name: &str| {
+        let own = found.get(name);
+        applied.contains(name) || own.is_some_and(|own| is_brought(own, installation) && crds.are_in(own))
+    };
+    let own = crds.documents.iter().filter(is_stable).filter(|document| is_ours(name(document)));
+    own.map(|document| text(document, "/spec/names/plural")).collect()
+}
+
+/// Not only once routes are known: what was renewed serves its new kinds a moment later, and a tenant would be put where the older ones
+/// have it.
+async fn learned(client: &Client, brought: &BTreeSet<&str>) -> Result<Option<String>> {
+    let served = served(client).await?;
+    let is_known = |name: &str| served.iter().any(|served| served == name);
+    let learning = brought.iter().copied().chain([ROUTES]).find(|name| !is_known(name));
+    Ok(learning.map(|name| format!("the API server is learning {name} of the Gateway API")))
 }
 
 /// One observation, since every tenant's pass makes one, and every release of a platform.
@@ -122,8 +151,14 @@ fn is_ours_in_part(found: &Found, crds: &Crds, installation: &str) -> bool {
 
 /// What is missing is applied, and what is of this installation is brought to the manifest. Definitions that somebody else keeps stay
 /// as they are, and then nothing but missing definitions is added: the manifest's admission policy would refuse older ones to whoever
-/// keeps them.
-async fn ensure_crds(client: &Client, crds: &Crds, installation: &str, found: &Found) -> Result<()> {
+/// keeps them. The names of what was applied.
+async fn ensure_crds<'a>(
+    client: &Client,
+    crds: &'a Crds,
+    installation: &str,
+    found: &Found,
+) -> Result<BTreeSet<&'a str>> {
+    let mut brought = BTreeSet::new();
     let is_others = |document: &Value| {
         is_definition(document)
             && found.get(name(document)).is_some_and(|annotations| !is_of(annotations, installation))
@@ -147,8 +182,9 @@ async fn ensure_crds(client: &Client, crds: &Crds, installation: &str, found: &F
         wanted["metadata"]["annotations"][OWNER_ANNOTATION] = json!(installation);
         let applied = api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await;
         applied.doing(|| format!("applying {kind} {name} of the Gateway API"))?;
+        brought.insert(name);
     }
-    Ok(())
+    Ok(brought)
 }
 
 fn is_definition(document: &Value) -> bool {
@@ -184,5 +220,29 @@ mod tests {
         assert!(Crds::parse("kind: ConfigMap").is_err());
         let crds = Crds::parse("---\n# nothing\n---\nkind: CustomResourceDefinition\n").unwrap();
         assert_eq!(crds.documents.len(), 1);
+    }
+
+    /// Somebody else's older ones never serve what this manifest would: nobody waits for that.
+    #[test]
+    fn what_is_waited_for_is_what_this_installation_brought() {
+        let definition = |plural: &str, version: &str| {
+            format!(
+                "---\nkind: CustomResourceDefinition\nmetadata: {{name: {plural}.{GROUP}}}\nspec: {{group: {GROUP}, names: {{plural: {plural}}}, \
+                 versions: [{{name: {version}, served: true}}]}}\n"
+            )
+        };
+        let manifest = [("listenersets", "v1"), ("gateways", "v1"), ("tcproutes", "v1alpha2")];
+        let manifest: String = manifest.map(|(plural, version)| definition(plural, version)).concat();
+        let crds = Crds::parse(&manifest).unwrap();
+        let name = format!("listenersets.{GROUP}");
+        let found = |owner: &str| -> Found {
+            let annotations = [(OWNER_ANNOTATION, owner), (DIGEST_ANNOTATION, crds.digest.as_str())];
+            [(name.clone(), annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into())].into()
+        };
+        let none = BTreeSet::new();
+        assert!(brought(&crds, "own", &found("else"), &none).is_empty());
+        assert_eq!(brought(&crds, "own", &found("own"), &none), BTreeSet::from(["listenersets"]));
+        let applied = crds.documents.iter().map(|document| super::name(document)).collect();
+        assert_eq!(brought(&crds, "own", &Found::new(), &applied), BTreeSet::from(["gateways", "listenersets"]));
     }
 }

@@ -7,6 +7,9 @@ use crate::{
     error::{Doing as _, Result},
 };
 
+/// Without them there is no Gateway API to speak of.
+pub(super) const ROUTES: &str = "httproutes";
+
 /// What of the Gateway API a cluster knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Routing {
@@ -21,15 +24,21 @@ pub enum Routing {
 /// What of the Gateway API the cluster knows: read from what it serves, a hundredth of the definitions, since every observation
 /// makes one.
 pub async fn routing(client: &Client) -> Result<Routing> {
-    let served = known(client.list_api_group_resources("gateway.networking.k8s.io/v1").await)
-        .doing(|| "asking for the Gateway API".into())?;
-    let Some(served) = served else { return Ok(Routing::Unknown) };
-    let knows = |name: &str| served.resources.iter().any(|resource| resource.name == name);
-    Ok(match (knows("httproutes"), knows("listenersets")) {
+    let served = served(client).await?;
+    let knows = |name: &str| served.iter().any(|served| served == name);
+    Ok(match (knows(ROUTES), knows("listenersets")) {
         (false, _) => Routing::Unknown,
         (true, false) => Routing::Gateways,
         (true, true) => Routing::ListenerSets,
     })
+}
+
+/// Resources of the stable version that the API server serves; none, where it knows no Gateway API.
+pub(super) async fn served(client: &Client) -> Result<Vec<String>> {
+    let served = known(client.list_api_group_resources("gateway.networking.k8s.io/v1").await)
+        .doing(|| "asking for the Gateway API".into())?;
+    let resources = served.map(|served| served.resources).unwrap_or_default();
+    Ok(resources.into_iter().map(|resource| resource.name).collect())
 }
 
 /// Whether the cluster knows HTTPRoutes.
