@@ -84,7 +84,8 @@ pub enum Error {
     },
     /// Daemons that share it may still run.
     #[error(
-        "daemons may be at work on the store {path}: {daemons}. Stop all of them; one that ends in order does not count any more, one          that was killed, or that a fresh copy of the database names, counts for {wait} s more: then try again"
+        "daemons may be at work on the store {path}: {daemons}. Stop all of them; one that ends in order does not count any more, one \
+         that was killed, or that a fresh copy of the database names, counts for {wait} s more: then try again"
     )]
     DaemonsHeard {
         /// Database.
