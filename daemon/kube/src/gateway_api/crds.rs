@@ -242,7 +242,7 @@ mod tests {
         let none = BTreeSet::new();
         assert!(brought(&crds, "own", &found("else"), &none).is_empty());
         assert_eq!(brought(&crds, "own", &found("own"), &none), BTreeSet::from(["listenersets"]));
-        let applied = crds.documents.iter().map(|document| super::name(document)).collect();
+        let applied = crds.documents.iter().map(super::name).collect();
         assert_eq!(brought(&crds, "own", &Found::new(), &applied), BTreeSet::from(["gateways", "listenersets"]));
     }
 }
