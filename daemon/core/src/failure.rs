@@ -62,19 +62,22 @@ impl From<ProviderError> for Failure {
     }
 }
 
-/// An error with its sources, in one line.
+/// An error with its sources, in one line, and each cause once: libraries name a cause in their own text and give it as the source as well.
 #[derive(Debug, Clone, Copy)]
 pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut text = self.0.to_string();
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            let cause = error.to_string();
+            if !text.ends_with(&cause) {
+                text = format!("{text}: {cause}");
+            }
             source = error.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 

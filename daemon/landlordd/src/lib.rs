@@ -17,7 +17,6 @@ mod listeners;
 mod metrics;
 mod plugin_check;
 pub mod reload;
-pub mod report;
 mod retention;
 mod revisions;
 pub mod startup;

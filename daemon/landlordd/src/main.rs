@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use landlord_core::Chain;
 use landlordd::{
     config::{Checked, Config, Layers, Loaded, check, check_all, load, print},
     descriptors,
     documents::{self, DocumentCommand},
     reload::Sources,
-    report::report,
     startup::{self, Start},
     store::{self, StoreCommand},
     systemd::{self, Passed},
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "landlordd: {}", report(&error));
+            let _ = writeln!(std::io::stderr(), "landlordd: {}", Chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 use clap::Subcommand;
-use landlord_core::ports::{AuditStore as _, CustomerStore as _};
+use landlord_core::{
+    Chain,
+    ports::{AuditStore as _, CustomerStore as _},
+};
 use landlord_store::{
     PasswordSource, PostgresOptions, SqliteOptions, Store, postgres, sqlite,
     transfer::{self, Place, TableSum},
@@ -18,7 +21,6 @@ use secrecy::SecretString;
 use crate::{
     audit,
     config::{self, Config, read_secret},
-    report::report,
 };
 
 /// No longer does a daemon that starts wait for its database: whoever started it learns then what is wrong.
@@ -54,7 +56,7 @@ pub(crate) async fn open_configured(config: &Config, create: bool) -> Result<Sto
     let store = loop {
         match open(&config.store, create, &config.installation).await {
             Err(error) if is_away(&error) && began.elapsed() < AWAY_MAX => {
-                tracing::warn!(error = report(&error), "the database does not respond; waiting for it");
+                tracing::warn!(error = %Chain(&*error), "the database does not respond; waiting for it");
                 tokio::time::sleep(AWAY_WAIT).await;
             }
             opened => break opened?,
@@ -224,4 +226,30 @@ fn table(sums: &[TableSum]) -> String {
     let width = sums.iter().map(|sum| sum.table.len()).max().unwrap_or_default();
     let line = |sum: &TableSum| format!("  {:<width$} {:>9} rows  {}", sum.table, sum.rows, &sum.digest[..16]);
     sums.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_named_whole_and_its_cause_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let mut config = Config::default();
+        config.store.url = format!("postgres://keeper@{address}/landlord");
+        let error = run(StoreCommand::Init { if_missing: false }, &config).await.unwrap_err();
+        let refused = Chain(&*error).to_string();
+        assert!(refused.contains(&format!("postgres://keeper@{address}/landlord ")), "{refused}");
+        assert_eq!(refused.matches("Connection refused").count(), 1, "{refused}");
+    }
+
+    #[test]
+    fn causes_that_say_more_are_kept() {
+        let error = anyhow!("it ends").context("b").context("a: b").context("first");
+        assert_eq!(Chain(&*error).to_string(), "first: a: b: it ends");
+    }
 }

@@ -20,7 +20,7 @@ use std::{
 
 use cedar_policy::{Authorizer as Cedar, Context, PolicySet, Request, Schema};
 use landlord_core::{
-    CustomerId,
+    Chain, CustomerId,
     access::{Action, ActionGroup, Decision, Principal, Resource},
     ports::Authorizer,
 };
@@ -113,8 +113,7 @@ impl Policies {
                     tracing::info!("the changed policies are in force");
                 }
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                    let text = format!("{error}{cause}");
+                    let text = Chain(&error).to_string();
                     if text != refused {
                         tracing::error!(
                             error = text,
