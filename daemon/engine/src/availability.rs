@@ -207,7 +207,8 @@ impl AvailabilityWatch {
             watched.looked = Some(Instant::now());
             let (probe, endpoints) = (Arc::clone(&self.probe), watched.target.endpoints.clone());
             // Whoever has waited waits no longer.
-            let offset = if place < waiting { Duration::ZERO } else { offset_of(uid, self.options.interval) };
+            let offset = if place < waiting { 0.0 } else { moment_of(uid).1 };
+            let offset = (self.options.interval / SLOTS).mul_f64(offset);
             let task = looks.spawn(async move {
                 tokio::time::sleep(offset).await;
                 Looked { uid, outcome: probe.probe(&endpoints).await }
@@ -275,7 +276,7 @@ impl AvailabilityWatch {
 
     /// What follows from a look; `None`: nothing that is to be written now.
     fn seen(&self, watch: &mut Watch, looked: Looked) -> Option<SeenAvailability> {
-        let is_kept_now = (watch.beat + u64::from(slot_of(looked.uid))).is_multiple_of(KEEP_BEATS);
+        let is_kept_now = (watch.beat + u64::from(moment_of(looked.uid).0)).is_multiple_of(KEEP_BEATS);
         let watched = watch.tenants.get_mut(&looked.uid)?;
         let target = &mut watched.target;
         let outcome = match &looked.outcome {
@@ -333,18 +334,13 @@ impl AvailabilityWatch {
     }
 }
 
-/// The second of a beat in which a tenant is looked at.
-fn slot_of(uid: TenantUid) -> u32 {
+/// The slot of a beat in which a tenant is looked at, and when in it, of one: hundreds of names asked for in one moment are more than a
+/// name server takes in, and what it drops is asked for again a second later.
+fn moment_of(uid: TenantUid) -> (u32, f64) {
     // A random UUID: its last bytes are spread evenly.
     let [.., a, b] = uid.0.into_bytes();
-    u32::from(u16::from_be_bytes([a, b])) % SLOTS
-}
-
-/// When in its slot: hundreds of names asked for in one moment are more than a name server takes in, and what it drops is asked for
-/// again a second later.
-fn offset_of(uid: TenantUid, interval: Duration) -> Duration {
-    let [.., c, _, _] = uid.0.into_bytes();
-    (interval / SLOTS).mul_f64(f64::from(c) / 256.0)
+    let at = u32::from(u16::from_be_bytes([a, b])) * SLOTS;
+    (at >> u16::BITS, f64::from(at & u32::from(u16::MAX)) / f64::from(1 << u16::BITS))
 }
 
 /// Who is to be looked at: those who were left out before, and those whose slot it is, but for who is looked at already, or was just
@@ -354,7 +350,7 @@ fn due(watch: &mut Watch, slot: u32, interval: Duration) -> Vec<TenantUid> {
     let mut due = std::mem::take(&mut watch.left_out);
     let left_out: BTreeSet<TenantUid> = due.iter().copied().collect();
     let is_fresh = |watched: &Watched| watched.looked.is_some_and(|at| at.elapsed() < interval / 2);
-    let of_slot = watch.tenants.iter().filter(|(uid, watched)| slot_of(**uid) == slot && !is_fresh(watched));
+    let of_slot = watch.tenants.iter().filter(|(uid, watched)| moment_of(**uid).0 == slot && !is_fresh(watched));
     due.extend(of_slot.map(|(uid, _)| *uid).filter(|uid| !looking.contains(uid) && !left_out.contains(uid)));
     due
 }
