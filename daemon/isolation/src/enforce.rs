@@ -28,7 +28,7 @@ use landlord_kube::{
     absent::{exactly, gone_is_fine, since},
     apply::apply_all,
     differs,
-    gateway_api::{self, Crds},
+    gateway_api::{self, Crds, Routing},
     markers::{FIELD_MANAGER, POOL_KEY, is_ours, selector},
     object::Wanted,
     progress::pending,
@@ -62,7 +62,8 @@ async fn observe_and_apply(
     if let Some(detail) = gateway_api::ensure(client, target, crds).await? {
         return Ok(pending(detail));
     }
-    let routes = gateway_api::is_known(client).await?;
+    let routing = gateway_api::routing(client).await?;
+    let routes = routing != Routing::Unknown;
     let host = host(client, &target.installation).await?;
     apply_all(client, &admission::policies(host), &format!("landlord-installation={}", target.installation), true)
         .await?;
@@ -73,7 +74,7 @@ async fn observe_and_apply(
     apply_all(client, &objects(target, place, from, routes), &selector(target), true).await?;
     let mut unissued = None;
     if let (Some(shared), Some(served)) = (place.settings.gateway(), served) {
-        unissued = gateway::ensure(client, target, place, shared, served).await?;
+        unissued = gateway::ensure(client, target, place, (shared, served), routing).await?;
     } else if routes {
         gateway::remove(client, target, place).await?;
     }

@@ -26,7 +26,7 @@ use landlord_kube::{
     Doing as _, Error, Result,
     absent::{exactly, gone_is_fine, known},
     apply::apply_all,
-    gateway_api::{self, GROUP, Routing, accepted},
+    gateway_api::{GROUP, Routing, accepted},
     markers::{self, LEVEL_LABEL, LISTENERS},
     object::Wanted,
 };
@@ -40,11 +40,10 @@ pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
     place: &SharedTarget,
-    shared: &SharedGateway,
-    served: &Served,
+    (shared, served): (&SharedGateway, &Served),
+    routing: Routing,
 ) -> crate::Result<Option<String>> {
     let gateway = &served.gateway;
-    let routing = gateway_api::routing(client).await?;
     if routing == Routing::Unknown {
         return Err(Error::Lacking {
             what: "the host cluster knows no Gateway API".into(),
