@@ -26,12 +26,7 @@ use self::{
     place::Alone,
     tables::Table,
 };
-use crate::{
-    Error,
-    contract::identity,
-    rows::{clock, events},
-    schema_version::schema_version,
-};
+use crate::{Error, rows::events, schema_version::schema_version};
 
 /// Writes the store into a new file; gives what is in it.
 ///
@@ -103,14 +98,11 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
         return Err(bad(format!("what was read back differs from it in: {}", differing(&found, sums).join(", "))));
     }
     tables::set_positions(connection, &header.positions).await.map_err(failed)?;
-    import_epoch(connection, from).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    let reason = format!("imported from {}", from.display());
+    place::new_epoch(connection, false, &reason)
+        .await
+        .map_err(|source| Error::Upgrade { path: place.clone(), source })?;
     Ok(found)
-}
-
-async fn import_epoch(connection: &mut AnyConnection, from: &Path) -> Result<(), landlord_core::ports::StoreError> {
-    identity::begin_epoch(connection, false, &format!("imported from {}", from.display()), 0).await?;
-    let now = clock::now(connection).await?;
-    identity::seen(connection, now, true).await
 }
 
 async fn sums_of(connection: &mut AnyConnection, all: &[Table]) -> Result<Vec<TableSum>, Error> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use landlord_core::ports::StoreError;
 use sqlx::{AnyConnection, Connection as _};
 
 use super::newest;
@@ -61,10 +62,15 @@ pub async fn begin_epoch(place: &Place, reason: &str) -> Result<(), Error> {
     let upgrade = |source| Error::Upgrade { path: path.clone(), source };
     alone.begin().await.map_err(|source| Error::Database { path: path.clone(), source })?;
     alone.refuse_living().await?;
-    identity::begin_epoch(&mut alone.connection, true, reason, 0).await.map_err(upgrade)?;
-    let now = clock::now(&mut alone.connection).await.map_err(upgrade)?;
-    identity::seen(&mut alone.connection, now, true).await.map_err(upgrade)?;
+    new_epoch(&mut alone.connection, true, reason).await.map_err(upgrade)?;
     alone.finish().await
+}
+
+/// An epoch begins, and nobody has the store open. `restored`: as [`identity::begin_epoch`]'s.
+pub(super) async fn new_epoch(connection: &mut AnyConnection, restored: bool, reason: &str) -> Result<(), StoreError> {
+    identity::begin_epoch(connection, restored, reason, 0).await?;
+    let now = clock::now(connection).await?;
+    identity::seen(connection, now, true).await
 }
 
 /// Refuses a database in which a daemon was heard of a moment ago, before anything is changed there. A file is locked instead.
