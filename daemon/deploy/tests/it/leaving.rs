@@ -378,22 +378,28 @@ impl World {
         anyhow::bail!("the watch ended before the last change")
     }
 
-    /// cert-manager would write over the operator's Secret: whoever comes second is refused with a remedy, and comes in by itself once the first is gone.
-    async fn certificates_of_two_kinds_do_not_meet(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
-        let deployer = &self.scene.deployer;
+    /// Gets to know Gateway, issuer, Secret and remedy, and nothing was written.
+    async fn is_kept_out(&self, tenant: &DeployTarget, gateway: &str) -> Result<()> {
         let from = self.gateways().get(GATEWAY.1).await?;
-        let before = self.listeners().await?;
-        let operators = self.tenant("initech", &json!({ "secret": "wildcard" }));
-        let failure = refused(deployer, &operators).await?;
-        let reported = failure.message.contains("Gateway landlord-gateway/landlord is annotated")
-            && failure.message.contains("issuer letsencrypt")
-            && failure.message.contains("the operator's Secret wildcard");
+        let failure = refused(&self.scene.deployer, tenant).await?;
+        let said = [gateway, "issuer letsencrypt", "the operator's Secret wildcard"];
+        let remedies = ["names = \"listed\"", "1.5"];
         ensure!(
-            reported && failure.remedy.contains("names = \"listed\"") && failure.remedy.contains("1.5"),
+            said.iter().all(|part| failure.message.contains(part))
+                && remedies.iter().all(|part| failure.remedy.contains(part)),
             "{failure:?}"
         );
         let after = self.gateways().get(GATEWAY.1).await?;
         ensure!(after.metadata.resource_version == from.metadata.resource_version, "it was written to");
+        Ok(())
+    }
+
+    /// cert-manager would write over the operator's Secret: whoever comes second is refused with a remedy, and comes in by itself once the first is gone.
+    async fn certificates_of_two_kinds_do_not_meet(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
+        let deployer = &self.scene.deployer;
+        let before = self.listeners().await?;
+        let operators = self.tenant("initech", &json!({ "secret": "wildcard" }));
+        self.is_kept_out(&operators, "Gateway landlord-gateway/landlord is annotated").await?;
         // Nor one that is in, by a change of its class; it is served as before.
         let changed =
             again(&self.scene, globex, &json!({ "class": "example", "certificate": { "secret": "wildcard" } }));
@@ -405,17 +411,7 @@ impl World {
             isolated(deployer, &again(&self.scene, tenant, &Value::Null)).await?;
         }
         isolated(deployer, &operators).await?;
-        let from = self.gateways().get(GATEWAY.1).await?;
-        let failure = refused(deployer, globex).await?;
-        let reported = failure.message.contains("Gateway landlord-gateway/landlord has a listener of another tenant")
-            && failure.message.contains("the operator's Secret wildcard")
-            && failure.message.contains("issuer letsencrypt");
-        ensure!(
-            reported && failure.remedy.contains("names = \"listed\"") && failure.remedy.contains("1.5"),
-            "{failure:?}"
-        );
-        let after = self.gateways().get(GATEWAY.1).await?;
-        ensure!(after.metadata.resource_version == from.metadata.resource_version, "it was written to");
+        self.is_kept_out(globex, "Gateway landlord-gateway/landlord has a listener of another tenant").await?;
         removed(deployer, &operators).await?;
         isolated(deployer, globex).await?;
         isolated(deployer, acme).await?;
