@@ -250,8 +250,11 @@ fn in_mounts(scene: &Scene, tenant: &TenantFile, script: &str) {
     scene.run(Command::new("nsenter").args(["--target", init.trim(), "--mount", "sh", "-c", script]));
 }
 
+/// On the file server's disk, and never on this machine's: the kubelet unmounts what it finds at the volume's own path when a pod
+/// goes, so the disk is found where it was mounted first.
 fn on_disk(scene: &Scene, tenant: &TenantFile, script: &str) {
-    in_mounts(scene, tenant, &format!("cd '{}' && {script}", volume(scene, tenant)));
+    let disk = volume(scene, tenant) + ".disk";
+    in_mounts(scene, tenant, &format!("mountpoint --quiet '{disk}' && cd '{disk}' && {script}"));
 }
 
 /// The file server's volume, which is a folder of this machine, becomes a disk that can be filled, with what was in the folder.
