@@ -4,6 +4,7 @@
 
 mod architecture;
 mod circles;
+mod clones;
 mod dependencies;
 mod programs;
 mod reasons;
