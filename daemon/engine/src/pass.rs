@@ -81,7 +81,10 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<
             biased;
             _ = lease.tick() => pass.renew().await?,
             Some(finished) = calls.next() => {
-                pass.finish(finished).await?;
+                let is_last = calls.is_empty() && !over;
+                if pass.finish(finished, is_last).await? {
+                    return Ok(());
+                }
                 overtaken = overtaken || pass.reload().await?;
             }
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
