@@ -6,14 +6,17 @@
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
 //! - No certificate is taken for longer than an hour without being seen (`sessions`), and none that has ended.
+//! - Web addresses that lead to one place share a connection (`together`); each begins it in its turn, as its customers do.
 //! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
 //!   connection that was made. None is asked of a proxy either, which may be let in where its callers are not.
 
 mod names;
 mod sessions;
+mod together;
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -41,7 +44,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::{
     names::{KnownNames, NAMES_MAX},
@@ -131,52 +134,66 @@ impl WebProbe {
             true => Some(self.judge().map_err(NoAnswer::NotLooked)?.config),
             false => None,
         };
-        let one = async |place: &Place| {
-            let seen = match config.as_ref().filter(|_| place.is_web) {
-                Some(config) => self.web(place, config).await,
-                None => self.banner(place).await,
-            };
+        let found = join_all(places.iter().map(|place| self.names.lookup(&place.host))).await;
+        let mut seen: Vec<Result<(), String>> = found.iter().map(|found| found.clone().map(drop)).collect();
+        let found: Vec<BTreeSet<IpAddr>> = found.into_iter().map(Result::unwrap_or_default).collect();
+        let groups = together::groups(&places, &found);
+        let one = async |group: &Vec<usize>| -> Vec<Result<(), String>> {
+            let [first, ..] = group.as_slice() else { return Vec::new() };
+            let members: Vec<&Place> = group.iter().filter_map(|at| places.get(*at)).collect();
+            match (&config, members.as_slice()) {
+                (Some(config), [place, ..]) if place.is_web => self.web_group(&members, &found[*first], config).await,
+                (_, [place, ..]) => vec![self.banner(place, &found[*first]).await],
+                _ => Vec::new(),
+            }
+        };
+        for (group, results) in groups.iter().zip(join_all(groups.iter().map(one)).await) {
+            for (at, result) in group.iter().zip(results) {
+                seen[*at] = result;
+            }
+        }
+        places.iter().zip(seen).try_for_each(|(place, seen)| {
             seen.map_err(|why| {
                 self.names.forget(&place.host);
                 NoAnswer::Missed(format!("{}: {why}", place.name))
             })
-        };
-        join_all(places.iter().map(one)).await.into_iter().collect()
+        })
     }
 
-    async fn web(&self, place: &Place, config: &Arc<ClientConfig>) -> Result<(), String> {
-        let stream = self.connect(place).await?;
+    async fn web(&self, place: &Place, at: &BTreeSet<IpAddr>, config: &Arc<ClientConfig>) -> Result<(), String> {
+        let stream = self.connect(place, at).await?;
+        let mut stream = self.handshake(place, stream, config).await?;
+        let request = request("GET", place, "close");
+        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+        let begun = beginning(&mut stream).await?;
+        judged(&mut stream, begun).await
+    }
+
+    async fn handshake(
+        &self,
+        place: &Place,
+        stream: TcpStream,
+        config: &Arc<ClientConfig>,
+    ) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(Arc::clone(config));
-        let mut stream = connector.connect(name.clone(), stream).await.map_err(|error| format!("TLS: {error}"))?;
+        let stream = connector.connect(name.clone(), stream).await.map_err(|error| format!("TLS: {error}"))?;
         // It may have been renewed since this session began.
         still_holds(stream.get_ref().1.peer_certificates(), UnixTime::now())
             .inspect_err(|_| self.sessions.forget(&name))?;
-        let request = format!(
-            "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n",
-            place.path, place.host
-        );
-        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        let begun = beginning(&mut stream).await?;
-        let status = begun.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
-        match status {
-            // Whoever asks for a password, or sends one elsewhere, answers.
-            Some(100..500) => Ok(()),
-            Some(status) => Err(format!("it answers {status}{}", said(&mut stream, begun).await)),
-            None => Err("it answers no HTTP".into()),
-        }
+        Ok(stream)
     }
 
-    async fn banner(&self, place: &Place) -> Result<(), String> {
-        let mut stream = self.connect(place).await?;
+    async fn banner(&self, place: &Place, at: &BTreeSet<IpAddr>) -> Result<(), String> {
+        let mut stream = self.connect(place, at).await?;
         let begun = beginning(&mut stream).await?;
         if begun.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
     }
 
     /// A connection to an address that does not lie inside.
-    async fn connect(&self, place: &Place) -> Result<TcpStream, String> {
+    async fn connect(&self, place: &Place, at: &BTreeSet<IpAddr>) -> Result<TcpStream, String> {
         let mut why = format!("{} has no address", place.host);
-        for ip in self.names.lookup(&place.host).await? {
+        for ip in at.iter().copied() {
             let address = SocketAddr::new(ip, place.port);
             if let Some(what) = public_address::refusal(ip, &self.options.allowed) {
                 why = format!("{} leads to {ip}, which is {what}: it is not asked", place.host);
@@ -262,6 +279,25 @@ fn place(endpoint: &Endpoint) -> Option<Place> {
     };
     let port = uri.port_u16().unwrap_or(usual);
     Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web, path })
+}
+
+fn request(method: &str, place: &Place, connection: &str) -> String {
+    let Place { path, host, .. } = place;
+    format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: landlord\r\nconnection: {connection}\r\n\r\n")
+}
+
+/// What a response that began like this comes to.
+async fn judged(stream: &mut (impl AsyncRead + Unpin), begun: String) -> Result<(), String> {
+    match status(&begun) {
+        // Whoever asks for a password, or sends one elsewhere, answers.
+        Some(100..500) => Ok(()),
+        Some(status) => Err(format!("it answers {status}{}", said(stream, begun).await)),
+        None => Err("it answers no HTTP".into()),
+    }
+}
+
+fn status(response: &str) -> Option<u16> {
+    response.split(' ').nth(1)?.parse().ok()
 }
 
 /// What comes until there is a first line, and whatever came with it.

@@ -2,6 +2,7 @@
 //! once or later: nothing there is connected to.
 
 mod inside;
+mod together;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -37,20 +38,24 @@ async fn web(issuer: &CertifiedIssuer<'static, KeyPair>, answer: &'static str) -
     web_at("127.0.0.1:0", issuer, answer).await.0.port()
 }
 
+fn acceptor(issuer: &CertifiedIssuer<'static, KeyPair>, names: &[&str]) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// The same at an address of its own; it counts the handshakes in which it showed its certificate.
 async fn web_at(
     address: &str,
     issuer: &CertifiedIssuer<'static, KeyPair>,
     answer: &'static str,
 ) -> (SocketAddr, Arc<AtomicU32>, tokio::task::AbortHandle) {
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "*.example.com".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(issuer, &["localhost", "*.example.com"]);
     let listener = TcpListener::bind(address).await.unwrap();
     let (address, shown) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&shown);

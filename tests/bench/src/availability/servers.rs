@@ -19,6 +19,7 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
         server::Acceptor,
     },
+    server::TlsStream,
 };
 
 use super::{
@@ -32,7 +33,7 @@ const WEB: [&str; 3] = ["files", "webdav", COUNTED];
 const SLOW: Duration = Duration::from_secs(2);
 /// Of a request.
 const REQUEST_BYTES_MAX: usize = 1024;
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A web and a file server.
 #[derive(Debug, Clone, Copy)]
@@ -132,23 +133,43 @@ async fn serve_files(mut stream: TcpStream) {
 async fn serve_web(stream: TcpStream, looks: Arc<Looks>, config: Arc<ServerConfig>) {
     let Ok(mut hello) = LazyConfigAcceptor::new(Acceptor::default(), stream).await else { return };
     let named = hello.client_hello().server_name().map(str::to_owned);
-    let Some((entry, index)) = named.as_deref().and_then(names::owner) else { return };
-    if entry == COUNTED {
-        looks.note(index);
-    }
+    let Some((_, index)) = named.as_deref().and_then(names::owner) else { return };
     let kind = looks.kind(index);
     if kind == Kind::Silent {
+        // Whoever begins the connection, it is a look at all that is there.
+        looks.note(index);
         return until_closed(&mut hello.io).await;
     }
     let Ok(mut stream) = hello.into_stream(config).await else { return };
-    if !matches!(stream.read(&mut [0; REQUEST_BYTES_MAX]).await, Ok(1..)) {
-        return;
+    let mut come = String::new();
+    // Requests may come together, and are answered one after another.
+    while let Some(request) = request(&mut stream, &mut come).await {
+        let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+        if names::owner(host).is_some_and(|(entry, _)| entry == COUNTED) {
+            looks.note(index);
+        }
+        if kind == Kind::Slow {
+            tokio::time::sleep(SLOW).await;
+        }
+        if stream.write_all(ANSWER).await.is_err() || request.contains("connection: close") {
+            break;
+        }
     }
-    if kind == Kind::Slow {
-        tokio::time::sleep(SLOW).await;
-    }
-    let _ = stream.write_all(ANSWER).await;
     let _ = stream.shutdown().await;
+}
+
+/// The next request, without a body; none: the connection is over.
+async fn request(stream: &mut TlsStream<TcpStream>, come: &mut String) -> Option<String> {
+    loop {
+        if let Some((request, rest)) = come.split_once("\r\n\r\n") {
+            let (request, rest) = (request.to_owned(), rest.to_owned());
+            *come = rest;
+            return Some(request);
+        }
+        let mut piece = [0; REQUEST_BYTES_MAX];
+        let read = stream.read(&mut piece).await.ok().filter(|read| *read > 0 && come.len() < REQUEST_BYTES_MAX)?;
+        come.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
 }
 
 /// Whoever looks closes the connection, soon or after its own time.
