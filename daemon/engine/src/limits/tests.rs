@@ -1,6 +1,6 @@
 //! Fairness, urgency, bounds, pauses and breakers, on a paused clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use landlord_core::{ErrorKind, Failure, TenantUid, ports::TakenOver};
 use landlord_provider_api::v1::{DescribeResponse, RateBucket};
@@ -163,6 +163,34 @@ async fn nobody_waits_in_a_pass_for_what_comes_late() {
     }
     // A token comes after a thousand seconds: nobody's pass waits so long.
     assert_eq!(deferred, 10 * QUEUE_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_come_back_a_few_at_a_time_and_leave_no_token_unused() {
+    const CALLERS: u64 = 10_000;
+    let (limits, costs) = limits(10.0, 10.0);
+    let (started, returns) = (Instant::now(), Arc::new(Mutex::new(HashMap::<u64, u64>::new())));
+    let mut tasks = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (limits, costs, returns) = (Arc::clone(&limits), costs.clone(), Arc::clone(&returns));
+        tasks.spawn(async move {
+            let caller = caller("c", Urgency::Change);
+            while let Err(deferred) = limits.acquire(&key(), caller.clone(), &costs).await {
+                let second = (started.elapsed() + deferred.wait).as_secs();
+                *returns.lock().entry(second).or_default() += 1;
+                tokio::time::sleep(deferred.wait).await;
+            }
+        });
+        // Within a minute, as portals order them.
+        tokio::time::sleep(Duration::from_millis(6)).await;
+    }
+    while tasks.join_next().await.is_some() {}
+    let took = started.elapsed().as_secs();
+    assert!((990..1_100).contains(&took), "{took} s");
+    let returns = returns.lock();
+    let (most, all) = (returns.values().max().copied().unwrap(), returns.values().sum::<u64>());
+    assert!(most <= 40, "{most} in one second");
+    assert!(all < 3 * CALLERS, "{all} returns");
 }
 
 #[tokio::test(start_paused = true)]
