@@ -1,6 +1,9 @@
 //! Compiles the public API's protobuf files; protox, so no protoc is needed.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
 
 const FILES: [&str; 17] = [
     "landlord/v1/access.proto",
@@ -37,7 +40,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_server(true)
         .build_client(true)
         .compile_fds_with_config(descriptors, config)?;
-    println!("cargo:rerun-if-changed=landlord/v1");
-    println!("cargo:rerun-if-changed=google");
+    for folder in ["landlord/v1", "google"] {
+        watch(Path::new(folder))?;
+    }
+    Ok(())
+}
+
+/// Each file, and no folder: one in which something else is put for a moment would have everything compiled again.
+fn watch(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            watch(&path)?;
+        } else {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    }
     Ok(())
 }

@@ -12,8 +12,8 @@ use crate::{error::Error, output};
 const API_VERSION: &str = "landlord.dev/v1";
 /// A spec has at most some 50 KiB.
 const FILE_BYTES_MAX: u64 = 10 << 20;
-/// Names further apart than this are no typing mistake.
-const NEAREST_DISTANCE_MAX: usize = 4;
+/// Who mistypes a name gets most of it right: of so many letters at most one is another.
+const LETTERS_OF_A_MISTAKE: usize = 3;
 /// Fields of a tenant that stand in `spec`.
 const SPEC: [&str; 9] = [
     "displayName",
@@ -197,7 +197,7 @@ fn known(map: &Map<String, Value>, fields: &[&str], at: &str) -> Result<(), Stri
         let nearest = fields
             .iter()
             .map(|field| (strsim::damerau_levenshtein(key, field), *field))
-            .filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX)
+            .filter(|(distance, _)| *distance <= key.len().div_ceil(LETTERS_OF_A_MISTAKE))
             .min();
         return Err(match nearest {
             Some((_, field)) => format!("unknown field {at}{key}; did you mean {at}{field}?"),

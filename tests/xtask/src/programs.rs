@@ -187,14 +187,19 @@ impl Built {
 const FRESH: &str = "LANDLORD_TEST_BUILT";
 
 /// A cargo task as a suite.
-pub(crate) fn cargo_suite(title: &str, arguments: &str, variables: &[(&str, &str)], counted: Counted) -> Suite {
+pub(crate) fn cargo_suite(
+    title: &str,
+    arguments: &str,
+    variables: Vec<(&'static str, OsString)>,
+    counted: Counted,
+) -> Suite {
     let command = cargo();
     Suite {
         name: title.to_owned(),
         package: None,
         program: command.get_program().into(),
         arguments: arguments.split(' ').map(Into::into).collect(),
-        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect(),
+        variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         folder: checkout(),
         weight: Weight::Compile,
         counted,

@@ -36,10 +36,11 @@ pub(crate) fn everything(with_checks: bool, is_offline: bool) -> Result<bool> {
     let folders = select::folders()?;
     let mut suites = built.pytest(&setup.venvs, &folders);
     suites.append(&mut built.suites);
-    suites.push(programs::cargo_suite("doc tests", &examples::arguments(&folders)?, &[], Counted::Libtest));
+    suites.push(programs::cargo_suite("doc tests", &examples::arguments(&folders)?, Vec::new(), Counted::Libtest));
     if with_checks {
         suites.extend(
-            checks::COMPILING.map(|(title, line, flags)| programs::cargo_suite(title, line, flags, Counted::Check)),
+            checks::compiling()
+                .map(|check| programs::cargo_suite(check.title, check.arguments, check.variables, Counted::Check)),
         );
     }
     side_by_side(suites, is_offline)
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     fn suite(name: &str, weight: Weight) -> Suite {
-        let mut suite = programs::cargo_suite(name, "test", &[], Counted::Libtest);
+        let mut suite = programs::cargo_suite(name, "test", Vec::new(), Counted::Libtest);
         suite.weight = weight;
         suite
     }

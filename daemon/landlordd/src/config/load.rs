@@ -19,8 +19,8 @@ use crate::trust;
 const ENV_PREFIX: &str = "LANDLORDD_";
 /// Problems that are named at most.
 const PROBLEMS_MAX: usize = 100;
-/// Names further apart than this are no typing mistake.
-const NEAREST_DISTANCE_MAX: usize = 4;
+/// Who mistypes a name gets most of it right: of so many letters at most one is another.
+const LETTERS_OF_A_MISTAKE: usize = 3;
 
 /// Largest file: configurations are written by people, with some hundred bytes for a class or a customer.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -253,7 +253,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX)
+        .filter(|(distance, _)| *distance <= name.len().div_ceil(LETTERS_OF_A_MISTAKE))
         .min()
         .map(|(_, candidate)| candidate)
 }

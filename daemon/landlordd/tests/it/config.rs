@@ -82,6 +82,7 @@ fn mistakes_are_named() {
     let cases = [
         ("[engine]\nlease_tll = '3s'\n", "did you mean \"lease_ttl\"?"),
         ("[engin]\nlease_ttl = '3s'\n", "did you mean \"engine\"?"),
+        ("listen = 'unix:/run/landlord.sock'\n", "unknown key \"listen\"; known here are: "),
         ("[engine]\nlease_ttl = 'soon'\n", "not a duration"),
         ("[engine]\nlease_ttl = 40\n", "expected a duration such as \"30s\""),
         ("[engine]\npasses_max = 'many'\n", "engine.passes_max"),
