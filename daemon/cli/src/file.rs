@@ -92,69 +92,93 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Document>, Error> {
         return Err(broken("holds no tenant and no host cluster".into()));
     }
     let count = documents.len();
-    documents
-        .into_iter()
-        .enumerate()
-        .map(|(index, document)| {
-            let at = if count > 1 { format!("document {}: ", index + 1) } else { String::new() };
-            parse(document).map_err(|problem| broken(format!("{at}{problem}")))
-        })
-        .collect()
+    let (mut read, mut problems) = (Vec::with_capacity(count), Vec::new());
+    for (index, document) in documents.into_iter().enumerate() {
+        let at = if count > 1 { format!("document {}: ", index + 1) } else { String::new() };
+        match parse(document) {
+            Ok(document) => read.push(document),
+            Err(found) => problems.extend(found.into_iter().map(|problem| format!("{at}{problem}"))),
+        }
+    }
+    if problems.is_empty() { Ok(read) } else { Err(broken(problems.join("; "))) }
 }
 
-fn parse(document: Value) -> Result<Document, String> {
-    let Value::Object(mut top) = document else { return Err("is neither a tenant nor a host cluster".into()) };
-    known(&top, &["apiVersion", "kind", "metadata", "spec"], "")?;
-    let version = take_text(&mut top, "apiVersion", "")?;
-    let kind = take_text(&mut top, "kind", "")?;
-    match (version.as_str(), kind.as_str()) {
-        (API_VERSION, "Tenant") => parse_tenant(top).map(|tenant| Document::Tenant(Box::new(tenant))),
-        (API_VERSION, "HostCluster") => parse_host(top).map(|host| Document::Host(Box::new(host))),
-        _ => Err(format!("is {version:?} {kind:?}, not {API_VERSION:?} \"Tenant\" or \"HostCluster\"")),
-    }
+/// One document, or all that is wrong with it.
+fn parse(document: Value) -> Result<Document, Vec<String>> {
+    let Value::Object(mut top) = document else { return Err(vec!["is neither a tenant nor a host cluster".into()]) };
+    let mut problems = Vec::new();
+    let version = take_text(&mut top, "apiVersion", "", &mut problems);
+    let kind = take_text(&mut top, "kind", "", &mut problems);
+    let parsed = match (version.as_str(), kind.as_str()) {
+        (API_VERSION, "Tenant") => parse_tenant(top, &mut problems).map(Box::new).map(Document::Tenant),
+        (API_VERSION, "HostCluster") => parse_host(top, &mut problems).map(Box::new).map(Document::Host),
+        // Whose fields they are is not known then.
+        _ if problems.is_empty() => {
+            let problem = format!("is {version:?} {kind:?}, not {API_VERSION:?} \"Tenant\" or \"HostCluster\"");
+            return Err(vec![problem]);
+        }
+        _ => None,
+    };
+    parsed.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
-fn parse_host(mut top: Map<String, Value>) -> Result<HostFile, String> {
-    let mut metadata = take_map(&mut top, "metadata")?;
-    known(&metadata, &["name", "labels"], "metadata.")?;
-    let id = take_text(&mut metadata, "name", "metadata.")?;
-    let mut spec = take_map(&mut top, "spec")?;
-    known(&spec, &HOST_SPEC, "spec.")?;
-    if let Some(labels) = metadata.remove("labels") {
-        spec.insert("labels".into(), labels);
-    }
+fn parse_host(top: Map<String, Value>, problems: &mut Vec<String>) -> Option<HostFile> {
+    let ([id], mut spec) = take_parts(top, ["name"], &HOST_SPEC, problems)?;
     spec.insert("name".into(), format!("hostClusters/{id}").into());
-    Ok(HostFile { id, host_cluster: message(spec)? })
+    Some(HostFile { id, host_cluster: message(spec, problems)? })
 }
 
-fn parse_tenant(mut top: Map<String, Value>) -> Result<TenantFile, String> {
-    let mut metadata = take_map(&mut top, "metadata")?;
-    known(&metadata, &["customer", "name", "labels"], "metadata.")?;
-    let customer = take_text(&mut metadata, "customer", "metadata.")?;
-    let tenant_id = take_text(&mut metadata, "name", "metadata.")?;
-    let mut spec = take_map(&mut top, "spec")?;
-    known(&spec, &SPEC, "spec.")?;
-    if let Some(labels) = metadata.remove("labels") {
-        spec.insert("labels".into(), labels);
-    }
+fn parse_tenant(top: Map<String, Value>, problems: &mut Vec<String>) -> Option<TenantFile> {
+    let ([customer, tenant_id], mut spec) = take_parts(top, ["customer", "name"], &SPEC, problems)?;
     spec.insert("name".into(), format!("customers/{customer}/tenants/{tenant_id}").into());
-    let tenant = message(spec)?;
-    Ok(TenantFile { customer, tenant_id, tenant })
+    let tenant = message(spec, problems)?;
+    Some(TenantFile { customer, tenant_id, tenant })
+}
+
+/// Texts of the metadata, and the spec with the labels in it; `None`: one of the two is not there.
+fn take_parts<const TEXTS: usize>(
+    mut top: Map<String, Value>,
+    texts: [&'static str; TEXTS],
+    spec_fields: &[&str],
+    problems: &mut Vec<String>,
+) -> Option<([String; TEXTS], Map<String, Value>)> {
+    let metadata = take_map(&mut top, "metadata", problems);
+    let spec = take_map(&mut top, "spec", problems);
+    known(&top, &["apiVersion", "kind", "metadata", "spec"], "", problems);
+    let metadata = metadata.map(|mut metadata| {
+        let taken = texts.map(|field| take_text(&mut metadata, field, "metadata.", problems));
+        let labels = metadata.remove("labels");
+        let fields: Vec<&str> = texts.into_iter().chain(["labels"]).collect();
+        known(&metadata, &fields, "metadata.", problems);
+        (taken, labels)
+    });
+    if let Some(spec) = &spec {
+        known(spec, spec_fields, "spec.", problems);
+    }
+    let ((taken, labels), mut spec) = (metadata?, spec?);
+    spec.retain(|field, _| spec_fields.contains(&field.as_str()));
+    spec.extend(labels.map(|labels| ("labels".to_owned(), labels)));
+    Some((taken, spec))
 }
 
 /// Through the descriptor, so that every field of the API is understood as the API does.
-fn message<M: Message + Name + Default>(fields: Map<String, Value>) -> Result<M, String> {
-    let pool = output::pool().map_err(|error| error.to_string())?;
-    let unknown = || format!("the API knows no {}", M::full_name());
+fn message<M: Message + Name + Default>(fields: Map<String, Value>, problems: &mut Vec<String>) -> Option<M> {
+    decoded(fields).map_err(|found| problems.extend(found)).ok()
+}
+
+fn decoded<M: Message + Name + Default>(fields: Map<String, Value>) -> Result<M, Vec<String>> {
+    let alone = |problem: String| vec![problem];
+    let pool = output::pool().map_err(|error| alone(error.to_string()))?;
+    let unknown = || alone(format!("the API knows no {}", M::full_name()));
     let descriptor: MessageDescriptor = pool.get_message_by_name(&M::full_name()).ok_or_else(unknown)?;
     let problems: Vec<String> =
         fields.iter().filter_map(|(name, value)| wrong_type(&descriptor, name, value)).collect();
     if !problems.is_empty() {
-        return Err(problems.join("; "));
+        return Err(problems);
     }
-    let dynamic =
-        DynamicMessage::deserialize(descriptor, Value::Object(fields)).map_err(|error| format!("spec: {error}"))?;
-    M::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
+    let dynamic = DynamicMessage::deserialize(descriptor, Value::Object(fields))
+        .map_err(|error| alone(format!("spec: {error}")))?;
+    M::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| alone(error.to_string()))
 }
 
 /// What is wrong with the type of one field.
@@ -173,38 +197,38 @@ fn wrong_type(descriptor: &MessageDescriptor, name: &str, value: &Value) -> Opti
     Some(format!("{at}.{name} must be {wanted}, not {value}"))
 }
 
-fn take_text(map: &mut Map<String, Value>, field: &str, at: &str) -> Result<String, String> {
+/// Empty, and noted, if it is none.
+fn take_text(map: &mut Map<String, Value>, field: &str, at: &str, problems: &mut Vec<String>) -> String {
     match map.remove(field) {
-        Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(format!("{at}{field} must be a text, not {other}")),
-        None => Err(format!("{at}{field} is missing")),
+        Some(Value::String(text)) => return text,
+        Some(other) => problems.push(format!("{at}{field} must be a text, not {other}")),
+        None => problems.push(format!("{at}{field} is missing")),
     }
+    String::new()
 }
 
-fn take_map(map: &mut Map<String, Value>, field: &str) -> Result<Map<String, Value>, String> {
+fn take_map(map: &mut Map<String, Value>, field: &str, problems: &mut Vec<String>) -> Option<Map<String, Value>> {
     match map.remove(field) {
-        Some(Value::Object(inner)) => Ok(inner),
-        Some(_) => Err(format!("{field} must be a map")),
-        None => Err(format!("{field} is missing")),
+        Some(Value::Object(inner)) => return Some(inner),
+        Some(_) => problems.push(format!("{field} must be a map")),
+        None => problems.push(format!("{field} is missing")),
     }
+    None
 }
 
-fn known(map: &Map<String, Value>, fields: &[&str], at: &str) -> Result<(), String> {
-    for key in map.keys() {
-        if fields.contains(&key.as_str()) {
-            continue;
-        }
+/// Notes each field that is none of these.
+fn known(map: &Map<String, Value>, fields: &[&str], at: &str, problems: &mut Vec<String>) {
+    for key in map.keys().filter(|key| !fields.contains(&key.as_str())) {
         let nearest = fields
             .iter()
             .map(|field| (strsim::damerau_levenshtein(key, field), *field))
             .filter(|(distance, _)| *distance <= key.len().div_ceil(LETTERS_OF_A_MISTAKE))
             .min();
-        return Err(match nearest {
+        problems.push(match nearest {
             Some((_, field)) => format!("unknown field {at}{key}; did you mean {at}{field}?"),
             None => format!("unknown field {at}{key}; known are: {}", fields.join(", ")),
         });
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -273,6 +297,20 @@ mod tests {
             ),
             (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
             (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),
+            // All of them, of each document.
+            (
+                GOOD.replace("kind: Tenant", "kind: Tenant\nstate: 1")
+                    .replace("customer: acme", "owner: acme")
+                    .replace("domain: acme.example.com", "domain: [a]\n  storage: 5"),
+                "unknown field state; known are: apiVersion, kind, metadata, spec; metadata.customer is missing; \
+                 unknown field metadata.owner; known are: customer, name, labels; unknown field spec.storage; did you mean \
+                 spec.storageGib?; spec.domain must be a text, not [\"a\"]",
+            ),
+            (
+                format!("{}---\n{}", GOOD.replace("100", "x"), GOOD.replace("  name: prod\n", "")),
+                "document 2: metadata.name is missing",
+            ),
+            (GOOD.replace("apiVersion: landlord.dev/v1\nkind: Tenant\n", ""), "apiVersion is missing; kind is missing"),
             ("a: [".into(), "not valid YAML"),
             (String::new(), "holds no tenant"),
         ];
