@@ -9,7 +9,7 @@ use kube::{
     api::{DynamicObject, ListParams, PostParams},
 };
 use landlord_core::{
-    AppName,
+    AppName, Chain,
     ports::{PlatformTarget, StageProgress},
     stage::RemovedObject,
 };
@@ -24,7 +24,7 @@ use landlord_kube::{
 use serde_json::json;
 
 use super::{
-    DriverKind, Platform, Release, in_use,
+    DriverKind, Platform, Release, in_use, injection,
     left::{self, Left, PLATFORM_ROLE},
     values,
 };
@@ -71,7 +71,14 @@ pub(crate) async fn ensure(
     if found.is_none() && release.driver == DriverKind::Helm {
         hand_over_accounts(client, &release.namespace, name.as_str()).await?;
     }
-    apply::deliver(client, driver, place, content, found).await
+    let delivered = apply::deliver(client, driver, place, content, found).await;
+    if let Err(error) = &delivered
+        && injection::is_untrusted(error)
+        && let Err(other) = injection::ask_again(client).await
+    {
+        tracing::warn!(error = %Chain(&other), "webhooks without an authority are not looked for");
+    }
+    delivered
 }
 
 /// Takes a release away; done when nothing of the cloud is left in its namespace.

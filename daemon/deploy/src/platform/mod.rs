@@ -5,6 +5,7 @@
 
 pub(crate) mod certificate;
 mod in_use;
+mod injection;
 pub(crate) mod install;
 mod left;
 
