@@ -1,6 +1,6 @@
 """Gives every file of a clean checkout the time at which the target folder first met its present content.
 
-Cargo compiles again what is newer than what it built, and everything in a fresh clone is. With the times of the run before, it
+The checkout is a clone that nobody edits while it is built. Cargo compiles again what is newer than what it built, and everything in a fresh clone is. With the times of the run before, it
 compiles what differs from that run, as in a checkout that is updated.
 
     times.py TARGET_FOLDER
@@ -49,21 +49,34 @@ def write(table, root, files):
     os.close(folder)
 
 
+def now_after(target):
+    """Later than all that was built, also when the clock was set back since."""
+    patterns = ("*/.fingerprint/*/*", "*/*/.fingerprint/*/*")
+    built = (file.stat().st_mtime_ns for pattern in patterns for file in target.glob(pattern))
+    return max(time.time_ns(), max(built, default=0) + 1)
+
+
 def main(target):
     root = git("rev-parse", "--show-toplevel").strip()
     os.chdir(root)
     table = target / "times.json"
-    before, now, files = read(table, root), time.time_ns(), {}
+    before, now, files = read(table, root), now_after(target), {}
     for path, content in contents().items():
         met, since = before.get(path, ("", now))
         # Content that comes back was met anew: what was built in between is of another one.
         files[path] = (content, since if met == content else now)
     # Before anything is built: whatever a run that dies has built is no older than what is noted.
     write(table, root, files)
+    links = []
     for path in git("ls-files", "-z").split("\0") + list(files):
         if path:
             since = files.get(path, ("", now))[1]
             os.utime(path, ns=(since, since), follow_symlinks=False)
+            links += [path] if os.path.islink(path) and since == now else []
+    # Cargo asks for the time of what a link leads to.
+    for path in links:
+        if os.path.exists(path):
+            os.utime(path, ns=(now, now))
 
 
 main(pathlib.Path(sys.argv[1]).resolve())

@@ -12,6 +12,8 @@ use crate::{error::Error, output};
 const API_VERSION: &str = "landlord.dev/v1";
 /// A spec has at most some 50 KiB.
 const FILE_BYTES_MAX: u64 = 10 << 20;
+/// Problems that are named at most.
+const PROBLEMS_MAX: usize = 100;
 /// Who mistypes a name gets most of it right: of so many letters at most one is another.
 const LETTERS_OF_A_MISTAKE: usize = 3;
 /// Fields of a tenant that stand in `spec`.
@@ -99,6 +101,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Document>, Error> {
             Ok(document) => read.push(document),
             Err(found) => problems.extend(found.into_iter().map(|problem| format!("{at}{problem}"))),
         }
+    }
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    problems.truncate(PROBLEMS_MAX);
+    if more > 0 {
+        problems.push(format!("and {more} more"));
     }
     if problems.is_empty() { Ok(read) } else { Err(broken(problems.join("; "))) }
 }

@@ -6,7 +6,7 @@
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.
 //! - No certificate is taken for longer than an hour without being seen (`sessions`), and none that has ended.
-//! - Web addresses that lead to one place share a connection (`together`); each begins it in its turn, as its customers do.
+//! - Web addresses that lead to one place share a connection (`together`); any of them begins it, as its customers do.
 //! - Connects to no address that lies inside (`core::public_address`): looked at after the name was resolved, and again of the
 //!   connection that was made. None is asked of a proxy either, which may be let in where its callers are not.
 
@@ -15,7 +15,7 @@ mod sessions;
 mod together;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -99,6 +99,8 @@ pub struct WebProbe {
     names: KnownNames,
     trust: Mutex<Option<(KnownTrust, Instant)>>,
     sessions: Arc<Sessions>,
+    /// Hosts that did not answer last time: none of them shares a connection, which another name could have begun for it.
+    apart: Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for WebProbe {
@@ -123,10 +125,10 @@ impl WebProbe {
     pub fn new(options: ProbeOptions) -> Self {
         let sessions = Arc::new(Sessions::new(SESSIONS_MAX));
         let names = KnownNames::new(options.resolver);
-        Self { options, names, trust: Mutex::default(), sessions }
+        Self { options, names, trust: Mutex::default(), sessions, apart: Mutex::default() }
     }
 
-    /// All addresses side by side: a slow one takes nothing of another's time.
+    /// All places side by side: a slow one takes nothing of another's time, and of those that share it a second.
     async fn look(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
         // Before anything is connected to: without authorities nobody can be judged.
         let places: Vec<Place> = endpoints.iter().filter_map(place).collect();
@@ -137,7 +139,7 @@ impl WebProbe {
         let found = join_all(places.iter().map(|place| self.names.lookup(&place.host))).await;
         let mut seen: Vec<Result<(), String>> = found.iter().map(|found| found.clone().map(drop)).collect();
         let found: Vec<BTreeSet<IpAddr>> = found.into_iter().map(Result::unwrap_or_default).collect();
-        let groups = together::groups(&places, &found);
+        let groups = together::groups(&places, &found, &self.apart.lock());
         let one = async |group: &Vec<usize>| -> Vec<Result<(), String>> {
             let [first, ..] = group.as_slice() else { return Vec::new() };
             let members: Vec<&Place> = group.iter().filter_map(|at| places.get(*at)).collect();
@@ -152,16 +154,35 @@ impl WebProbe {
                 seen[*at] = result;
             }
         }
-        places.iter().zip(seen).try_for_each(|(place, seen)| {
-            seen.map_err(|why| {
-                self.names.forget(&place.host);
-                NoAnswer::Missed(format!("{}: {why}", place.name))
-            })
-        })
+        let mut looked = Ok(());
+        for (place, seen) in places.iter().zip(seen) {
+            self.noted(&place.host, seen.is_ok());
+            if let Err(why) = seen
+                && looked.is_ok()
+            {
+                looked = Err(NoAnswer::Missed(format!("{}: {why}", place.name)));
+            }
+        }
+        looked
+    }
+
+    /// What did not answer is asked for again: its name, and by a connection of its own until it answers there.
+    fn noted(&self, host: &str, answers: bool) {
+        let mut apart = self.apart.lock();
+        if answers {
+            apart.remove(host);
+            return;
+        }
+        self.names.forget(host);
+        if apart.len() >= NAMES_MAX {
+            // Of tenants that are gone, for the most part.
+            apart.clear();
+        }
+        apart.insert(host.to_owned());
     }
 
     async fn web(&self, place: &Place, at: &BTreeSet<IpAddr>, config: &Arc<ClientConfig>) -> Result<(), String> {
-        let stream = self.connect(place, at).await?;
+        let (stream, _) = self.connect(place, at).await?;
         let mut stream = self.handshake(place, stream, config).await?;
         let request = request("GET", place, "close");
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
@@ -185,13 +206,13 @@ impl WebProbe {
     }
 
     async fn banner(&self, place: &Place, at: &BTreeSet<IpAddr>) -> Result<(), String> {
-        let mut stream = self.connect(place, at).await?;
+        let (mut stream, _) = self.connect(place, at).await?;
         let begun = beginning(&mut stream).await?;
         if begun.starts_with("SSH-") { Ok(()) } else { Err("no SSH server answers".into()) }
     }
 
-    /// A connection to an address that does not lie inside.
-    async fn connect(&self, place: &Place, at: &BTreeSet<IpAddr>) -> Result<TcpStream, String> {
+    /// A connection to an address that does not lie inside, and which one it is.
+    async fn connect(&self, place: &Place, at: &BTreeSet<IpAddr>) -> Result<(TcpStream, IpAddr), String> {
         let mut why = format!("{} has no address", place.host);
         for ip in at.iter().copied() {
             let address = SocketAddr::new(ip, place.port);
@@ -200,12 +221,12 @@ impl WebProbe {
                 continue;
             }
             match dial(address, self.options.proxy, CONNECT_TIMEOUT).await {
-                Ok(stream) if self.options.proxy.is_some() => return Ok(stream),
+                Ok(stream) if self.options.proxy.is_some() => return Ok((stream, ip)),
                 Ok(stream) => {
                     let peer = stream.peer_addr().map_err(|error| error.to_string())?.ip();
                     match public_address::refusal(peer, &self.options.allowed) {
                         Some(what) => why = format!("{} led to {peer}, which is {what}", place.host),
-                        None => return Ok(stream),
+                        None => return Ok((stream, ip)),
                     }
                 }
                 Err(unreached) => why = unreached,
@@ -251,7 +272,11 @@ fn provider() -> CryptoProvider {
 impl Probe for WebProbe {
     async fn probe(&self, endpoints: &[Endpoint]) -> Result<(), NoAnswer> {
         let looked = timeout(PROBE_TIMEOUT, self.look(endpoints)).await;
-        looked.unwrap_or_else(|_| Err(NoAnswer::Missed(format!("no answer within {} s", PROBE_TIMEOUT.as_secs()))))
+        looked.unwrap_or_else(|_| {
+            // Whichever of them it was.
+            endpoints.iter().filter_map(place).for_each(|place| self.noted(&place.host, false));
+            Err(NoAnswer::Missed(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())))
+        })
     }
 }
 

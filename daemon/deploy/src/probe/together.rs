@@ -4,23 +4,19 @@
 //! # Guarantees
 //! - What does not answer there as its own is looked at alone before it counts as lost: a server may know only the name that the
 //!   connection began with.
-//! - Each name begins the connection in its turn, so that its own handshake and certificate are seen again every few minutes.
+//! - Any name may begin the connection, so that its own handshake and certificate are seen again every few minutes; whoever failed
+//!   begins one of its own at each look until it answers there.
 //! - A slow one keeps no other waiting for longer than [`PATIENCE`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
 use futures::future::join_all;
-use rustls::{
-    ClientConfig,
-    client::verify_server_name,
-    pki_types::{ServerName, UnixTime},
-    server::ParsedCertificate,
-};
+use rustls::{ClientConfig, client::verify_server_name, pki_types::ServerName, server::ParsedCertificate};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -32,28 +28,26 @@ use super::{LINE_BYTES_MAX, Place, WebProbe, request, status};
 
 /// Until whoever has not answered is asked alone: responses on one connection come one after another.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Another name begins the connection after this long.
-const TURN_SECONDS: u64 = 60;
 /// Of the responses before the last one: heads only.
 const HEADS_BYTES_MAX: usize = 16 * 1024;
 
-/// The places that are looked at together, by their indices; those without an address are in none.
-pub(super) fn groups(places: &[Place], found: &[BTreeSet<IpAddr>]) -> Vec<Vec<usize>> {
+/// The places that are looked at together, by their indices; those without an address are in none. Who is to be `apart` is alone.
+pub(super) fn groups(places: &[Place], found: &[BTreeSet<IpAddr>], apart: &HashSet<String>) -> Vec<Vec<usize>> {
     let mut shared: BTreeMap<(&BTreeSet<IpAddr>, u16), Vec<usize>> = BTreeMap::new();
-    let mut groups = Vec::new();
+    let (mut groups, mut last) = (Vec::new(), Vec::new());
     for (at, (place, found)) in places.iter().zip(found).enumerate().filter(|(_, (_, found))| !found.is_empty()) {
-        // A body that matters comes last, and there is one last.
-        if place.is_web && place.path == "/" {
-            shared.entry((found, place.port)).or_default().push(at);
-        } else if !place.is_web {
+        if !place.is_web || apart.contains(&place.host) {
             groups.push(vec![at]);
+        } else if place.path == "/" {
+            shared.entry((found, place.port)).or_default().push(at);
+        } else {
+            // A body that matters comes last, and there is one last.
+            last.push((at, (found, place.port)));
         }
     }
-    for (at, (place, found)) in places.iter().zip(found).enumerate().filter(|(_, (_, found))| !found.is_empty()) {
-        if place.is_web && place.path != "/" {
-            let group = shared.remove(&(found, place.port)).unwrap_or_default();
-            groups.push(group.into_iter().chain([at]).collect());
-        }
+    for (at, key) in last {
+        let group = shared.remove(&key).unwrap_or_default();
+        groups.push(group.into_iter().chain([at]).collect());
     }
     groups.extend(shared.into_values());
     groups
@@ -70,10 +64,9 @@ impl WebProbe {
         if let [place] = places {
             return vec![self.web(place, at, config).await];
         }
-        let turn = usize::try_from(UnixTime::now().as_secs() / TURN_SECONDS).unwrap_or_default();
-        let first = turn % places.len();
-        let stream = match self.connect(places[first], at).await {
-            Ok(stream) => stream,
+        let first = rand::random_range(0..places.len());
+        let (stream, ip) = match self.connect(places[first], at).await {
+            Ok(connected) => connected,
             Err(why) => return places.iter().map(|_| Err(why.clone())).collect(),
         };
         let mut seen: Vec<Option<Result<(), String>>> = vec![None; places.len()];
@@ -81,6 +74,8 @@ impl WebProbe {
             Ok(mut stream) => asked_in_turn(&mut stream, (places, first), &mut seen).await,
             Err(why) => seen[first] = Some(Err(why)),
         }
+        // One that does not answer is not waited for again.
+        let at = &BTreeSet::from([ip]);
         let alone = seen.into_iter().zip(places).map(async |(seen, place)| match seen {
             Some(seen) => seen,
             None => self.web(place, at, config).await,
@@ -133,18 +128,22 @@ fn held_for(stream: &TlsStream<TcpStream>, places: &[&Place]) -> Vec<bool> {
 }
 
 /// Whether an answer is the name's own, and none of those that a server gives for a name that it does not know there (421 Misdirected
-/// Request, 404 of a proxy without such a route, 400). Of a failure the cause is asked for alone.
+/// Request, 404 of a proxy without such a route, 400), nor of those of a server that does not know `HEAD` (405). Of a failure the cause
+/// is asked for alone.
 fn is_own(status: u16, has_begun: bool) -> bool {
-    matches!(status, 200..500) && (has_begun || !matches!(status, 400 | 404 | 421))
+    matches!(status, 200..500) && status != 405 && (has_begun || !matches!(status, 400 | 404 | 421))
 }
 
-/// The next head of a response without a body; what came after it stays in `come`.
+/// The next head of a response without a body, and no interim one (RFC 9110, section 15.2); what came after it stays in `come`.
 async fn head(stream: &mut TlsStream<TcpStream>, come: &mut String) -> Option<String> {
     loop {
         if let Some((head, rest)) = come.split_once("\r\n\r\n") {
             let (head, rest) = (head.to_owned(), rest.to_owned());
             *come = rest;
-            return Some(head);
+            match status(&head)? {
+                100 | 102..200 => continue,
+                _ => return head.starts_with("HTTP/1.").then_some(head),
+            }
         }
         more(stream, come).await?;
     }

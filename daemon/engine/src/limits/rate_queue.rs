@@ -23,7 +23,7 @@ pub(super) const QUEUE_MAX: usize = 16;
 /// wait for one account's ten calls a second, a minute would bring 170 back each second, and most of the daemon's time would go there.
 const DEFERRAL_MAX: Duration = Duration::from_secs(600);
 /// The same while a bucket is slowed by throttling: its rate recovers within a minute, and nobody who could use it would be there.
-const SLOWED_DEFERRAL_MAX: Duration = Duration::from_secs(60);
+const SLOWED_DEFERRAL_MAX: Duration = Duration::from_secs(80);
 /// Waiting this long raises a call by one urgency, before scaling, so that nobody starves.
 const AGE_STEP: Duration = Duration::from_secs(60);
 /// Customers and tenants whose share is remembered; the account is idle long before so many are.
@@ -220,12 +220,12 @@ impl RateQueue {
             wait = wait.max(self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now)));
         }
         let after_others = self.returns.map_or(now, |time| time + step);
-        let away_max = away_max.mul_f64(self.time_scale).max(wait);
+        let away_max = away_max.mul_f64(self.time_scale);
         let mut back = after_others.max(now + wait);
-        if back > now + away_max {
+        if back > now + wait + away_max {
             // More than the account lets go until then: they follow each other anew, among those who came before. All at the latest
             // moment would come back together, again and again.
-            back = now + wait.max(away_max / 2);
+            back = now + wait + away_max / 2;
         }
         self.returns = Some(back);
         let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };

@@ -103,10 +103,81 @@ async fn what_a_server_knows_only_apart_is_asked_apart() {
         assert_eq!(looked, Ok(()), "{misdirected}");
         assert!(connections > 1, "{misdirected}: {connections}");
     }
-    // One that closes the connection instead, and one whose certificate holds for one of them.
+    // One that closes the connection instead.
     let closes =
         Together::start(&["*.example.com"], Duration::ZERO, |began, host, _| (began == host).then_some(OK)).await;
     assert_eq!(closes.look().await.0, Ok(()));
+}
+
+/// Interim responses come before any other, and a program that does not know `HEAD` says nothing of what its pages are.
+#[tokio::test]
+async fn one_that_fails_is_lost_whatever_comes_before_it() {
+    let early = Together::start(&["*.example.com"], Duration::ZERO, |_, host, is_head| match (host, is_head) {
+        ("chat", _) => Some("HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\nno model\n"),
+        (_, true) => Some("HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+        _ => Some(OK),
+    })
+    .await;
+    let (looked, _) = early.look().await;
+    assert_eq!(looked, Err(NoAnswer::Missed("chat: it answers 503: no model".into())));
+    let no_head = Together::start(&["*.example.com"], Duration::ZERO, |_, host, is_head| match (host, is_head) {
+        (_, true) => Some("HTTP/1.1 405 Method Not Allowed\r\n\r\n"),
+        ("webdav", _) => Some("HTTP/1.1 500 No\r\n\r\n"),
+        _ => Some(OK),
+    })
+    .await;
+    let (looked, _) = no_head.look().await;
+    assert!(matches!(&looked, Err(NoAnswer::Missed(why)) if why.starts_with("webdav: it answers 500")), "{looked:?}");
+}
+
+/// A server that routes by the request's name answers for all of them over a connection that another name began.
+#[tokio::test]
+async fn who_failed_is_looked_at_by_a_connection_of_its_own_until_it_answers() {
+    let server = Together::start(&["*.example.com"], Duration::ZERO, |began, _, is_head| match (began, is_head) {
+        ("chat", _) => None,
+        (_, true) => Some(HEAD_OK),
+        _ => Some(OK),
+    })
+    .await;
+    // By chance chat begins the connection.
+    let mut looked = Ok(());
+    for _ in 0..200 {
+        looked = server.look().await.0;
+        if looked.is_err() {
+            break;
+        }
+    }
+    for _ in 0..10 {
+        assert!(matches!(&looked, Err(NoAnswer::Missed(why)) if why.starts_with("chat: ")), "{looked:?}");
+        looked = server.look().await.0;
+    }
+}
+
+/// The environment moved: each of its names is asked for again after the first miss.
+#[tokio::test]
+async fn all_names_of_one_that_moved_are_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (issuer, ca) = authority(folder.path());
+    let (first, _, task) = web_at("127.0.0.2:0", &issuer, "HTTP/1.1 200 OK\r\n\r\n").await;
+    let addresses = Arc::new(Mutex::new(vec![first.ip()]));
+    let options = ProbeOptions {
+        resolver: Some(names_of(Arc::clone(&addresses)).await),
+        trusted_ca: Some(ca),
+        allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        ..ProbeOptions::default()
+    };
+    let probe = WebProbe::new(options);
+    let endpoints = ["files", "webdav", "chat"].map(|name| Endpoint {
+        name: name.into(),
+        url: format!("https://{name}.example.com:{}", first.port()),
+        ..Endpoint::default()
+    });
+    assert_eq!(probe.probe(&endpoints).await, Ok(()));
+    task.abort();
+    let _second = web_at(&format!("127.0.0.3:{}", first.port()), &issuer, "HTTP/1.1 200 OK\r\n\r\n").await;
+    *addresses.lock() = vec!["127.0.0.3".parse().unwrap()];
+    assert!(probe.probe(&endpoints).await.is_err(), "nobody answers there any more");
+    assert_eq!(probe.probe(&endpoints).await, Ok(()));
 }
 
 #[tokio::test]
