@@ -1,5 +1,5 @@
 //! Webhooks that nobody trusts, since whoever writes their authority down missed its moment. cert-manager's injector reads a Secret from
-//! one cache when another one has told it of it; is the first one later, it logs that there is none, and looks again when something
+//! one cache once another one has reported it; is the first one later, it logs that there is none, and looks again when something
 //! changes, in ten hours at the latest. Until then nothing is admitted that the webhook has to see.
 //! <https://github.com/cert-manager/cert-manager/blob/v1.21.2/pkg/controller/cainjector/sources.go>
 

@@ -223,7 +223,7 @@ impl RateQueue {
         let away_max = away_max.mul_f64(self.time_scale);
         let mut back = after_others.max(now + wait);
         if back > now + wait + away_max {
-            // More than the account lets go until then: they follow each other anew, among those who came before. All at the latest
+            // More than the account lets go until then: they follow each other again, among those who came before. All at the latest
             // moment would come back together, again and again.
             back = now + wait + away_max / 2;
         }
