@@ -1,7 +1,7 @@
 """Gives every file of a clean checkout the time at which the target folder first met its present content.
 
-The checkout is a clone that nobody edits while it is built. Cargo compiles again what is newer than what it built, and everything in a fresh clone is. With the times of the run before, it
-compiles what differs from that run, as in a checkout that is updated.
+Cargo compiles again what is newer than what it built, and everything in a fresh clone is. With the times of the run before, it
+compiles what differs from that run, as in a checkout that is updated. The checkout is a clone that nobody edits while it is built.
 
     times.py TARGET_FOLDER
 """
@@ -67,15 +67,15 @@ def main(target):
         files[path] = (content, since if met == content else now)
     # Before anything is built: whatever a run that dies has built is no older than what is noted.
     write(table, root, files)
-    links = []
-    for path in git("ls-files", "-z").split("\0") + list(files):
-        if path:
-            since = files.get(path, ("", now))[1]
-            os.utime(path, ns=(since, since), follow_symlinks=False)
-            links += [path] if os.path.islink(path) and since == now else []
+    times = {path: since for path, (_, since) in files.items()}
+    # Of a checkout that differs nothing is known: all of it is new.
+    times = times or dict.fromkeys(git("ls-files", "-z").split("\0")[:-1], now)
+    times = {path: since for path, since in times.items() if os.path.lexists(path)}
+    for path, since in times.items():
+        os.utime(path, ns=(since, since), follow_symlinks=False)
     # Cargo asks for the time of what a link leads to.
-    for path in links:
-        if os.path.exists(path):
+    for path, since in times.items():
+        if since == now and os.path.islink(path) and os.path.exists(path):
             os.utime(path, ns=(now, now))
 
 
