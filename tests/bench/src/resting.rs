@@ -18,7 +18,7 @@ use crate::{
 /// For what the orders themselves left to do.
 const SETTLE: Duration = Duration::from_secs(20);
 /// For those in flight: as long as whoever has to wait for the account stays away at most.
-const AWAY: Duration = Duration::from_secs(620);
+const AWAY: Duration = Duration::from_secs(1820);
 const PASSES: &str = "landlord_engine_pass_duration_seconds_count";
 /// How long the daemon is watched.
 const WATCHED: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{DynamicObject, ListParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
     TenantUid,
@@ -155,7 +155,26 @@ async fn tenants(scene: &Scene) -> Result<String> {
     let node =
         json!({ "metadata": { "name": "full" }, "spec": { "taints": [{ "key": "full", "effect": "NoSchedule" }] } });
     create(Api::<Node>::all(scene.client.clone()), node).await?;
+    restarted(&scene.client).await?;
     Ok(namespace)
+}
+
+/// A pod that ran and began again, as a kubelet would report it.
+async fn restarted(client: &Client) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), OF_METRICS);
+    let container = json!({ "name": "c", "image": "i:1" });
+    let spec = json!({ "nodeName": "full", "automountServiceAccountToken": false, "containers": [container] });
+    let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "restarted" }, "spec": spec }))?;
+    eventually("its namespace has a default account", async || {
+        Ok(pods.create(&PostParams::default(), &pod).await.map(drop).map_err(|error| error.to_string()))
+    })
+    .await?;
+    let began = json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } });
+    let of_container =
+        json!({ "name": "c", "image": "i:1", "imageID": "i", "ready": true, "restartCount": 2, "state": began });
+    let status = json!({ "status": { "phase": "Running", "containerStatuses": [of_container] } });
+    pods.patch_status("restarted", &PatchParams::default(), &Patch::Merge(&status)).await?;
+    Ok(())
 }
 
 /// What the chart lets Prometheus read, tried with its token: nodes, pods of the platform, and nothing of a tenant's.

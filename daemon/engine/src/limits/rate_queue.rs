@@ -20,8 +20,11 @@ use super::{Costs, breaker::Breaker, bucket::Bucket};
 /// Waiting calls. Each holds a pass, and an account must leave passes to the others.
 pub(super) const QUEUE_MAX: usize = 16;
 /// Longest absence, before scaling. Whoever comes back only to be put off again costs a claim and a commit: of ten thousand that
-/// wait for one account's ten calls a second, a minute would bring 170 back each second, and most of the daemon's time would go there.
-const DEFERRAL_MAX: Duration = Duration::from_secs(600);
+/// wait for one account's one write a second, ten minutes would bring 20 back each second, and most of the daemon's time would go
+/// there. Half an hour of work is waiting then, so no token is left unused.
+const DEFERRAL_MAX: Duration = Duration::from_secs(1800);
+/// The same while a provider is out of order: the end of an outage is noticed within a minute, and all may go on then.
+const OUTAGE_DEFERRAL_MAX: Duration = Duration::from_secs(600);
 /// The same while a bucket is slowed by throttling: its rate recovers within a minute, and nobody who could use it would be there.
 const SLOWED_DEFERRAL_MAX: Duration = Duration::from_secs(80);
 /// Waiting this long raises a call by one urgency, before scaling, so that nobody starves.
@@ -90,8 +93,8 @@ pub(super) struct RateQueue {
     virtual_customer: f64,
     virtual_tenant: f64,
     tickets: u64,
-    /// When the last one sent away comes back.
-    returns: Option<Instant>,
+    /// When the last one sent away comes back, by bucket: whoever waits for a slow one keeps nobody from a fast one.
+    returns: HashMap<String, Instant>,
 }
 
 impl RateQueue {
@@ -204,33 +207,37 @@ impl RateQueue {
 
     fn defer(&mut self, at: usize, now: Instant) {
         let waiter = self.waiting.swap_remove(at);
-        let mut away_max = DEFERRAL_MAX;
-        let mut wait = Duration::ZERO;
-        let mut step = Duration::ZERO;
+        let mut back = now;
         for (name, cost) in &waiter.costs {
-            let ahead = self.waiting.iter().flat_map(|other| &other.costs);
-            let ahead: f64 = ahead.filter(|(other, _)| other == name).map(|(_, cost)| cost).sum();
-            if let Some(bucket) = self.buckets.get_mut(name) {
-                wait = wait.max(bucket.wait(0.0, now)).max(bucket.time_for(ahead));
-                step = step.max(bucket.time_for(*cost));
-                if bucket.is_slowed() {
-                    away_max = SLOWED_DEFERRAL_MAX;
-                }
-            }
-            wait = wait.max(self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now)));
+            back = back.max(self.turn(name, *cost, now));
         }
-        let after_others = self.returns.map_or(now, |time| time + step);
-        let away_max = away_max.mul_f64(self.time_scale);
-        let mut back = after_others.max(now + wait);
-        if back > now + wait + away_max {
-            // More than the account lets go until then: they follow each other again, among those who came before. All at the latest
-            // moment would come back together, again and again.
-            back = now + wait + away_max / 2;
-        }
-        self.returns = Some(back);
         let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };
         // Whoever is gone meanwhile does not come back.
         let _ = waiter.result.send(Err(deferred));
+    }
+
+    /// When the next one sent away comes back for tokens of this bucket: after those before it.
+    fn turn(&mut self, name: &str, cost: f64, now: Instant) -> Instant {
+        let ahead = self.waiting.iter().flat_map(|other| &other.costs);
+        let ahead: f64 = ahead.filter(|(other, _)| other == name).map(|(_, cost)| cost).sum();
+        let trial = self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now));
+        let is_out = self.breakers.get(name).is_some_and(|breaker| breaker.outage().is_some());
+        let Some(bucket) = self.buckets.get_mut(name) else { return now + trial };
+        let soonest = now + bucket.wait(0.0, now).max(bucket.time_for(ahead)).max(trial);
+        let away_max = match (bucket.is_slowed(), is_out) {
+            (true, _) => SLOWED_DEFERRAL_MAX,
+            (false, true) => OUTAGE_DEFERRAL_MAX,
+            (false, false) => DEFERRAL_MAX,
+        };
+        let away_max = away_max.mul_f64(self.time_scale);
+        let mut back = self.returns.get(name).map_or(soonest, |last| soonest.max(*last + bucket.time_for(cost)));
+        if back > soonest + away_max {
+            // More than the account lets go until then: they follow each other again, among those who came before. All at the latest
+            // moment would come back together, again and again.
+            back = soonest + away_max / 2;
+        }
+        self.returns.insert(name.to_owned(), back);
+        back
     }
 
     /// Who goes before whom.

@@ -194,6 +194,30 @@ async fn ten_thousand_come_back_a_few_at_a_time_and_leave_no_token_unused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_slow_bucket_keeps_nobody_from_a_fast_one() {
+    let limits = Limits::default();
+    let rates = [("slow", 0.01), ("fast", 10.0)];
+    let rate_buckets = rates.map(|(name, rate)| RateBucket {
+        name: name.into(),
+        rate_per_second: rate,
+        burst: 1.0,
+        source: String::new(),
+    });
+    let description = DescribeResponse { rate_buckets: rate_buckets.into(), ..Default::default() };
+    limits.learn(&key(), &description, &ProviderOptions::default());
+    let waits = async |name: &str| {
+        let (key, costs): (_, Costs) = (key(), vec![(name.into(), 1.0)]);
+        let calls = (0..200).map(|_| limits.acquire(&key, caller("c", Urgency::Change), &costs));
+        let results = futures::future::join_all(calls).await;
+        results.into_iter().filter_map(Result::err).map(|deferred| deferred.wait.as_secs()).max().unwrap()
+    };
+    let slow = waits("slow").await;
+    assert!((900..=1_900).contains(&slow), "{slow} s");
+    let fast = waits("fast").await;
+    assert!((5..=25).contains(&fast), "{fast} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_its_place_and_takes_nothing() {
     let (limits, costs) = limits(1.0, 1.0);
     limits.acquire(&key(), caller("c", Urgency::Change), &costs).await.unwrap();
