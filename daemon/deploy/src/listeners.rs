@@ -38,7 +38,8 @@ fn unprogrammed(gateway: &Value, host: &str) -> Option<String> {
     }
     let why = is("ResolvedRefs", "False").or(is("Programmed", "False"));
     let why = why.and_then(|condition| condition["message"].as_str()).unwrap_or("its controller has not seen it yet");
-    Some(format!("the Gateway does not serve https://{host} yet: {why}"))
+    let see = "`kubectl describe certificates,orders,challenges -A` says how far the certificate is";
+    Some(format!("the Gateway does not serve https://{host} yet: {why} ({see})"))
 }
 
 #[cfg(test)]

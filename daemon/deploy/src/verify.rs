@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::{
     apply::{self, Judged},
-    checks::{By, Checks, rotate},
+    checks::{By, Checks, Extent, rotate},
     driver::{Delivered, DeliveryState, Driver},
     listeners, render,
     stack::{EntryPoint, Manifest, Stack},
@@ -93,18 +93,42 @@ pub(crate) async fn verify(
             (None, _) => missing.push(format!("{name}: {}", without_address(target, &stack.manifest, entry))),
         }
     }
-    if let Some(why) = listeners::without_certificate(clients, target, &stack.manifest).await? {
-        return Ok(waiting(why));
-    }
-    finish_rotations(clients, checks, target, &stack.manifest).await;
     let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    let results = checks.run(By::Reconciling, clients, target, stack, addressed.collect()).await?;
+    let addressed: BTreeMap<_, _> = addressed.collect();
+    if let Some(why) = listeners::without_certificate(clients, target, &stack.manifest).await? {
+        return unserved(clients, checks, target, stack, (addressed, why)).await.map(Some);
+    }
+    checks.is_served(target);
+    finish_rotations(clients, checks, target, &stack.manifest).await;
+    let results = checks.run((By::Reconciling, Extent::All), clients, target, stack, addressed).await?;
     let Some(results) = results else { return Ok(None) };
     if results.iter().any(|result| result.outcome == CheckOutcome::Failed) {
         let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail: CheckResult::summary(&results) };
         return Ok(Some(Verified { progress, checks: results, ..unready(String::new()) }));
     }
     Ok(Some(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results }))
+}
+
+/// The Gateway does not serve the environment's names, for a reason that it states. A certificate takes its time; after that what
+/// keeps it away is looked for, which only the parent zone's operator may be able to mend.
+async fn unserved(
+    clients: &ClusterClients,
+    checks: &Checks,
+    target: &DeployTarget,
+    stack: &Stack,
+    (addressed, why): (BTreeMap<String, String>, String),
+) -> Result<Verified> {
+    let none = Verified { progress: pending(&why), endpoints: Vec::new(), pending: Vec::new(), checks: Vec::new() };
+    if !checks.is_overdue(target) {
+        return Ok(none);
+    }
+    let run = checks.run((By::Reconciling, Extent::Unserved(&why)), clients, target, stack, addressed);
+    let results = run.await?.unwrap_or_default();
+    let failed: Vec<CheckResult> =
+        results.iter().filter(|result| result.outcome == CheckOutcome::Failed).cloned().collect();
+    let detail = if failed.is_empty() { why } else { format!("{why}; {}", CheckResult::summary(&failed)) };
+    let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail };
+    Ok(Verified { progress, checks: results, ..none })
 }
 
 /// Ends rotations that were killed. One that can't be ended keeps nobody from READY: whoever reads the credential, or rotates it again,
@@ -133,7 +157,7 @@ pub(crate) async fn check(
     stack: &Stack,
 ) -> Result<Option<Vec<CheckResult>>> {
     let addressed = addressed(clients, target, stack).await?;
-    checks.run(By::Request, clients, target, stack, addressed).await
+    checks.run((By::Request, Extent::All), clients, target, stack, addressed).await
 }
 
 /// Address by record, of entry points that have one.

@@ -229,7 +229,8 @@ fn of_verify(status: &mut EnvironmentStatus, work: &Work, record: &StageRecord, 
             // What somebody must act on comes first: whoever keeps this as a cause keeps its beginning.
             unused.sort_by_key(|check| check.concern.is_none());
             let mut causes: Vec<String> = unused.into_iter().map(with_remedy).collect();
-            if checks.is_empty() {
+            // Nothing that was looked at is wrong, or nothing was: the stage waits for something else.
+            if checks.iter().all(|check| check.outcome != CheckOutcome::Failed) {
                 causes.push(record.detail.clone());
             }
             set_while_any(status, VERIFY_FAILED, reasons, &causes, now);

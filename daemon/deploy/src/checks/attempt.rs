@@ -105,6 +105,9 @@ async fn tried(scene: &Scene<'_>, attempt: &Attempt) -> Result<Outcome, String> 
     for own in &attempt.ports {
         targets.extend(of_service(client, scene.namespace, own).await?);
     }
+    if targets.is_empty() {
+        return Err("none of the Services that it tries is there".into());
+    }
     // Services' own addresses first: pods are as many as somebody likes.
     targets.sort_by_key(|(rank, _)| *rank);
     let targets: Vec<Target> = targets.into_iter().take(TARGETS_MAX).map(|(_, target)| target).collect();
@@ -151,13 +154,14 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
-/// A Service's address and each of its ready pods', the Service's first. Where nobody listens, a closed port proves nothing.
+/// A Service's address and each of its ready pods', the Service's first. Where nobody listens, a closed port proves nothing. One that is
+/// missing nobody gets in by: an environment may use a model server outside, and has none of its own.
 async fn of_service(client: &Client, namespace: &str, own: &ServicePort) -> Result<Vec<(u8, Target)>, String> {
     let ServicePort { name, port } = own;
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let service = services.get_opt(name).await;
     let service = service.map_err(|error| format!("reading Service {namespace}/{name}: {error}"))?;
-    let spec = service.and_then(|service| service.spec).ok_or_else(|| format!("Service {name} is missing"))?;
+    let Some(spec) = service.and_then(|service| service.spec) else { return Ok(Vec::new()) };
     let target = route::target(&spec, *port).ok_or_else(|| format!("Service {name} has no port {port}"))?;
     let mut found = Vec::new();
     let mut add = |rank: u8, host: Option<&str>, port: u16, by: &str| {

@@ -157,7 +157,9 @@ pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversa
     let within = Duration::from_secs(chat.answer_within_seconds);
     let file = state.put.clone().unwrap_or_default();
     match call(&web, &state.session, "/api/chat/completions", Some(body), within).await {
-        Ok(answer) if answer.status == 200 => judge(&answer.json(), &file, &scene.sentence()).into(),
+        Ok(answer) if answer.status == 200 => {
+            judge(&answer.json(), &file, (&scene.sentence(), &scene.code.to_string())).into()
+        }
         Ok(answer) => {
             let cause = format!("the question was answered with {}", answer.quoted());
             let ended = Ended::failed(cause, "see the log of the chatbot, and whether the LLM service has its model");
@@ -176,19 +178,28 @@ fn lacks_model(text: &str) -> bool {
     text.contains("model") && ["not found", "does not exist", "try pulling it"].iter().any(|words| text.contains(words))
 }
 
-/// Whether an answer comes from the file: it names the file, and quotes what stands in it.
-fn judge(answer: &Value, file: &str, sentence: &str) -> Ended {
+/// Whether an answer comes from the file: it names the file, and was given what stands in it. Whether the model made use of it shows
+/// the code, which stands nowhere else; one that does not is too small, or was not told how, and serves all the same.
+fn judge(answer: &Value, file: &str, (sentence, code): (&str, &str)) -> Ended {
     let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
     if text.trim().is_empty() {
         return Ended::failed("the answer is empty", "see the log of the LLM service");
     }
+    // Models write 4,711 as well.
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let sources = || answer["sources"].as_array().into_iter().flatten();
     let names = sources().flat_map(|source| source["metadata"].as_array().into_iter().flatten());
     let named = names.filter_map(|data| data["name"].as_str()).any(|name| name.ends_with(file));
     let mut texts = sources().flat_map(|source| source["document"].as_array().into_iter().flatten());
     let quoted = texts.any(|text| text.as_str().is_some_and(|text| text.contains(sentence.trim())));
     match (named, quoted) {
-        (true, true) => Ended::Passed(format!("names {file} as its source")),
+        (true, true) if digits.contains(code) => {
+            Ended::Passed(format!("names {file} as its source, and says what stands in it"))
+        }
+        (true, true) => Ended::warned(
+            format!("names {file} as its source, and does not say what stands in it"),
+            "see whether the model is too small for its task, and the chatbot's template for questions about documents",
+        ),
         (true, false) => Ended::failed(
             format!("the answer names {file}, and not what stands in it"),
             "see the vector database: it has another text under this name",
@@ -205,15 +216,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_counts_only_when_it_names_and_quotes_the_file() {
+    fn an_answer_counts_only_when_it_names_the_file_and_was_given_its_text() {
         let answer = |text: &str, name: &str, document: &str| {
             json!({
                 "choices": [{ "message": { "content": text } }],
                 "sources": [{ "metadata": [{ "name": name }], "document": [document] }],
             })
         };
-        let judged = |answer: &Value| judge(answer, "probe-1.txt", "The lamp is on.\n");
-        assert!(matches!(judged(&answer("Yes", "folder - probe-1.txt", "The lamp is on.")), Ended::Passed(_)));
+        let judged = |answer: &Value| judge(answer, "probe-1.txt", ("The lamp is on.\n", "4711"));
+        let by = |text: &str| judged(&answer(text, "folder - probe-1.txt", "The lamp is on."));
+        assert!(matches!(by("It is 4,711."), Ended::Passed(_)));
+        assert!(matches!(by("Yes"), Ended::Warned { .. }), "the model does not use what it is given");
         let cause = |answer: Value| match judged(&answer) {
             Ended::Failed { cause, .. } => cause,
             other => format!("{other:?}"),

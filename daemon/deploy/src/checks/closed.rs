@@ -24,15 +24,24 @@ const REMEDY: &str =
 
 /// Each of the ports.
 pub(super) async fn run(scene: &Scene<'_>, ports: &[ServicePort]) -> Ended {
-    match open(scene, ports).await {
-        Ok(None) => Ended::Passed(format!("{} ports, by evaluating the network policies", ports.len())),
-        Ok(Some(cause)) => Ended::failed(cause, REMEDY),
+    match judged(scene, ports).await {
+        // An environment that uses a model server outside has none of its own; one that has nothing at all is not judged.
+        Ok(Judged::Closed(0)) => Ended::NotRun("none of the Services that it judges has a pod".into()),
+        Ok(Judged::Closed(count)) => Ended::Passed(format!("{count} ports, by evaluating the network policies")),
+        Ok(Judged::Open(cause)) => Ended::failed(cause, REMEDY),
         Err(why) => Ended::failed(why, "see whether the cluster's API server responds"),
     }
 }
 
-/// The first that is open, and to whom.
-async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>, String> {
+/// What the policies come to.
+enum Judged {
+    /// So many ports of pods' Services, and all are closed.
+    Closed(usize),
+    /// The first that is open, and to whom.
+    Open(String),
+}
+
+async fn judged(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Judged, String> {
     let (client, namespace) = (&scene.clients.admin, scene.namespace);
     let failed = |what: &str, error: kube::Error| format!("{what} in {namespace}: {error}");
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
@@ -47,18 +56,21 @@ async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>
         neighbours.extend(others.map(|other| other.metadata.labels.unwrap_or_default()));
     }
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let mut closed = 0;
     for ServicePort { name, port } in ports {
         let service = services.get_opt(name).await.map_err(|error| failed("reading a Service", error))?;
         let Some(spec) = service.and_then(|service| service.spec) else { continue };
         let target = route::target(&spec, *port).unwrap_or(IntOrString::Int((*port).into()));
-        for pod in route::pods(client, namespace, &spec.selector.unwrap_or_default()).await? {
+        let pods = route::pods(client, namespace, &spec.selector.unwrap_or_default()).await?;
+        closed += usize::from(!pods.is_empty());
+        for pod in pods {
             let number = route::number(&pod, &target).unwrap_or(*port);
             if let Some(why) = admitted(&policies.items, &pod, number, &neighbours) {
-                return Ok(Some(format!("port {port} of {name} is open to neighbours: {why}")));
+                return Ok(Judged::Open(format!("port {port} of {name} is open to neighbours: {why}")));
             }
         }
     }
-    Ok(None)
+    Ok(Judged::Closed(closed))
 }
 
 /// Why a neighbour's pod is admitted to a port of a pod; `None`: it is not.

@@ -33,6 +33,7 @@ mod seldom;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unserved;
 mod web;
 
 use std::{
@@ -65,12 +66,14 @@ use chat::Conversation;
 use ended::Ended;
 pub(crate) use names::{Names, Unknown};
 pub(crate) use route::dial;
+pub(crate) use rows::Extent;
 use rows::{Row, rows};
 use scene::Scene;
 use seldom::Seldom;
 #[cfg(test)]
 pub(crate) use tests::target as test_target;
 pub(crate) use tls::Trust;
+use unserved::Unserved;
 
 /// All checks of a tenant together: below the deadline of a stage's call.
 const RUN_TIMEOUT: Duration = Duration::from_secs(240);
@@ -120,6 +123,8 @@ pub(crate) struct Checks {
     ports: BTreeMap<u16, u16>,
     /// What is not done with each run.
     seldom: Seldom,
+    /// Whoever waits for its Gateway.
+    unserved: Unserved,
 }
 
 /// Who has checks run.
@@ -175,13 +180,24 @@ impl Checks {
             running: Mutex::default(),
             ports: BTreeMap::new(),
             seldom: Seldom::default(),
+            unserved: Unserved::default(),
         }
+    }
+
+    /// An environment's Gateway does not serve its names now: whether it is time to see why.
+    pub(crate) fn is_overdue(&self, target: &DeployTarget) -> bool {
+        self.unserved.is_overdue(target.uid)
+    }
+
+    /// It serves them.
+    pub(crate) fn is_served(&self, target: &DeployTarget) {
+        self.unserved.over(target.uid);
     }
 
     /// A result for each check; `None`: too many others run theirs, or this tenant's run already.
     pub(crate) async fn run(
         &self,
-        by: By,
+        (by, extent): (By, Extent<'_>),
         clients: &ClusterClients,
         target: &DeployTarget,
         stack: &Stack,
@@ -200,7 +216,7 @@ impl Checks {
         let scene = self.scene(clients, target, manifest, addresses);
         let known = secrets(clients, scene.namespace, manifest).await?;
         let mut scene = Scene { by, stack: Some(stack), known, outside_only: self.outside_only(target), ..scene };
-        Ok(Some(self.all(&mut scene).await))
+        Ok(Some(self.all(&mut scene, extent).await))
     }
 
     /// Whether a tenant is READY only when its addresses are reached from outside.
@@ -255,14 +271,14 @@ impl Checks {
         timeout(FACTS_TIMEOUT, facts::facts(&mut scene)).await.ok()
     }
 
-    async fn all(&self, scene: &mut Scene<'_>) -> Vec<CheckResult> {
+    async fn all(&self, scene: &mut Scene<'_>, extent: Extent<'_>) -> Vec<CheckResult> {
         let (started, mut results) = (Instant::now(), Vec::<CheckResult>::new());
         let mut conversation = Conversation::default();
         for row in rows(scene.manifest) {
             let begun = Instant::now();
             let left = RUN_TIMEOUT.saturating_sub(started.elapsed());
             scene.used.clear();
-            let ended = match not_to_run(scene, &row, &results) {
+            let ended = match not_to_run(scene, &row, &results, extent) {
                 Some(why) => Ended::NotRun(why),
                 None => {
                     timeout(left, row.traced(self.one(scene, &row, &mut conversation))).await.unwrap_or_else(|_| {
@@ -340,10 +356,13 @@ fn webdav_of<'a>(manifest: &'a Manifest, chat: &Chat) -> Option<&'a Account> {
 }
 
 /// Why a check is not run.
-fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Option<String> {
+fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult], extent: Extent<'_>) -> Option<String> {
     let check = row.check();
     if scene.target.skip_checks.contains(&check.name) {
         return Some("the class orders it to be left out".into());
+    }
+    if let Some(why) = extent.leaves_out(scene.target, &check.uses) {
+        return Some(why);
     }
     let failed =
         |name: &String| results.iter().any(|result| result.name == *name && result.outcome != CheckOutcome::Passed);

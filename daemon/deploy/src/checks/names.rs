@@ -214,7 +214,13 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
         }
     }
     if !unseen.is_empty() {
-        return Ended::NotRun(unseen.into_iter().chain(notes).collect::<Vec<_>>().join("; "));
+        let why = unseen.into_iter().chain(notes).collect::<Vec<_>>().join("; ");
+        // Whoever was READY keeps it while this machine's resolver is down; who is not is READY when somebody saw its names.
+        return if scene.outside_only && !scene.target.was_ready {
+            Ended::failed(why, "see why this machine resolves no names, or name a DNS server in deploy.checks.resolver")
+        } else {
+            Ended::NotRun(why)
+        };
     }
     let detail = format!("{} names", scene.addresses.len());
     Ended::Passed(std::iter::once(detail).chain(notes).collect::<Vec<_>>().join("; "))

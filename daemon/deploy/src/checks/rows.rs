@@ -1,11 +1,35 @@
 //! What results a stack's checks have, in which order, and which needs which. Pure.
 
+use landlord_core::ports::DeployTarget;
 use tracing::{Instrument as _, instrument::Instrumented};
 
 use crate::{
     check::{Chat, Check, Use},
     stack::Manifest,
 };
+
+/// Which checks are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent<'a> {
+    /// All of them.
+    All,
+    /// Those that find out why the Gateway does not serve the environment's names. What it says itself.
+    Unserved(&'a str),
+}
+
+impl Extent<'_> {
+    /// Why a check is not run.
+    pub(super) fn leaves_out(&self, target: &DeployTarget, uses: &Use) -> Option<String> {
+        let Self::Unserved(why) = self else { return None };
+        let is_run = match uses {
+            Use::Names {} => true,
+            // One that is still to be issued for the first time is not about to end.
+            Use::Certificates { .. } => target.was_ready,
+            _ => false,
+        };
+        (!is_run).then(|| (*why).to_owned())
+    }
+}
 
 /// One result to come.
 pub(super) enum Row<'a> {

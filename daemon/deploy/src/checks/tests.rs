@@ -126,6 +126,7 @@ impl World {
             "/api/chat/completions" => {
                 let mut answer = json!({ "choices": [{ "message": { "content": "The lamp." } }] });
                 if let Some((name, text)) = self.probe().filter(|_| !self.is(Broken::Vectors)) {
+                    answer["choices"][0]["message"]["content"] = json!(text);
                     answer["sources"] = json!([{ "document": [text], "metadata": [{ "name": name }] }]);
                 }
                 (200, answer)
@@ -325,6 +326,10 @@ impl Lab {
     }
 
     async fn run(&self, broken: Broken, target: &DeployTarget) -> BTreeMap<String, CheckResult> {
+        self.run_of(broken, target, Extent::All).await
+    }
+
+    async fn run_of(&self, broken: Broken, target: &DeployTarget, extent: Extent<'_>) -> BTreeMap<String, CheckResult> {
         *self.world.broken.lock() = broken;
         let sftp_is =
             [("down", matches!(broken, Broken::Sftp | Broken::FileServer)), ("unreadable", broken == Broken::SftpRead)];
@@ -335,8 +340,8 @@ impl Lab {
         let clients = ClusterClients { admin: client.clone(), tenant: client };
         let addresses = ["sftp", "webdav", "chat"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
         let stack = Stack::of(manifest());
-        let results =
-            self.checks.run(By::Reconciling, &clients, target, &stack, addresses.into()).await.unwrap().unwrap();
+        let run = self.checks.run((By::Reconciling, extent), &clients, target, &stack, addresses.into());
+        let results = run.await.unwrap().unwrap();
         let left = self.world.files.lock().keys().cloned().collect::<Vec<_>>();
         assert!(broken == Broken::FileServer || left.is_empty(), "{broken:?} leaves {left:?}");
         let put: Vec<_> = std::fs::read_dir(self.folder.path().join("store")).unwrap().collect();

@@ -46,7 +46,12 @@ async fn what_a_killed_run_left_is_removed_by_the_next_one_and_what_runs_is_not(
     let clients = ClusterClients { admin: client.clone(), tenant: client };
     let (target, stack) = (target(), Stack::of(manifest()));
     let addresses = ["webdav"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
-    let results = lab.checks.run(By::Reconciling, &clients, &target, &stack, addresses.into()).await.unwrap().unwrap();
+    let results = lab
+        .checks
+        .run((By::Reconciling, Extent::All), &clients, &target, &stack, addresses.into())
+        .await
+        .unwrap()
+        .unwrap();
     let webdav = results.iter().find(|result| result.name == "webdav").unwrap();
     assert!(webdav.detail.contains("1 files of earlier checks removed"), "{webdav:?}");
     let left: Vec<String> = lab.world.files.lock().keys().cloned().collect();
