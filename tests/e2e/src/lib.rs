@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
-use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud, judge};
+use anyhow::{Context as _, Result, bail};
+use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud, judge, process::children};
 use landlord_test_kube::Artifacts;
 
 /// A lifecycle of about 15 simulated minutes takes one to two seconds at this scale, and the
@@ -119,6 +119,21 @@ pub fn crash_in_stage(world: &mut World, name: &str, stage: &str, times: usize, 
     until_begun(world, name, stage, times, patience)?;
     world.crash_daemon()?;
     world.start_daemon()
+}
+
+/// kill -9 of the processes that plugins run in, while the daemon lives on; how many there were.
+///
+/// # Errors
+/// A daemon that does not run.
+pub fn kill_plugins(world: &mut World) -> Result<usize> {
+    let daemon = world.daemon().context("no daemon")?.pid();
+    let plugins = children(daemon);
+    for plugin in &plugins {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(*plugin)?).context("no process has the id 0")?;
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    Ok(plugins.len())
 }
 
 /// How often a stage has begun; of an environment that is gone, as often as can be.

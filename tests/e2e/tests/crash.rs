@@ -10,9 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use landlord_e2e::{FAST, PATIENT, bare_world, kubernetes_world, on_every_cloud, patient_world};
-use landlord_test_harness::{
-    Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
-};
+use landlord_test_harness::{Cloud, HostFile, TenantFile, World, cloud::EKS, judge, simulator::Control};
 use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
 
@@ -98,16 +96,6 @@ enum Victim {
     Plugin,
 }
 
-fn kill_plugins(world: &mut World) -> Result<()> {
-    let daemon = world.daemon().context("no daemon")?.pid();
-    for child in children(daemon) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child)?).context("no process has the id 0")?;
-        // It may have ended by itself.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-    Ok(())
-}
-
 /// A life with a kill at each of the boundaries, which are of one phase; each is met while it is made or removed.
 fn lifecycle_with_kills(
     world: &mut World,
@@ -170,7 +158,7 @@ fn kill_wherever_held(
         if !held.is_empty() {
             match victim {
                 Victim::Daemon => world.crash_daemon()?,
-                Victim::Plugin => kill_plugins(world)?,
+                Victim::Plugin => drop(landlord_e2e::kill_plugins(world)?),
             }
             let control = world.simulator().control();
             for call in &held {

@@ -1,5 +1,5 @@
-//! kill -9 of the daemon while it brings the platform up and while it uses what it brought up: everything becomes READY all the same,
-//! and nothing that a check made is left.
+//! kill -9 of the daemon, and of its plugin, while the platform is brought up, while checks use it, and while it is removed: everything
+//! becomes READY all the same, nothing that a check made is left, and the account is empty in the end.
 
 use std::time::Instant;
 
@@ -9,6 +9,8 @@ use crate::scene::{LOOK_INTERVAL, PATIENCE, Scene};
 
 /// Stages of the platform at whose begin the daemon is killed.
 const PLATFORM: [&str; 4] = ["platform/certificates", "platform/gateway-crds", "platform/gateway", "platform/edge"];
+/// Stages of a removal at whose begin they are killed: the first takes the apps and the platform away.
+const REMOVAL: [&str; 3] = ["teardown", "cluster", "leftovers"];
 /// How names of files begin that checks put.
 const PROBES: [&str; 3] = ["probe-", "webdav-", "sftp-"];
 
@@ -21,13 +23,12 @@ pub(crate) enum Made {
     Attempt,
 }
 
-/// Orders a tenant; the daemon is killed when each stage of the platform begins, when `verify` does, and while checks have made
-/// something.
+/// Orders a tenant; the daemon and its plugin are killed when each stage of the platform begins, when `verify` does, and the daemon
+/// while checks have made something.
 pub(crate) fn order(scene: &mut Scene, tenant: &TenantFile) {
     scene.cli().apply(tenant).unwrap();
     for stage in PLATFORM.into_iter().chain(["verify"]) {
-        landlord_e2e::crash_in_stage(&mut scene.world, &tenant.name(), stage, 0, PATIENCE).unwrap();
-        scene.say(&format!("the daemon was killed when {stage} began"));
+        killed_in(scene, tenant, stage, 0);
     }
     scene.reach(&tenant.name(), "READY");
     let before = accounts(scene, tenant);
@@ -38,6 +39,29 @@ pub(crate) fn order(scene: &mut Scene, tenant: &TenantFile) {
     nothing_stays(scene, tenant);
     assert_eq!(accounts(scene, tenant), before, "accounts that a killed check made");
     scene.reach(&tenant.name(), "READY");
+}
+
+/// Removes the tenant, with the same kills.
+pub(crate) fn remove(scene: &mut Scene, tenant: &TenantFile) {
+    let name = tenant.name();
+    let before = REMOVAL.map(|stage| landlord_e2e::begun(&scene.world, &name, stage).unwrap());
+    scene.cli().ok(&["delete", &name]).unwrap();
+    for (stage, times) in REMOVAL.into_iter().zip(before) {
+        killed_in(scene, tenant, stage, times);
+    }
+    scene.reach(&name, "GONE");
+}
+
+/// kill -9 of the daemon when a stage begins that did so `times` before, and of the plugin as soon as the daemon that goes on has
+/// started it.
+fn killed_in(scene: &mut Scene, tenant: &TenantFile, stage: &str, times: usize) {
+    landlord_e2e::crash_in_stage(&mut scene.world, &tenant.name(), stage, times, PATIENCE).unwrap();
+    let started = Instant::now();
+    while landlord_e2e::kill_plugins(&mut scene.world).unwrap() == 0 {
+        assert!(started.elapsed() < PATIENCE, "no plugin starts in {stage}");
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    scene.say(&format!("the daemon and its plugin were killed when {stage} had begun"));
 }
 
 /// Has checks run until one of them has made something, and kills the daemon.

@@ -162,7 +162,7 @@ fn killed_on_the_way(cloud: &'static Cloud) {
     let acme = TenantFile::new("acme", "prod", &cloud.real_class());
     killed::order(&mut scene, &acme);
     scene.say(&chat::answers_from_a_file(&scene, &acme));
-    scene.delete(&acme.name());
+    killed::remove(&mut scene, &acme);
     nothing_is_left(scene);
 }
 
