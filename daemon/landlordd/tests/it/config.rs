@@ -2,6 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use landlord_core::{
+    Level,
+    isolation::{Certificate, GatewayNames},
+};
+use landlord_deploy::{platform, stack};
 use landlordd::config::{Config, Layers, check, load, print};
 
 fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -44,6 +49,72 @@ fn the_examples_are_configurations() {
             assert!(!issuer.groups.is_empty(), "{}: whoever comes from {name} may do nothing", file.display());
         }
     }
+}
+
+/// Folder of this checkout.
+fn checkout() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Configurations of the README, as its reader copies them: for a cloud, and beside its `[deploy]` for a cluster that is there.
+fn of_the_readme() -> [String; 2] {
+    let text = fs::read_to_string(checkout().join("README.md")).unwrap();
+    let mut blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let cloud = blocks.next().unwrap().to_owned();
+    let (deploy, _) = cloud.split_once("[providers.eks]").unwrap();
+    let adopted = blocks.fold(deploy.to_owned(), |all, block| all + block);
+    [cloud, adopted]
+}
+
+#[test]
+fn what_a_reader_copies_orders_what_real_pods_prove() {
+    let mut copied: Vec<(String, String)> = Vec::new();
+    for file in fs::read_dir(checkout().join("config/examples")).unwrap() {
+        let file = file.unwrap().path();
+        copied.push((file.display().to_string(), fs::read_to_string(&file).unwrap()));
+    }
+    copied.extend(of_the_readme().map(|text| ("README.md".to_owned(), text)));
+    let (mut own, mut shared) = (0, 0);
+    for (from, text) in copied {
+        let config = from_file(&text).unwrap_or_else(|error| panic!("{from}: {error}"));
+        let deploy = &config.deploy;
+        // Values for a stack, platform or release that is not there are refused.
+        stack::load_all(&checkout().join("config/stacks"), &deploy.values, &deploy.chart_mirrors).unwrap();
+        platform::load_all(&checkout().join("config/platforms"), &deploy.values, &deploy.chart_mirrors).unwrap();
+        let values = serde_json::to_value(&deploy.values).unwrap();
+        let value = |path: &str| values.pointer(path).and_then(serde_json::Value::as_str).unwrap_or_default();
+        assert!(!deploy.gateway_api_crds.as_os_str().is_empty(), "{from}: no release of the platform brings it");
+        assert_eq!(value("/standard/edge/issuer/kind"), "acme", "{from}");
+        // Limits are kept for it.
+        assert_eq!(value("/standard/edge/issuer/acme/server"), config.acme_limits["lets-encrypt"].server, "{from}");
+        if config.providers.contains_key("eks") {
+            // What EKS makes by itself hides clients' addresses, which the file server bans.
+            for place in ["standard/edge/gateway/annotations", "ai-fileserver-pg/files/sftp/annotations"] {
+                let path = format!("/{place}/service.beta.kubernetes.io~1aws-load-balancer-type");
+                assert_eq!(value(&path), "nlb", "{from}: {path}");
+            }
+        }
+        for (name, class) in &config.classes {
+            let stack = class.stack.as_ref().map_or("ai-fileserver-pg", |stack| stack.as_str());
+            assert_eq!(stack, "ai-fileserver-pg", "{from}: {name}");
+            if class.level == Level::Cluster {
+                own += 1;
+                assert!(class.platform.as_ref().is_some_and(|own| own.as_str() == "standard"), "{from}: {name}");
+                continue;
+            }
+            shared += 1;
+            let guardrails = class.guardrails.as_ref().unwrap();
+            let gateway = guardrails.gateway().unwrap();
+            // Without credentials for tenants' zones.
+            assert_eq!((gateway.names, guardrails.load_balancers()), (GatewayNames::Listed, 1), "{from}: {name}");
+            // An adopted cluster has its operator's; others their host cluster's platform's.
+            if class.provider.as_str() != "kubernetes" {
+                let issuer = Certificate::ClusterIssuer("landlord".parse().unwrap());
+                assert_eq!((gateway.class.as_str(), &gateway.certificate), ("landlord", &issuer), "{from}: {name}");
+            }
+        }
+    }
+    assert_eq!((own, shared), (8, 7));
 }
 
 #[test]

@@ -288,12 +288,14 @@ fn the_example_for_production_passes_the_check_where_its_files_are() {
         text = text.replace(there, &here);
     }
     fs::write(at("landlord.toml"), &text).unwrap();
-    let helm = landlord_test_kube::Artifacts::ensure(&mut |_| {}).unwrap().helm;
+    let artifacts = landlord_test_kube::Artifacts::ensure(&mut |_| {}).unwrap();
     let check = |set: &str| {
         let mut command = Command::new(&binaries().unwrap().landlordd);
         command.arg("--config").arg(at("landlord.toml")).arg("--check-config");
-        command.arg(format!("--set=deploy.helm_path={}", helm.display()));
+        command.arg(format!("--set=deploy.helm_path={}", artifacts.helm.display()));
+        command.arg(format!("--set=deploy.gateway_api_crds={}", artifacts.gateway_crds.display()));
         command.arg(format!("--set=deploy.stacks_dir={}", config.join("stacks").display()));
+        command.arg(format!("--set=deploy.platforms_dir={}", config.join("platforms").display()));
         command.arg(format!("--set=store.path={}", at("landlord.db").display())).arg(set);
         // The example has the role of the machine that it runs on: no machine is asked for one here.
         // <https://docs.aws.amazon.com/sdkref/latest/guide/feature-imds-client.html>
