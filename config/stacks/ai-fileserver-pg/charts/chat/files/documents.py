@@ -50,7 +50,7 @@ TOTAL_BYTES_MAX = int(os.environ["TOTAL_BYTES_MAX"])
 METRICS_PORT = int(os.environ["METRICS_PORT"])
 # Longest answer of the preset.
 TOKENS_MAX = int(os.environ["TOKENS_MAX"])
-SUFFIXES = tuple(os.environ["SUFFIXES"].lower().split(","))
+SUFFIXES = tuple(os.environ["SUFFIXES"].split(","))
 # Folder that landlord verifies by; empty: none.
 PROBE_FOLDER = os.environ.get("PROBE_FOLDER", "")
 PROBE_INTERVAL_SECONDS = int(os.environ.get("PROBE_INTERVAL_SECONDS", "5"))
@@ -327,7 +327,7 @@ def sign_in():
         except urllib.error.HTTPError as error:
             if not is_refused(error):
                 raise
-            refused = f"{email} is refused ({reason(error)})"
+            refused = f"{email} is refused (HTTP {error.code})"
         owner = os.environ["OWNER_EMAIL"]
         try:
             Chat(owner, os.environ["OWNER_PASSWORD"]).administrator(email, password)
@@ -335,12 +335,12 @@ def sign_in():
             if not is_refused(error):
                 raise
             cause = (
-                f"no document reaches the chatbot: {refused}, and so is {owner}, which would mend it ({reason(error)}); "
-                "somebody changed its password in the chatbot"
+                f"no document reaches the chatbot: {refused}, and so is {owner}, who would mend that (HTTP {error.code}): "
+                "somebody changed the password in the chatbot"
             )
             remedy = (
                 f"set the password of {owner} in the chatbot back to that of the Secret {os.environ['OWNER_SECRET']} (the stack's README "
-                f"says how without knowing it): it is tried again within {PAUSE_SECONDS_MAX // 60} minutes, and not needed any more"
+                f"says how where nobody knows it): it is tried again within {PAUSE_SECONDS_MAX // 60} minutes, and may change again after that"
             )
             SESSION["trouble"] = {"cause": cause, "remedy": remedy}
             raise LockedOut(cause) from error
