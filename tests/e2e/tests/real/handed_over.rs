@@ -23,13 +23,14 @@ use crate::{
 };
 
 /// Generated keys of the stack's Secrets.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("files", "customer-password"),
     ("files", "documents-password"),
     ("files", "probe-password"),
     ("vectors", "password"),
     ("chat", "secret-key"),
     ("chat", "admin-password"),
+    ("chat", "documents-password"),
     ("chat", "probe-password"),
 ];
 /// What is the cluster's, its nodes' and its volumes': Secrets belong there.
@@ -61,7 +62,7 @@ pub(crate) fn all(cloud: &'static Cloud) {
         before.into_values().chain(after.into_values()).flat_map(|own| own.into_values()).collect();
     planted.sort();
     planted.dedup();
-    assert_eq!(planted.len(), KEYS.len() + 2, "seven, and the new ones of two");
+    assert_eq!(planted.len(), KEYS.len() + 2, "eight, and the new ones of two");
     are_nowhere(&scene, &acme, &planted, &collector);
     scene.delete(&acme.name());
     are_nowhere_in(&files(scene.world.folder()), &planted);

@@ -137,7 +137,7 @@ fn a_restart_is_followed(scene: &Scene, tenant: &TenantFile, neighbour: &TenantF
         scene.in_namespace(tenant, &namespace, &["get", "pods", "-l", "app.kubernetes.io/name=chat", "-o", template])
     };
     let before = restarts();
-    let email = format!("CHAT_EMAIL=admin@{}", tenant.domain);
+    let email = format!("CHAT_EMAIL=landlord-documents@{}", tenant.domain);
     assert!(signal("-KILL", "/etc/landlord/documents.py", &email), "nobody brings documents");
     let started = Instant::now();
     while [before.as_str(), ""].contains(&restarts().as_str()) {

@@ -42,7 +42,7 @@ fn ground(volumes: &Path) -> Value {
     let accounts = "[accounts]\n  acme: customer-secret\n  documents: documents-secret\n  \
                     landlord-probe: probe-secret\n";
     let files = json!({ "documents-password": "documents-secret", "accounts.conf": accounts });
-    let chat = json!({ "secret-key": "0123456789abcdef0123456789abcdef", "admin-password": "admin-secret", "probe-password": "probe-chat" });
+    let chat = json!({ "secret-key": "0123456789abcdef0123456789abcdef", "admin-password": "admin-secret", "documents-password": "documents-chat", "probe-password": "probe-chat" });
     let mut items = vec![
         json!({
             "apiVersion": "v1", "kind": "Namespace",

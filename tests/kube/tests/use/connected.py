@@ -19,7 +19,7 @@ import time
 
 import web
 
-# The chatbot takes 15 sign-ins of an account in 3 minutes, those of `documents` among them.
+# The chatbot takes 15 sign-ins of an account in 3 minutes.
 SIGN_IN_SECONDS = 6
 SESSION_SECONDS = 0.5
 OLD = os.environ["CHAT_PASSWORD"]

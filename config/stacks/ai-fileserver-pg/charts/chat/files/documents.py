@@ -5,13 +5,18 @@ WebUI, removes what was deleted, and makes sure that a model preset with that kn
 only when Open WebUI says that it has processed it and lists it in the knowledge: its upload answers long before. Files of equal
 content, which it takes once, are remembered under all names.
 
-What it refused is tried again at growing intervals, when it changes, and when a probe is known after one was not: a model that is
-missing refuses every document, and comes back. Trouble with one document leaves the others alone. An upload is noted before it is
-waited for, and gone on from; one that nobody noted, since its answer was lost, is found by what it carries and deleted.
+What it refused, or had not processed in time, is tried again at growing intervals, when it changes, and when a probe is known after
+one was not: a model that is missing refuses every document, and comes back. Trouble with one document leaves the others alone. An
+upload is noted before it is waited for, and gone on from; one that nobody noted, since its answer was lost, is found by what it
+carries and deleted. Documents that are not taken (empty, too large by themselves or together) are told with the reason.
 
 With PROBE_FOLDER set, what lies there is kept in a knowledge base, a preset and an account of their own, and looked at
-every PROBE_INTERVAL_SECONDS: by these landlord verifies that the chatbot answers. The probe's account sees nothing of the
-customer's: knowledge and preset of the customer are granted to a group of all other users.
+every PROBE_INTERVAL_SECONDS by a thread of its own, whatever the customer's documents wait for: by these landlord verifies that the
+chatbot answers. The probe's account sees nothing of the customer's: knowledge and preset of the customer are granted to a group
+of all other users.
+
+It signs in with an account of its own, which it makes as the owner, the chatbot's first administrator: that one is the customer's,
+who may change its password in the chatbot. While neither is let in, /status says so, with what to do.
 
 Only the standard library; every request has a timeout. State is in STATE_FILE; losing it costs one full upload, since
 what is in the knowledge and not in the state is removed. Metrics are served at METRICS_PORT, counts and reasons of refusals
@@ -28,6 +33,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -48,22 +54,23 @@ SUFFIXES = tuple(os.environ["SUFFIXES"].split(","))
 # Folder that landlord verifies by; empty: none.
 PROBE_FOLDER = os.environ.get("PROBE_FOLDER", "")
 PROBE_INTERVAL_SECONDS = int(os.environ.get("PROBE_INTERVAL_SECONDS", "5"))
-# All users but the probe's: new ones are added within one interval.
+# All users but the probe's and this program's: new ones are added within one interval.
 GROUP = "Everybody"
-# Reasons that are told, the last ones of refusals and of what waits; all of them are in the log.
+# Reasons that are told, the last ones each of refusals, of what waits and of what is left out; refusals are all in the log.
 REASONS_MAX = 5
 # One request: the embedding of a large document takes minutes on a small machine.
 TIMEOUT_SECONDS = 600
 # Folders below each other; deeper is taken for a loop.
 DEPTH_MAX = 32
-# A refused document is tried again after the first of them, then after twice as long each time, up to the other.
+# A document that was refused or not processed in time is tried again after the first of them, then after twice as long each
+# time, up to the other.
 REFUSED_SECONDS_MIN, REFUSED_SECONDS_MAX = 3600, 24 * 3600
 # Documents in trouble one after another that end a round: the chatbot or the file server is, not they.
 TROUBLES_MAX = 3
 # The longest pause of something that goes on failing: probes are looked for by landlord, which waits a minute and a half.
 PROBES_PAUSE_SECONDS_MAX = 60
 PAUSE_SECONDS_MAX = 300
-# Open WebUI takes 15 sign-ins of an account in 3 minutes, the administrator's own among them.
+# Open WebUI takes 15 sign-ins of an account in 3 minutes; the owner's, who signs in too, are tried at growing pauses.
 SIGN_IN_SECONDS = 20
 HEALTH_PATH = "/landlord/health"
 # What is said there is found out so often: landlord's beat is a minute.
@@ -77,6 +84,8 @@ MODELS_URL = os.environ.get("MODELS_URL", "")
 MODELS = [name for name in os.environ.get("MODELS", "").split(",") if name]
 # What uploads of this program carry, so that one whose answer was lost is known again.
 MARK = {"landlord": "documents"}
+# Collection of the customer's documents, and its part of the state.
+CUSTOMERS = "Files"
 # What a server, or the way to it, may do to a request.
 TROUBLE = (OSError, ValueError, KeyError, TypeError, http.client.HTTPException, xml.etree.ElementTree.ParseError)
 
@@ -96,6 +105,10 @@ class Late(OSError):
     """A document has not been processed in the time that is given to it."""
 
 
+class LockedOut(OSError):
+    """The chatbot lets in neither this program's account nor the owner's."""
+
+
 class Files:
     """The customer's files, read-only."""
 
@@ -104,7 +117,7 @@ class Files:
         self.headers = {"Authorization": f"Basic {basic}"}
 
     def listing(self, folder="/", depth=0, without=None):
-        """Documents below `folder` as path -> version, which begins with the size in bytes."""
+        """Documents below `folder`, of any size, as path -> version, which begins with the size in bytes."""
         url = FILES_URL + urllib.parse.quote(folder)
         answer = xml.etree.ElementTree.fromstring(request("PROPFIND", url, {**self.headers, "Depth": "1"}))
         found = {}
@@ -117,8 +130,7 @@ class Files:
                     found.update(self.listing(path, depth + 1))
             elif path.lower().endswith(SUFFIXES):
                 size = int(item.findtext(".//{DAV:}getcontentlength") or 0)
-                if 0 < size <= FILE_BYTES_MAX:
-                    found[path] = f"{size}-{item.findtext('.//{DAV:}getlastmodified')}"
+                found[path] = f"{size}-{item.findtext('.//{DAV:}getlastmodified')}"
         return found
 
     def content(self, path):
@@ -133,13 +145,18 @@ class Files:
         return int(told) if told else None
 
 
+# One at a time: two threads would make the same account or model.
+MAKING = threading.Lock()
+
+
 class Chat:
-    """The chatbot, as its administrator."""
+    """The chatbot, as an administrator."""
 
     def __init__(self, email, password):
         self.headers = {}
         answer = self.call("POST", "auths/signin", {"email": email, "password": password})
         self.headers = {"Authorization": f"Bearer {answer['token']}"}
+        self.role = answer.get("role")
 
     def call(self, method, path, body=None):
         headers = {"Content-Type": "application/json", **self.headers}
@@ -164,32 +181,40 @@ class Chat:
         made = {"name": collection.name, "description": collection.description, "access_grants": collection.grants}
         return self.call("POST", "knowledge/create", made)["id"]
 
-    def group(self, probe):
-        """The id of the group of all users but the probe's, made if missing; who is not in it yet is added."""
+    def group(self, others):
+        """The id of the group of all users but the `others`, made if missing; who is not in it yet is added."""
         found = [group["id"] for group in self.call("GET", "groups/") if group["name"] == GROUP]
         made = {"name": GROUP, "description": "All users of this environment"}
         group = found[0] if found else self.call("POST", "groups/create", made)["id"]
         users = self.pages("users/", items="users")
-        missing = [user["id"] for user in users if user["email"] != probe and group not in user["group_ids"]]
+        missing = [user["id"] for user in users if user["email"] not in others and group not in user["group_ids"]]
         if missing:
             self.call("POST", f"groups/id/{group}/users/add", {"user_ids": missing})
         return group
 
     def user(self, email, password):
         """The id of a user without rights of its own, made if missing."""
-        query = urllib.parse.urlencode({"query": email})
-        for user in self.call("GET", f"users/search?{query}")["users"]:
-            if user["email"] == email:
-                return user["id"]
+        found = self.found(email)
         made = {"name": "landlord", "email": email, "password": password, "role": "user"}
-        return self.call("POST", "auths/add", made)["id"]
+        return found["id"] if found else self.call("POST", "auths/add", made)["id"]
 
-    def upload(self, path, content):
+    def found(self, email):
+        """A user by its address, `None` if there is none."""
+        query = urllib.parse.urlencode({"query": email})
+        return next((user for user in self.call("GET", f"users/search?{query}")["users"] if user["email"] == email), None)
+
+    def administrator(self, email, password):
+        """An administrator with this password, made if missing and mended if somebody changed it."""
+        account = {"name": "landlord", "email": email, "password": password, "role": "admin"}
+        found = self.found(email)
+        self.call("POST", f"users/{found['id']}/update" if found else "auths/add", account)
+
+    def upload(self, path, content, mark):
         """The id of the file, which is yet to be processed."""
         boundary = uuid.uuid4().hex
         name = path.strip("/").replace("/", " - ").replace('"', "'")
         head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{json.dumps(MARK)}\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{json.dumps(mark)}\r\n'
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
@@ -225,11 +250,13 @@ class Chat:
                 raise Late(f"not processed after {TIMEOUT_SECONDS} s")
             time.sleep(1)
 
-    def uploads(self):
-        """Ids of all files that this program has uploaded, whether somebody knows of them or not."""
+    def uploads(self, collection):
+        """Ids of all files that this program has uploaded for a collection, whether somebody knows of them or not."""
         files = self.pages("files/", content="false")
         marks = {file["id"]: ((file.get("meta") or {}).get("data") or {}) for file in files}
-        return {file_id for file_id, mark in marks.items() if MARK.items() <= mark.items()}
+        ours = {file_id: mark for file_id, mark in marks.items() if MARK.items() <= mark.items()}
+        # Uploads of older programs don't say which one they are of.
+        return {file_id for file_id, mark in ours.items() if mark.get("collection", CUSTOMERS) == collection}
 
     def linked(self, knowledge):
         """Ids of the files in the knowledge."""
@@ -273,12 +300,53 @@ class Chat:
 
     def model(self, model):
         """Makes a model unless it is there."""
+        with MAKING:
+            try:
+                self.call("GET", f"models/model?{urllib.parse.urlencode({'id': model['id']})}")
+            except urllib.error.HTTPError as error:
+                if error.code not in (401, 404):
+                    raise
+                self.call("POST", "models/create", model)
+
+
+def is_refused(error):
+    """Whether an account or its password is wrong: a chatbot that is busy, or away, says something else."""
+    return isinstance(error, urllib.error.HTTPError) and error.code in (400, 401, 403)
+
+
+def sign_in():
+    """The chatbot, as this program's own administrator, whose account the owner makes."""
+    email, password = os.environ["CHAT_EMAIL"], os.environ["CHAT_PASSWORD"]
+    with MAKING:
         try:
-            self.call("GET", f"models/model?{urllib.parse.urlencode({'id': model['id']})}")
+            chat = Chat(email, password)
+            if chat.role == "admin":
+                SESSION["trouble"] = None
+                return chat
+            refused = f"{email} is no administrator any more"
         except urllib.error.HTTPError as error:
-            if error.code not in (401, 404):
+            if not is_refused(error):
                 raise
-            self.call("POST", "models/create", model)
+            refused = f"{email} is refused (HTTP {error.code})"
+        owner = os.environ["OWNER_EMAIL"]
+        try:
+            Chat(owner, os.environ["OWNER_PASSWORD"]).administrator(email, password)
+        except urllib.error.HTTPError as error:
+            if not is_refused(error):
+                raise
+            cause = (
+                f"no document reaches the chatbot: {refused}, and so is {owner}, who would mend that (HTTP {error.code}): "
+                "somebody changed the password in the chatbot"
+            )
+            remedy = (
+                f"set the password of {owner} in the chatbot back to that of the Secret {os.environ['OWNER_SECRET']} (the stack's README "
+                f"says how where nobody knows it): it is tried again within {PAUSE_SECONDS_MAX // 60} minutes, and may change again after that"
+            )
+            SESSION["trouble"] = {"cause": cause, "remedy": remedy}
+            raise LockedOut(cause) from error
+        chat = Chat(email, password)
+        SESSION["trouble"] = None
+        return chat
 
 
 def grants(kind, identity):
@@ -299,6 +367,19 @@ def load():
             return json.load(file)
     except (OSError, ValueError):
         return {}
+
+
+# Each thread keeps its own part of the state.
+STATE = threading.Lock()
+# What is kept beside the states of collections: whether the last probe was in trouble, and whether what was refused is to be
+# tried again at once.
+TROUBLE_KEPT, HURRY_KEPT = "trouble", "hurry"
+
+
+def keep(**parts):
+    """Makes parts of the state durable; the others stay as they are."""
+    with STATE:
+        save({**load(), **parts})
 
 
 def save(state):
@@ -335,52 +416,74 @@ def give_back(chat, uploads, path):
     del uploads[path]
 
 
-def learn(chat, state, keep, path, content):
-    """What is to be remembered of a document that the chatbot has been given. `keep` makes the state durable."""
+def learn(chat, state, note, path, version, content):
+    """Gives the chatbot a document, and notes what came of it, and with which version. `note` makes the state durable."""
     documents, uploads = state["documents"], state["uploads"]
     digest = hashlib.sha256(content).hexdigest()
     for known in documents.values():
         if known.get("digest") == digest and not is_due(known):
+            documents[path] = {**known, "version": version}
             if path in uploads:
                 give_back(chat, uploads, path)
-            return {key: value for key, value in known.items() if key != "version"}
+            return
     if path in uploads and uploads[path]["digest"] != digest:
         give_back(chat, uploads, path)
     try:
         if path not in uploads:
             if any(other["digest"] == digest for other in uploads.values()):
-                raise Late("a file of equal content is not processed yet")
-            uploads[path] = {"digest": digest, "since": time.time(), "file_id": chat.upload(path, content)}
-            keep()
+                raise OSError("a file of equal content is not processed yet")
+            file_id = chat.upload(path, content, marked(state["collection"]))
+            uploads[path] = {"digest": digest, "since": time.time(), "file_id": file_id}
+            note()
         file_id = uploads[path]["file_id"]
         if file_id not in state["linked"]:
             chat.link(state["knowledge"], file_id, uploads[path]["since"])
         del uploads[path]
-        return {"digest": digest, "file_id": file_id}
-    except Refused as error:
-        if path in uploads:
-            give_back(chat, uploads, path)
+        documents[path] = {"version": version, "digest": digest, "file_id": file_id}
+    except (Refused, Late) as error:
         tries = documents.get(path, {}).get("tries", 0) + 1
         pause = min(REFUSED_SECONDS_MAX, REFUSED_SECONDS_MIN * 2 ** (tries - 1))
         print(f"{path}: refused by the chatbot, trying again in {pause} s: {error}", file=sys.stderr, flush=True)
-        return {"digest": digest, "refused": str(error), "tries": tries, "retry_at": time.time() + pause}
+        refused = {"refused": str(error), "tries": tries, "retry_at": time.time() + pause}
+        documents[path] = {"version": version, "digest": digest, **refused}
+        # Before its upload goes: a program that is killed between would begin it anew.
+        note()
+        if path in uploads:
+            give_back(chat, uploads, path)
+        # Not the document's fault alone where others are late, too.
+        if isinstance(error, Late):
+            raise
     except OSError as error:
-        # Late, or gone from the chatbot: begun anew. Whatever else happened, the next round goes on from the upload.
-        is_gone = isinstance(error, urllib.error.HTTPError) and error.code == 404
-        if path in uploads and (isinstance(error, Late) or is_gone):
+        # Gone from the chatbot: begun anew. Whatever else happened, the next round goes on from the upload.
+        if path in uploads and isinstance(error, urllib.error.HTTPError) and error.code == 404:
             give_back(chat, uploads, path)
         raise
 
 
-def take(wanted):
-    """As many of the documents as the bound of their sizes allows, by name."""
-    total, taken = 0, {}
-    for path, version in sorted(wanted.items()):
+def marked(collection):
+    return {**MARK, "collection": collection}
+
+
+def told(size):
+    """A bound in bytes as people write it."""
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size} bytes"
+
+
+def take(listed):
+    """As many of the documents as the bounds of their sizes allow, by name; and why the others are left out."""
+    total, taken, left = 0, {}, {}
+    for path, version in sorted(listed.items()):
         size = int(version.split("-", 1)[0])
-        if total + size <= TOTAL_BYTES_MAX:
+        if size == 0:
+            left[path] = "left out: it is empty"
+        elif size > FILE_BYTES_MAX:
+            left[path] = f"left out: larger than {told(FILE_BYTES_MAX)}"
+        elif total + size > TOTAL_BYTES_MAX:
+            left[path] = f"left out: all documents together are larger than {told(TOTAL_BYTES_MAX)}"
+        else:
             total += size
             taken[path] = version
-    return taken
+    return taken, left
 
 
 def is_of(error, server, code):
@@ -388,28 +491,30 @@ def is_of(error, server, code):
 
 
 class Sync:
-    """The customer's files and the probe's, each with a state of its own."""
+    """The customer's files or the probe's, in a session of the chatbot's."""
 
     def __init__(self):
         self.files = Files(os.environ["FILES_USER"], os.environ["FILES_PASSWORD"])
-        self.chat = Chat(os.environ["CHAT_EMAIL"], os.environ["CHAT_PASSWORD"])
+        self.chat = sign_in()
         self.probe = os.environ["PROBE_EMAIL"] if PROBE_FOLDER else None
-        # Why documents wait, by collection and path.
+        # Why documents wait, by path.
         self.waiting = {}
         # Uploads may be there that nobody noted: those of an earlier run, and those whose answer was lost.
         self.may_have_lost = True
-        # Whether what was refused is to be tried again now.
-        self.hurries = False
 
     def customer(self):
         """How many of the customer's documents the chatbot knows."""
-        self.hurries = False
-        if self.may_have_lost:
-            self.delete_lost()
-            self.may_have_lost = False
-        access_grants = grants("group", self.chat.group(self.probe))
+        kept = load()
+        if kept.get(HURRY_KEPT):
+            # What kept the chatbot from the probe may have kept it from the customer's documents.
+            state = kept.get(CUSTOMERS, {})
+            for document in state.get("documents", {}).values():
+                if "refused" in document:
+                    document["retry_at"] = 0
+            keep(**{CUSTOMERS: state, HURRY_KEPT: False})
+        access_grants = grants("group", self.chat.group({self.probe, os.environ["CHAT_EMAIL"]}))
         description = "The files of this environment"
-        collection = Collection("Files", "files", "Assistant for your files", description, access_grants)
+        collection = Collection(CUSTOMERS, "files", "Assistant for your files", description, access_grants)
         return self.round(collection, self.files.listing(without=PROBE_FOLDER.strip("/")), METRICS)
 
     def probes(self):
@@ -418,24 +523,20 @@ class Sync:
         collection = Collection("Probe", "probe", "landlord's probe", "What landlord verifies by", grants("user", user))
         metrics = dict(METRICS)
         known = self.round(collection, self.files.listing(PROBE_FOLDER), metrics)
-        whole = load()
+        was_in_trouble = load().get(TROUBLE_KEPT)
         if metrics["refused"] + metrics["pending"] > 0:
-            if not whole.get("trouble"):
-                save({**whole, "trouble": True})
-        elif known and whole.get("trouble"):
-            # What kept the chatbot from the probe may have kept it from the customer's documents.
-            for document in whole.get("Files", {}).get("documents", {}).values():
-                if "refused" in document:
-                    document["retry_at"] = 0
-            save({**whole, "trouble": False})
-            self.hurries = True
+            if not was_in_trouble:
+                keep(**{TROUBLE_KEPT: True})
+        elif known and was_in_trouble:
+            keep(**{TROUBLE_KEPT: False, HURRY_KEPT: True})
+            HURRIES.set()
         return known
 
-    def delete_lost(self):
-        """Deletes uploads of this program that are in no knowledge and that no state has."""
+    def delete_lost(self, collection):
+        """Deletes uploads of this program for the collection that are in no knowledge and that no state has."""
         chat = self.chat
-        lost = chat.uploads()
-        for knowledge in [item["id"] for item in chat.pages("knowledge/")]:
+        lost = chat.uploads(collection)
+        for knowledge in [item["id"] for item in chat.pages("knowledge/")] if lost else []:
             lost -= chat.linked(knowledge)
         for state in load().values():
             if isinstance(state, dict):
@@ -445,16 +546,23 @@ class Sync:
 
     def round(self, collection, listed, metrics):
         chat = self.chat
+        if self.may_have_lost:
+            self.delete_lost(collection.name)
+            self.may_have_lost = False
         knowledge = chat.knowledge(collection)
         chat.preset(knowledge, collection)
-        whole = load()
-        state = whole.setdefault(collection.name, {})
+        state = load().get(collection.name, {})
         if state.get("knowledge") != knowledge:
-            state.clear()
-            state.update(knowledge=knowledge, documents={})
+            state = {"knowledge": knowledge, "documents": {}}
         documents, uploads = state["documents"], state.setdefault("uploads", {})
-        wanted = take(listed)
-        metrics["left_out"] = len(listed) - len(wanted)
+
+        def note():
+            keep(**{collection.name: state})
+
+        wanted, left = take(listed)
+        metrics["left_out"] = len(left)
+        if metrics is METRICS:
+            tell(LEFT_OUT, left)
         linked = chat.linked(knowledge)
         # Orphans of a lost state, of a crash between upload and note, or of somebody's own hand.
         for file_id in linked - {known.get("file_id") for known in [*documents.values(), *uploads.values()]}:
@@ -464,59 +572,63 @@ class Sync:
             lost = known.get("file_id") and known["file_id"] not in linked
             if lost or wanted.get(path) != known["version"]:
                 forget(chat, knowledge, documents, path)
-                save(whole)
-        for path in [path for path in uploads if path not in wanted]:
+                note()
+        # Of what is not wanted any more, and of what was refused by a program that was killed then.
+        for path in [path for path in uploads if path not in wanted or not is_due(documents.get(path))]:
             give_back(chat, uploads, path)
-            save(whole)
-        ended = self.give(collection, wanted, {**state, "linked": linked}, lambda: save(whole), metrics)
-        self.count(collection, wanted, documents, metrics)
+            note()
+        ended = self.give(wanted, {**state, "linked": linked, "collection": collection.name}, note, metrics)
+        self.count(wanted, documents, metrics)
         if ended:
             raise OSError(f"{TROUBLES_MAX} documents in a row were in trouble; the last: {ended}")
         metrics["synced"] = int(time.time())
         return metrics["known"]
 
-    def give(self, collection, wanted, state, keep, metrics):
+    def give(self, wanted, state, note, metrics):
         """Gives the chatbot what it does not know. Gives why it stopped, if it did not come to the end."""
-        documents, waiting = state["documents"], self.waiting.setdefault(collection.name, {})
+        documents, waiting = state["documents"], self.waiting
         due = [path for path in wanted if is_due(documents.get(path))]
         troubles = 0
         # Those that were in trouble last time come last: no document keeps another from its turn.
         for path in sorted(due, key=lambda path: (path in waiting, path)):
             metrics["pending"] = len(wanted) - len(documents)
             try:
-                learned = learn(self.chat, state, keep, path, self.files.content(path))
+                learn(self.chat, state, note, path, wanted[path], self.files.content(path))
             except TROUBLE as error:
-                keep()
+                note()
                 # It was there when it was listed.
                 if is_of(error, FILES_URL + "/", 404) and not is_of(error, CHAT_URL + "/api/", 404):
                     continue
                 if is_of(error, CHAT_URL + "/api/", 401):
                     raise
-                self.may_have_lost = True
-                print(f"{path}: not known yet, trying again: {error}", file=sys.stderr, flush=True)
                 waiting[path] = str(error)[:200]
+                if not isinstance(error, Late):
+                    self.may_have_lost = True
+                    print(f"{path}: not known yet, trying again: {error}", file=sys.stderr, flush=True)
                 troubles += 1
                 if troubles == TROUBLES_MAX:
                     return waiting[path]
                 continue
             troubles = 0
             waiting.pop(path, None)
-            documents[path] = {"version": wanted[path], **learned}
-            keep()
+            note()
         return None
 
-    def count(self, collection, wanted, documents, metrics):
+    def count(self, wanted, documents, metrics):
         refused = {path: known["refused"] for path, known in documents.items() if "refused" in known}
-        waiting = self.waiting.setdefault(collection.name, {})
-        for path in [path for path in waiting if path not in wanted or path in documents]:
-            del waiting[path]
+        for path in [path for path in self.waiting if path not in wanted or path in documents]:
+            del self.waiting[path]
         metrics["pending"] = len(wanted) - len(documents)
         metrics["refused"] = len(refused)
         metrics["known"] = len(documents) - len(refused)
         if metrics is METRICS:
-            for told, found in ((REFUSED, refused), (WAITING, waiting)):
-                told.clear()
-                told.update(list(found.items())[-REASONS_MAX:])
+            tell(REFUSED, refused)
+            tell(WAITING, self.waiting)
+
+
+def tell(reasons, found):
+    reasons.clear()
+    reasons.update(list(found.items())[-REASONS_MAX:])
 
 
 def chatbot_lacks():
@@ -566,21 +678,26 @@ def sync():
 
 # Counts of documents, and the Unix time of the last round that went to its end.
 METRICS = {"known": 0, "pending": 0, "refused": 0, "left_out": 0, "synced": 0}
-# Reasons of refusals, and of what else keeps a document from being known, by path.
-REFUSED, WAITING = {}, {}
+# Reasons of refusals, of what else keeps a document from being known, and of what is not taken, by path.
+REFUSED, WAITING, LEFT_OUT = {}, {}, {}
+# Why the chatbot lets nobody in, and what to do; `None`: it does, or nobody has tried yet.
+SESSION = {"trouble": None}
+# Whether what was refused is to be tried again at once.
+HURRIES = threading.Event()
 # What was lacking at the last look; `None`: nothing, or nobody has looked yet.
 HEALTH = {"lacks": None}
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
-    """Prometheus' text format; at /status JSON with the reasons of refusals, at HEALTH_PATH what is lacking."""
+    """Prometheus' text format; at /status JSON with the reasons of what is not known, at HEALTH_PATH what is lacking."""
 
     def do_GET(self):
         if self.path == HEALTH_PATH:
             lacking = HEALTH["lacks"]
             return self.answer("text/plain; charset=utf-8", f"{lacking or 'ok'}\n".encode(), 503 if lacking else 200)
         if self.path == "/status":
-            return self.answer("application/json", json.dumps({**METRICS, "reasons": {**REFUSED, **WAITING}}).encode())
+            status = {**METRICS, **SESSION, "reasons": {**REFUSED, **WAITING, **LEFT_OUT}}
+            return self.answer("application/json", json.dumps(status).encode())
         lines = [f'landlord_documents{{state="{state}"}} {METRICS[state]}\n' for state in METRICS if state != "synced"]
         lines.append(f"landlord_documents_synced_seconds {METRICS['synced']}\n")
         return self.answer("text/plain; version=0.0.4", "".join(lines).encode())
@@ -621,32 +738,68 @@ class Task:
         return result, False
 
 
-def main():
+class Worker:
+    """One thing that is done at its interval, in a session of its own, which lasts until the chatbot says that it is over: the
+    chatbot limits how often somebody signs in."""
+
+    def __init__(self, task, do, hurries=None):
+        self.accounts = Task("accounts:", SIGN_IN_SECONDS, PAUSE_SECONDS_MAX)
+        self.task, self.do, self.hurries, self.session = task, do, hurries or threading.Event(), None
+
+    def step(self):
+        """Does what is due."""
+        if self.session is None and self.accounts.is_due():
+            self.session, _ = self.accounts.run(Sync)
+        if self.session and (self.task.is_due() or self.hurries.is_set()):
+            # Before its round looks what was kept of it: a hurry that begins now begins another round.
+            self.hurries.clear()
+            _, is_over = self.task.run(lambda: self.do(self.session))
+            self.session = None if is_over else self.session
+
+    def run(self, ends):
+        """Until it ends."""
+        while not ends.is_set():
+            self.step()
+            ends.wait(min(max(self.task.interval, 1), PROBE_INTERVAL_SECONDS))
+
+
+def workers():
+    """The customer's, and the probe's."""
+
+    def customer(session):
+        before = METRICS["known"]
+        known = session.customer()
+        if known != before:
+            print(f"{known} documents are known to the chatbot", flush=True)
+
+    documents = Task("documents:", INTERVAL_SECONDS, max(INTERVAL_SECONDS, PAUSE_SECONDS_MAX))
+    probes = Task("probes:", PROBE_INTERVAL_SECONDS, PROBES_PAUSE_SECONDS_MAX)
+    found = [Worker(documents, customer, HURRIES)]
+    return found + ([Worker(probes, Sync.probes)] if PROBE_FOLDER else [])
+
+
+def whole_or_not_at_all(worker, ends):
+    """A thread that fails takes the program with it: nobody would see that the other goes on alone."""
+    try:
+        worker.run(ends)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def main(ends=None):
     server = http.server.ThreadingHTTPServer(("", METRICS_PORT), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Thread(target=look_after_health, daemon=True).start()
-    # A session lasts until the chatbot says that it is over: the chatbot limits how often somebody signs in.
-    accounts = Task("accounts:", SIGN_IN_SECONDS, PAUSE_SECONDS_MAX)
-    probes = Task("probes:", PROBE_INTERVAL_SECONDS, PROBES_PAUSE_SECONDS_MAX)
-    documents = Task("documents:", INTERVAL_SECONDS, max(INTERVAL_SECONDS, PAUSE_SECONDS_MAX))
-    said, session = None, None
-    while True:
-        if session is None and accounts.is_due():
-            session, _ = accounts.run(Sync)
-        if session and PROBE_FOLDER and probes.is_due():
-            _, is_over = probes.run(session.probes)
-            if session.hurries:
-                documents.due = 0
-            session = None if is_over else session
-        if session and documents.is_due():
-            known, is_over = documents.run(session.customer)
-            if known is not None and known != said:
-                said = known
-                print(f"{known} documents are known to the chatbot", flush=True)
-            session = None if is_over else session
-        if INTERVAL_SECONDS == 0:
-            return
-        time.sleep(min(INTERVAL_SECONDS, PROBE_INTERVAL_SECONDS) if PROBE_FOLDER else INTERVAL_SECONDS)
+    customer, *others = workers()
+    if INTERVAL_SECONDS == 0:
+        for worker in (*others, customer):
+            worker.step()
+        return
+    ends = ends or threading.Event()
+    for other in others:
+        threading.Thread(target=whole_or_not_at_all, args=(other, ends), daemon=True).start()
+    customer.run(ends)
 
 
 if __name__ == "__main__":
