@@ -317,16 +317,22 @@ impl Catalog {
 
     /// The placement for a changed spec of a tenant that was placed before. The tenant keeps what it
     /// was given, whatever the classes and placement rules say now; only its number of nodes
-    /// follows the spec, within what its class allows now.
+    /// follows the spec, within what its class allows now. `before` is the spec that it has.
     ///
     /// # Errors
     /// Too many nodes.
-    pub fn place_again(&self, spec: &TenantSpec, current: &Placement) -> Result<Placement, Violations> {
+    pub fn place_again(
+        &self,
+        spec: &TenantSpec,
+        before: &TenantSpec,
+        current: &Placement,
+    ) -> Result<Placement, Violations> {
         let class = self.classes.get(&current.class);
         let node_count = match (spec.node_count, class) {
             (Some(count), _) => count.get(),
-            (None, Some(class)) => class.node_count,
-            (None, None) => current.node_count,
+            // Whoever leaves the number to the class from now on has the class's; who did so before keeps what it was given.
+            (None, Some(class)) if before.node_count.is_some() => class.node_count,
+            (None, _) => current.node_count,
         };
         // Fewer nodes are always fine, also when the limit has been lowered below them.
         let most = class.map_or(current.node_count, |class| class.node_count_max).max(current.node_count);

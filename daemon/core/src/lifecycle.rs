@@ -171,8 +171,9 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
     let mut environment = before.clone();
     environment.generation += 1;
     environment.placement = placement.instead_of(&before.placement);
-    // Going back would also undo an accepted change that has not been made yet.
-    environment.placement.revisions.trial_generation = is_settled(before).then_some(environment.generation);
+    // Going back would also undo an accepted change that has not been made yet. Others in place of those that are on trial are none.
+    let can_go_back = is_settled(before) || before_trial(before).is_some();
+    environment.placement.revisions.trial_generation = can_go_back.then_some(environment.generation);
     Ok(begin(environment, operation, false))
 }
 

@@ -40,6 +40,10 @@ use crate::{
 const FIELDS_MAX: usize = 50;
 /// Longest value shown, in characters.
 const VALUE_CHARS_MAX: usize = 200;
+/// Status of a change that an object can't take.
+const UNPROCESSABLE: u16 = 422;
+/// Longest reason of it shown, in characters: it names the object and the fields before it comes to the point.
+const REFUSAL_CHARS_MAX: usize = 600;
 /// What the API server writes itself, and what drivers note.
 const NOT_OURS: [&str; 8] = [
     "metadata.managedFields",
@@ -137,10 +141,26 @@ async fn one(
     helm::mark(&mut body, release, namespace);
     let params = PatchParams { dry_run: true, ..PatchParams::apply(helm::MANAGER).force() };
     let applied = api.patch(&object.name, &params, &Patch::Apply(&body)).await;
+    // A field that can't be changed in place: the update would fail there, which is what somebody wants to see before.
+    if let Err(kube::Error::Api(refusal)) = &applied
+        && refusal.code == UNPROCESSABLE
+    {
+        return Ok(Some(diff(release, object, "refused", vec![refused(&object.kind, &refusal.message)])));
+    }
     let applied = applied.doing(|| format!("a dry run of {} {}", object.kind, object.name))?;
     let applied = serde_json::to_value(applied).unwrap_or_default();
     let fields = fields(&object.kind, &live, &applied);
     Ok((!fields.is_empty()).then(|| diff(release, object, "changed", fields)))
+}
+
+/// Why the API server takes no such change. What it says of a Secret may have its values.
+fn refused(kind: &str, message: &str) -> FieldDiff {
+    let why = if kind == "Secret" { "a field that can't be changed" } else { message };
+    FieldDiff {
+        path: "refused".to_owned(),
+        live: String::new(),
+        offered: why.chars().take(REFUSAL_CHARS_MAX).collect(),
+    }
 }
 
 /// Fields in which an object differs, with the values that may be shown.

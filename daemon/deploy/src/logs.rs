@@ -57,13 +57,14 @@ impl AppLogs for StackApps {
     }
 }
 
-/// A container as it runs now: restarted it is another one.
+/// A container as it runs now: restarted it is another one, and so it is in another pod, which may have the name of one before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Source {
     app: String,
     pod: String,
     container: String,
     restarts: i32,
+    pod_uid: String,
 }
 
 /// That the stack has the app that is requested.
@@ -91,6 +92,7 @@ async fn read(
         query,
         sink,
         seen: BTreeSet::new(),
+        ended: BTreeSet::new(),
         lines: SelectAll::new(),
         places: BTreeMap::new(),
         is_first: true,
@@ -113,6 +115,8 @@ struct Reading<'a> {
     sink: &'a dyn LogSink,
     /// Those that are read, or were read to their end.
     seen: BTreeSet<Source>,
+    /// Those whose lines came to an end: of their container, or of the API server's connection to its node, which looks the same.
+    ended: BTreeSet<Source>,
     lines: SelectAll<BoxStream<'static, Read>>,
     places: BTreeMap<Source, Place>,
     /// Whether they are looked for for the first time.
@@ -122,8 +126,11 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Begins to read what is not read yet, as far as there is room.
     async fn open(&mut self) -> Result<()> {
-        for source in sources(&self.pods, self.namespace, self.query).await? {
+        for (source, is_running) in sources(&self.pods, self.namespace, self.query).await? {
             if self.lines.len() >= CONTAINERS_MAX || !self.seen.insert(source.clone()) {
+                continue;
+            }
+            if self.ended.remove(&source) && !is_running {
                 continue;
             }
             let place = self.places.get_mut(&source);
@@ -167,6 +174,10 @@ impl Reading<'_> {
                 }
                 // It is opened again with the next look.
                 Ok(Some(Read::Cut(source))) => drop(self.seen.remove(&source)),
+                Ok(Some(Read::Ended(source))) => {
+                    self.seen.remove(&source);
+                    self.ended.insert(source);
+                }
                 Ok(None) if !follow => return true,
                 Ok(None) => {
                     tokio::time::sleep_until(look).await;
@@ -224,8 +235,8 @@ fn seconds(since: Duration) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1)
 }
 
-/// The containers of the tenant's apps, as they run now.
-async fn sources(pods: &Api<Pod>, namespace: &str, query: &LogQuery) -> Result<Vec<Source>> {
+/// The containers of the tenant's apps, as they run now, and whether they do.
+async fn sources(pods: &Api<Pod>, namespace: &str, query: &LogQuery) -> Result<Vec<(Source, bool)>> {
     let selector = match &query.app {
         Some(app) => format!("{INSTANCE}={app}"),
         None => INSTANCE.to_owned(),
@@ -238,7 +249,10 @@ async fn sources(pods: &Api<Pod>, namespace: &str, query: &LogQuery) -> Result<V
         let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
         for status in statuses.into_iter().flatten() {
             let (container, restarts) = (status.name.clone(), status.restart_count);
-            sources.push(Source { app: app.clone(), pod: pod.name_any(), container, restarts });
+            let is_running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+            let pod_uid = pod.uid().unwrap_or_default();
+            let source = Source { app: app.clone(), pod: pod.name_any(), container, restarts, pod_uid };
+            sources.push((source, is_running));
         }
     }
     sources.sort();
@@ -252,6 +266,8 @@ enum Read {
     Line(Source, String),
     /// It can't be read on, as when it has written nothing for longer than a connection waits.
     Cut(Source),
+    /// It has no more lines for now.
+    Ended(Source),
 }
 
 /// How far a container was read.
@@ -283,13 +299,15 @@ impl Place {
     }
 }
 
-/// The lines of a container. It ends with the container: a restart is another source.
+/// The lines of a container. It ends with the container: a restart is another source. So it does with the API server's connection to the
+/// node, whose error is dropped there:
+/// <https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/handlers/responsewriters/writers.go>, `StreamObject`.
 fn stream(source: Source, reader: Reader) -> BoxStream<'static, Read> {
     let next = |state: Option<(Source, Reader)>| async move {
         let (source, mut reader) = state?;
         match line(&mut reader).await {
             Ok(Some(text)) => Some((Read::Line(source.clone(), text), Some((source, reader)))),
-            Ok(None) => None,
+            Ok(None) => Some((Read::Ended(source), None)),
             Err(_) => Some((Read::Cut(source), None)),
         }
     };
@@ -322,7 +340,10 @@ async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
 mod tests {
     use std::{
         convert::Infallible,
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use http::Response;
@@ -360,26 +381,65 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_container_that_is_silent_for_long_is_read_on() {
+        // The connection ends by an error after its line.
         static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let cut = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let texts = followed(&OPENED, move |_| pod("u1"), move || vec![frame(ONE.into()), cut()]).await;
+        assert_eq!(texts, [ONE.trim(), TWO.trim()]);
+    }
+
+    /// As the API server ends its response when its connection to the node breaks.
+    #[tokio::test(start_paused = true)]
+    async fn a_container_whose_lines_end_while_it_runs_is_read_on() {
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let texts = followed(&OPENED, |_| pod("u1"), || vec![frame(ONE.into())]).await;
+        assert_eq!(texts, [ONE.trim(), TWO.trim()]);
+    }
+
+    /// A StatefulSet's pod comes back by its old name, and has not restarted.
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_replaced_by_one_of_its_name_is_read() {
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let replaced = |looks: usize| {
+            let mut pod = pod(if looks == 0 { "u1" } else { "u2" });
+            if looks == 0 {
+                pod["status"]["containerStatuses"][0]["state"] = json!({ "terminated": { "exitCode": 0 } });
+            }
+            pod
+        };
+        let texts = followed(&OPENED, replaced, || vec![frame(ONE.into())]).await;
+        // Both lines of the new one: nothing of it was read before.
+        assert_eq!(texts, [ONE.trim(), ONE.trim()]);
+    }
+
+    const ONE: &str = "2026-11-29T10:00:00.000000000Z one\n";
+    const TWO: &str = "2026-11-29T10:02:00.000000000Z two\n";
+
+    fn pod(uid: &str) -> Value {
+        json!({
+            "metadata": { "name": "chat-1", "uid": uid, "labels": { INSTANCE: "chat" } },
+            "status": { "containerStatuses": [{
+                "name": "chat", "restartCount": 0, "ready": true, "image": "i", "imageID": "i", "state": { "running": {} },
+            }] },
+        })
+    }
+
+    /// The first two lines that come to whoever follows a pod, which is as `pod` says at each look, and whose log begins with `first`.
+    async fn followed(
+        opened: &'static AtomicUsize,
+        pod: impl Fn(usize) -> Value + Clone + Send + Sync + 'static,
+        first: impl Fn() -> Vec<std::io::Result<hyper::body::Frame<hyper::body::Bytes>>> + Clone + Send + Sync + 'static,
+    ) -> Vec<String> {
+        let looks = Arc::new(AtomicUsize::new(0));
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let is_log = request.uri().to_string().contains("/log?");
-            let pod = json!({
-                "metadata": { "name": "chat-1", "labels": { INSTANCE: "chat" } },
-                "status": { "containerStatuses": [{
-                    "name": "chat", "restartCount": 0, "ready": true, "image": "i", "imageID": "i",
-                }] },
-            });
-            let frames = match is_log.then(|| OPENED.fetch_add(1, Ordering::SeqCst)) {
-                None => vec![frame(json!({ "metadata": {}, "items": [pod] }).to_string())],
-                // The connection ends by an error after its line.
-                Some(0) => {
-                    let cut = std::io::Error::from(std::io::ErrorKind::TimedOut);
-                    vec![frame("2026-11-29T10:00:00.000000000Z one\n".into()), Err(cut)]
+            let frames = match is_log.then(|| opened.fetch_add(1, Ordering::SeqCst)) {
+                None => {
+                    let pod = pod(looks.fetch_add(1, Ordering::SeqCst));
+                    vec![frame(json!({ "metadata": {}, "items": [pod] }).to_string())]
                 }
-                Some(_) => {
-                    let lines = "2026-11-29T10:00:00.000000000Z one\n2026-11-29T10:02:00.000000000Z two\n";
-                    vec![frame(lines.into())]
-                }
+                Some(0) => first(),
+                Some(_) => vec![frame(format!("{ONE}{TWO}"))],
             };
             let body = http_body_util::StreamBody::new(futures::stream::iter(frames));
             async move { Ok::<_, Infallible>(Response::new(body)) }
@@ -389,8 +449,7 @@ mod tests {
         let query = LogQuery { app: Some("chat".into()), since: None, tail: 10, follow: true };
         let followed = Taken(Mutex::default(), 2);
         read(&clients, &test_target(), &manifest(), &query, &followed).await.unwrap();
-        let texts: Vec<String> = followed.0.lock().iter().map(|line| line.text.clone()).collect();
-        assert_eq!(texts, ["2026-11-29T10:00:00.000000000Z one", "2026-11-29T10:02:00.000000000Z two"]);
+        followed.0.into_inner().into_iter().map(|line| line.text).collect()
     }
 
     fn frame(text: String) -> std::io::Result<hyper::body::Frame<hyper::body::Bytes>> {

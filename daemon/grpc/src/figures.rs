@@ -97,7 +97,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let labels = MethodLabels { method: self.method };
         self.figures.running.get_or_create(&labels).dec();
-        let is_stream = self.method.starts_with("Watch") || self.method == OTHER;
+        let is_stream = self.method.starts_with("Watch") || self.method == "GetTenantLogs" || self.method == OTHER;
         let (code, reason) = self.end.take().unwrap_or((GONE, String::new()));
         if !is_stream && code != GONE {
             self.figures.seconds.get_or_create(&labels).observe(self.began.elapsed().as_secs_f64());

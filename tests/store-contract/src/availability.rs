@@ -104,20 +104,32 @@ pub async fn what_is_seen_is_kept_by_who_has_the_duty<S: Store + AvailabilitySto
 }
 
 pub async fn what_its_checks_showed_is_what_it_fails_at<S: Store + AvailabilityStore>(store: Arc<S>) {
-    created(&*store, "acme", "one").await;
-    let claim = claim_one(&*store).await;
-    let work = store.load(&claim).await.unwrap();
-    let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
-    let status = commit.environment.status.as_mut().unwrap();
-    status.conditions.push(Condition {
-        r#type: VERIFY_FAILED.into(),
+    let condition = |kind: &str, message: &str| Condition {
+        r#type: kind.into(),
         status: true,
         reason: "Failing".into(),
-        message: "chat: the model is missing".into(),
+        message: message.into(),
         transition_time: Timestamp(1),
-    });
-    store.commit(&claim, commit).await.unwrap();
-    assert_eq!(targets(&*store).await[0].failing.as_deref(), Some("chat: the model is missing"));
+    };
+    let missing = condition(VERIFY_FAILED, "chat: the model is missing");
+    let settled = async |id: &str, state: State, conditions: Vec<Condition>| {
+        created(&*store, "acme", id).await;
+        let claim = claim_one(&*store).await;
+        let work = store.load(&claim).await.unwrap();
+        let mut commit = settle(&work, state, OperationOutcome::Ready);
+        // It was served before.
+        commit.environment.mark_ready = true;
+        commit.environment.status.as_mut().unwrap().conditions.extend(conditions);
+        store.commit(&claim, commit).await.unwrap();
+        let targets = targets(&*store).await;
+        targets.into_iter().find(|target| target.name == name("acme", id)).unwrap().failing
+    };
+    let seen = settled("one", State::Ready, vec![missing.clone()]).await;
+    assert_eq!(seen.as_deref(), Some("chat: the model is missing"));
+    // Nobody verifies it for now: what was found last says nothing of how it is.
+    let paused = vec![missing.clone(), condition("Paused", "")];
+    assert_eq!(settled("two", State::Ready, paused).await, None);
+    assert_eq!(settled("three", State::Failed, vec![missing]).await, None);
 }
 
 pub async fn who_is_lost_is_resynced_at_once_but_for_who_is_left_as_it_is<S: Store + AvailabilityStore>(store: Arc<S>) {

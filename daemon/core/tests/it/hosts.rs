@@ -325,11 +325,33 @@ fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() 
     let large = landlord_core::TenantSpec::parse(large).unwrap();
     let refused = catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &large).unwrap_err();
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
-    assert!(catalog.place_again(&large, &placement).is_err());
+    assert!(catalog.place_again(&large, &large, &placement).is_err());
     assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
     let spec = HostClusterSpec::parse(HostClusterInput { class: "own".into(), ..HostClusterInput::default() }).unwrap();
     assert_eq!(catalog.place_host_cluster(&spec).unwrap().guardrails, None);
     assert_eq!(catalog.host_selector(&catalog.place_host_cluster(&spec).unwrap()), None);
+}
+
+#[test]
+fn the_number_of_nodes_follows_the_order_and_not_a_class_that_changed() {
+    let mut catalog = catalog(None);
+    let of = |node_count: i64| {
+        let input = landlord_core::environment::SpecInput {
+            class: "own".into(),
+            domain: "a.example.com".into(),
+            storage_gib: 1,
+            node_count,
+            ..Default::default()
+        };
+        landlord_core::TenantSpec::parse(input).unwrap()
+    };
+    let (none, two) = (of(0), of(2));
+    let placed = catalog.place(of_nobody(&"customers/a/tenants/b".parse().unwrap()), &none).unwrap();
+    catalog.classes.get_mut(&"own".parse().unwrap()).unwrap().node_count = 3;
+    let nodes = |spec, before| catalog.place_again(spec, before, &placed).unwrap().node_count;
+    assert_eq!(nodes(&none, &none), placed.node_count, "another field is changed");
+    assert_ne!(placed.node_count, 3);
+    assert_eq!((nodes(&two, &none), nodes(&none, &two)), (2, 3), "somebody orders a number, or the class's");
 }
 
 proptest! {

@@ -279,6 +279,11 @@ fn a_host_cluster_on_trial_goes_back_to_what_was_ready_and_to_nothing_else() {
     assert_eq!(on_trial.placement.revisions.trial_generation, Some(2));
     let back = LastReady { spec: None, placement: placement(1) };
     assert_eq!(lifecycle::before_trial(&on_trial), Some(back.clone()));
+    // Others in place of those on trial go back to the same.
+    let again = Placement { skip_checks: vec!["certificates".into()], ..placement(1) };
+    let again = lifecycle::renew(&on_trial, again, operation(3)).unwrap().environment;
+    assert_eq!((again.generation, again.placement.revisions.trial_generation), (3, Some(3)));
+    assert_eq!(lifecycle::before_trial(&again), Some(back.clone()));
     // Whoever cancels it has it taken back, too.
     let cancelled = Environment { cancel_requested: true, ..on_trial.clone() };
     assert_eq!(cancellation(&cancelled, OperationKind::Update, false, 2), Some(Cancellation::Revert(back.clone())));

@@ -179,7 +179,7 @@ fn lacks_model(text: &str) -> bool {
 }
 
 /// Whether an answer comes from the file: it names the file, and was given what stands in it. Whether the model made use of it shows
-/// the code, which stands nowhere else; one that does not is too small, or was not told how, and serves all the same.
+/// the code, which stands nowhere else; one that does not is too small, or has no instruction for it, and serves all the same.
 fn judge(answer: &Value, file: &str, (sentence, code): (&str, &str)) -> Ended {
     let text = answer.pointer("/choices/0/message/content").and_then(Value::as_str).unwrap_or_default();
     if text.trim().is_empty() {

@@ -35,8 +35,8 @@ pub(super) async fn run(scene: &Scene<'_>, service: &ServicePort) -> Ended {
 
 fn judge(status: &Value) -> Ended {
     // The chatbot lets the program in no more: its figures are those of before.
-    let trouble = &status["trouble"];
-    if let (Some(cause), Some(remedy)) = (trouble["cause"].as_str(), trouble["remedy"].as_str()) {
+    let error = &status["error"];
+    if let (Some(cause), Some(remedy)) = (error["cause"].as_str(), error["remedy"].as_str()) {
         return Ended::failed(cause, remedy);
     }
     let of = |name: &str| status[name].as_i64().unwrap_or_default();
@@ -82,7 +82,7 @@ mod tests {
     fn documents_that_are_left_out_are_a_warning_with_reasons() {
         let reasons = json!({ "/a.pdf": "left out: larger than 50 MiB" });
         let status =
-            json!({ "known": 2, "pending": 0, "refused": 0, "left_out": 1, "reasons": reasons, "trouble": null });
+            json!({ "known": 2, "pending": 0, "refused": 0, "left_out": 1, "reasons": reasons, "error": null });
         let Ended::Warned { detail, remedy, concern } = judge(&status) else { panic!("no warning") };
         assert_eq!(concern, Some(Concern::DocumentsRefused));
         assert_eq!(detail, "2 known, 0 pending, 0 refused, 1 left out (/a.pdf: left out: larger than 50 MiB)");
@@ -91,9 +91,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_let_in_fails_with_what_it_says() {
-        let trouble = json!({ "cause": "no document reaches the chatbot", "remedy": "set the password back" });
-        let status =
-            json!({ "known": 2, "pending": 0, "refused": 1, "left_out": 0, "reasons": {}, "trouble": trouble });
+        let error = json!({ "cause": "no document reaches the chatbot", "remedy": "set the password back" });
+        let status = json!({ "known": 2, "pending": 0, "refused": 1, "left_out": 0, "reasons": {}, "error": error });
         let Ended::Failed { cause, remedy, .. } = judge(&status) else { panic!("no failure") };
         assert_eq!((cause.as_str(), remedy.as_str()), ("no document reaches the chatbot", "set the password back"));
     }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_long_is_overdue_and_who_was_served_begins_anew() {
+    async fn who_waits_for_long_is_overdue_and_who_was_served_begins_again() {
         let (unserved, uid) = (Unserved::default(), TenantUid(uuid::Uuid::nil()));
         assert!(!unserved.is_overdue(uid));
         advance(PATIENCE).await;

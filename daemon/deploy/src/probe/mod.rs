@@ -117,6 +117,16 @@ struct Place {
     is_web: bool,
     /// What a web address is asked for.
     path: String,
+    /// Whether its path says how it is; else it is only whether somebody answers.
+    says_health: bool,
+}
+
+impl Place {
+    /// Whoever asks for a password, or sends one elsewhere, answers. A path of health says so itself: 404 is a Gateway's that has lost the
+    /// route to the app.
+    fn is_answered_by(&self, status: u16) -> bool {
+        if self.says_health { (200..300).contains(&status) } else { (100..500).contains(&status) }
+    }
 }
 
 impl WebProbe {
@@ -187,7 +197,7 @@ impl WebProbe {
         let request = request("GET", place, "close");
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         let begun = beginning(&mut stream).await?;
-        judged(&mut stream, begun).await
+        judged(&mut stream, begun, place).await
     }
 
     async fn handshake(
@@ -303,7 +313,8 @@ fn place(endpoint: &Endpoint) -> Option<Place> {
         _ => return None,
     };
     let port = uri.port_u16().unwrap_or(usual);
-    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web, path })
+    let says_health = !endpoint.health_path.is_empty();
+    Some(Place { name: endpoint.name.clone(), host: uri.host()?.to_owned(), port, is_web, path, says_health })
 }
 
 fn request(method: &str, place: &Place, connection: &str) -> String {
@@ -312,10 +323,9 @@ fn request(method: &str, place: &Place, connection: &str) -> String {
 }
 
 /// What a response that began like this comes to.
-async fn judged(stream: &mut (impl AsyncRead + Unpin), begun: String) -> Result<(), String> {
+async fn judged(stream: &mut (impl AsyncRead + Unpin), begun: String, place: &Place) -> Result<(), String> {
     match status(&begun) {
-        // Whoever asks for a password, or sends one elsewhere, answers.
-        Some(100..500) => Ok(()),
+        Some(status) if place.is_answered_by(status) => Ok(()),
         Some(status) => Err(format!("it answers {status}{}", said(stream, begun).await)),
         None => Err("it answers no HTTP".into()),
     }

@@ -106,10 +106,10 @@ async fn asked_in_turn(
         let mut come = String::new();
         for at in (0..last).filter(|at| holds[*at]) {
             let head = head(stream, &mut come).await?;
-            seen[at] = is_own(status(&head)?, at == first).then_some(Ok(()));
+            seen[at] = is_own(places[at], status(&head)?, at == first).then_some(Ok(()));
         }
         let begun = line(stream, come).await?;
-        seen[last] = is_own(status(&begun)?, last == first).then_some(Ok(()));
+        seen[last] = is_own(places[last], status(&begun)?, last == first).then_some(Ok(()));
         Some(())
     };
     // What came until then counts.
@@ -130,8 +130,10 @@ fn held_for(stream: &TlsStream<TcpStream>, places: &[&Place]) -> Vec<bool> {
 /// Whether an answer is the name's own, and none of those that a server gives for a name that it does not know there (421 Misdirected
 /// Request, 404 of a proxy without such a route, 400), nor of those of a server that does not know `HEAD` (405). Of a failure the cause
 /// is asked for alone.
-fn is_own(status: u16, has_begun: bool) -> bool {
-    matches!(status, 200..500) && status != 405 && (has_begun || !matches!(status, 400 | 404 | 421))
+fn is_own(place: &Place, status: u16, has_begun: bool) -> bool {
+    place.is_answered_by(status)
+        && !matches!(status, 100..200 | 405)
+        && (has_begun || !matches!(status, 400 | 404 | 421))
 }
 
 /// The next head of a response without a body, and no interim one (RFC 9110, section 15.2); what came after it stays in `come`.

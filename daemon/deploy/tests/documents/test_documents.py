@@ -452,7 +452,7 @@ class Sync(unittest.TestCase):
         Server.users["admin"]["password"] = "the customer's"
         Server.files["/b.txt"] = (b"two", "1")
         self.assertEqual(self.program.sync(), 2)
-        self.assertIsNone(self.program.SESSION["trouble"])
+        self.assertIsNone(self.program.SESSION["error"])
 
     def test_its_own_account_is_mended_by_the_owner(self):
         Server.files = {"/a.txt": (b"one", "1")}
@@ -466,7 +466,7 @@ class Sync(unittest.TestCase):
     def test_who_is_not_let_in_says_why_and_what_to_do(self):
         Server.users["admin"]["password"] = "the customer's"
         self.runs(900)
-        trouble = self.program.SESSION["trouble"]
+        trouble = self.program.SESSION["error"]
         self.assertIn("docs@b is refused (HTTP 400), and so is a@b", trouble["cause"])
         self.assertIn("set the password of a@b in the chatbot back to that of the Secret chat, key admin-password", trouble["remedy"])
         self.assertNotIn("pw", json.dumps(trouble))
@@ -474,13 +474,13 @@ class Sync(unittest.TestCase):
         self.assertLess(Server.signed_in_times, 900 / 180 * 8)
         # A chatbot that is down is another trouble.
         Server.breaking = {"POST /api/v1/auths/signin": 503}
-        self.program.SESSION["trouble"] = None
+        self.program.SESSION["error"] = None
         self.runs(600)
-        self.assertIsNone(self.program.SESSION["trouble"])
+        self.assertIsNone(self.program.SESSION["error"])
         Server.breaking, Server.users["admin"]["password"] = {}, "pw"
         Server.files = {"/a.txt": (b"one", "1")}
         self.runs(600)
-        self.assertEqual((self.known(), self.program.SESSION["trouble"]), (["one"], None))
+        self.assertEqual((self.known(), self.program.SESSION["error"]), (["one"], None))
 
     def test_an_upload_is_given_back_when_its_document_changes_or_goes(self):
         Server.files, Server.breaking = {"/a.txt": (b"one", "1"), "/b.txt": (b"two", "1")}, {"POST /api/v1/knowledge/k1/file/add": 503}
@@ -640,11 +640,11 @@ class Sync(unittest.TestCase):
             metrics = response.read()
         self.assertIn(b'landlord_documents{state="refused"} 1', metrics)
         self.assertIn(b'landlord_documents{state="left_out"} 1', metrics)
-        self.program.SESSION["trouble"] = {"cause": "locked out", "remedy": "a key"}
+        self.program.SESSION["error"] = {"cause": "locked out", "remedy": "a key"}
         with urllib.request.urlopen(f"{url}/status") as response:
             status = json.loads(response.read())
         self.assertEqual(status["reasons"], {"/a.txt": "can't be read", "/c.txt": "left out: it is empty"})
-        self.assertEqual(status["trouble"], {"cause": "locked out", "remedy": "a key"})
+        self.assertEqual(status["error"], {"cause": "locked out", "remedy": "a key"})
 
     def test_trouble_ends_a_round_and_not_the_program(self):
         self.program.INTERVAL_SECONDS = 0

@@ -141,7 +141,7 @@ fn check(
         violations.extend(values::check(ports, environment.placement.stack.as_ref(), &spec.stack_values));
     }
     let placement = if current.spec.needs_work(&spec) {
-        catalog.place_again(&spec, &environment.placement)
+        catalog.place_again(&spec, &current.spec, &environment.placement)
     } else {
         Ok(environment.placement.clone())
     };

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     AvailabilityChange, DesiredState, Environment, StageState, TenantUid, Timestamp,
-    environment::{CustomerRules, VERIFY_FAILED},
+    environment::{CustomerRules, State, VERIFY_FAILED},
     ports::{AvailabilityStore, Duty, EventKind, NewEvent, ProbeTarget, SeenAvailability, StoreError},
 };
 use sqlx::AnyConnection;
@@ -16,6 +16,8 @@ use crate::{
     store::Store,
 };
 
+/// Condition of an environment that somebody has paused, or its customer's contract.
+const PAUSED: &str = "Paused";
 /// Tenants read in one statement.
 const PAGE_MAX: u32 = 1_000;
 
@@ -71,13 +73,16 @@ async fn targets(
     Ok(rows.iter().filter_map(rows::readable).map(target).collect())
 }
 
-/// What the engine found that an environment does not do any more.
+/// What the engine found that an environment does not do any more. Where nothing is verified for now (paused, frozen by the contract,
+/// given up) it would stay what was found last, whatever is mended: looks alone say how it is.
 fn failing(environment: &Environment) -> Option<String> {
-    let condition = environment.status.conditions.iter().find(|own| own.r#type == VERIFY_FAILED && own.status);
-    condition.map(|condition| condition.message.clone())
+    let status = &environment.status;
+    let holds = |kind: &str| status.conditions.iter().find(|own| own.r#type == kind && own.status);
+    let is_verified = holds(PAUSED).is_none() && status.state != State::Failed;
+    holds(VERIFY_FAILED).filter(|_| is_verified).map(|condition| condition.message.clone())
 }
 
-/// Whether a resync does anything: who is paused, or frozen by the contract, is left as it is.
+/// Whether a resync does anything: who is paused, frozen by the contract, or has a stage that failed is left as it is.
 async fn is_left_alone(
     connection: &mut AnyConnection,
     seen: &SeenAvailability,
@@ -85,7 +90,8 @@ async fn is_left_alone(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Some(environment) = environments::maybe(connection, &seen.name).await? else { return Ok(true) };
-    if environment.is_paused() {
+    // A stage that has failed is tried again when somebody asks for it.
+    if environment.is_paused() || environment.status.state == State::Failed {
         return Ok(true);
     }
     match environment.tenant() {

@@ -401,11 +401,11 @@ async fn stops_and_comes_back(scene: Scene) -> Result<()> {
 /// Where the parent of the next test writes its children's ids.
 const PIDS_FILE: &str = "LANDLORD_TEST_KUBE_PIDS_FILE";
 
-/// Not a test of its own: the process that `nothing_survives_a_killed_parent` kills.
+/// Not a test of its own: the process that `nothing_survives_a_killed_parent` kills. Run with all that is ignored it does nothing.
 #[test]
 #[ignore = "run by nothing_survives_a_killed_parent in a process of its own"]
 fn parent_to_be_killed() -> Result<()> {
-    let file = std::env::var_os(PIDS_FILE).context("run by another test only")?;
+    let Some(file) = std::env::var_os(PIDS_FILE) else { return Ok(()) };
     let folder = Path::new(&file).with_file_name("cluster");
     let artifacts = artifacts()?;
     // The runtime ends before the parent does: children must belong to a thread that stays.

@@ -321,7 +321,7 @@ def sign_in():
         try:
             chat = Chat(email, password)
             if chat.role == "admin":
-                SESSION["trouble"] = None
+                SESSION["error"] = None
                 return chat
             refused = f"{email} is no administrator any more"
         except urllib.error.HTTPError as error:
@@ -342,10 +342,10 @@ def sign_in():
                 f"set the password of {owner} in the chatbot back to that of the Secret {os.environ['OWNER_SECRET']} (the stack's README "
                 f"says how where nobody knows it): it is tried again within {PAUSE_SECONDS_MAX // 60} minutes, and may change again after that"
             )
-            SESSION["trouble"] = {"cause": cause, "remedy": remedy}
+            SESSION["error"] = {"cause": cause, "remedy": remedy}
             raise LockedOut(cause) from error
         chat = Chat(email, password)
-        SESSION["trouble"] = None
+        SESSION["error"] = None
         return chat
 
 
@@ -373,7 +373,7 @@ def load():
 STATE = threading.Lock()
 # What is kept beside the states of collections: whether the last probe was in trouble, and whether what was refused is to be
 # tried again at once.
-TROUBLE_KEPT, HURRY_KEPT = "trouble", "hurry"
+TROUBLE_KEPT, HURRY_KEPT = "error", "hurry"
 
 
 def keep(**parts):
@@ -681,7 +681,7 @@ METRICS = {"known": 0, "pending": 0, "refused": 0, "left_out": 0, "synced": 0}
 # Reasons of refusals, of what else keeps a document from being known, and of what is not taken, by path.
 REFUSED, WAITING, LEFT_OUT = {}, {}, {}
 # Why the chatbot lets nobody in, and what to do; `None`: it does, or nobody has tried yet.
-SESSION = {"trouble": None}
+SESSION = {"error": None}
 # Whether what was refused is to be tried again at once.
 HURRIES = threading.Event()
 # What was lacking at the last look; `None`: nothing, or nobody has looked yet.
