@@ -89,8 +89,8 @@ impl Engine {
     }
 
     /// Works until cancelled; then no call begins any more, and those under way may end until the drain deadline. The rest is
-    /// dropped; its leases run out by themselves.
-    pub async fn run(self, stop: CancellationToken) {
+    /// dropped, and a plugin may go on with it for a while: its leases run out by themselves. Whether all of them ended.
+    pub async fn run(self, stop: CancellationToken) -> bool {
         let shared = self.shared;
         let passes = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(shared.options.passes_max.max(1) as usize));
@@ -113,11 +113,13 @@ impl Engine {
         }
         shared.stopping.cancel();
         passes.close();
-        if timeout(shared.options.drain_deadline, passes.wait()).await.is_err() {
+        let ended = timeout(shared.options.drain_deadline, passes.wait()).await.is_ok();
+        if !ended {
             tracing::warn!(passes = passes.len(), "drain deadline is over; passes are dropped");
             abort.cancel();
             passes.wait().await;
         }
+        ended
     }
 }
 

@@ -21,12 +21,17 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 const TASKS_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the engine. Once no pass is under way its leases are given back: other daemons go on while the last clients of this one
-/// are still served.
+/// are still served. While a plugin may go on with a call that was dropped nobody else may begin: those leases end by themselves.
 pub(crate) async fn work(engine: Engine, store: Store, this: Announced, stop: CancellationToken) {
-    engine.run(stop).await;
+    let ended = engine.run(stop).await;
+    // What is announced after that would be listed for a day.
+    let announced = async { drop(this.task.await) };
+    if !ended {
+        let _ = timeout(HAND_OVER_TIMEOUT, announced).await;
+        return;
+    }
     let leave = async {
-        // What is announced after that would be listed for a day.
-        let _ = this.task.await;
+        announced.await;
         store.leave(&this.id).await
     };
     match timeout(HAND_OVER_TIMEOUT, leave).await {

@@ -54,14 +54,15 @@ impl Dialect {
     }
 
     /// Begins a transaction that writes. No other writes until it ends, and it ends soon whatever becomes of its daemon. The
-    /// last row of PostgreSQL's response is its id, by which a commit whose response was lost is looked up.
+    /// last row of PostgreSQL's response is its id, by which a commit whose response was lost is looked up. Whoever had to wait for its turn
+    /// reads what the one before it wrote, whatever isolation the database has by default: a snapshot is taken before the turn comes.
     pub(crate) fn begin_write(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
             Self::Postgres => {
                 concat!(
-                    "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '8s'; \
-                     SET LOCAL idle_in_transaction_session_timeout = '5s'; ",
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '10s'; \
+                     SET LOCAL lock_timeout = '8s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; ",
                     writers_turn!(),
                     "; SELECT CAST(pg_current_xact_id() AS TEXT) AS xid"
                 )

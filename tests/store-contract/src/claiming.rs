@@ -98,8 +98,13 @@ pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
     let again = store.claim("a", 10, Duration::ZERO).await.unwrap();
     assert_eq!(again.len(), 2);
     // That lease is over: the account goes to who claims next.
-    let taken = store.claim("b", 10, LEASE).await.unwrap();
-    assert_eq!(taken.len(), 2);
+    let taken = store.claim("b", 1, LEASE).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    // Nor does whoever had it go on with the rest, which nobody has claimed: there would be two who call it.
+    let rest = again.iter().find(|claim| claim.uid != taken[0].uid).unwrap();
+    let renewed = store.renew(rest, LEASE).await;
+    assert!(matches!(renewed, Err(StoreError::FenceLost(uid)) if uid == rest.uid), "{renewed:?}");
+    assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 1);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 

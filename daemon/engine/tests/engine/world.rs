@@ -290,7 +290,8 @@ impl World {
             host_clusters: isolated,
         };
         let (engine, handle) = Engine::new(options, ports);
-        self.engines.spawn(engine.run(stop.clone()));
+        let running = engine.run(stop.clone());
+        self.engines.spawn(async move { drop(running.await) });
         self.stops.push(stop);
         self.handles.push(handle);
     }

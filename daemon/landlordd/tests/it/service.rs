@@ -254,3 +254,32 @@ fn the_units_are_sound_and_shut_the_daemon_in() {
         .unwrap();
     assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout));
 }
+
+/// What a word of `SystemCallFilter=` stands for, groups within groups included.
+fn calls(word: &str) -> Vec<String> {
+    if !word.starts_with('@') {
+        return vec![word.to_owned()];
+    }
+    let shown = Command::new("systemd-analyze").args(["--no-pager", "syscall-filter", word]).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let words = shown.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    words.flat_map(calls).collect()
+}
+
+/// Each plugin's process limits itself when it starts, by calls that the daemon itself does not make: it would be refused, and no
+/// provider be there.
+#[test]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+fn the_unit_lets_processes_of_plugins_limit_themselves() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("SKIPPED: the unit's calls: systemd-analyze is not installed");
+        return;
+    }
+    let unit = fs::read_to_string(packaging().join("landlordd.service")).unwrap();
+    let filter = unit.lines().find_map(|line| line.strip_prefix("SystemCallFilter=")).unwrap();
+    let allowed: Vec<String> = filter.split(' ').flat_map(calls).collect();
+    assert!(allowed.len() > 200, "{allowed:?}");
+    for call in ["prctl", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+        assert!(allowed.iter().any(|own| own == call), "{call} is refused");
+    }
+}

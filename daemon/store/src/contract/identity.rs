@@ -66,10 +66,14 @@ impl Known {
             self.epoch = self.epoch.max(found.epoch) + 1;
             sqlx::query("UPDATE identity SET epoch = $1 WHERE epoch < $1")
                 .bind(self.epoch)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await
                 .map_err(unavailable("beginning an epoch"))?;
+        } else {
+            return Ok(None);
         }
+        // What was lost is lost once: it is no reason for another epoch.
+        self.position = events::newest(connection).await?;
         Ok(None)
     }
 }
@@ -149,8 +153,16 @@ async fn end_claims(connection: &mut AnyConnection, now: Timestamp) -> Result<()
     .execute(&mut *connection)
     .await
     .map_err(&failed)?;
+    // Whoever called an account may have done so until now: the next one goes on from what that left of its rate.
+    sqlx::query(
+        "UPDATE accounts SET owner = '', lease_until = CASE WHEN lease_until > $1 THEN $1 ELSE lease_until END",
+    )
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(&failed)?;
     // Nor do the daemons live that a copy knows, and what they held is free.
-    for sql in ["DELETE FROM accounts", "DELETE FROM duties", "DELETE FROM daemons"] {
+    for sql in ["DELETE FROM duties", "DELETE FROM daemons"] {
         sqlx::query(sql).execute(&mut *connection).await.map_err(&failed)?;
     }
     Ok(())

@@ -318,32 +318,31 @@ async fn lease_account(
     Ok(before.map(|ended| TakenOver { account: account.to_owned(), free_for: now.since(Timestamp(ended)) }))
 }
 
+/// The lease of the tenant and that of its account, which another may have by now: whoever claims a tenant there has the account, and one
+/// of two who call it at once knows nothing of what the other took of its rate.
 async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let failed = unavailable("renewing a lease");
+    let renewed: Option<(Option<String>,)> = sqlx::query_as(
         "UPDATE tenants SET lease_until = $1, next_due = $1 \
-         WHERE uid = $2 AND owner = $3 AND fence = $4",
+         WHERE uid = $2 AND owner = $3 AND fence = $4 RETURNING account",
     )
     .bind(until.0)
     .bind(claim.uid.to_string())
     .bind(&claim.owner)
     .bind(claim.fence)
-    .execute(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await
-    .map_err(unavailable("renewing a lease"))?;
-    if done.rows_affected() == 0 {
-        return Err(StoreError::FenceLost(claim.uid));
-    }
-    sqlx::query(
-        "UPDATE accounts SET lease_until = $1 WHERE owner = $2 \
-         AND account = (SELECT account FROM tenants WHERE uid = $3)",
-    )
-    .bind(until.0)
-    .bind(&claim.owner)
-    .bind(claim.uid.to_string())
-    .execute(connection)
-    .await
-    .map_err(unavailable("renewing a lease"))?;
-    Ok(())
+    .map_err(&failed)?;
+    let Some((account,)) = renewed else { return Err(StoreError::FenceLost(claim.uid)) };
+    let Some(account) = account else { return Ok(()) };
+    let held = sqlx::query("UPDATE accounts SET lease_until = $1 WHERE owner = $2 AND account = $3")
+        .bind(until.0)
+        .bind(&claim.owner)
+        .bind(account)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    if held.rows_affected() == 0 { Err(StoreError::FenceLost(claim.uid)) } else { Ok(()) }
 }
 
 #[cfg(test)]
