@@ -172,7 +172,8 @@ pub fn renew(before: &Environment, placement: Placement, operation: OperationId)
     environment.generation += 1;
     environment.placement = placement.instead_of(&before.placement);
     // Going back would also undo an accepted change that has not been made yet. Others in place of those that are on trial are none.
-    let can_go_back = is_settled(before) || before_trial(before).is_some();
+    let is_on_trial = before.status.state != State::Failed && before_trial(before).is_some();
+    let can_go_back = is_settled(before) || is_on_trial;
     environment.placement.revisions.trial_generation = can_go_back.then_some(environment.generation);
     Ok(begin(environment, operation, false))
 }

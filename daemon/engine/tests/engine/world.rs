@@ -291,7 +291,9 @@ impl World {
         };
         let (engine, handle) = Engine::new(options, ports);
         let running = engine.run(stop.clone());
-        self.engines.spawn(async move { drop(running.await) });
+        self.engines.spawn(async move {
+            let _ = running.await;
+        });
         self.stops.push(stop);
         self.handles.push(handle);
     }
