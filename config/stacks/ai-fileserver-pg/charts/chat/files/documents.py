@@ -373,7 +373,7 @@ def load():
 STATE = threading.Lock()
 # What is kept beside the states of collections: whether the last probe was in trouble, and whether what was refused is to be
 # tried again at once.
-TROUBLE_KEPT, HURRY_KEPT = "error", "hurry"
+TROUBLE_KEPT, HURRY_KEPT = "trouble", "hurry"
 
 
 def keep(**parts):
